@@ -1,0 +1,70 @@
+"""What a notebook of the course imports: `from helpers import claim, predict, measure, …`.
+
+Every name is loaded when it is first used, so that `import helpers` costs milliseconds and a
+notebook pays for pandas or matplotlib only if it draws on them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from helpers import data, figures, machine, measure
+    from helpers.claims import ClaimFailed, claim
+    from helpers.exercises import check, hint, solution
+    from helpers.figures import show_bars, show_lines, show_source, show_table
+    from helpers.machine import stamp
+    from helpers.predictions import answer, predict
+    from helpers.progress import board, evidence
+
+_HOME = {
+    "claim": "helpers.claims",
+    "ClaimFailed": "helpers.claims",
+    "predict": "helpers.predictions",
+    "answer": "helpers.predictions",
+    "check": "helpers.exercises",
+    "hint": "helpers.exercises",
+    "solution": "helpers.exercises",
+    "stamp": "helpers.machine",
+    "board": "helpers.progress",
+    "evidence": "helpers.progress",
+    "show_table": "helpers.figures",
+    "show_bars": "helpers.figures",
+    "show_lines": "helpers.figures",
+    "show_source": "helpers.figures",
+}
+_MODULES = ("data", "figures", "machine", "measure")
+
+__all__ = [
+    "ClaimFailed",
+    "answer",
+    "board",
+    "check",
+    "claim",
+    "data",
+    "evidence",
+    "figures",
+    "hint",
+    "machine",
+    "measure",
+    "predict",
+    "show_bars",
+    "show_lines",
+    "show_source",
+    "show_table",
+    "solution",
+    "stamp",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return import_module(f"helpers.{name}")
+    if name in _HOME:
+        return getattr(import_module(_HOME[name]), name)
+    raise AttributeError(f"module 'helpers' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,308 @@
+"""The `course` command: what it understands and prints. What it does is in the modules beside it.
+
+Exit codes: 0 done, 1 something is red, 2 asked wrongly, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from typer.core import TyperGroup
+
+from helpers import machine
+from helpers.course.notebooks import NOTEBOOKS
+
+if TYPE_CHECKING:
+    from helpers.course.report import Report
+    from helpers.course.run import Result
+
+EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
+console = Console(highlight=False)
+
+
+class _Group(TyperGroup):
+    """Turns what may well happen into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        from helpers.checklist import UnknownTopic
+        from helpers.data import DataProblem
+
+        try:
+            return super().invoke(ctx)
+        except (UnknownTopic, DataProblem) as problem:
+            _line(f"course: {problem}")
+            raise typer.Exit(2) from None
+        except OSError as problem:
+            if problem.filename is None:
+                raise
+            _line(f"course: {problem.strerror}: {problem.filename}; `course doctor` says more")
+            raise typer.Exit(1) from None
+        except KeyboardInterrupt:
+            _line("course: interrupted; what was finished is kept")
+            raise typer.Exit(130) from None
+
+
+app = typer.Typer(
+    cls=_Group,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Backend by Experiment: run, check and build the course's notebooks.",
+    epilog=EXIT_CODES,
+)
+
+
+class Scale(StrEnum):
+    """How much data the experiments take."""
+
+    quick = "quick"
+    full = "full"
+
+
+Topics = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[TOPIC]…",
+        help="A number (1.4), a topic (generators) or a notebook (00_start_here); none means all.",
+        show_default=False,
+    ),
+]
+Jobs = Annotated[int, typer.Option("-j", "--jobs", min=1, help="How many notebooks at a time.")]
+AsJson = Annotated[bool, typer.Option("--json", help="For a script: one JSON document.")]
+
+
+def main() -> None:
+    """Entry point."""
+    if not (3, 12) <= sys.version_info[:2] <= (3, 14):
+        _line(f"course: Python 3.12 to 3.14 is needed, this is {sys.version.split()[0]}; "
+              "`make setup` makes an environment with the right one")  # fmt: skip
+        sys.exit(2)
+    app()
+
+
+def _line(text: str, style: str | None = None) -> None:
+    """One line as it is: no markup, never cut."""
+    console.print(text, style=style, markup=False, soft_wrap=True)
+
+
+@app.command("list", epilog=EXIT_CODES)
+def list_topics(as_json: AsJson = False) -> None:
+    """The map: sections, topics, minutes, status."""
+    from rich.table import Table
+
+    from helpers import checklist
+
+    map_ = checklist.load()
+    if as_json:
+        print(map_.model_dump_json(indent=1))
+        return
+    for section in map_.sections:
+        table = Table(
+            "no.", "topic", "", "min", "status", title=f"{section.number} {section.title}",
+            title_justify="left", box=None, pad_edge=False,
+        )  # fmt: skip
+        for bullet in section.bullets:
+            row = [bullet.number, bullet.topic, bullet.title, str(bullet.minutes), bullet.status]
+            table.add_row(*row, style=None if bullet.status == "ready" else "dim")
+        console.print(table, "")
+
+
+@app.command(epilog=EXIT_CODES)
+def doctor(as_json: AsJson = False) -> None:
+    """Whether this machine has what the course needs: each line OK, or what to do.
+
+    OK and note are fine; a TODO makes the exit code 1.
+    """
+    from helpers.course import doctor
+
+    lines = []
+    for line in doctor.examine():
+        lines.append(line)
+        if not as_json:
+            _line(str(line))
+    if as_json:
+        print(json.dumps([line.as_dict() for line in lines], indent=1, ensure_ascii=False))
+    raise typer.Exit(0 if all(line.ok for line in lines if line.needed) else 1)
+
+
+@app.command(
+    epilog=EXIT_CODES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def lab(ctx: typer.Context) -> None:
+    """Open JupyterLab on the start page (prints the address where there is no display).
+
+    Further options go to JupyterLab: `course lab --port 9000`.
+    """
+    from helpers.course.lab import open_lab
+
+    raise typer.Exit(open_lab(ctx.args))
+
+
+@app.command(epilog=EXIT_CODES)
+def run(
+    topics: Topics = None,
+    scale: Annotated[Scale, typer.Option(help="quick, or full data.")] = Scale.quick,
+    jobs: Jobs = 1,
+    as_json: AsJson = False,
+) -> None:
+    """Run notebooks; results go to build/run/<topic>/ as notebook, HTML and figures.
+
+    What you predicted, measured and solved there counts in your own record.
+    """
+    from helpers.course.run import Runner, jobs as jobs_for  # noqa: I001
+
+    results = []
+    with contextlib.closing(Runner(jobs).results(jobs_for(topics or [], scale.value))) as coming:
+        for result in coming:
+            results.append(result)
+            if not as_json:
+                _print_result(result)
+    if as_json:
+        print(json.dumps([vars(result) for result in results], indent=1, ensure_ascii=False))
+    raise typer.Exit(1 if any(result.problem for result in results) else 0)
+
+
+def _print_result(result: Result) -> None:
+    if result.problem:
+        _print_failure(result.name, result.problem, result.cell)
+    else:
+        _line(f"{result.name} ran in {result.seconds:.1f} s", style="green")
+    if result.written:
+        first, *others = (Path(file) for file in result.written)
+        _line(f"  {first} and {', '.join(other.name for other in others)}")
+
+
+def _print_failure(name: str, problem: str, source: str) -> None:
+    """One readable line, and the failing cell."""
+    from rich.syntax import Syntax
+
+    _line(f"{name} {problem}", style="bold red")
+    if source:
+        console.print(Syntax(source, "python", background_color="default", padding=(0, 2)))
+
+
+@app.command(epilog=EXIT_CODES)
+def build(
+    topics: Topics = None,
+    check: Annotated[bool, typer.Option("--check", help="Only say what is out of step.")] = False,
+) -> None:
+    """Execute notebooks' .py and write their .ipynb with real outputs (for authors)."""
+    from helpers.course import contracts
+
+    if check:
+        problems = contracts.check_all()
+        for problem in problems:
+            _line(str(problem))
+        raise typer.Exit(1 if problems else 0)
+    _publish()  # first, as the start page is one of the notebooks
+    failures = [path for path in _sources(topics or []) if not _build_one(path)]
+    _publish()
+    raise typer.Exit(1 if failures else 0)
+
+
+def _publish() -> None:
+    from helpers.course import published
+
+    for path in published.update():
+        _line(f"brought {path.name} in step with the map and the notebooks")
+
+
+def _sources(topics: list[str]) -> list[Path]:
+    """Notebooks of topics with their solutions, or names of notebooks that are on no map."""
+    from helpers.course.testing import chosen
+
+    found: list[Path] = [] if topics else chosen([])
+    for topic in topics:
+        named = (NOTEBOOKS / topic).with_suffix(".py")
+        found += [named] if named.exists() else chosen([topic], solutions=True)
+    # A section's page shows the figures of its topics, so it comes after them.
+    pages = {path.with_name("00_section.py"): None for path in found}
+    return [p for p in found if p not in pages] + [page for page in pages if page.exists()]
+
+
+def _build_one(path: Path) -> bool:
+    from helpers.course import build, notebooks
+    from helpers.course.execute import Failure
+
+    name = notebooks.name_of(path)
+    try:
+        with _bar(path) as advance:
+            seconds = build.build(path, on_cell=advance)
+    except Failure as failure:
+        _print_failure(name, str(failure), failure.source)
+        return False
+    _line(f"built {name} in {seconds:.1f} s")
+    return True
+
+
+@contextlib.contextmanager
+def _bar(path: Path) -> Any:
+    from tqdm import tqdm
+
+    from helpers.course import notebooks
+
+    book = notebooks.load(path)
+    total = sum(cell.cell_type == "code" for cell in book.cells)
+    with tqdm(total=total, desc=book.name, unit="cell", leave=False, disable=None) as shown:
+        yield lambda index: shown.update()
+
+
+@app.command(epilog=EXIT_CODES)
+def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
+    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
+    from helpers.course import testing
+
+    report = testing.test(topics or [], jobs, console)
+    _print_report(report)
+    raise typer.Exit(1 if report.problems else 0)
+
+
+def _print_report(report: Report) -> None:
+    console.rule("report")
+    for line in report.lines():
+        _line(line)
+
+
+@app.command(epilog=EXIT_CODES)
+def flake(
+    topics: Topics = None,
+    runs: Annotated[int, typer.Option("--runs", min=1, help="How often each notebook.")] = 20,
+    seed: Annotated[int | None, typer.Option(help="Of the random order (default: new).")] = None,
+) -> None:
+    """Run notebooks repeatedly, half of the runs beside busy neighbours; writes data/ledger.md.
+
+    Interrupted, it goes on where it was. Exit code 1 if a claim failed or a notebook crashed.
+    """
+    from helpers.course import ledger
+
+    paths = _sources(topics or [])
+    seed = ledger.new_seed() if seed is None else seed
+    todo = ledger.missing(ledger.order(paths, runs, seed))
+    _line(f"{len(paths)} notebooks × {runs} runs, {len(todo)} to do; --seed {seed}")
+    for number, turn in enumerate(todo, 1):
+        with _bar(turn.path) as advance:
+            entry = ledger.take(turn, on_cell=advance)
+        _line(f"{number}/{len(todo)} {ledger.describe(entry)}")
+    found = ledger.entries(paths)
+    if not found:
+        raise typer.Exit(0)
+    ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
+    print(text)
+    raise typer.Exit(1 if ledger.problems(found) else 0)
+
+
+@app.command("report-schema", epilog=EXIT_CODES)
+def report_schema() -> None:
+    """Print the JSON schema of build/report.json (for authors)."""
+    from helpers.course import report
+
+    print(report.schema(), end="")

@@ -1,0 +1,272 @@
+"""The static contracts of notebooks: ids, tags, controls, exercises, pairs, outputs, the map."""
+
+from __future__ import annotations
+
+import ast
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import nbformat
+
+from helpers import checklist
+from helpers.course import notebooks, published
+from helpers.course.controls import find_hunk
+from helpers.course.notebooks import Notebook, Problem
+
+TEXT_BUDGET = 20_000  # characters of text that one cell may put out
+PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
+
+
+def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[Problem]:
+    """Every broken contract of the notebooks in a folder; with outputs=False the pairs are not read."""
+    books = [notebooks.load(path) for path in notebooks.sources(folder)]
+    problems = [problem for book in books for problem in check(book)]
+    problems += _unique_ids(books)
+    problems += _stray_files(folder)
+    if outputs:
+        problems += [problem for book in books for problem in check_pair(book)]
+    if folder == notebooks.NOTEBOOKS:
+        problems += _map(books)
+    if folder == published.START_PAGE.parent:
+        text = "is out of step with the map or the notebooks: run `course build`"
+        problems += [Problem(path.name, None, text) for path in published.stale()]
+    return problems
+
+
+def check(book: Notebook) -> list[Problem]:
+    """The contracts that one notebook's source must keep."""
+    book.problems.clear()
+    book.__dict__.pop("calls", None)
+    book.__dict__.pop("break_its", None)
+    _tags(book)
+    _claims(book)
+    _predictions(book)
+    _controls(book)
+    _exercises(book)
+    return list(book.problems)
+
+
+def _tags(book: Notebook) -> None:
+    for index, cell in enumerate(book.cells):
+        for tag in notebooks.tags(cell):
+            if tag not in notebooks.TAGS:
+                book.problem(
+                    index, f"unknown tag {tag!r}; known: {', '.join(sorted(notebooks.TAGS))}"
+                )
+
+
+def _claims(book: Notebook) -> None:
+    bounds = {"at_most", "at_least", "between", "equals"}
+    for call in book.of("claim"):
+        if len(call.keywords & bounds) != 1:
+            book.problem(
+                call.cell, f"claim {call.id} needs exactly one of {', '.join(sorted(bounds))}"
+            )
+        if "nbval-ignore-output" in notebooks.tags(book.cells[call.cell]):
+            book.problem(
+                call.cell, f"claim {call.id} stands in a cell whose output is not compared"
+            )
+
+
+def _predictions(book: Notebook) -> None:
+    claims = {call.id: call for call in book.of("claim")}
+    answered = {call.id for call in book.of("answer")}
+    for call in book.of("predict"):
+        about = call.arguments.get("about", call.id)
+        options = call.keywords - {"about"}
+        if about not in claims:
+            book.problem(
+                call.cell, f"prediction {call.id} is about {about}, which no claim here settles"
+            )
+        elif claims[about].arguments.get("proves") not in options:
+            book.problem(
+                call.cell, f"claim {about} must say proves=… with one of {sorted(options)}"
+            )
+        if call.id not in answered:
+            book.problem(call.cell, f"prediction {call.id} has no answer(…) cell")
+    asked = {call.id for call in book.of("predict")}
+    for call in book.of("answer"):
+        if call.id not in asked:
+            book.problem(call.cell, f"answer({call.id!r}, …) has no predict(…) of that id")
+
+
+def _controls(book: Notebook) -> None:
+    claims = [call.id for call in book.of("claim")]
+    controlled = {id for broken in book.break_its for id in (broken.claim, *broken.also)}
+    for call in book.of("claim"):
+        if call.id not in controlled:
+            book.problem(call.cell, f"claim {call.id} has no Break it")
+    for broken in book.break_its:
+        for id in (broken.claim, *broken.also):
+            if id not in claims:
+                book.problem(broken.cell, f"Break it names {id}, which no claim here has")
+        for old, _ in broken.hunks:
+            find_hunk(book, broken, old)
+
+
+def _exercises(book: Notebook) -> None:
+    checks = {call.id: call.cell for call in book.of("check")}
+    marked = "solution" if _is_solution(book) else "exercise"
+    for index in book.tagged(marked):
+        id = book.cells[index].metadata.get("exercise")
+        if id is None:
+            book.problem(index, f'a cell tagged {marked} needs the metadata exercise="topic.slug"')
+        elif checks.get(id) is None:
+            book.problem(index, f"exercise {id} has no check({id!r}, …) cell")
+        elif checks[id] != index + 1:
+            book.problem(index, f"check({id!r}, …) must stand in the next cell")
+    known = {book.cells[i].metadata.get("exercise") for i in book.tagged(marked)}
+    for id, index in checks.items():
+        if id not in known:
+            book.problem(index, f"check({id!r}, …) has no cell tagged {marked} before it")
+
+
+def _is_solution(book: Notebook) -> bool:
+    return "solutions" in book.path.parts
+
+
+def _unique_ids(books: list[Notebook]) -> list[Problem]:
+    places: dict[tuple[str, str, bool], list[tuple[Notebook, int]]] = defaultdict(list)
+    for book in books:
+        for call in book.calls:
+            # A solution notebook checks the same exercise as its topic: once there, once here.
+            places[call.word, call.id, _is_solution(book)].append((book, call.cell))
+    found = []
+    for (word, id, _), where in places.items():
+        for book, cell in where[1:]:
+            first, at = where[0]
+            text = f"{word} id {id} is used twice; first in {first.name} cell {at + 1}"
+            found.append(Problem(book.name, cell + 1, text))
+    return found
+
+
+def _stray_files(folder: Path) -> list[Problem]:
+    stems = {path.with_suffix("") for path in notebooks.sources(folder)}
+    found = []
+    for path in sorted(folder.rglob("*.ipynb")):
+        if ".ipynb_checkpoints" not in path.parts and path.with_suffix("") not in stems:
+            found.append(Problem(notebooks.name_of(path), None, "has an .ipynb but no .py"))
+    return found
+
+
+def check_pair(book: Notebook) -> list[Problem]:
+    """What is wrong with a notebook's committed `.ipynb`: in step with the `.py`, run, clean, small."""
+    book.problems.clear()
+    pair = book.path.with_suffix(".ipynb")
+    build = f"run `course build {book.name}`"
+    if not pair.exists():
+        book.problem(None, f"has no .ipynb: {build}")
+        return list(book.problems)
+    try:
+        committed = nbformat.read(pair, as_version=4)
+    except (ValueError, nbformat.ValidationError, nbformat.reader.NotJSONError) as error:
+        why = str(error).splitlines()[0][:120]
+        book.problem(None, f"the .ipynb is not a notebook ({why}): {build}")
+        return list(book.problems)
+    _in_step(book, committed, build)
+    if not book.problems:
+        _outputs(book, committed, build)
+    return list(book.problems)
+
+
+def _in_step(book: Notebook, committed: nbformat.NotebookNode, build: str) -> None:
+    text = book.path.read_text(encoding="utf-8")
+    if notebooks.to_percent(book.node) != text:
+        book.problem(None, f"the .py is not in canonical form: {build}")
+    if len(committed.cells) != len(book.cells):
+        counts = f"{len(book.cells)} cells in the .py, {len(committed.cells)} in the .ipynb"
+        book.problem(None, f"out of step ({counts}): {build}")
+        return
+    for index, (mine, theirs) in enumerate(zip(book.cells, committed.cells, strict=True)):
+        same = (mine.cell_type, mine.source, dict(mine.metadata), mine.id)
+        if same != (theirs.cell_type, theirs.source, dict(theirs.metadata), theirs.id):
+            book.problem(index, f"differs between .py and .ipynb: {build}")
+
+
+def _outputs(book: Notebook, committed: nbformat.NotebookNode, build: str) -> None:
+    expected, unrun = 0, []
+    for index, cell in enumerate(committed.cells):
+        if cell.cell_type != "code":
+            continue
+        expected += 1
+        if not cell.source.strip():
+            book.problem(index, "is an empty code cell: take it out")
+            expected -= 1
+        elif cell.execution_count != expected:
+            unrun.append(index)
+        for output in cell.outputs:
+            _output(book, index, output)
+    if unrun:
+        more = f" (and {len(unrun) - 1} more cells)" if len(unrun) > 1 else ""
+        book.problem(unrun[0], f"was not run, or not in order from top to bottom{more}: {build}")
+
+
+def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
+    if output.output_type == "error":
+        book.problem(index, f"its committed output is an error: {output.ename}")
+    elif output.get("name") == "stderr":
+        book.problem(index, f"its committed output has stderr: {output.text[:80]!r}")
+    pictures = [v for k, v in output.get("data", {}).items() if k.startswith("image/")]
+    if any(len(picture) > PICTURE_BUDGET for picture in pictures):
+        book.problem(index, f"a picture is over its budget of {PICTURE_BUDGET:,} bytes")
+    if len(json.dumps(output)) - sum(map(len, pictures)) > TEXT_BUDGET:
+        book.problem(index, f"its output is over the budget of {TEXT_BUDGET:,} characters")
+
+
+def _map(books: list[Notebook]) -> list[Problem]:
+    """Each ready bullet has its notebooks and they are complete; no notebook is off the map."""
+    by_name = {book.name: book for book in books}
+    listed: set[str] = set()
+    found = []
+    for bullet in checklist.load().bullets:
+        for name in bullet.notebooks:
+            listed.add(name)
+            if bullet.status == "ready" and name not in by_name:
+                text = f"{bullet.number} is ready in data/checklist.yaml but has no notebook {name}"
+                found.append(Problem("checklist", None, text))
+            elif bullet.status == "planned" and name in by_name:
+                text = f"exists, but {bullet.number} is still planned in data/checklist.yaml"
+                found.append(Problem(name, None, text))
+            elif name in by_name:
+                found += _complete(by_name[name], by_name)
+    for name in by_name:
+        stem = name.rsplit("/", 1)[-1]
+        if not name.startswith("solutions/") and not stem.startswith("00_") and name not in listed:
+            found.append(Problem(name, None, "is missing from data/checklist.yaml"))
+    return found
+
+
+def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
+    found = []
+    if not any("You will be able to show that" in cell.source for cell in book.cells):
+        found.append(
+            Problem(book.name, None, "has no objectives (*You will be able to show that …*)")
+        )
+    for word, least in (("claim", 6), ("check", 2)):
+        if len(book.of(word)) < least:
+            found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
+    worked = by_name.get(f"solutions/{book.name}")
+    for call in book.of("check"):
+        if worked is None or call.id not in {c.id for c in worked.of("check")}:
+            found.append(
+                Problem(book.name, call.cell + 1, f"exercise {call.id} has no worked solution")
+            )
+        elif signature(book, call.id) != signature(worked, call.id):
+            text = f"the stub of {call.id} and its worked solution differ in their signatures"
+            found.append(Problem(book.name, call.cell + 1, text))
+    return found
+
+
+def signature(book: Notebook, exercise_id: str) -> str:
+    """Name and parameters of an exercise's answer, as the stub or the worked solution has them."""
+    for cell in book.cells:
+        if cell.metadata.get("exercise") == exercise_id:
+            for node in reversed(notebooks.parsed(cell.source).body):
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                    return f"{type(node).__name__} {node.name}({ast.unparse(node.args)})"
+                if isinstance(node, ast.ClassDef):
+                    return f"class {node.name}"
+                if isinstance(node, ast.Assign):
+                    return f"{ast.unparse(node.targets[0])} ="
+    return "nothing"

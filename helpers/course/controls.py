@@ -1,0 +1,200 @@
+"""Controls: apply each *Break it* and demand that its claim, and nothing else, turns red."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.course.notebooks import BreakIt, Notebook
+
+
+@dataclass(frozen=True)
+class Wave:
+    """One control run: at most one diff per experiment, and the parts that it executes."""
+
+    notebook: str
+    number: int
+    diffs: tuple[BreakIt, ...]
+    parts: tuple[int, ...]
+
+    @property
+    def expected(self) -> frozenset[str]:
+        """The claims that must turn red."""
+        return frozenset(id for d in self.diffs for id in (d.claim, *d.also))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so."""
+
+    red: frozenset[str]
+    held: frozenset[str]
+    unmeasured: frozenset[str]
+    crash: str | None
+    seconds: float
+
+
+def find_hunk(book: Notebook, broken: BreakIt, old: str) -> int | None:
+    """The index of the one code cell with the lines `old`; otherwise notes the problem, returns None."""
+    hits = [
+        index
+        for index, cell in enumerate(book.cells)
+        if cell.cell_type == "code"
+        for _ in _lines(old).findall(cell.source)
+    ]
+    if len(hits) == 1:
+        return hits[0]
+    first = old.strip().splitlines()[0]
+    times = "does not occur" if not hits else f"occurs {len(hits)} times"
+    book.problem(
+        broken.cell, f"Break it of {broken.claim}: its old side {times} in the code ({first!r})"
+    )
+    return None
+
+
+def _lines(text: str) -> re.Pattern[str]:
+    """Whole lines are found and changed: `n = 1` is not in `n = 10`."""
+    return re.compile(f"^{re.escape(text)}$", re.MULTILINE)
+
+
+def waves(book: Notebook) -> list[Wave]:
+    """The control runs of a notebook.
+
+    Diffs of different experiments do not meet, so run k holds the k-th diff of every experiment;
+    a diff that touches the set-up, or another experiment than its claim's, runs alone. Those that
+    cannot be applied are in `inapplicable`, and in no run.
+    """
+    at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
+    queues: dict[int, list[BreakIt]] = {}
+    alone: list[tuple[BreakIt, set[int]]] = []
+    for broken in book.break_its:
+        if broken.impossible:
+            continue
+        try:
+            parts = _parts(book, broken, at)
+        except DeadControl:
+            continue
+        if 0 in parts or len(parts) > 1:
+            alone.append((broken, parts))
+        else:
+            queues.setdefault(parts.pop(), []).append(broken)
+    groups: list[tuple[tuple[BreakIt, ...], set[int]]] = []
+    for k in range(max(map(len, queues.values()), default=0)):
+        longer = {part: queue[k] for part, queue in queues.items() if k < len(queue)}
+        groups.append((tuple(longer.values()), set(longer)))
+    groups += [((broken,), parts) for broken, parts in alone]
+    return [
+        Wave(book.name, n, diffs, tuple(sorted(parts - {0})))
+        for n, (diffs, parts) in enumerate(groups, 1)
+    ]
+
+
+def inapplicable(book: Notebook) -> list[str]:
+    """Why Break-its of a notebook cannot be applied, a line each."""
+    at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
+    found = []
+    for broken in book.break_its:
+        try:
+            _parts(book, broken, at)
+        except DeadControl as problem:
+            found.append(str(problem))
+    return found
+
+
+def _parts(book: Notebook, broken: BreakIt, at: dict[str, int]) -> set[int]:
+    """The parts of the notebook that a Break it changes, or whose claims it turns red."""
+    parts = set()
+    for old, _ in broken.hunks:
+        index = find_hunk(book, broken, old)
+        if index is None:
+            raise DeadControl(str(book.problems.pop()))
+        parts.add(book.part_of(index))
+    for id in (broken.claim, *broken.also):
+        if id not in at:
+            raise DeadControl(f"{book.name}: Break it names {id}, which no claim here has")
+        parts.add(at[id])
+    return parts
+
+
+def broken_copy(book: Notebook, wave: Wave) -> Notebook:
+    """The notebook of a control run: set-up and the wave's experiments, with its diffs applied."""
+    cells = [deepcopy(cell) for cell in book.cells]
+    for index, cell in enumerate(cells):
+        cell.metadata["of_cell"] = index
+    for broken in wave.diffs:
+        for old, new in broken.hunks:
+            index = find_hunk(book, broken, old)
+            if index is None:
+                raise DeadControl(str(book.problems[-1]))
+            cells[index].source = _lines(old).sub(lambda _, new=new: new, cells[index].source)
+    keep = [i for part in (0, *wave.parts) for i in book.parts[part]]
+    node = deepcopy(book.node)
+    # What only shows (its output is not compared, so it holds no claim) and the learner's own work.
+    shown = {*book.tagged("nbval-ignore-output"), *book.tagged("exercise")}
+    shown |= {call.cell for call in book.of("check")}
+    node.cells = [
+        cells[i] for i in dict.fromkeys(keep) if i not in shown and cells[i].cell_type == "code"
+    ]
+    return Notebook(book.path, node)
+
+
+class DeadControl(Exception):
+    """A Break it that proves nothing: it does not apply, crashes, or does not turn its claim red."""
+
+
+def run_wave(book: Notebook, wave: Wave) -> Outcome:
+    """Execute one control run with claims collected, and read the claims' own verdicts."""
+    from helpers.course.execute import Failure, execute
+
+    copy = broken_copy(book, wave)
+    with tempfile.TemporaryDirectory(prefix="course-control-") as record:
+        crash = None
+        try:
+            seconds = execute(
+                copy.node,
+                book.path.parent,
+                env={"COURSE_CLAIMS": "collect", "COURSE_RECORD": record},
+            )
+        except Failure as failure:
+            at = copy.cells[failure.cell].metadata["of_cell"]
+            crash, seconds = _crash(book, wave, at, failure.reason), failure.seconds
+        claims = list(read_claims(Path(record)))
+    red = frozenset(c["id"] for c in claims if c["held"] is False)
+    held = frozenset(c["id"] for c in claims if c["held"])
+    unmeasured = frozenset(c["id"] for c in claims if c["held"] is None)
+    return Outcome(red, held, unmeasured, crash, seconds)
+
+
+def _crash(book: Notebook, wave: Wave, at: int, reason: str) -> str:
+    """Where it crashed, as JupyterLab counts the whole notebook, and whose change is next to it."""
+    near = [broken.claim for broken in wave.diffs if book.part_of(broken.cell) == book.part_of(at)]
+    return f"cell {at + 1}: {reason} (near the Break it of {', '.join(near) or 'the set-up'})"
+
+
+def verdict(wave: Wave, outcome: Outcome) -> str | None:
+    """None if the control did what it must; else what went wrong, in one line.
+
+    What this machine cannot measure it cannot break either; the report counts it as unmeasured.
+    """
+    if outcome.crash:
+        return f"the control crashed instead of turning its claim red: {outcome.crash}"
+    dead = wave.expected - outcome.red - outcome.unmeasured
+    if dead:
+        return f"dead control: {', '.join(sorted(dead))} stayed green under its Break it"
+    extra = outcome.red - wave.expected
+    if extra:
+        named = ", ".join(sorted(extra))
+        return f"{named} turned red too; if the change rightly breaks it, name it in also=[…]"
+    return None
+
+
+def read_claims(folder: Path) -> Iterable[dict]:
+    """The claims recorded in a COURSE_RECORD folder."""
+    for path in sorted(folder.glob("claims-*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            yield json.loads(line)

@@ -1,0 +1,53 @@
+"""`course lab`: JupyterLab on the start page, its own folder of settings, on loopback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from helpers.course.notebooks import NOTEBOOKS, ROOT
+
+SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
+START = "00_start_here.ipynb"
+
+
+def command(arguments: list[str]) -> list[str]:
+    """The command line; `arguments` are passed on to JupyterLab."""
+    line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"]
+    line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
+    line += [f"--LabApp.default_url=/lab/tree/{START}"] if (NOTEBOOKS / START).exists() else []
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        line.append("--allow-root")
+    if not _has_display():
+        line.append("--no-browser")
+    return [*line, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """This environment's Python first on PATH, for the kernels; our settings before the user's."""
+    path = [str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
+    here = str(Path(sys.executable).parent)
+    return {
+        **os.environ,
+        "JUPYTER_CONFIG_PATH": os.pathsep.join(path),
+        "PATH": here + os.pathsep + os.environ.get("PATH", ""),
+    }
+
+
+def open_lab(arguments: list[str]) -> int:
+    """Become JupyterLab (Windows: run it) and return its status."""
+    if "--no-browser" in command(arguments):
+        print("No display here: JupyterLab prints its address below; open it in a browser.",
+              flush=True)  # fmt: skip
+    os.chdir(ROOT)
+    if os.name == "nt":
+        return subprocess.run(command(arguments), env=environment(), check=False).returncode
+    os.execve(sys.executable, command(arguments), environment())
+
+
+def _has_display() -> bool:
+    if sys.platform != "linux":
+        return True
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,88 @@
+"""pytest plugin of a course test run: timing cells alone, seconds and verdicts into the record."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import re
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from helpers.course import notebooks, record
+from helpers.course.locks import cell_lock
+
+
+def _record() -> str | None:
+    return os.environ.get("COURSE_RECORD") or os.environ.get("COURSE_CHECKS")
+
+
+def _worker() -> str:
+    return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Run a notebook cell under the run's lock, and time it without the wait."""
+    cell = getattr(item, "cell", None)
+    if cell is None:
+        return (yield)
+    alone = "timing" in cell.metadata.get("tags", [])
+    with cell_lock(alone=alone):
+        begin = time.monotonic()
+        item.user_properties.append(("begin", begin))
+        try:
+            return (yield)
+        finally:
+            item.user_properties.append(("seconds", time.monotonic() - begin))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
+    """Note skips, and each cell's verdict and seconds, in the record."""
+    outcome = yield
+    folder = _record()
+    if folder and outcome.skipped and not hasattr(outcome, "wasxfail"):
+        record.note(folder, "skipped", _worker(), test=item.nodeid)
+    cell = getattr(item, "cell", None)
+    if folder and cell is not None and outcome.when == "call":
+        record.note(
+            folder,
+            "cell",
+            _worker(),
+            notebook=notebooks.name_of(Path(item.fspath)),
+            passed=outcome.passed,
+            alone="timing" in cell.metadata.get("tags", []),
+            seconds=round(dict(item.user_properties).get("seconds", 0.0), 4),
+            **({} if outcome.passed else {"cell": _number(item), "reason": _reason(item, call)}),
+        )
+    return outcome
+
+
+def _number(item: Any) -> int:
+    """The cell's number as JupyterLab counts: all cells, from 1 (nbval counts code cells from 0)."""
+    return next(n for n, cell in enumerate(item.parent.nb.cells, 1) if cell is item.cell)
+
+
+def _reason(item: Any, call: pytest.CallInfo) -> str:
+    """Why a cell failed, in one line: the last line of its error, or the first that differs."""
+    problem = call.excinfo.value if call.excinfo else None
+    if "differ" in str(problem):
+        committed, now = _lines(item, item.cell.outputs), _lines(item, item.test_outputs or [])
+        for was, is_ in itertools.zip_longest(committed, now, fillvalue="(nothing)"):
+            if was != is_:
+                return f"prints {is_.strip()!r}, committed is {was.strip()!r}"
+        return "puts out other kinds of output than the committed ones"
+    text = re.sub(r"\x1b\[[0-9;]*m", "", getattr(problem, "inner_traceback", "") or str(problem))
+    return next((line for line in reversed(text.splitlines()) if line.strip()), "failed")
+
+
+def _lines(item: Any, outputs: list[Any]) -> list[str]:
+    texts = []
+    for output in outputs:
+        data = output.get("data", {})
+        texts.append(output.get("text") or data.get("text/html") or data.get("text/plain") or "")
+    return [line for text in texts for line in item.sanitize(text).splitlines()]

@@ -1,0 +1,315 @@
+"""`build/report.json`: what one `course test` declared, ran, measured and could not measure."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from helpers.course import notebooks
+from helpers.course.notebooks import ROOT
+from helpers.course.record import entries
+
+SCHEMA = Path(__file__).with_name("report.schema.json")
+IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"
+CANARIES = (
+    "false_claim",
+    "edited_output",
+    "stripped",
+    "out_of_step",
+    "dead_control",
+    "wrong_answer",
+)
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class NotebookCounts(_Row):
+    """Notebooks that exist, were executed to their last cell, and passed every comparison."""
+
+    declared: list[str]
+    executed: list[str]
+    passed: list[str]
+
+
+class ClaimRow(_Row):
+    """One claim as it was measured: held is null where it could not be."""
+
+    id: str
+    notebook: str
+    tier: str
+    held: bool | None
+    value: Any
+    bound: dict[str, Any]
+    margin: float | None
+    unit: str
+
+
+class ImpossibleControl(_Row):
+    """A claim without an honest control, and why."""
+
+    claim: str
+    reason: str
+
+
+class ControlCounts(_Row):
+    """Controls declared, seen red by their own claim's verdict, and those that cannot be."""
+
+    declared: list[str]
+    red: list[str]
+    impossible: list[ImpossibleControl]
+
+
+class ExerciseCounts(_Row):
+    """Exercises; stubs that fail, references that pass, wrong answers and how many were rejected."""
+
+    declared: list[str]
+    stub_fails: list[str]
+    reference_passes: list[str]
+    wrong_answers: int
+    wrong_rejected: int
+
+
+class Unmeasured(_Row):
+    """A claim that could not be measured on a tier, and why."""
+
+    claim: str
+    tier: str
+    reason: str
+
+
+class ServiceRow(_Row):
+    """A server that a notebook used, and how long it took to be ready (seconds)."""
+
+    notebook: str
+    name: str
+    version: str
+    tier: str
+    ready_s: float
+
+
+class Speed(_Row):
+    """Wall seconds of the notebooks' part against what its cells allow on these cores; and the
+    seconds of all control runs, to be held against those of the cells (alone + others)."""
+
+    wall: float
+    alone: float
+    others: float
+    longest: float
+    allowed: float
+    controls: float
+
+    def __str__(self) -> str:
+        verdict = "within" if self.wall <= self.allowed else "OVER"
+        return (
+            f"notebooks took {self.wall} s, {verdict} {self.allowed} s = 1.25 × max("
+            f"{self.alone} alone + {self.others} others / cores, {self.longest} longest) + 5; "
+            f"controls took {self.controls} s, {self.controls / (self.alone + self.others):.1f} × "
+            "the notebooks' cells"
+        )
+
+
+class Report(_Row):
+    """One run of `course test`. The verdict is `problems`: empty is green."""
+
+    notebooks: NotebookCounts
+    claims: list[ClaimRow]
+    controls: ControlCounts
+    exercises: ExerciseCounts
+    canaries: dict[str, bool]
+    unmeasured: list[Unmeasured]
+    impossible: list[Unmeasured]
+    skipped: list[str]
+    services: list[ServiceRow]
+    seconds: dict[str, float]
+    speed: Speed | None
+    versions: dict[str, str]
+    hardware: dict[str, Any]
+    mode: str
+    problems: list[str]
+
+    def lines(self) -> list[str]:
+        """The report as it is printed, the verdict last."""
+        lines = [
+            f"notebooks  {len(self.notebooks.declared)} declared, "
+            f"{len(self.notebooks.executed)} executed, "
+            f"{len(self.notebooks.passed)} passed ({self.mode})",
+            f"claims     {sum(c.held is True for c in self.claims)} held, "
+            f"{sum(c.held is False for c in self.claims)} false, {len(self.unmeasured)} unmeasured",
+            f"controls   {len(self.controls.declared)} declared, {len(self.controls.red)} red, "
+            f"{len(self.controls.impossible)} impossible",
+            f"exercises  {len(self.exercises.declared)} declared, "
+            f"{len(self.exercises.stub_fails)} stubs fail, "
+            f"{len(self.exercises.reference_passes)} references pass, "
+            f"{self.exercises.wrong_rejected} of {self.exercises.wrong_answers} "
+            "wrong answers rejected",
+            f"canaries   {sum(self.canaries.values())} of {len(self.canaries)} red",
+            f"seconds    {', '.join(f'{name} {s}' for name, s in self.seconds.items())}",
+        ]
+        if self.speed:
+            lines.append(f"speed      {self.speed}")
+        lines += [f"unmeasured {u.claim} ({u.tier}): {u.reason}" for u in self.unmeasured]
+        lines += [f"no control {c.claim}: {c.reason}" for c in self.controls.impossible]
+        lines += [f"skipped    {test}" for test in self.skipped]
+        lines += [f"RED        {problem}" for problem in self.problems]
+        return [*lines, f"red: {len(self.problems)} problems" if self.problems else "green"]
+
+
+def known_impossible() -> list[Unmeasured]:
+    """The claims that may stay unmeasured even where everything is required, from the repo's list."""
+    listed = yaml.safe_load(IMPOSSIBLE.read_text(encoding="utf-8")) or []
+    return [Unmeasured(**entry) for entry in listed]
+
+
+def collect(
+    record: Path,
+    seconds: dict[str, float],
+    mode: str,
+    speed: Speed | None,
+    paths: list[Path] | None = None,
+) -> Report:
+    """Put a run's record together; `problems` holds every count that does not come out.
+
+    `paths` are the notebooks that were asked for; None is the whole course, canaries included.
+    """
+    from helpers import machine
+
+    books = [notebooks.load(path) for path in (notebooks.sources() if paths is None else paths)]
+    home = {call.id: book.name for book in books for call in book.of("claim")}
+    seen = list(entries(record, "claims"))
+    report = Report(
+        notebooks=_notebooks(record, books),
+        claims=[_claim(entry, home) for entry in seen],
+        controls=_controls(record, books),
+        exercises=_exercises(record, books),
+        canaries={e["name"]: e["red"] for e in entries(record, "canary")},
+        unmeasured=_unmeasured(seen),
+        impossible=known_impossible(),
+        skipped=sorted({e["test"] for e in entries(record, "skipped")}),
+        services=[ServiceRow(**e) for e in entries(record, "service")],
+        seconds=seconds,
+        speed=speed,
+        versions=machine.versions(),
+        hardware=machine.hardware(),
+        mode=mode,
+        problems=[],
+    )
+    report.problems.extend(_problems(report, home))
+    if paths is None:
+        report.problems.extend(_canary_problems(report.canaries))
+    return report
+
+
+def _claim(entry: dict[str, Any], home: dict[str, str]) -> ClaimRow:
+    kept = {name: entry[name] for name in ClaimRow.model_fields if name in entry}
+    return ClaimRow(notebook=home.get(entry["id"], "?"), **kept)
+
+
+def _notebooks(record: Path, books: list[notebooks.Notebook]) -> NotebookCounts:
+    ran: dict[str, list[bool]] = {}
+    for entry in entries(record, "cell"):
+        ran.setdefault(entry["notebook"], []).append(entry["passed"])
+    cells = {b.name: sum(c.cell_type == "code" for c in b.cells) for b in books}
+    executed = [name for name, count in cells.items() if len(ran.get(name, [])) == count]
+    return NotebookCounts(
+        declared=list(cells),
+        executed=executed,
+        passed=[name for name in executed if all(ran.get(name, []))],
+    )
+
+
+def _controls(record: Path, books: list[notebooks.Notebook]) -> ControlCounts:
+    every = [broken for book in books for broken in book.break_its]
+    red = {id for e in entries(record, "control") if e["ok"] for id in e["red"]}
+    return ControlCounts(
+        declared=sorted({id for b in every if not b.impossible for id in (b.claim, *b.also)}),
+        red=sorted(red),
+        impossible=[
+            ImpossibleControl(claim=b.claim, reason=b.impossible) for b in every if b.impossible
+        ],
+    )
+
+
+def _exercises(record: Path, books: list[notebooks.Notebook]) -> ExerciseCounts:
+    rows = list(entries(record, "exercise"))
+
+    def ids(what: str) -> list[str]:
+        return sorted({row["id"] for row in rows if row["what"] == what and row["ok"]})
+
+    wrong = [row for row in rows if row["what"] == "wrong"]
+    declared = {call.id for book in books for call in book.of("check")}
+    return ExerciseCounts(
+        declared=sorted(declared),
+        stub_fails=ids("stub"),
+        reference_passes=ids("reference"),
+        wrong_answers=len(wrong),
+        wrong_rejected=sum(row["ok"] for row in wrong),
+    )
+
+
+def _unmeasured(seen: list[dict[str, Any]]) -> list[Unmeasured]:
+    return [
+        Unmeasured(claim=e["id"], tier=e["tier"], reason=e["unmeasured"])
+        for e in seen
+        if e["held"] is None
+    ]
+
+
+def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
+    """Counts that must agree; what is required of CI is asked for only with COURSE_REQUIRE=all."""
+    for name in report.notebooks.declared:
+        if name not in report.notebooks.executed:
+            yield f"{name} was not executed to its end"
+        elif name not in report.notebooks.passed:
+            yield f"{name} did not pass"
+    seen = {claim.id for claim in report.claims}
+    for id in sorted(set(home) - seen):
+        yield f"claim {id} was never reached ({home[id]})"
+    for claim in report.claims:
+        if claim.held is False:
+            yield f"claim {claim.id} is false ({claim.notebook})"
+    beyond = {entry.claim for entry in report.unmeasured}  # not measured here, hence not broken
+    dead: dict[str, list[str]] = {}
+    for id in sorted(set(report.controls.declared) - set(report.controls.red) - beyond):
+        dead.setdefault(home.get(id, "?"), []).append(id)
+    for name, ids in dead.items():
+        yield f"{name}: not seen red: the controls of {', '.join(ids)}"
+    yield from _exercise_problems(report.exercises)
+    if os.environ.get("COURSE_REQUIRE") == "all":
+        allowed = {(entry.claim, entry.tier) for entry in report.impossible}
+        for entry in report.unmeasured:
+            if (entry.claim, entry.tier) not in allowed:
+                yield f"claim {entry.claim} was not measured: {entry.reason}"
+        for test in report.skipped:
+            yield f"skipped: {test}"
+
+
+def _canary_problems(canaries: dict[str, bool]) -> Iterator[str]:
+    for name in CANARIES:
+        if name not in canaries:
+            yield f"the canary {name} was not run"
+        elif not canaries[name]:
+            yield f"the canary {name} passed: the checks no longer catch what it does"
+
+
+def _exercise_problems(counts: ExerciseCounts) -> Iterator[str]:
+    for id in sorted(set(counts.declared) - set(counts.stub_fails)):
+        yield f"the stub of exercise {id} was not seen to fail"
+    for id in sorted(set(counts.declared) - set(counts.reference_passes)):
+        yield f"the worked solution of {id} was not seen to pass"
+    if counts.wrong_answers < 2 * len(counts.declared):
+        yield f"{counts.wrong_answers} wrong answers for {len(counts.declared)} exercises: two each"
+    if counts.wrong_rejected != counts.wrong_answers:
+        yield f"{counts.wrong_answers - counts.wrong_rejected} wrong answers were not rejected"
+
+
+def schema() -> str:
+    """The JSON schema of the report, as it is committed beside this file."""
+    return json.dumps(Report.model_json_schema(), indent=1, ensure_ascii=False) + "\n"

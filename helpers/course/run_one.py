@@ -1,0 +1,129 @@
+"""The process in which one notebook of `course run` is executed: events on stdout, one JSON a line.
+
+Its stdin is its lifeline: when that closes, the kernel and all below it are ended, and what was
+executed so far stays on disk.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NoReturn
+
+import nbformat
+from nbformat import NotebookNode
+
+from helpers import processes, progress
+from helpers.course.execute import CELL_SECONDS, CellHooks, kernel_environment, readable
+from helpers.course.run import Job, Result
+
+PATIENCE = 10  # times the limit of a cell in the tests: a learner's machine, and --scale full
+
+
+def main() -> None:
+    """Run the job given as JSON, and say how it went."""
+    job = Job(**json.loads(sys.argv[1]))
+    processes.adopt_orphans()
+    signal.signal(signal.SIGINT, _interrupted)
+    processes.interrupted_when_stdin_closes()
+    begin = time.monotonic()
+    home = str(progress.home())
+    with tempfile.TemporaryDirectory(prefix="course-run-", ignore_cleanup_errors=True) as folder:
+        os.environ.update({**kernel_environment(folder), "COURSE_HOME": home})
+        try:
+            problem, cell = _execute(job)
+        except KeyboardInterrupt:
+            problem, cell = "interrupted", ""
+        finally:
+            processes.end_descendants()
+        written = _exports(Path(job.output)) if problem != "interrupted" else []
+    result = Result(job.name, time.monotonic() - begin, problem, cell, tuple(written))
+    _say(result=asdict(result))
+
+
+def _interrupted(signum: int, frame: Any) -> NoReturn:
+    # A busy kernel would be asked politely and waited for.
+    processes.end_descendants()
+    raise KeyboardInterrupt
+
+
+def _say(**event: Any) -> None:
+    print(json.dumps(event), flush=True)
+
+
+def _execute(job: Job) -> tuple[str | None, str]:
+    import papermill
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    path = Path(job.source)
+    node = _notebook(path)
+    original = [cell.source for cell in node.cells]
+    Path(job.output).parent.mkdir(parents=True, exist_ok=True)
+    takes_scale = any("parameters" in c.metadata.get("tags", []) for c in node.cells)
+    hooks = CellHooks(lambda index: _say(cell=index))
+    try:
+        papermill.execute_notebook(
+            node,
+            job.output,
+            parameters={"scale": job.scale} if takes_scale else None,
+            kernel_name="python3",
+            language="python",
+            cwd=str(path.parent),
+            progress_bar=False,
+            execution_timeout=CELL_SECONDS * PATIENCE,
+            **hooks.as_traits(),
+        )
+    except PapermillExecutionError as error:
+        number = original.index(error.source) + 1 if error.source in original else "?"
+        return f"cell {number}: {readable(error.ename, error.evalue)}", error.source
+    except CellTimeoutError:
+        return f"a cell did not end within {CELL_SECONDS * PATIENCE} s", ""
+    except DeadKernelError:
+        return "the kernel died", ""
+    finally:
+        hooks.release()
+    return None, ""
+
+
+def _notebook(path: Path) -> NotebookNode:
+    """The `.ipynb`, which is what a learner changes; from the `.py` where there is none yet."""
+    from helpers.course import build, notebooks
+
+    pair = path.with_suffix(".ipynb")
+    if pair.exists():
+        return nbformat.read(pair, as_version=4)
+    return build.fresh(notebooks.load(path).node)
+
+
+def _exports(output: Path) -> list[str]:
+    """Write the HTML and the figures of an executed notebook beside it."""
+    from nbconvert import HTMLExporter
+
+    for old in output.parent.glob(f"{output.stem}-figure-*.png"):
+        old.unlink()
+    node = nbformat.read(output, as_version=4)
+    page = output.with_suffix(".html")
+    page.write_text(HTMLExporter(template_name="lab").from_notebook_node(node)[0], encoding="utf-8")
+    written = [str(output), str(page)]
+    for number, picture in enumerate(_pictures(node), 1):
+        file = output.with_name(f"{output.stem}-figure-{number}.png")
+        file.write_bytes(base64.b64decode(picture))
+        written.append(str(file))
+    return written
+
+
+def _pictures(node: NotebookNode) -> list[str]:
+    outputs = [output for cell in node.cells for output in cell.get("outputs", [])]
+    return [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
+
+
+if __name__ == "__main__":
+    main()

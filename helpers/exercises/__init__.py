@@ -1,0 +1,118 @@
+"""Exercises: `check` runs the learner's answer in a box and says in one message what it did.
+
+One file a topic (`helpers/exercises/<section>/<topic>.py`) registers the topic's exercises with
+`exercise(...)`; its checks raise `Wrong` with a message that teaches.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from helpers.exercises.box import Verdict, run_in_box
+
+
+class Wrong(Exception):
+    """The answer behaves wrongly; the message says what was expected, and what came back on which input."""
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """One exercise: its check, what helps before, and what is worth knowing after."""
+
+    id: str
+    check: Callable[[Any], None]
+    hints: tuple[str, str, str]
+    why: str
+    stretch: str
+    seconds: float
+    memory_mib: int
+
+
+_registry: dict[str, Exercise] = {}
+
+
+def exercise(
+    id: str,
+    *,
+    hints: tuple[str, str, str],
+    why: str,
+    stretch: str,
+    seconds: float = 10,
+    memory_mib: int = 1024,
+) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    """Register the decorated check, which takes the answer and raises `Wrong` if it is not right.
+
+    `seconds` and `memory_mib` (beyond what the kernel has) are the limits of the box.
+    """
+
+    def register(check: Callable[[Any], None]) -> Callable[[Any], None]:
+        _registry[id] = Exercise(id, check, hints, why, stretch, seconds, memory_mib)
+        return check
+
+    return register
+
+
+def find(id: str) -> Exercise:
+    """The exercise of that id; `LookupError` names the known ones of its topic."""
+    topic = id.split(".")[0]
+    for module in pkgutil.walk_packages(__path__, f"{__name__}."):
+        if module.name.rsplit(".", 1)[-1] == topic:
+            importlib.import_module(module.name)
+    if id not in _registry:
+        known = ", ".join(sorted(known for known in _registry if known.split(".")[0] == topic))
+        raise LookupError(f"no exercise {id}; {known or 'this topic has none'}")
+    return _registry[id]
+
+
+def judge(id: str, answer: Any) -> Verdict:
+    """Run the exercise's check on an answer in the box; never raises for what the answer does."""
+    task = find(id)
+    return run_in_box(lambda: task.check(answer), task.seconds, task.memory_mib)
+
+
+def check(id: str, answer: Any) -> None:
+    """Check an answer and print the verdict: open, wrong with the reason, or solved with the why."""
+    from helpers import figures, progress
+
+    task = find(id)
+    verdict = judge(id, answer)
+    progress.tried_exercise(id, verdict.status)
+    if verdict.status == "unsolved":
+        print(f"exercise {id}: open. Write your answer above, run both cells; hint({id!r}) helps.")
+    elif verdict.status == "solved":
+        print(f"exercise {id}: solved")
+        figures.show_markdown(f"**Why it works.** {task.why}\n\n**Further.** {task.stretch}")
+    else:
+        print(f"exercise {id}: not yet. {verdict.message}")
+
+
+def hint(id: str, number: int | None = None) -> None:
+    """Print the next hint of an exercise (each call in a session goes one further), or hint `number`."""
+    task = find(id)
+    number = number or min(_hinted.get(id, 0) + 1, len(task.hints))
+    if not 1 <= number <= len(task.hints):
+        print(f"hint {number}: there are {len(task.hints)}")
+        return
+    _hinted[id] = number
+    print(f"hint {number} of {len(task.hints)}: {task.hints[number - 1]}")
+
+
+_hinted: dict[str, int] = {}
+
+
+def solution(id: str, *, insist: bool = False) -> None:
+    """Show the worked answer with its reasoning, after an attempt or with insist=True."""
+    from helpers import figures, progress
+    from helpers.course.notebooks import worked_answer
+
+    find(id)
+    if not insist and not progress.attempts(id):
+        print(
+            f"no attempt at {id} yet: try, or ask for hint({id!r}); solution({id!r}, insist=True)"
+        )
+        return
+    figures.show_markdown(worked_answer(id))

@@ -1,0 +1,209 @@
+"""Tables and pictures in one style that reads on light and dark pages and by the colour-blind.
+
+Pictures are transparent; text is a grey and lines are mid-tones that keep a contrast of at least
+3:1 against white and against JupyterLab's dark background.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import inspect
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+INK = "#7b7b7b"
+# Okabe and Ito's hues (colour-blind safe), moved to mid-tones for both backgrounds.
+BLUE, ORANGE, GREEN, PINK, RED = "#3b82c4", "#d97a06", "#1f9e77", "#c2589c", "#d1495b"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, RED)
+WIDTH = 7.2  # inches; at 100 dpi a picture fits a notebook's column
+
+
+def show_markdown(text: str) -> None:
+    """Render Markdown in a notebook; print it elsewhere."""
+    _show(text, "Markdown")
+
+
+def _show(text: str, kind: str, plain: str | None = None) -> None:
+    from IPython.core.getipython import get_ipython
+
+    if get_ipython() is None:
+        print(plain or text)
+        return
+    from IPython.display import display
+
+    mime = {"Markdown": "text/markdown", "HTML": "text/html"}[kind]
+    display({mime: text, "text/plain": plain or text}, raw=True)
+
+
+def show_table(
+    rows: Sequence[Mapping[str, Any]] | pd.DataFrame, caption: str = "", left: int = 1
+) -> None:
+    """Show rows (one mapping a row, same keys) as a table; the first `left` columns are left-aligned."""
+    if hasattr(rows, "to_dict"):
+        rows = rows.to_dict("records")
+    names = list(rows[0]) if rows else []
+    cells = [[_cell(row[name]) for name in names] for row in rows]
+    _show(_html_table(names, cells, caption, left), "HTML", _plain_table(names, cells, caption))
+
+
+def _cell(value: Any) -> str:
+    from helpers.quantities import quantity
+
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "" if value is None else quantity(value)
+
+
+def _html_table(names: list[str], cells: list[list[str]], caption: str, left: int) -> str:
+    def line(tag: str, texts: list[str]) -> str:
+        side = ["left" if i < left else "right" for i in range(len(texts))]
+        return "".join(
+            f'<{tag} style="text-align:{s}">{html.escape(t)}</{tag}>'
+            for s, t in zip(side, texts, strict=True)
+        )
+
+    head = f"<caption>{html.escape(caption)}</caption>" if caption else ""
+    body = "".join(f"<tr>{line('td', row)}</tr>" for row in cells)
+    return f"<table>{head}<thead><tr>{line('th', names)}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _plain_table(names: list[str], cells: list[list[str]], caption: str) -> str:
+    widths = [max(map(len, column)) for column in zip(names, *cells, strict=True)]
+    lines = [
+        "  ".join(text.ljust(width) for text, width in zip(row, widths, strict=True)).rstrip()
+        for row in [names, *cells]
+    ]
+    return "\n".join(([caption] if caption else []) + lines)
+
+
+def show_source(*things: Callable[..., Any] | type) -> None:
+    """Show the source of functions or classes that must live in a module, as the notebook's own."""
+    code = "\n\n".join(inspect.getsource(thing).rstrip() for thing in things)
+    _show(f"```python\n{code}\n```", "Markdown", code)
+
+
+@contextlib.contextmanager
+def picture(
+    title: str = "", x: str = "", y: str = "", *, height: float = 3.2, panels: int = 1
+) -> Iterator[Any]:
+    """One matplotlib figure in the course's style, shown and closed on leaving.
+
+    Yields an Axes (or an array of `panels` Axes side by side); x and y are axis titles with units.
+    """
+    import matplotlib.pyplot as plt
+    from IPython.display import display
+
+    with plt.rc_context(_style()):
+        figure, axes = plt.subplots(1, panels, figsize=(WIDTH, height), layout="constrained")
+        if panels == 1:
+            axes.set(title=title, xlabel=x, ylabel=y)
+        else:
+            figure.suptitle(title, color=INK)
+        try:
+            yield axes
+            display(figure)
+        finally:
+            plt.close(figure)
+
+
+def _style() -> dict[str, Any]:
+    from matplotlib import cycler
+
+    return {
+        "figure.dpi": 100,
+        "savefig.dpi": 100,
+        "figure.facecolor": "none",
+        "savefig.facecolor": "none",
+        "axes.facecolor": "none",
+        "axes.edgecolor": INK,
+        "axes.labelcolor": INK,
+        "axes.titlecolor": INK,
+        "axes.titlesize": 11,
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.grid": True,
+        "axes.axisbelow": True,
+        "axes.prop_cycle": cycler(color=COLOURS),
+        "grid.color": INK,
+        "grid.alpha": 0.2,
+        "text.color": INK,
+        "xtick.color": INK,
+        "ytick.color": INK,
+        "legend.frameon": False,
+        "legend.labelcolor": INK,
+        "lines.linewidth": 2,
+        "lines.markersize": 5,
+        "font.size": 10,
+    }
+
+
+def show_bars(
+    values: Mapping[str, float],
+    *,
+    title: str,
+    x: str,
+    mark: float | None = None,
+    mark_label: str = "",
+    text: Callable[[float], str] = "{:.2f}".format,
+) -> None:
+    """Horizontal bars, first on top, each with its figure; `mark` draws a labelled vertical line."""
+    height = 0.9 + 0.36 * len(values)
+    with picture(title, x, height=height) as axes:
+        names = list(values)
+        colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
+        bars = axes.barh(names, list(values.values()), color=colours, height=0.62)
+        axes.bar_label(bars, [text(v) for v in values.values()], padding=4, color=INK)
+        axes.invert_yaxis()
+        axes.grid(axis="y", visible=False)
+        axes.margins(x=0.12)
+        if mark is not None:
+            axes.axvline(mark, color=INK, linestyle="--", linewidth=1)
+            axes.set_title(title, pad=20)  # room for the mark's label below it
+            axes.annotate(
+                mark_label, (mark, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
+                textcoords="offset points", ha="center", va="bottom", fontsize=9,
+            )  # fmt: skip
+
+
+def show_lines(
+    series: Mapping[str, tuple[Iterable[float], Iterable[float]]],
+    *,
+    title: str,
+    x: str,
+    y: str,
+    log: str = "",
+) -> None:
+    """Curves with a mark at every measured point, named at their right ends; `log` is "x", "y", "xy"."""
+    with picture(title, x, y, height=3.4) as axes:
+        ends = []
+        for (name, (xs, ys)), colour, marker in zip(series.items(), COLOURS, "osD^v", strict=False):
+            xs, ys = list(xs), list(ys)
+            axes.plot(xs, ys, marker=marker, color=colour)
+            ends.append((ys[-1], xs[-1], name, colour))
+        for axis, scale in (("x", axes.xaxis), ("y", axes.yaxis)):
+            if axis in log:
+                getattr(axes, f"set_{axis}scale")("log")
+            else:
+                scale.set_major_formatter("{x:,g}")
+        if "y" not in log:
+            axes.set_ylim(bottom=0)
+        _name_at_ends(axes, ends)
+
+
+def _name_at_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
+    """Write each curve's name behind its last point, from the lowest up, none over another."""
+    apart, above = 13, float("-inf")  # points
+    for y, x, name, colour in sorted(ends):
+        at = axes.transData.transform((x, y))[1] * 72 / axes.figure.dpi
+        shift = max(0.0, above + apart - at)
+        above = at + shift
+        axes.annotate(
+            name, (x, y), xytext=(7, shift), textcoords="offset points", va="center", color=colour,
+            annotation_clip=False,
+        )  # fmt: skip

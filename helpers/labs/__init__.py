@@ -1,0 +1,1 @@
+"""Code of experiments that must live in a module: workers, servers, apps under test."""

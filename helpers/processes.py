@@ -1,0 +1,135 @@
+"""Ending what was started: nothing that an answer, a notebook or a run leaves behind may live on.
+
+What Linux offers (parent-death signal, subreaper) is used where it exists and skipped elsewhere.
+"""
+
+from __future__ import annotations
+
+import _thread
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import psutil
+
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Have this process killed when the thread that started it ends (Linux)."""
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends, so that they stay in sight (Linux)."""
+    _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def descendants(pid: int) -> list[psutil.Process]:
+    """Every process below `pid`, whatever session it moved to; empty if `pid` is gone."""
+    import psutil
+
+    try:
+        return psutil.Process(pid).children(recursive=True)
+    except psutil.Error:
+        return []
+
+
+def _lives(process: psutil.Process) -> bool:
+    """A zombie does not: it only waits for a parent that may never ask."""
+    import psutil
+
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def end(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
+    """Kill processes and wait until they are gone; those that are gone already are no error."""
+    import psutil
+
+    left = list(processes)
+    for process in left:
+        with contextlib.suppress(psutil.Error):
+            process.kill()
+    deadline = time.monotonic() + seconds
+    while (left := [p for p in left if _lives(p)]) and time.monotonic() < deadline:
+        time.sleep(0.005)
+
+
+def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
+    """Kill everything below `pid` (default: this process), and what is born meanwhile.
+
+    One that forks and exits between two looks leaves a zombie and a child that was not seen yet, so
+    it takes two looks without anything new.
+    """
+    seen: set[int] = set()
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        below = descendants(pid or os.getpid())
+        news = {process.pid for process in below} - seen
+        seen |= news
+        living = [process for process in below if _lives(process)]
+        end(living, deadline - time.monotonic())
+        if not news and not living:
+            return
+
+
+def interrupted_when_stdin_closes() -> None:
+    """Raise KeyboardInterrupt in this process's main thread when its stdin ends.
+
+    The starter holds the other end and writes nothing: closing it, and dying of whatever cause,
+    both stop this process, on every system.
+    """
+
+    def watch() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(0, 1024):
+                pass
+        if hasattr(signal, "pthread_kill"):  # wakes the main thread from what it waits in
+            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        else:
+            _thread.interrupt_main()
+
+    threading.Thread(target=watch, daemon=True, name="lifeline").start()
+
+
+_SPIN = """
+import os, sys, threading
+threading.Thread(target=lambda: (sys.stdin.buffer.read(), os._exit(0)), daemon=True).start()
+while True:
+    pass
+"""
+
+
+@contextlib.contextmanager
+def busy_neighbours(count: int) -> Iterator[list[int]]:
+    """`count` processes that spin meanwhile; yields their ids. They end with us, however we end."""
+    import subprocess
+
+    spinners: list[subprocess.Popen[Any]] = []
+    try:
+        for _ in range(count):
+            command = [sys.executable, "-I", "-S", "-c", _SPIN]
+            spinners.append(subprocess.Popen(command, stdin=subprocess.PIPE))
+        yield [spinner.pid for spinner in spinners]
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+            if spinner.stdin:
+                spinner.stdin.close()

@@ -1,0 +1,171 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Backend by Experiment
+#
+# A course on what a senior Python backend developer should know, in which nothing is merely asserted: what can
+# be measured is measured here, on your machine, against the real thing.
+#
+# **First time?** Run the next cell (Shift+Enter), then open
+# [1.4 Generators, iterators, coroutines](01_language/04_generators.ipynb). It needs no service and shows
+# within a minute what a notebook of this course is like.
+
+# %% tags=["nbval-ignore-output"]
+from helpers import board, stamp
+
+stamp()
+board()
+
+# %% [markdown]
+# The table is your board: what you predicted, what you saw hold on this machine, what you solved. It is kept in
+# a file on your machine (`COURSE_HOME` says where else) and goes nowhere.
+#
+# ## How to work with a notebook
+#
+# Each experiment goes through the same steps.
+#
+# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell. A wrong
+#    prediction is the best thing that can happen: you found something to learn.
+# 2. **Measure.** Short cells, one idea each. Read them; they are the subject.
+# 3. **Claim.** One line says what was shown, and in brackets what was measured against which bound. If it were not
+#    so on your machine, the cell would fail.
+# 4. **Why.** The mechanism, down to the interpreter, the protocol or the storage, with its source.
+# 5. **Break it.** Open it, apply the change to the cells above, run them again, and see the claim turn red. Then
+#    undo it. A claim that you cannot break proves nothing.
+# 6. **Exercises.** `check("…")` runs your answer in a box that it cannot escape and tells you what it did.
+#    `hint("…")` goes one step further at each call; `solution("…")` shows the worked answer after an attempt.
+#
+# *Run all* always goes through: predictions and exercises may stay open.
+
+# %% [markdown]
+# ## A first claim
+#
+# So that you have seen one: how many flights does the data hold, and do they all leave from New York?
+
+# %%
+from helpers import claim, data
+
+flights = data.flights(["origin"])
+claim("start_here.rows", "the data holds every departure of 2013", len(flights), equals=336_776)
+claim("start_here.origins", "all of them leave from the three airports of New York",
+      sorted(flights["origin"].unique()), equals=["EWR", "JFK", "LGA"])
+
+# %% [markdown]
+# The real data is a star: nothing flies back. `data.return_legs()` adds return flights, and `data.bookings()` an
+# airline's customers, bookings, seats and payments. Both are synthetic, deterministic and marked as such.
+
+# %% [markdown] also=["start_here.origins"] claim="start_here.rows" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: add the synthetic return legs</summary>
+#
+# Change the line with the minus sign into the ones with the plus sign, run the cell, and watch both claims
+# turn red. (The claims stop at the first false one; that is meant.)
+#
+# ```diff
+# -flights = data.flights(["origin"])
+# +import pandas as pd
+# +
+# +flights = pd.concat([data.flights(["origin"]), data.return_legs()[["origin"]]])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What "verified" means
+#
+# - Every notebook is executed from top to bottom with every change to the course, in a fresh kernel, and its
+#   outputs are compared with the committed ones. What varies from run to run stands in ⟨brackets⟩.
+# - Every claim is evaluated in that run. A false one fails it.
+# - Every *Break it* is applied by machine, and the run fails if its claim does not turn red, or if another one does.
+# - Every exercise is tried with its stub, with its worked answer and with wrong answers.
+# - What a machine cannot measure is named by the claim, with the way to get it. It is never silently true.
+#
+# How far it goes: the figures are those of one machine. A claim says what holds on every machine of the supported
+# kind, and its bound is set from the mechanism, with room. Linux is checked; macOS and Windows are written for
+# and untested.
+
+# %% [markdown]
+# ## The map
+#
+# <!-- map -->
+#
+# ### 1. The Python language · Язык Python
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 1.1 | [What makes Python Python](01_language/01_interpreter.ipynb) | Отличие Python от других языков (GIL, интерпретируемость, динамическая типизация). | 90 | ready |
+# | 1.2 | Objects | Глубокое понимание ООП (инкапсуляция, полиморфизм, наследование, абстракция). | 90 | planned |
+# | 1.3 | Metaprogramming | Декораторы, контекстные менеджеры, метаклассы. | 80 | planned |
+# | 1.4 | [Generators, iterators, coroutines](01_language/04_generators.ipynb) | Генераторы, итераторы, корутины. | 75 | ready |
+# | 1.5 | Exceptions | Исключения и их обработка. | 60 | planned |
+# | 1.6 | Concurrency models | Асинхронность: asyncio, concurrent.futures. | 90 | planned |
+# | 1.7 | Profiling | Профилирование (cProfile, timeit, memory_profiler). | 75 | planned |
+# | 1.8 | Processes and threads | Работа с multiprocessing и threading. | 80 | planned |
+# | 1.9 | Data structures that fit | Оптимизация работы со структурами данных. | 70 | planned |
+# | 1.10 | Standard tools | Глубокое понимание collections, itertools, functools. | 70 | planned |
+#
+# ### 2. Backend · Backend (FastAPI, Django, Flask)
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 2.1 | FastAPI | FastAPI (Pydantic, dependency injection, middleware). | 90 | planned |
+# | 2.2 | Django | Django (ORM, CBV, DRF). | 90 | planned |
+# | 2.3 | Flask | Flask (Blueprints, Extensions). | 60 | planned |
+# | 2.4 | WebSockets and SSE | Работа с WebSockets, SSE. | 75 | planned |
+# | 2.5 | Caching | Caching (Redis, Memcached). | 80 | planned |
+# | 2.6 | Middleware and the life of a request | Middleware и обработка запросов. | 75 | planned |
+# | 2.7 | API contracts | OpenAPI, Swagger, Redoc. | 70 | planned |
+# | 2.8 | gRPC and GraphQL | gRPC, GraphQL (Ariadne, Strawberry). | 80 | planned |
+#
+# ### 3. Databases and ORM · Базы данных и ORM
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 3.1 | Transactions, indexes, plans | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 150 | planned |
+# | 3.2 | Beyond tables | JSONB, CTE, materialized views. | 80 | planned |
+# | 3.3 | Connections | PgBouncer, connection pooling. | 70 | planned |
+# | 3.4 | SQLAlchemy | ORM-модели, sessionmaker, async_engine. | 80 | planned |
+# | 3.5 | Migrations | Миграции, схемы, tablespaces. | 75 | planned |
+# | 3.6 | Laziness and nesting | Отложенные вычисления, вложенные транзакции. | 70 | planned |
+#
+# ### 4. DevOps · DevOps и контейнеризация
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 4.1 | Images | Создание Dockerfile, оптимизация образов. | 80 | planned |
+# | 4.2 | Pipelines and GitOps | CI/CD (GitHub Actions, GitLab CI, ArgoCD). | 90 | planned |
+# | 4.3 | Pods | OpenShift: управление подами, Init-контейнеры, lifecycle hooks. | 90 | planned |
+# | 4.4 | Monitoring | Prometheus, Grafana, Loki. | 90 | planned |
+# | 4.5 | Logging | Логирование через structlog, loguru, ELK Stack. | 80 | planned |
+#
+# ### 5. Testing · Тестирование
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 5.1 | Levels | Unit, integration, e2e-тесты. | 80 | planned |
+# | 5.2 | Doubles | Mocking, patching (unittest.mock). | 70 | planned |
+# | 5.3 | Tests in the pipeline | CI/CD тестирование. | 70 | planned |
+#
+# ### 6. Architecture · Архитектура и паттерны проектирования
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 6.1 | Clean architecture | Чистая архитектура (Hexagonal, DDD, CQRS). | 90 | planned |
+# | 6.2 | Patterns | Singleton, Factory, Adapter, Observer. | 80 | planned |
+# | 6.3 | Repository, Unit of Work | Репозиторий, Unit of Work. | 80 | planned |
+#
+# ### 7. High load · Высоконагруженные системы
+#
+# | No. | Topic | Checklist | Minutes | Status |
+# |---|---|---|---|---|
+# | 7.1 | Queues | Очереди сообщений: Kafka, RabbitMQ, Celery. | 100 | planned |
+# | 7.2 | Scale out | Кэширование, шардирование, репликация. | 100 | planned |
+# | 7.3 | Staying up | Rate limiting, Circuit Breaker. | 90 | planned |
+#
+# <!-- /map -->

@@ -1,0 +1,45 @@
+"""Every Break it of every notebook turns its own claim red, and no other."""
+
+from __future__ import annotations
+
+import pytest
+from support import note
+
+from helpers.course import controls, notebooks
+from helpers.course.controls import Wave
+from helpers.course.notebooks import Notebook
+
+BOOKS = [notebooks.load(path) for path in notebooks.sources()]
+
+
+def every_wave() -> list[object]:
+    """One parameter a control run."""
+    return [
+        pytest.param(book, wave, id=f"{book.name}-{wave.number}")
+        for book in BOOKS
+        for wave in controls.waves(book)
+    ]
+
+
+@pytest.mark.parametrize("book", [pytest.param(book, id=book.name) for book in BOOKS])
+def test_each_break_it_can_be_applied(book: Notebook) -> None:
+    if problems := controls.inapplicable(book):
+        pytest.fail("\n".join(problems), pytrace=False)
+
+
+@pytest.mark.parametrize(("book", "wave"), every_wave())
+def test_each_break_it_turns_its_claim_red(book: Notebook, wave: Wave) -> None:
+    outcome = controls.run_wave(book, wave)
+    problem = controls.verdict(wave, outcome)
+    red = sorted(wave.expected & outcome.red)
+    note(
+        "control",
+        notebook=book.name,
+        wave=wave.number,
+        claims=sorted(wave.expected),
+        red=red,
+        ok=problem is None,
+        seconds=round(outcome.seconds, 2),
+    )
+    if problem:
+        pytest.fail(f"{book.name}, control run {wave.number}: {problem}", pytrace=False)

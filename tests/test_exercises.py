@@ -1,0 +1,83 @@
+"""Each exercise: its stub is open, its worked answer passes, plausible wrong answers are told why."""
+
+from __future__ import annotations
+
+import importlib.util
+from functools import cache
+
+import pytest
+from support import answer_cell, imports, judged, not_rejected, note
+
+from helpers import exercises
+from helpers.course import contracts, notebooks
+from helpers.course.notebooks import NOTEBOOKS, ROOT, Notebook
+
+TOPICS = [
+    notebooks.load(p) for p in notebooks.sources() if not p.is_relative_to(NOTEBOOKS / "solutions")
+]
+DECLARED = [(book, call.id) for book in TOPICS for call in book.of("check")]
+
+
+@cache
+def wrong_answers(section: str, topic: str) -> dict[str, list[tuple[str, str]]]:
+    """The WRONG of tests/wrong_answers/<section>/<topic>.py."""
+    path = ROOT / "tests" / "wrong_answers" / section / f"{topic}.py"
+    spec = importlib.util.spec_from_file_location(f"wrong_{section}_{topic}", path)
+    assert spec, path
+    assert spec.loader, path
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.WRONG
+
+
+def wrong_of(book: Notebook, id: str) -> list[tuple[str, str]]:
+    section = book.path.parent.name.split("_", 1)[1]
+    return wrong_answers(section, id.split(".")[0]).get(id, [])
+
+
+def solutions_of(book: Notebook) -> Notebook:
+    return notebooks.load(NOTEBOOKS / "solutions" / f"{book.name}.py")
+
+
+def each(values: list[tuple[object, ...]]) -> list[object]:
+    """Parameters whose ids begin with the notebook, so that -k chooses by topic."""
+    named = ((v, "-".join([v[0].name, *map(str, v[1:3])])) for v in values)  # type: ignore[attr-defined]
+    return [pytest.param(*value, id=name) for value, name in named]
+
+
+EXERCISES = each(DECLARED)
+WRONG = each([(b, id, n, *w) for b, id in DECLARED for n, w in enumerate(wrong_of(b, id), 1)])
+
+
+@pytest.mark.parametrize(("book", "id"), EXERCISES)
+def test_the_stub_is_open(book: Notebook, id: str) -> None:
+    verdict = judged(id, book, answer_cell(book, id))
+    note("exercise", what="stub", id=id, ok=verdict.status == "unsolved")
+    assert verdict.status == "unsolved", verdict.message
+
+
+@pytest.mark.parametrize(("book", "id"), EXERCISES)
+def test_the_worked_answer_passes(book: Notebook, id: str) -> None:
+    worked = solutions_of(book)
+    verdict = judged(id, book, f"{imports(worked)}\n{answer_cell(worked, id)}")
+    note("exercise", what="reference", id=id, ok=verdict.status == "solved")
+    assert verdict.status == "solved", verdict.message
+
+
+@pytest.mark.parametrize(("book", "id", "number", "source", "part"), WRONG)
+def test_a_wrong_answer_is_told_why(
+    book: Notebook, id: str, number: int, source: str, part: str
+) -> None:
+    problem = not_rejected(judged(id, book, source), part)
+    note("exercise", what="wrong", id=id, number=number, ok=problem is None)
+    assert problem is None
+
+
+@pytest.mark.parametrize(("book", "id"), EXERCISES)
+def test_it_is_whole(book: Notebook, id: str) -> None:
+    """Three hints, why, a stretch goal, two wrong answers with messages of their own, one signature."""
+    task = exercises.find(id)
+    assert len(task.hints) == 3
+    assert all([*task.hints, task.why, task.stretch])
+    assert len({part for _, part in wrong_of(book, id)}) >= 2
+    assert contracts.signature(book, id) == contracts.signature(solutions_of(book), id)

@@ -1,0 +1,218 @@
+"""The report: its schema, and that every count that does not come out is red."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from support import GOOD, write
+
+from helpers.course import notebooks, report
+from helpers.course.record import note
+from helpers.course.report import CANARIES, Report
+
+NAME = "04_generators"
+CLAIM = {
+    "id": "generators.two",
+    "sentence": "a return trip has two legs",
+    "value": 2,
+    "bound": {"equals": 2},
+    "margin": None,
+    "unit": "",
+    "held": True,
+    "unmeasured": None,
+    "tier": "none",
+    "versions": {},
+    "hardware": {},
+}
+
+
+@pytest.fixture(autouse=True)
+def _asks_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_REQUIRE", raising=False)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return write(tmp_path, GOOD).path
+
+
+@pytest.fixture
+def record(tmp_path: Path, path: Path) -> Path:
+    """What a green run of the small notebook leaves behind."""
+    folder = tmp_path / "record"
+    folder.mkdir()
+    for cell in notebooks.load(path).cells:
+        if cell.cell_type == "code":
+            note(folder, "cell", "gw0", notebook=NAME, passed=True, alone=False, seconds=0.1)
+    note(folder, "claims", "77", **CLAIM)
+    control = {"notebook": NAME, "wave": 1, "claims": ["generators.two"], "red": ["generators.two"]}
+    note(folder, "control", "gw1", **control, ok=True, seconds=2.0)
+    for what in ("stub", "reference", "wrong", "wrong"):
+        note(folder, "exercise", "gw0", what=what, id="generators.turn", ok=True)
+    for name in CANARIES:
+        note(folder, "canary", "gw1", name=name, red=True)
+    return folder
+
+
+def collected(record: Path, path: Path) -> Report:
+    return report.collect(record, {"notebooks": 1.0}, "strict", None, [path])
+
+
+def rewrite(record: Path, kind: str, change: Callable[[dict[str, Any]], None]) -> None:
+    """Change the first line of a kind."""
+    [file] = record.glob(f"{kind}-*.jsonl")
+    first, *others = file.read_text(encoding="utf-8").splitlines()
+    entry = json.loads(first)
+    change(entry)
+    file.write_text("\n".join([json.dumps(entry), *others]) + "\n", encoding="utf-8")
+
+
+def test_a_green_run(record: Path, path: Path) -> None:
+    result = collected(record, path)
+    assert result.problems == []
+    assert result.lines()[-1] == "green"
+    assert result.notebooks.passed == [NAME]
+    assert result.controls.red == result.controls.declared == ["generators.two"]
+
+
+def test_the_committed_schema_is_that_of_the_report(record: Path, path: Path) -> None:
+    text = report.SCHEMA.read_text(encoding="utf-8")
+    assert text == report.schema(), "course report-schema > helpers/course/report.schema.json"
+    jsonschema.validate(json.loads(collected(record, path).model_dump_json()), json.loads(text))
+
+
+def test_a_value_that_json_does_not_know_is_no_obstacle(record: Path, path: Path) -> None:
+    rewrite(record, "claims", lambda e: e.update(value="nan", held=False))
+    text = collected(record, path).model_dump_json()
+    jsonschema.validate(json.loads(text), json.loads(report.schema()))
+
+
+def fail(entry: dict[str, Any]) -> None:
+    entry.update(passed=False)
+
+
+def false(entry: dict[str, Any]) -> None:
+    entry.update(held=False)
+
+
+def not_ok(entry: dict[str, Any]) -> None:
+    entry.update(ok=False)
+
+
+RED: dict[str, tuple[str, Callable[[dict[str, Any]], None] | None, str]] = {
+    "a cell failed": ("cell", fail, f"{NAME} did not pass"),
+    "nothing was executed": ("cell", None, f"{NAME} was not executed to its end"),
+    "a claim is false": ("claims", false, f"claim generators.two is false ({NAME})"),
+    "a claim was not reached": ("claims", None, f"claim generators.two was never reached ({NAME})"),
+    "a control failed": (
+        "control",
+        not_ok,
+        f"{NAME}: not seen red: the controls of generators.two",
+    ),
+    "a control did not run": (
+        "control",
+        None,
+        f"{NAME}: not seen red: the controls of generators.two",
+    ),
+    "a stub passed": ("exercise", not_ok, "the stub of exercise generators.turn was not seen"),
+    "no exercise was proved": ("exercise", None, "the worked solution of generators.turn was not"),
+}
+
+
+@pytest.mark.parametrize("name", RED)
+def test_a_count_that_does_not_come_out_is_red(name: str, record: Path, path: Path) -> None:
+    kind, change, text = RED[name]
+    if change:
+        rewrite(record, kind, change)
+    else:
+        for file in record.glob(f"{kind}-*.jsonl"):
+            file.unlink()
+    result = collected(record, path)
+    assert any(text in problem for problem in result.problems)
+    assert result.lines()[-1].startswith("red: ")
+
+
+def test_one_cell_that_was_not_reached_is_red(record: Path, path: Path) -> None:
+    [file] = record.glob("cell-*.jsonl")
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+    assert collected(record, path).problems == [f"{NAME} was not executed to its end"]
+
+
+def test_a_wrong_answer_that_was_taken_is_red(record: Path, path: Path) -> None:
+    note(record, "exercise", "gw0", what="wrong", id="generators.turn", ok=False)
+    assert collected(record, path).problems == ["1 wrong answers were not rejected"]
+
+
+def test_two_wrong_answers_each(record: Path, path: Path) -> None:
+    [file] = record.glob("exercise-*.jsonl")
+    file.write_text("\n".join(file.read_text().splitlines()[:-1]) + "\n")
+    assert collected(record, path).problems == ["1 wrong answers for 1 exercises: two each"]
+
+
+def unmeasured(entry: dict[str, Any]) -> None:
+    entry.update(held=None, value=None, unmeasured="no python3.14t found")
+
+
+def test_what_cannot_be_measured_is_counted_and_red_where_all_is_required(
+    record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(record, "claims", unmeasured)
+    rewrite(record, "control", lambda entry: entry.update(red=[]))
+    result = collected(record, path)
+    assert result.problems == []
+    assert "unmeasured generators.two (none): no python3.14t found" in result.lines()
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    text = "claim generators.two was not measured: no python3.14t found"
+    assert collected(record, path).problems == [text]
+
+
+def test_the_list_of_the_impossible_excuses_it(
+    record: Path, path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rewrite(record, "claims", unmeasured)
+    rewrite(record, "control", lambda entry: entry.update(red=[]))
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    listed = tmp_path / "impossible.yaml"
+    listed.write_text("- {claim: generators.two, tier: none, reason: no such machine}\n")
+    monkeypatch.setattr(report, "IMPOSSIBLE", listed)
+    assert collected(record, path).problems == []
+
+
+def test_a_skipped_test_is_red_where_all_is_required(
+    record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note(record, "skipped", "gw0", test="tests/test_box.py::test_a")
+    assert collected(record, path).problems == []
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    assert collected(record, path).problems == ["skipped: tests/test_box.py::test_a"]
+
+
+def test_every_canary_must_have_been_red(
+    record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notebooks, "sources", lambda: [path])
+    whole = lambda: report.collect(record, {}, "strict", None).problems  # noqa: E731
+    assert whole() == []
+    rewrite(record, "canary", lambda entry: entry.update(red=False))
+    text = f"the canary {CANARIES[0]} passed: the checks no longer catch what it does"
+    assert whole() == [text]
+    for file in record.glob("canary-*.jsonl"):
+        file.unlink()
+    assert whole() == [f"the canary {name} was not run" for name in CANARIES]
+
+
+def test_a_control_without_honest_control_is_listed(record: Path, tmp_path: Path) -> None:
+    start, _, rest = GOOD.partition('# %% [markdown] claim="generators.two"')
+    end = rest.partition("# %% [markdown]\n# ## Exercises")[2]
+    none = 'control="none" reason="no such machine"'
+    text = f'{start}# %% [markdown] claim="generators.two" {none} tags=["break-it"]\n# Nothing.\n'
+    book = write(tmp_path, f"{text}\n# %% [markdown]\n# ## Exercises{end}")
+    result = collected(record, book.path)
+    assert result.problems == []
+    assert result.controls.declared == []
+    assert "no control generators.two: no such machine" in result.lines()

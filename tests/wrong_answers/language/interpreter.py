@@ -1,0 +1,165 @@
+"""Plausible wrong answers to the exercises of 1.1, and what must be said of each."""
+
+WRONG = {
+    "interpreter.right_executor": [
+        (  # threads for everything
+            """
+from concurrent.futures import ThreadPoolExecutor
+
+def right_executor(workload):
+    return ThreadPoolExecutor(max_workers=40)
+""",
+            '"fares" on this ThreadPoolExecutor reached parallelism',
+        ),
+        (  # processes for everything that computes
+            """
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+def right_executor(workload):
+    if workload == "partners":
+        return ThreadPoolExecutor(max_workers=40)
+    return ProcessPoolExecutor(max_workers=2)
+""",
+            '"checksums" could not be handed to a ProcessPoolExecutor',
+        ),
+        (  # trusts the default number of threads
+            """
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+def right_executor(workload):
+    return ProcessPoolExecutor(2) if workload == "fares" else ThreadPoolExecutor(32)
+""",
+            "must have 40 calls under way",
+        ),
+        (  # returns the class
+            """
+from concurrent.futures import ProcessPoolExecutor
+
+def right_executor(workload):
+    return ProcessPoolExecutor
+""",
+            "expected an Executor, got",
+        ),
+    ],
+    "interpreter.sell_locked": [
+        (  # does not use the lock
+            """
+def sell(store, lock):
+    sold = store.read() + 1
+    store.write(sold)
+    return sold
+""",
+            "a sale was lost",
+        ),
+        (  # locks the write only
+            """
+def sell(store, lock):
+    sold = store.read() + 1
+    with lock:
+        store.write(sold)
+    return sold
+""",
+            "a sale was lost",
+        ),
+        (  # a lock of its own for every call
+            """
+import threading
+
+def sell(store, lock):
+    with threading.Lock():
+        sold = store.read() + 1
+        store.write(sold)
+        return sold
+""",
+            "a sale was lost",
+        ),
+        (  # no release when the write fails
+            """
+def sell(store, lock):
+    lock.acquire()
+    sold = store.read() + 1
+    store.write(sold)
+    lock.release()
+    return sold
+""",
+            "the lock is still held",
+        ),
+        (  # counts the others' sales as well
+            """
+def sell(store, lock):
+    with lock:
+        store.write(store.read() + 1)
+    return store.read()
+""",
+            "each must return the count that includes its own sale",
+        ),
+        (  # takes the lock twice
+            """
+def sell(store, lock):
+    with lock:
+        sold = store.read() + 1
+        with lock:
+            store.write(sold)
+        return sold
+""",
+            "Does a thread take the lock twice",
+        ),
+        (  # swallows the failure
+            """
+def sell(store, lock):
+    with lock:
+        sold = store.read() + 1
+        try:
+            store.write(sold)
+        except ConnectionError:
+            return None
+        return sold
+""",
+            "the caller must learn of it",
+        ),
+    ],
+    "interpreter.sell_swapping": [
+        (  # a lock of its own, and a write
+            """
+import threading
+LOCK = threading.Lock()
+
+def sell_by_swap(store):
+    with LOCK:
+        sold = store.read() + 1
+        store.write(sold)
+        return sold
+""",
+            "This store has no write",
+        ),
+        (  # does not look at what swap says
+            """
+def sell_by_swap(store):
+    sold = store.read()
+    store.swap(sold, sold + 1)
+    return sold + 1
+""",
+            "a sale was lost",
+        ),
+        (  # retries with the old expectation
+            """
+def sell_by_swap(store):
+    sold = store.read()
+    while not store.swap(sold, sold + 1):
+        pass
+    return sold + 1
+""",
+            "After a no, what you read is out of date",
+        ),
+        (  # reads the count again afterwards
+            """
+def sell_by_swap(store):
+    while True:
+        sold = store.read()
+        if store.swap(sold, sold + 1):
+            return store.read()
+""",
+            "each must return the count that includes its own sale",
+        ),
+    ],
+}
