@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from helpers import data, figures, machine, measure
+    from helpers import data, figures, machine, measure, services
     from helpers.claims import ClaimFailed, claim
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
@@ -34,7 +34,7 @@ _HOME = {
     "show_lines": "helpers.figures",
     "show_source": "helpers.figures",
 }
-_MODULES = ("data", "figures", "machine", "measure")
+_MODULES = ("data", "figures", "machine", "measure", "services")
 
 __all__ = [
     "ClaimFailed",
@@ -49,6 +49,7 @@ __all__ = [
     "machine",
     "measure",
     "predict",
+    "services",
     "show_bars",
     "show_lines",
     "show_source",

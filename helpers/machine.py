@@ -76,6 +76,8 @@ def stamp() -> None:
         f"measured on ⟨Python {versions()['python']} (GIL {versions()['gil']}), {where['cpu']}, "
         f"{where['cores']} cores, {where['memory_gib']} GiB, {where['system']}⟩"
     )
+    if servers := sys.modules.get("helpers.services.core"):
+        print(f"servers ⟨{servers.described()}⟩")
 
 
 @functools.cache

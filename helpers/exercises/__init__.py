@@ -24,12 +24,13 @@ class Exercise:
     """One exercise: its check, what helps before, and what is worth knowing after."""
 
     id: str
-    check: Callable[[Any], None]
+    check: Callable[..., None]
     hints: tuple[str, str, str]
     why: str
     stretch: str
     seconds: float
     memory_mib: int
+    uses: Callable[[], Any] | None
 
 
 _registry: dict[str, Exercise] = {}
@@ -43,14 +44,17 @@ def exercise(
     stretch: str,
     seconds: float = 10,
     memory_mib: int = 1024,
-) -> Callable[[Callable[[Any], None]], Callable[[Any], None]]:
+    uses: Callable[[], Any] | None = None,
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register the decorated check, which takes the answer and raises `Wrong` if it is not right.
 
-    `seconds` and `memory_mib` (beyond what the kernel has) are the limits of the box.
+    `seconds` and `memory_mib` (beyond what the kernel has) are the limits of the box. `uses()` is
+    called outside of it, so that what it starts (a server) outlives the check; the check gets what
+    it returns as its second argument, and opens connections of its own.
     """
 
-    def register(check: Callable[[Any], None]) -> Callable[[Any], None]:
-        _registry[id] = Exercise(id, check, hints, why, stretch, seconds, memory_mib)
+    def register(check: Callable[..., None]) -> Callable[..., None]:
+        _registry[id] = Exercise(id, check, hints, why, stretch, seconds, memory_mib, uses)
         return check
 
     return register
@@ -69,9 +73,13 @@ def find(id: str) -> Exercise:
 
 
 def judge(id: str, answer: Any) -> Verdict:
-    """Run the exercise's check on an answer in the box; never raises for what the answer does."""
+    """Run the exercise's check on an answer in the box; never raises for what the answer does.
+
+    Raises `services.ServiceProblem` if the check needs a server that is not to be had.
+    """
     task = find(id)
-    return run_in_box(lambda: task.check(answer), task.seconds, task.memory_mib)
+    given = (task.uses(),) if task.uses else ()
+    return run_in_box(lambda: task.check(answer, *given), task.seconds, task.memory_mib)
 
 
 def check(id: str, answer: Any) -> None:

@@ -1,8 +1,9 @@
 """The race of 1.1 for any Python 3, also those too old for the rest of the course.
 
-Run as a script; prints how many of 2 x 200,000 sales are missing.
+Run as a script with the sales per thread; prints how many of twice as many are missing.
 """
 
+import sys
 import threading
 
 
@@ -36,4 +37,4 @@ def lost_updates(times, how=sell):
 
 
 if __name__ == "__main__":
-    print(lost_updates(200_000))
+    print(lost_updates(int(sys.argv[1])))

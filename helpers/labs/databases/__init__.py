@@ -1,0 +1,1 @@
+"""Code of section 3, databases, that must live in modules."""

