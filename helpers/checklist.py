@@ -46,6 +46,7 @@ Need = Literal[
     "elasticsearch",
     "browser",
 ]
+SERVERS = frozenset({"postgres", "mysql", "mariadb", "redis", "pgbouncer"})  # of helpers.services
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]  # no stray spaces
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 

@@ -31,6 +31,9 @@ CLAIM = {
 }
 
 
+CELL = {"notebook": NAME, "stage": "notebooks", "passed": True, "alone": False, "seconds": 0.1}
+
+
 @pytest.fixture(autouse=True)
 def _asks_for_little(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("COURSE_REQUIRE", raising=False)
@@ -48,7 +51,7 @@ def record(tmp_path: Path, path: Path) -> Path:
     folder.mkdir()
     for cell in notebooks.load(path).cells:
         if cell.cell_type == "code":
-            note(folder, "cell", "gw0", notebook=NAME, passed=True, alone=False, seconds=0.1)
+            note(folder, "cell", "gw0", **CELL)
     note(folder, "claims", "77", **CLAIM)
     control = {"notebook": NAME, "wave": 1, "claims": ["generators.two"], "red": ["generators.two"]}
     note(folder, "control", "gw1", **control, ok=True, seconds=2.0)

@@ -33,12 +33,16 @@ class _Group(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         from helpers.checklist import UnknownTopic
         from helpers.data import DataProblem
+        from helpers.services.core import ServiceProblem
 
         try:
             return super().invoke(ctx)
         except (UnknownTopic, DataProblem) as problem:
             _line(f"course: {problem}")
             raise typer.Exit(2) from None
+        except ServiceProblem as problem:
+            _line(f"course: {problem}")
+            raise typer.Exit(1) from None
         except OSError as problem:
             if problem.filename is None:
                 raise
@@ -298,6 +302,46 @@ def flake(
     ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
     print(text)
     raise typer.Exit(1 if ledger.problems(found) else 0)
+
+
+servers = typer.Typer(epilog=EXIT_CODES, invoke_without_command=True)
+app.add_typer(servers, name="services")
+
+
+@servers.callback()
+def services(ctx: typer.Context, as_json: AsJson = False) -> None:
+    """The servers that notebooks can use here: from which provider, why, and how to get a better one."""
+    if ctx.invoked_subcommand:
+        return
+    from helpers.services.survey import survey
+
+    findings = list(survey())
+    if as_json:
+        print(json.dumps([finding.as_dict() for finding in findings], indent=1))
+        return
+    last = ""
+    for finding in findings:
+        if finding.server != last:
+            _line(finding.server, style="bold")
+            last = finding.server
+        mark = "use " if finding.chosen else "here" if finding.available else "none"
+        todo = f". {finding.todo}" if finding.todo else ""
+        _line(f"  {mark} {finding.tier:9} {finding.found}{todo}")
+    _line(
+        "\nuse: what a notebook gets; COURSE_SERVICES=container|native|embedded forces a provider"
+    )
+
+
+@servers.command(epilog=EXIT_CODES)
+def prefetch() -> None:
+    """Fetch the images of all servers, for a room without internet."""
+    from helpers.services.survey import prefetch
+
+    failed = False
+    for name, problem in prefetch():
+        _line(f"{name}: {problem or 'here'}")
+        failed = failed or problem is not None
+    raise typer.Exit(1 if failed else 0)
 
 
 @app.command("report-schema", epilog=EXIT_CODES)

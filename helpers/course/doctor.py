@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -47,7 +45,7 @@ def examine() -> Iterator[Line]:
         _folders,
         _hardware,
         _interpreters,
-        _docker,
+        _servers,
     )
     for look in looks:
         try:
@@ -157,18 +155,16 @@ def _interpreters() -> Iterator[Line]:
             yield Line(f"Python {version}", False, "not found", todo, needed=False)
 
 
-def _docker() -> Iterator[Line]:
-    docker = shutil.which("docker")
-    if not docker:
-        yield Line("Docker", False, "not found", "Servers will be native or embedded", needed=False)
-        return
-    command = [docker, "info", "--format", "{{.ServerVersion}}"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-        answer, ok = (done.stdout.strip() or done.stderr.strip()), done.returncode == 0
-    except subprocess.TimeoutExpired:
-        answer, ok = "no answer within 10 s", False
-    host = os.environ.get("DOCKER_HOST", "")
-    first = answer.splitlines()[0] if answer else "no answer"
-    todo = "" if ok else "Start it, or servers will be native or embedded"
-    yield Line("Docker", ok, f"{first} {host}".strip(), todo, needed=False)
+def _servers() -> Iterator[Line]:
+    from helpers.services.survey import KINDS, survey
+
+    findings = list(survey())
+    for kind in KINDS:
+        own = [finding for finding in findings if finding.server == kind.label]
+        chosen = next((finding for finding in own if finding.chosen), None)
+        if chosen:
+            yield Line(kind.label, True, f"{chosen.tier}, {chosen.found}", needed=False)
+        else:
+            found = "; ".join(f"{f.tier}: {f.found}" for f in own)
+            todo = "What needs it stays unmeasured; `course services` says how to get it"
+            yield Line(kind.label, False, found, todo, needed=False)

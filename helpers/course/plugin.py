@@ -24,6 +24,13 @@ def _worker() -> str:
     return os.environ.get("PYTEST_XDIST_WORKER", "main")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tell a notebook's kernel its name before nbval starts it with the first cell."""
+    if getattr(item, "cell", None) is not None:
+        os.environ["COURSE_NOTEBOOK"] = notebooks.name_of(Path(item.fspath))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Run a notebook cell under the run's lock, and time it without the wait."""
@@ -54,6 +61,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
             "cell",
             _worker(),
             notebook=notebooks.name_of(Path(item.fspath)),
+            stage=os.environ.get("COURSE_STAGE", "notebooks"),
             passed=outcome.passed,
             alone="timing" in cell.metadata.get("tags", []),
             seconds=round(dict(item.user_properties).get("seconds", 0.0), 4),

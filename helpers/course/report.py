@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import yaml
@@ -155,11 +156,21 @@ class Report(_Row):
         ]
         if self.speed:
             lines.append(f"speed      {self.speed}")
+        lines += [f"ready      {line}" for line in _ready(self.services)]
         lines += [f"unmeasured {u.claim} ({u.tier}): {u.reason}" for u in self.unmeasured]
         lines += [f"no control {c.claim}: {c.reason}" for c in self.controls.impossible]
         lines += [f"skipped    {test}" for test in self.skipped]
         lines += [f"RED        {problem}" for problem in self.problems]
         return [*lines, f"red: {len(self.problems)} problems" if self.problems else "green"]
+
+
+def _ready(services: list[ServiceRow]) -> Iterator[str]:
+    """Seconds to a server's first answer, a line a server and tier."""
+    took: dict[tuple[str, str], list[float]] = {}
+    for row in services:
+        took.setdefault((f"{row.name} {row.version}", row.tier), []).append(row.ready_s)
+    for (server, tier), seconds in sorted(took.items()):
+        yield f"{server} ({tier}): {median(seconds):.1f} s, at most {max(seconds):.1f}, {len(seconds)} starts"
 
 
 def known_impossible() -> list[Unmeasured]:
@@ -213,15 +224,20 @@ def _claim(entry: dict[str, Any], home: dict[str, str]) -> ClaimRow:
 
 
 def _notebooks(record: Path, books: list[notebooks.Notebook]) -> NotebookCounts:
-    ran: dict[str, list[bool]] = {}
+    ran: dict[str, dict[str, list[bool]]] = {}  # a notebook with servers runs once a tier
     for entry in entries(record, "cell"):
-        ran.setdefault(entry["notebook"], []).append(entry["passed"])
+        stages = ran.setdefault(entry["notebook"], {})
+        stages.setdefault(entry["stage"], []).append(entry["passed"])
     cells = {b.name: sum(c.cell_type == "code" for c in b.cells) for b in books}
-    executed = [name for name, count in cells.items() if len(ran.get(name, [])) == count]
+    executed = [
+        name
+        for name, count in cells.items()
+        if name in ran and all(len(passed) == count for passed in ran[name].values())
+    ]
     return NotebookCounts(
         declared=list(cells),
         executed=executed,
-        passed=[name for name in executed if all(ran.get(name, []))],
+        passed=[name for name in executed if all(map(all, ran[name].values()))],
     )
 
 
@@ -275,7 +291,10 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
     for claim in report.claims:
         if claim.held is False:
             yield f"claim {claim.id} is false ({claim.notebook})"
-    beyond = {entry.claim for entry in report.unmeasured}  # not measured here, hence not broken
+    # Not measured here, on no tier, hence not broken either.
+    beyond = {claim.id for claim in report.claims} - {
+        claim.id for claim in report.claims if claim.held is not None
+    }
     dead: dict[str, list[str]] = {}
     for id in sorted(set(report.controls.declared) - set(report.controls.red) - beyond):
         dead.setdefault(home.get(id, "?"), []).append(id)

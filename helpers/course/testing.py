@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import shutil
 import signal
@@ -51,8 +52,9 @@ def test(topics: list[str], workers: int, console: Console) -> report.Report:
         run = Run(Path(folder), _environment(folder), {}, [])
         try:
             _contracts(run, console)
-            mode = _notebooks(run, paths, workers, console)
-            _checks(run, topics, workers, console)
+            tiers = server_tiers(run)
+            mode = _notebooks(run, paths, tiers, workers, console)
+            _checks(run, topics, tiers[0], workers, console)
             result = report.collect(
                 run.record, run.seconds, mode, _speed(run, workers), paths if topics else None
             )
@@ -68,11 +70,15 @@ def _environment(record: str) -> dict[str, str]:
     return {**kernel_environment(home), "COURSE_RECORD": record, "COURSE_LOCK": new_lock()}
 
 
-def _stage(run: Run, name: str, command: list[str], console: Console) -> None:
+def _stage(
+    run: Run, name: str, command: list[str], console: Console, tier: str | None = None
+) -> None:
     console.rule(name)
     begin = time.monotonic()
-    env = dict(run.env)
-    if name != "notebooks":
+    env = {**run.env, "COURSE_STAGE": name}
+    if tier:
+        env["COURSE_SERVICES"] = tier
+    if name == "checks":
         env["COURSE_CHECKS"] = env.pop("COURSE_RECORD")  # kernels of controls keep their own record
     code = _call(command, env)
     run.seconds[name] = round(time.monotonic() - begin, 1)
@@ -122,22 +128,65 @@ def nbval(pairs: list[Path], workers: int, *, strict: bool) -> list[str]:
     return _pytest(workers, *options, *map(str, pairs))
 
 
-def _notebooks(run: Run, paths: list[Path], workers: int, console: Console) -> str:
+def _notebooks(
+    run: Run, paths: list[Path], tiers: list[str], workers: int, console: Console
+) -> str:
+    """All notebooks on the best tier; those that need servers on each other tier of this machine too.
+
+    Outputs are compared on the reference: its Python, its packages, servers in containers.
+    """
     strict = on_reference()
-    pairs = [pair for path in paths if (pair := path.with_suffix(".ipynb")).exists()]
-    if pairs:
-        _stage(run, "notebooks", nbval(pairs, workers, strict=strict), console)
+    served = [path for path in paths if needs_servers(path)]
+    best, *others = tiers
+    mixed = strict and bool(served) and best != "container"
+    stages = [
+        ("notebooks", [p for p in paths if p not in served] if mixed else paths, best, strict)
+    ]
+    if mixed:
+        stages.append((f"notebooks, {best} servers", served, best, False))
+    if strict:
+        stages += [(f"notebooks, {tier} servers", served, tier, False) for tier in others]
+    for name, chosen_here, tier, compared in stages:
+        pairs = [pair for p in chosen_here if (pair := p.with_suffix(".ipynb")).exists()]
+        if pairs:
+            _stage(run, name, nbval(pairs, workers, strict=compared), console, tier)
     for cell in record.entries(run.record, "cell"):
         if not cell["passed"]:
-            run.failed.append(f"{cell['notebook']} cell {cell['cell']}: {cell['reason']}")
+            where = cell["stage"].removeprefix("notebooks").removeprefix(", ")
+            run.failed.append(
+                f"{cell['notebook']} cell {cell['cell']}{where and f' ({where})'}: {cell['reason']}"
+            )
     return "strict" if strict else "lax"
 
 
-def _checks(run: Run, topics: list[str], workers: int, console: Console) -> None:
+def needs_servers(path: Path) -> bool:
+    """Whether the map says that this notebook, or the one it solves, needs a server."""
+    name = notebooks.name_of(path).removeprefix("solutions/")
+    bullets = (b for section in checklist.load().sections for b in section.bullets)
+    return any(name in b.notebooks and set(b.needs) & checklist.SERVERS for b in bullets)
+
+
+def server_tiers(run: Run) -> list[str]:
+    """The tiers to run on, best first: the forced one, or all that this machine has.
+
+    Where everything is required, a tier that is not to be had is red.
+    """
+    from helpers.services.core import TIERS, forced_tier
+    from helpers.services.survey import tiers
+
+    if forced := forced_tier():
+        return [forced]
+    found = tiers()
+    if os.environ.get("COURSE_REQUIRE") == "all":
+        run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
+    return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
+
+
+def _checks(run: Run, topics: list[str], tier: str, workers: int, console: Console) -> None:
     names = [checklist.load().bullet(topic).topic for topic in topics]
     only = ["tests/test_controls.py", "tests/test_exercises.py", "-k", " or ".join(names)]
     command = _pytest(workers, "--dist=worksteal", *(only if topics else ["tests"]))
-    _stage(run, "checks", command, console)
+    _stage(run, "checks", command, console, tier)
 
 
 def chosen(topics: list[str], *, solutions: bool = False) -> list[Path]:
@@ -184,7 +233,7 @@ def installed(package: str) -> str | None:
 
 
 def _speed(run: Run, workers: int) -> report.Speed | None:
-    cells = list(record.entries(run.record, "cell"))
+    cells = [c for c in record.entries(run.record, "cell") if c["stage"] == "notebooks"]
     if not cells:
         return None
     alone = sum(c["seconds"] for c in cells if c["alone"])

