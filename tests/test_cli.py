@@ -93,7 +93,7 @@ def test_the_doctor_finds_nothing_where_all_is_well(root: Path) -> None:
     assert [line for line in needed if not line["ok"]] == []
     assert code == 0
     assert {"Python", "packages", "kernel python3", "data", "pairs", "build", "disk"} <= set(found)
-    assert {"cores", "Python 3.14", "Python 3.14t", "Docker"} <= set(found)
+    assert {"cores", "Python 3.14", "Python 3.14t", "PostgreSQL"} <= set(found)
 
 
 def test_the_doctor_says_what_to_do(root: Path, tmp_path: Path) -> None:
