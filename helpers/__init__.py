@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
     from helpers.machine import stamp
+    from helpers.plans import explain, show_plan
     from helpers.predictions import answer, predict
     from helpers.progress import board, evidence
 
@@ -33,6 +34,8 @@ _HOME = {
     "show_bars": "helpers.figures",
     "show_lines": "helpers.figures",
     "show_source": "helpers.figures",
+    "explain": "helpers.plans",
+    "show_plan": "helpers.plans",
 }
 _MODULES = ("data", "figures", "machine", "measure", "services")
 
@@ -44,6 +47,7 @@ __all__ = [
     "claim",
     "data",
     "evidence",
+    "explain",
     "figures",
     "hint",
     "machine",
@@ -52,6 +56,7 @@ __all__ = [
     "services",
     "show_bars",
     "show_lines",
+    "show_plan",
     "show_source",
     "show_table",
     "solution",

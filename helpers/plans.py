@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 OFF_BY = 10  # an estimate that is wrong by this factor is pointed out
+NO_ROWS = ("BitmapAnd", "BitmapOr", "Insert", "Update", "Delete")  # their row counts say nothing
 
 
 @dataclass(frozen=True)
@@ -211,7 +212,8 @@ def show_plan(plan: Plan, caption: str = "") -> None:
     from helpers.figures import _show
 
     names = _columns(plan)
-    lines = [_line(plan, prefix, node) for prefix, node in _tree(plan.root)]
+    stopped = _stopped(plan.root)
+    lines = [_line(plan, prefix, node, id(node) in stopped) for prefix, node in _tree(plan.root)]
     _show(
         _html(names, lines, caption, _foot(plan)),
         "HTML",
@@ -225,8 +227,16 @@ def _columns(plan: Plan) -> list[str]:
     return ["node", "rows estimated", "rows actual", "loops", "buffers hit+read", "ms"]
 
 
+def _stopped(node: Node, below: bool = False) -> set[int]:
+    """Nodes that a Limit above them stopped early: fewer rows than expected is no misestimate there."""
+    found = {id(node)} if below and node.rows < node.rows_estimated else set()
+    for child in node.children:
+        found |= _stopped(child, below or node.kind == "Limit")
+    return found
+
+
 def _line(
-    plan: Plan, prefix: tuple[str, str], node: Node
+    plan: Plan, prefix: tuple[str, str], node: Node, stopped: bool
 ) -> tuple[tuple[str, str], str, list[str], list[str]]:
     """The tree's two prefixes, the node's name, notes under it, and its figures."""
     notes = [f"{name}: {_short(text)}" for name, text in node.conditions]
@@ -245,7 +255,7 @@ def _line(
             [*notes, "never executed"],
             [f"{node.rows_estimated:,.0f}", "", "0", "", ""],
         )
-    if node.off_by >= OFF_BY:
+    if node.off_by >= OFF_BY and not stopped and node.kind not in NO_ROWS:
         notes.append(f"the estimate is off by {node.off_by:,.0f}×")
     figures = [
         f"{node.rows_estimated:,.0f}",

@@ -58,7 +58,7 @@ class PgBouncer(Postgres):
         variables = {name.upper(): str(value) for name, value in self._own().items()}
         return DockerContainer(self.image).with_envs(
             DB_HOST=place.address(), DB_PORT="5432", DB_USER=self.user, DB_PASSWORD=self.password,
-            LISTEN_PORT=str(self.inner_port), AUTH_TYPE="scram-sha-256", **variables,
+            LISTEN_PORT=str(self.inner_port), AUTH_TYPE="scram-sha-256", ADMIN_USERS=self.user, **variables,
         )  # fmt: skip
 
     def installed(self) -> Program | str:
