@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -245,7 +246,10 @@ def test_no_permission_on_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def as_nobody(ask: Callable[[], str | None]) -> str:
     """The answer of a child process without root's rights."""
     ours, theirs = os.pipe()
-    if (child := os.fork()) == 0:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # xdist's worker has threads
+        child = os.fork()
+    if child == 0:
         try:
             if os.geteuid() == 0:
                 os.setegid(65534)
@@ -333,7 +337,7 @@ def left(told: dict) -> list[str]:
     found += [f"shared memory {segment}" for segment in told["segments"] if segment in here]
     if told["containers"]:
         client = containers.client()
-        for container in client.containers.list(all=True):
+        for container in client.containers.list(all=True, ignore_removed=True):
             if container.id in told["containers"]:
                 found.append(f"container {container.name}")
         client.close()

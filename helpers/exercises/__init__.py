@@ -30,7 +30,7 @@ class Exercise:
     stretch: str
     seconds: float
     memory_mib: int
-    uses: Callable[[], Any] | None
+    uses: Callable[[], Any] | None = None
 
 
 _registry: dict[str, Exercise] = {}

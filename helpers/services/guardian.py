@@ -126,7 +126,7 @@ def remove_containers(session: str) -> None:
     client = docker.from_env(timeout=20)
     label = {"label": f"org.testcontainers.session-id={session}"}
     for last in (False, True):
-        for container in client.containers.list(all=True, filters=label):
+        for container in client.containers.list(all=True, filters=label, ignore_removed=True):
             with contextlib.suppress(Exception):
                 container.remove(force=True, v=True)
         if not last:
