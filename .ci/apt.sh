@@ -19,6 +19,8 @@ install_missing() { # NAME…
     ((${#wanted[@]})) || return 0
     [[ $(id -u) == 0 ]] || die "only root can install: ${wanted[*]}"
     say "installing ${wanted[*]}"
+    local log
+    log=$(mktemp)
     (
         if [[ ! -e $policy ]]; then
             trap 'rm -f "$policy"' EXIT
@@ -30,12 +32,17 @@ install_missing() { # NAME…
             -o DPkg::Lock::Timeout=300 -o Acquire::Retries=5)
         # A second try after a fresh index: a mirror may change under us.
         for _ in 1 2; do
-            "${get[@]}" update >&2
-            ! "${get[@]}" install -y --no-install-recommends "${wanted[@]}" >&2 || exit 0
+            "${get[@]}" update || true # one broken repository of the machine's is not ours
+            ! "${get[@]}" install -y --no-install-recommends "${wanted[@]}" || exit 0
             sleep 5
         done
         exit 1
-    ) || die "apt could not install ${wanted[*]} (its reason is above)"
+    ) >"$log" 2>&1 </dev/null || {
+        tail -n 20 "$log" >&2
+        rm -f "$log"
+        die "apt could not install ${wanted[*]} (its last lines are above)"
+    }
+    rm -f "$log"
 }
 
 # Where the machine's own apt takes Debian from: addresses of mirrors that have this suite.

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # The container tier's images, made of Debian's packages, for machines that reach a mirror of Debian
 # but no image registry: bash .ci/images/build.sh [FOLDER…]
-# Each gets its official name behind $COURSE_IMAGES (course.local/), as
-# TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX wants it. An image whose inputs are unchanged is left alone.
+# Each gets its official name behind course.local/, to be used with
+# TESTCONTAINERS_HUB_IMAGE_NAME_PREFIX=course.local/ in the environment. An image whose inputs
+# (Dockerfile, what it copies, base) are unchanged is left alone.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 . "$here/../apt.sh"
