@@ -84,11 +84,12 @@ def main() -> None:
             things[kind, thing[kind]] = thing
     end_processes([t for (kind, _), t in things.items() if kind == "process"])
     for kind, name in things:
+        if kind == "folder":
+            shutil.rmtree(name, ignore_errors=True)
+    for kind, name in things:
         if kind == "session":
             with contextlib.suppress(Exception):
                 remove_containers(name)
-        elif kind == "folder":
-            shutil.rmtree(name, ignore_errors=True)
 
 
 def end_processes(leaders: Iterable[dict[str, Any]]) -> None:

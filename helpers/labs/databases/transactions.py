@@ -29,10 +29,10 @@ def postgres() -> Postgres:
 def code_of(error: DBAPIError) -> str:
     """PostgreSQL's SQLSTATE, MySQL's and MariaDB's error number, SQLite's name."""
     driver = error.orig
-    for name in ("sqlstate", "sqlite_errorname"):
-        if getattr(driver, name, None):
-            return str(getattr(driver, name))
-    return str(driver.args[0]) if driver and driver.args else type(driver).__name__
+    if type(driver).__module__.startswith("pymysql"):
+        return str(driver.args[0])
+    code = getattr(driver, "sqlstate", None) or getattr(driver, "sqlite_errorname", None)
+    return str(code or type(driver).__name__)
 
 
 @dataclass
@@ -51,8 +51,8 @@ class Step:
 class Session:
     """A connection with a thread of its own: while one session waits for a lock, the others go on."""
 
-    def __init__(self, name: str, engine: Engine) -> None:
-        self.name, self.failed = name, False
+    def __init__(self, name: str, engine: Engine, go_on: bool = False) -> None:
+        self.name, self.go_on, self.failed = name, go_on, False
         self.thread = ThreadPoolExecutor(1)
         self.connection: Connection = self.thread.submit(engine.connect).result()
 
@@ -70,8 +70,10 @@ class Session:
             result = self.connection.exec_driver_sql(step.sql)
             step.rows = result.all() if result.returns_rows else None
         except DBAPIError as error:
-            self.failed, step.error, step.detail = True, code_of(error), str(error.orig)
-            self.connection.exec_driver_sql("rollback")  # what every sane client does next
+            step.error, step.detail = code_of(error), str(error.orig)
+            if not self.go_on:  # a sane client gives the transaction up
+                self.failed = True
+                self.connection.exec_driver_sql("rollback")
 
     def close(self) -> None:
         """Give the connection back; what was not committed is rolled back."""
@@ -140,6 +142,10 @@ class Story:
         """The first value of each answer that a session got."""
         return [s.rows[0][0] for s in self.steps if s.session == name and s.rows]
 
+    def rows(self, name: str) -> list[Any]:
+        """All rows of the last answer that a session got."""
+        return [s.rows for s in self.steps if s.session == name and s.rows is not None][-1]
+
     @property
     def refused(self) -> dict[str, str]:
         """The error code of each session that got one."""
@@ -169,23 +175,28 @@ def _told(step: Step) -> str:
 
 
 def play(
-    engine: Engine, script: str, level: str = "read committed", waiting: str | None = None
+    engine: Engine,
+    script: str,
+    level: str = "read committed",
+    waiting: str | None = None,
+    go_on: bool = False,
 ) -> Story:
-    """Play a script of lines `A: statement`; the line `A: begin` begins at the level."""
+    """Play a script of lines `A: statement`; the line `A: begin` begins at the level.
+
+    A session that gets an error rolls back and is sent nothing more, unless `go_on`.
+    """
     steps = []
     for line in script.strip().splitlines():
         name, sql = line.strip().split(": ", 1)
         steps += [(name, s) for s in (opening(engine, level) if sql == "begin" else [sql])]
-    with (
-        _sessions(engine, {name for name, _ in steps}) as sessions,
-        _asking(engine, waiting) as ask,
-    ):
+    names = {name for name, _ in steps}
+    with _sessions(engine, names, go_on) as sessions, _asking(engine, waiting) as ask:
         return Story(interleave(steps, sessions, ask))
 
 
 @contextlib.contextmanager
-def _sessions(engine: Engine, names: set[str]) -> Iterator[dict[str, Session]]:
-    sessions = {name: Session(name, engine) for name in sorted(names)}
+def _sessions(engine: Engine, names: set[str], go_on: bool) -> Iterator[dict[str, Session]]:
+    sessions = {name: Session(name, engine, go_on) for name in sorted(names)}
     try:
         yield sessions
     finally:
@@ -200,3 +211,36 @@ def _asking(engine: Engine, waiting: str | None) -> Iterator[Callable[[], int]]:
         return
     with engine.connect() as connection:
         yield lambda: int(connection.exec_driver_sql(waiting).scalar_one())
+
+
+SHADES = {"happens": ("#D55E00", "white"), "–": ("none", None)}
+PREVENTED = ("#0072B2", "white")
+
+
+def draw_matrix(rows: Mapping[str, Mapping[str, Sequence[str]]], columns: Sequence[str]) -> None:
+    """One grid: engines and their levels downwards, anomalies across, a shade for each outcome."""
+    from helpers.figures import INK, picture
+
+    lines = [(engine, level, cells) for engine, of in rows.items() for level, cells in of.items()]
+    with picture(height=0.6 + 0.29 * len(lines)) as axes:
+        for y, (engine, level, cells) in enumerate(lines):
+            first = y == 0 or lines[y - 1][0] != engine
+            if first:
+                axes.plot([-3.6, len(columns) - 0.5], [y - 0.5, y - 0.5], color=INK, lw=0.6)
+                axes.text(-3.6, y, engine, va="center", fontsize=9, color=INK, weight="bold")
+            axes.text(-0.6, y, level, va="center", ha="right", fontsize=8, color=INK)
+            for x, outcome in enumerate(cells):
+                face, ink = SHADES.get(outcome, PREVENTED)
+                if face != "none":
+                    axes.barh(y, 0.94, 0.86, x - 0.47, color=face)
+                axes.text(x, y, outcome.removeprefix("SQLITE_"), va="center", ha="center", fontsize=8,
+                          color=ink or INK)  # fmt: skip
+        axes.set_xlim(-3.65, len(columns) - 0.5)
+        axes.set_ylim(len(lines) - 0.5, -0.5)
+        axes.set_xticks(range(len(columns)), columns, fontsize=9)
+        axes.xaxis.tick_top()
+        axes.tick_params(length=0)
+        axes.set_yticks([])
+        axes.grid(False)
+        for spine in axes.spines.values():
+            spine.set_visible(False)

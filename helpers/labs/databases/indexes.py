@@ -1,0 +1,44 @@
+"""The flights of 3.1 as a table of PostgreSQL: how they get there, and what a session needs besides."""
+
+from __future__ import annotations
+
+import io
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CREATE_FLIGHTS = """
+create table flights (
+    flight_id int, departs timestamptz, carrier text, flight int, tailnum text,
+    origin text, dest text, dep_time int, dep_delay int, arr_delay int, distance int
+)"""
+
+
+def flights() -> pd.DataFrame:
+    """The 336,776 real departures, `departs` being the scheduled minute in UTC."""
+    import pandas as pd
+
+    from helpers import data
+
+    wanted = ["time_hour", "minute", "carrier", "flight", "tailnum", "origin", "dest",
+              "dep_time", "dep_delay", "arr_delay", "distance"]  # fmt: skip
+    table = data.flights(wanted)
+    departs = table.pop("time_hour") + pd.to_timedelta(table.pop("minute"), unit="m")
+    table.insert(0, "departs", departs)
+    table.insert(0, "flight_id", range(len(table)))
+    return table
+
+
+def copy_in(connection: Any, table: str, frame: pd.DataFrame) -> None:
+    """COPY a frame into the columns of the same names: one statement, one stream of CSV."""
+    import pyarrow as pa
+    import pyarrow.csv
+
+    lines = io.BytesIO()
+    rows = pa.Table.from_pandas(frame, preserve_index=False)
+    pyarrow.csv.write_csv(rows, lines, pyarrow.csv.WriteOptions(include_header=False))
+    into = f"copy {table} ({', '.join(frame.columns)}) from stdin (format csv)"
+    psycopg = getattr(connection, "connection", connection)  # SQLAlchemy's wraps the driver's own
+    with psycopg.cursor() as cursor, cursor.copy(into) as stream:
+        stream.write(lines.getvalue())
