@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 _EMPTY: dict[str, Any] = {"version": 1, "predictions": {}, "claims": {}, "exercises": {}}
@@ -182,5 +183,7 @@ def evidence(topic: str) -> None:
             value = "" if seen.get("value") is None else quantity(seen["value"], seen["unit"])
             words = {True: f"held {value}", False: f"FALSE {value}", None: "unmeasured"}
             verdict = words[seen["held"]].strip() if seen else ""
-            rows.append({"claim": id, "sentence": sentence, "committed": figure, "here": verdict})
-    figures.show_table(rows, left=4)
+            slug = id.split(".", 1)[1]
+            figure, verdict = (shorten(text, 40, placeholder="…") for text in (figure, verdict))
+            rows.append({"claim": slug, "sentence": sentence, "committed": figure, "here": verdict})
+    figures.show_table(rows, caption=f"{topic}.…", left=4)

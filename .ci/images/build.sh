@@ -71,33 +71,35 @@ make_base() { # INPUTS
 }
 
 build() { # FOLDER IMAGE INPUTS
-    local attempt former
+    local former
     former=$(docker image inspect -f '{{.Id}}' "$2" 2>/dev/null || true)
-    for attempt in 1 2; do # what the first got done is not done again
-        if docker build --force-rm --network host --label "$label=$3" --tag "$2" \
-            --file "$here/$1/Dockerfile" "$here"; then
-            # The one that had the name would stay without one; it does if a container uses it.
-            [[ -z $former ]] || docker image rm "$former" >/dev/null 2>&1 || true
-            return
-        fi
-        sleep 5
-    done
-    return 1
+    docker build --force-rm --network host --label "$label=$3" --tag "$2" \
+        --file "$here/$1/Dockerfile" "$here" || return
+    # What had the name until now would stay without one; it does stay if a container uses it.
+    [[ -z $former ]] || docker image rm "$former" >/dev/null 2>&1 || true
 }
 
-todo=()
-for folder in "${wanted[@]}"; do
-    [[ -f $here/$folder/Dockerfile ]] || die "there is no $folder/Dockerfile"
-    is_current "$prefix$(official "$folder")" "$(inputs "$folder")" || todo+=("$folder")
-done
-if ((${#todo[@]} == 0)); then
-    say "all ${#wanted[@]} images are there"
-    exit
-fi
+find_todo() {
+    local folder
+    todo=()
+    for folder in "${wanted[@]}"; do
+        [[ -f $here/$folder/Dockerfile ]] || die "there is no $folder/Dockerfile"
+        is_current "$prefix$(official "$folder")" "$(inputs "$folder")" || todo+=("$folder")
+    done
+    ((${#todo[@]})) || say "${#wanted[@]} images are there"
+}
+docker version >/dev/null 2>&1 || die "no Docker engine answers"
+find_todo
+((${#todo[@]})) || exit 0
 
 mkdir -p "$cache"
 exec 9>"$cache/.lock"
-flock -n 9 || { say "another build is running; waiting for it"; flock 9; }
+if ! flock -n 9; then
+    say "another build is running; waiting for it"
+    flock 9
+    find_todo
+    ((${#todo[@]})) || exit 0
+fi
 rm -rf "$cache"/.build.* # of a run that was killed: we hold the lock
 work=$(mktemp -d "$cache/.build.XXXXXX")
 jobs=()
@@ -112,14 +114,16 @@ trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 trap 'exit 141' PIPE
-set -m # a job is a process group of its own, so that an interrupt ends all of it
+# A job is a process group of its own, so that an interrupt ends all of it. It has the lock too: if
+# we are killed outright, the next run waits for what is left of us.
+set -m
 
 if ! is_current "$base" "$(base_inputs)"; then
     install_missing debootstrap
     say "making $base"
-    make_base "$(base_inputs)" >"$work/base.log" 2>&1 </dev/null 9>&- &
+    make_base "$(base_inputs)" >"$work/base.log" 2>&1 </dev/null &
     jobs=($!)
-    wait $! || { tail -n 30 "$work/base.log" >&2; die "$base failed (its last lines are above)"; }
+    wait $! || { tail -n 20 "$work/base.log" >&2; die "$base failed (its last lines are above)"; }
     say "$base, $SECONDS s"
 fi
 
@@ -130,14 +134,14 @@ for folder in "${todo[@]}"; do
     {
         build "$folder" "$image" "$(inputs "$folder")" >"$work/$folder.log" 2>&1 </dev/null &&
             say "$image, $SECONDS s"
-    } 9>&- &
+    } &
     jobs+=($!)
 done
 failed=()
 for i in "${!jobs[@]}"; do
     wait "${jobs[i]}" || {
         failed+=("${todo[i]}")
-        tail -n 30 "$work/${todo[i]}.log" >&2
+        tail -n 20 "$work/${todo[i]}.log" >&2
         say "${todo[i]} failed (its last lines are above)"
     }
 done

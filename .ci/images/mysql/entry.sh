@@ -10,11 +10,15 @@ case ${1:-mysqld} in
     mysqld | mariadbd | initialise) ;;
     *) exec "$@" ;;
 esac
-[[ $(id -u) != 0 ]] ||
-    exec setpriv --reuid=mysql --regid=mysql --init-groups "${BASH_SOURCE[0]}" "$@"
-
 data=/var/lib/mysql
-untouched=$data/untouched # no server has run on it for a user yet
+if [[ $(id -u) == 0 ]]; then
+    install -d -o mysql -g mysql $data # a mounted folder may be root's
+    exec setpriv --reuid=mysql --regid=mysql --init-groups "${BASH_SOURCE[0]}" "$@"
+fi
+
+# An empty database. The init-file's last statement drops it: while its folder is there, accounts
+# are to be made, even if a start before was killed.
+untouched=$data/untouched
 socket=/run/mysqld/initialise.sock
 client=(mysql)
 [[ $COURSE_SERVER != mariadbd ]] || client=(mariadb)
@@ -40,10 +44,10 @@ initialise() {
         "${client[@]}" mysql -e "delete from global_priv where User = 'root' and Host <> 'localhost';
             delete from proxies_priv where Host <> 'localhost'"
     fi
+    "${client[@]}" -e 'create database untouched'
     kill $server
     wait $server
     rm -f $data/auto.cnf # the server's UUID: every container makes its own
-    touch "$untouched"
 }
 name() { printf '`%s`' "${1//\`/\`\`}"; }
 text() {
@@ -62,7 +66,7 @@ fi
 [[ -d $data/mysql ]] || initialise # an empty volume
 
 arguments=()
-if [[ -e $untouched ]]; then
+if [[ -d $untouched ]]; then
     password=$(variable ROOT_PASSWORD) database=$(variable DATABASE) user=$(variable USER)
     if [[ -z $password$(variable ALLOW_EMPTY_PASSWORD)$(variable ALLOW_EMPTY_ROOT_PASSWORD) ]]; then
         echo "entry: ${COURSE_SERVER^^}: set MYSQL_ROOT_PASSWORD, or MYSQL_ALLOW_EMPTY_PASSWORD=1" >&2
@@ -88,12 +92,12 @@ if [[ -e $untouched ]]; then
                 [[ -z $database ]] || echo "GRANT ALL ON $(name "${database//_/\\_}").* TO $account;"
             fi
             echo "ALTER USER 'root'@'localhost' IDENTIFIED BY $(text "$password");"
+            echo 'DROP DATABASE untouched;'
         } >"$statements"
     )
     arguments=(--init-file="$statements")
-    rm "$untouched"
     # testcontainers waits for ": ready for connections" twice: the official image starts twice.
-    echo 'entry: the data folder: ready for connections when the server says so'
+    echo 'entry: the data folder: ready for connections when the server says so' >&2
 fi
 shift || true
 exec "$COURSE_SERVER" --datadir=$data "$@" "${arguments[@]}"

@@ -1,0 +1,2552 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1.2 Objects
+#
+# > Глубокое знание языка — Глубокое понимание ООП (инкапсуляция, полиморфизм, наследование, абстракция).
+# >
+# > Deep knowledge of the language: a deep understanding of OOP (encapsulation, polymorphism, inheritance,
+# > abstraction).
+#
+# 100 minutes. Needs no service, only the course's environment.
+#
+# **You will be able to show that …**
+#
+# 1. what an object weighs, and which innocent operations change that;
+# 2. who answers for `booking.fare`, in which order, and when nobody is asked at all;
+# 3. what underscores, properties and slots protect, and what they do not;
+# 4. how Python puts base classes in order, and whom `super()` calls;
+# 5. who is asked first by `a + b` and `a == b`, and how a dictionary loses a key;
+# 6. what an ABC, a protocol and a dataclass check, when, and what that costs.
+
+# %%
+import abc
+import copy
+import dataclasses
+import functools
+import itertools
+import operator
+import pickle
+import subprocess
+import sys
+import tempfile
+import weakref
+from collections import Counter, UserDict
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.configuration import set_hypothesis_home_dir
+
+from helpers import answer, check, claim, measure, predict, stamp
+from helpers import show_bars, show_table
+
+set_hypothesis_home_dir(tempfile.mkdtemp(prefix="course-"))  # it would write beside the notebook
+stamp()
+
+# %% [markdown]
+# One helper for the whole notebook: what an attempt returns, or the name of what it raises.
+
+# %%
+def outcome(attempt):
+    """What attempt() returns; the exception's name if it raises one."""
+    try:
+        return attempt()
+    except Exception as error:
+        return type(error).__name__
+
+
+# %% [markdown]
+# ## A line in the log
+#
+# The booking service keeps the day's bookings in memory, a few million objects of four fields. Somebody adds a debug
+# line that logs `vars(booking)`, once for each booking. An hour later the log level is changed back.
+
+# %%
+class Booking:
+    def __init__(self, flight, origin, dest, seat):
+        self.flight = flight
+        self.origin = origin
+        self.dest = dest
+        self.seat = seat
+
+
+class SlottedBooking:
+    __slots__ = ("dest", "flight", "origin", "seat")
+
+    def __init__(self, flight, origin, dest, seat):
+        self.flight = flight
+        self.origin = origin
+        self.dest = dest
+        self.seat = seat
+
+
+# %%
+predict(
+    "objects.debug_line",
+    "`vars(booking)` is evaluated once for each of 100,000 bookings, and its result is thrown away. What remains?",
+    about="objects.looked_at",
+    a="nothing: it hands out a dictionary that every such object has anyway",
+    b="nothing: the dictionary is made for the call and freed after it",
+    c="some tens of bytes more for every booking",
+)
+
+# %%
+answer("objects.debug_line", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# `measure.held` counts, with `tracemalloc`, what stays allocated. Each field refers to an object that exists anyway, so
+# only the booking itself is weighed; 8 bytes are its place in the list.
+
+# %%
+FIELDS = ("UA1545", "EWR", "IAH", 12)
+
+
+def bytes_of(kind, then=lambda booking: None, count=100_000):
+    """Bytes an object, of many that were made and then touched."""
+
+    def make():
+        bookings = [kind(*FIELDS) for _ in range(count)]
+        for booking in bookings:
+            then(booking)
+        return bookings
+
+    return measure.held(make) / count - 8
+
+
+def invent(*names):
+    """A class of its own, and what gives its objects attributes that __init__ never mentioned."""
+
+    class Extended(Booking):
+        pass
+
+    def later(booking):
+        for name in names:
+            setattr(booking, name, None)
+
+    return bytes_of(Extended, later)
+
+
+# %%
+bytes_each = {
+    "as created": bytes_of(Booking),
+    "after vars(booking)": bytes_of(Booking, lambda booking: vars(booking)),
+    "one attribute added later": invent("gate"),
+    "two attributes added later": invent("gate", "group"),
+    "with __slots__": bytes_of(SlottedBooking),
+}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(bytes_each, title="A booking of four fields", x="bytes an object", text="{:.0f}".format)
+
+# %% [markdown]
+# Who else looks? Some of these are in every service.
+
+# %%
+habits = {
+    "booking.seat": lambda booking: booking.seat,
+    "hasattr(booking, 'x')": lambda booking: hasattr(booking, "x"),
+    "repr(booking)": repr,
+    "vars(booking)": vars,
+    "dir(booking)": dir,
+    "copy.copy(booking)": copy.copy,
+    "pickle.dumps(booking)": pickle.dumps,
+}
+untouched = bytes_of(Booking, count=10_000)
+grown = {habit: round(bytes_of(Booking, act, 10_000) - untouched) for habit, act in habits.items()}
+
+# %% tags=["nbval-ignore-output"]
+show_table([{"habit": habit, "bytes more for ever": more} for habit, more in grown.items()])
+
+# %%
+claim("objects.looked_at", "reading vars() of an object makes it larger by a dictionary's 64 bytes, for good",
+      bytes_each["after vars(booking)"] - bytes_each["as created"], between=(62, 66), unit="B", proves="c")
+claim("objects.lookers", "copying and pickling look into an object's dictionary; reading an attribute does not",
+      [habit for habit, more in grown.items() if more > 32],
+      equals=["vars(booking)", "dir(booking)", "copy.copy(booking)", "pickle.dumps(booking)"])
+claim("objects.slots_bytes", "with slots an object is two headers of 16 bytes and 8 bytes a field",
+      bytes_each["with __slots__"], between=(62, 66), unit="B")
+claim("objects.late_attributes", "two attributes that __init__ did not know cost each object more than 200 bytes",
+      bytes_each["two attributes added later"] - bytes_each["as created"], at_least=200, unit="B")
+
+# %% [markdown]
+# **Reading it.** 104 bytes, 168 once somebody looked, 64 with slots (3.13 and 3.14; 96, 160 and 64 on 3.12: measured).
+# The first attribute that was invented later cost nothing. The second took every object to 376 bytes (3.12: 320).
+#
+# **Why.** Since 3.13 the values of an instance lie *inside* the object, behind its header, in the order of a key
+# table that all instances of the class share. There is no dictionary. 104 = 16 (garbage collector) + 16 (pointers to
+# a dictionary and to weak references, both empty) + 16 (reference count, type) + 56: the 4 values, one spare place,
+# and 16 bytes that say which are in use and in which order they came. (In 3.12 the values are a block of their own.)
+# Whoever asks for `__dict__` makes CPython build a dictionary object of 64 bytes over those values and *keep* it: it
+# must be the same object at the next call, and a write through it must be seen by the attribute.
+# ([`Objects/object_layout.md`](https://github.com/python/cpython/blob/v3.13.0/Objects/object_layout.md).)
+#
+# The shared key table is filled by what the first instances do. Every instance that is made takes one of its free
+# places away, down to the last: that is the spare one. Whoever needs two gets a complete dictionary with a key table
+# of its own: 64 + 208 bytes. (`_PyObject_InitInlineValues` in
+# [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.13.0/Objects/dictobject.c).)
+#
+# **In production.** Set every attribute in `__init__`, in one order, with `None` where the value comes later. Do not
+# keep a cache of objects through which a debug log, `copy` or `pickle` walks, and then size the pod by the first
+# figure. Slots make the size constant, and forbid what costs: the price list comes further down.
+
+# %% [markdown] also=["objects.lookers", "objects.slots_bytes"] claim="objects.looked_at" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: three small differences</summary>
+#
+# Log the field instead of all of them: nothing remains. Look twice for `x`, the second time through the dictionary.
+# And a base class without `__slots__` gives every subclass the dictionary back, whatever the subclass says.
+#
+# ```diff
+# -    "after vars(booking)": bytes_of(Booking, lambda booking: vars(booking)),
+# +    "after vars(booking)": bytes_of(Booking, lambda booking: booking.flight),
+# @@
+# -    "hasattr(booking, 'x')": lambda booking: hasattr(booking, "x"),
+# +    "hasattr(booking, 'x')": lambda booking: "x" in booking.__dict__,
+# @@
+# -class SlottedBooking:
+# +class Entity:
+# +    pass
+# +
+# +
+# +class SlottedBooking(Entity):
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.late_attributes" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: say in <code>__init__</code> what will come</summary>
+#
+# ```diff
+# -    class Extended(Booking):
+# -        pass
+# +    class Extended(Booking):
+# +        def __init__(self, *fields):
+# +            super().__init__(*fields)
+# +            self.gate = self.group = None
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Who answers for `booking.fare`?
+#
+# Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
+# a plain value or a **descriptor**, an object whose type has `__get__`, `__set__` or `__delete__`: properties, methods,
+# slots and the columns of an ORM are descriptors. Let all compete, and take the winner away each time.
+
+# %%
+class Tariff:
+    """A descriptor: asked for the fare, and told about every assignment to it."""
+
+    def __get__(self, booking, owner=None):
+        return f"descriptor {'with' if hasattr(Tariff, '__set__') else 'without'} __set__"
+
+    def __set__(self, booking, value):
+        raise AttributeError("fares are set by the tariff")
+
+
+class TariffBooking:
+    fare = Tariff()
+
+    def __getattr__(self, name):
+        return "__getattr__"
+
+
+tariff_booking = TariffBooking()
+vars(tariff_booking)["fare"] = "instance"
+
+# %%
+predict(
+    "objects.fare",
+    "The instance's own dictionary holds \"fare\". Its class holds a descriptor with `__get__` and `__set__`. Who answers?",
+    about="objects.lookup_order",
+    a="the instance: the more specific one wins",
+    b="the descriptor",
+    c="the instance, until somebody assigns through the descriptor",
+)
+
+# %%
+answer("objects.fare", None)  # "a", "b" or "c"
+
+# %%
+answers = [tariff_booking.fare]
+del Tariff.__set__  # still a descriptor, but it no longer controls assignment
+answers.append(tariff_booking.fare)
+del vars(tariff_booking)["fare"]
+answers.append(tariff_booking.fare)
+del TariffBooking.fare
+answers.append(tariff_booking.fare)
+print(*answers, sep="\n")
+
+# %%
+claim("objects.lookup_order", "first who controls assignment, then the instance, then the class, then __getattr__",
+      answers, equals=["descriptor with __set__", "instance", "descriptor without __set__", "__getattr__"],
+      proves="b")
+
+# %% [markdown]
+# One object is an anecdote. Here is the rule as a program: `object.__getattribute__`, and the fallback behind it. Does
+# it agree with CPython in *every* case?
+
+# %%
+NOTHING = object()
+
+
+def look_up(instance, name):
+    """instance.name, in Python."""
+    owner = type(instance)
+    try:
+        return look_up_without_fallback(instance, name, owner)
+    except AttributeError:
+        if not hasattr(owner, "__getattr__"):
+            raise
+        return owner.__getattr__(instance, name)
+
+
+def look_up_without_fallback(instance, name, owner):
+    found = next((vars(base)[name] for base in owner.__mro__ if name in vars(base)), NOTHING)
+    kind = type(found)
+    controls = hasattr(kind, "__set__") or hasattr(kind, "__delete__")
+    if controls and hasattr(kind, "__get__"):
+        return kind.__get__(found, instance, owner)
+    if name in vars(instance):
+        return vars(instance)[name]
+    if hasattr(kind, "__get__"):
+        return kind.__get__(found, instance, owner)
+    if found is NOTHING:
+        raise AttributeError(name)
+    return found
+
+
+# %% [markdown]
+# All combinations of what the class can hold (nothing, a value, an object that is no descriptor, eleven kinds that
+# are), where it holds it, whether the instance has an entry, and whether there is a fallback:
+
+# %%
+def answering(self, booking, owner=None):
+    return "descriptor"
+
+
+def failing(self, booking, owner=None):
+    raise AttributeError("the tariff is not loaded")
+
+
+def refusing(self, booking, value=None):
+    raise AttributeError("read only")
+
+
+def class_attributes():
+    """Nothing, a plain value, and an instance of each kind of descriptor."""
+    gets = [{}, {"__get__": answering}, {"__get__": failing}]
+    sets = [{}, {"__set__": refusing}, {"__delete__": refusing}, {"__set__": refusing, "__delete__": refusing}]
+    kinds = [type("Kind", (), get | set) for get in gets for set in sets]
+    return [{}, {"fare": "class"}, *({"fare": kind()} for kind in kinds)]
+
+
+def all_objects():
+    switches = itertools.product(class_attributes(), (True, False), (True, False), (True, False))
+    for held, inherited, own, fallback in switches:
+        rest = {"__getattr__": lambda self, name: "__getattr__"} if fallback else {}
+        base = type("Base", (), held if inherited else {})
+        made = type("Made", (base,), rest if inherited else held | rest)()
+        vars(made).update({"fare": "instance"} if own else {})
+        yield made
+
+
+# %%
+verdicts = [
+    (outcome(lambda: made.fare), outcome(lambda: look_up(made, "fare"))) for made in all_objects()
+]
+disagreements = [pair for pair in verdicts if pair[0] != pair[1]]
+print(len(verdicts), "objects,", len(disagreements), "disagreements with the interpreter")
+
+# %%
+claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's answer for every kind of attribute",
+      len(disagreements), equals=0)
+
+# %% [markdown]
+# **Why this order.** A descriptor that also controls assignment (`__set__` or `__delete__`) is a **data descriptor**.
+# It has to come before the instance, or `booking.__dict__["fare"] = 0` would get round the property. A descriptor
+# with `__get__` alone, which every function is, comes after it, so that one object can shadow a method of its class.
+# `__delete__` alone is enough to count; so is `__set__` alone, but then there is no `__get__` to call, and the
+# instance answers. ([Invoking descriptors](https://docs.python.org/3/reference/datamodel.html#invoking-descriptors);
+# `_PyObject_GenericGetAttrWithDict` in
+# [`Objects/object.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/object.c) is the function above in C.)
+#
+# **In production.** This is why a mock can replace a method on one object but not a property; why Django's and
+# SQLAlchemy's fields see every assignment; and why a slot, being a data descriptor, needs no dictionary.
+
+# %% [markdown] claim="objects.lookup_order" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: keep one hand on assignment</summary>
+#
+# `__delete__` is enough to remain a data descriptor: the instance loses the second round too.
+#
+# ```diff
+# -    def __set__(self, booking, value):
+# -        raise AttributeError("fares are set by the tariff")
+# +    def __set__(self, booking, value):
+# +        raise AttributeError("fares are set by the tariff")
+# +
+# +    __delete__ = __set__
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.lookup_rule" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the rule as most people recite it</summary>
+#
+# ```diff
+# -    controls = hasattr(kind, "__set__") or hasattr(kind, "__delete__")
+# +    controls = hasattr(kind, "__set__")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Computed once, or every time
+#
+# The invoice of a group booking is expensive to compute. `property` and `functools.cached_property` look alike in
+# the class body. By the order above they cannot behave alike.
+
+# %%
+class Invoice:
+    def __init__(self, fares):
+        self.fares, self.added_up = fares, Counter()
+
+    @property
+    def total(self):
+        self.added_up["total"] += 1
+        return sum(self.fares)
+
+    @functools.cached_property
+    def tax(self):
+        self.added_up["tax"] += 1
+        return sum(self.fares) // 10
+
+
+invoice = Invoice([120, 80])
+before = "tax" in vars(invoice)
+for _ in range(1_000):
+    invoice.total, invoice.tax
+invoice.fares.append(100)
+print(dict(invoice.added_up), before, "tax" in vars(invoice), invoice.total, invoice.tax)
+
+# %%
+claim("objects.cached_once", "1,000 reads ask the property 1,000 times and the cached_property once",
+      (invoice.added_up["total"] - 1, invoice.added_up["tax"]), equals=(1000, 1))
+
+# %% [markdown]
+# **Why.** `cached_property` has `__get__` and no `__set__`. At the first read nothing else answers, so it is called,
+# computes, and writes the result into the instance's dictionary *under its own name*. From then on the instance comes
+# first and the descriptor is never asked again: caching costs nothing per read, and is never refreshed (`tax` above
+# still belongs to 200, not 300). `del invoice.tax` makes it compute anew.
+#
+# **In production.** Two threads may both find it empty and both compute: the lock that it once had was removed in 3.12
+# ([`functools.cached_property`](https://docs.python.org/3/library/functools.html#functools.cached_property)). It
+# needs a dictionary (no slots), and it makes the object larger, by the table of the first experiment.
+
+# %% [markdown] claim="objects.cached_once" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: give the cache a <code>__set__</code></summary>
+#
+# Somebody wants `invoice.tax = 0` to be refused. Now it is a data descriptor, and the cached value lies
+# in the dictionary where nobody finds it.
+#
+# ```diff
+# -    @functools.cached_property
+# -    def tax(self):
+# +    class ReadOnly(functools.cached_property):
+# +        def __get__(self, invoice, owner=None):
+# +            return self.func(invoice)
+# +
+# +        def __set__(self, invoice, value):
+# +            raise AttributeError("read only")
+# +
+# +    @ReadOnly
+# +    def tax(self):
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A spelling mistake
+#
+# A partner airline sends bookings as JSON. A thin wrapper makes the fields of the record attributes, and adds a
+# `total`. In the property there is a spelling mistake: the record says `tax`.
+
+# %%
+class PartnerBooking:
+    def __init__(self, record):
+        self.record = record
+
+    def __getattr__(self, name):
+        if name in self.record:
+            return self.record[name]
+        raise AttributeError(f"the partner's record has no {name!r}")
+
+    @property
+    def total(self):
+        return self.fare + self.taxes
+
+
+partner = PartnerBooking({"fare": 120, "tax": 12})
+
+# %%
+predict(
+    "objects.typo",
+    "`self.taxes` fails inside the property. What does `partner.total` say?",
+    about="objects.misspelt",
+    a="AttributeError: the partner's record has no 'taxes'",
+    b="AttributeError: the partner's record has no 'total'",
+    c="AttributeError: property 'total' of 'PartnerBooking' object has failed",
+)
+
+# %%
+answer("objects.typo", None)  # "a", "b" or "c"
+
+# %%
+try:
+    message = f"total: {partner.total}"
+except AttributeError as error:
+    message = str(error)
+except RuntimeError as error:
+    message = f"{error}: {error.__cause__}"
+charged = outcome(lambda: getattr(partner, "total", 0))
+print(message, charged, sep="\n")
+
+# %%
+claim("objects.misspelt", "the error names the property, which exists, and not the field that is missing",
+      message, equals="the partner's record has no 'total'", proves="b")
+claim("objects.free_ticket", "getattr with a default takes the bug for a missing attribute: the ticket is free",
+      charged, equals=0)
+
+# %% [markdown]
+# **Why.** `__getattr__` is called when the normal look-up *raised* `AttributeError`, and nothing tells whether that
+# came from the look-up or from the body of a property that was found and run. CPython clears the first error,
+# together with the traceback that points at the mistake, and asks `__getattr__("total")`. `hasattr` and `getattr`
+# with a default believe the same exception.
+# ([`object.__getattr__`](https://docs.python.org/3/reference/datamodel.html#object.__getattr__) says it in brackets;
+# `_Py_slot_tp_getattr_hook` in
+# [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c) does it.)
+#
+# **In production.** Everything with a dynamic `__getattr__` has this trap: wrappers of records, lazily loaded
+# modules, clients that build methods from names. Where a class has `__getattr__`, a property that computes turns its
+# own `AttributeError` into another exception, or is a method: a method's body runs after the look-up is over.
+
+# %% [markdown] also=["objects.free_ticket"] claim="objects.misspelt" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: translate the error inside the property</summary>
+#
+# ```diff
+# -        return self.fare + self.taxes
+# +        try:
+# +            return self.fare + self.taxes
+# +        except AttributeError as error:
+# +            raise RuntimeError("total cannot be computed") from error
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A transparent wrapper
+#
+# Operations want to know who reads the waiting lists. Somebody writes a wrapper in six lines that records each access
+# and hands everything on. All tests of the service use `waiting.append(…)` and pass.
+
+# %%
+class Watched:
+    """Records every attribute that is asked for, and delegates it."""
+
+    def __init__(self, wrapped):
+        self._wrapped, self._asked = wrapped, []
+
+    def __getattr__(self, name):
+        self._asked.append(name)
+        return getattr(self._wrapped, name)
+
+
+waiting = Watched([])
+
+# %%
+predict(
+    "objects.empty_list",
+    "The waiting list is empty. `if waiting: call_next(waiting)`: what does the wrapper do?",
+    about="objects.implicit",
+    a="it delegates `__bool__`, then `__len__`: the condition is false",
+    b="TypeError: the wrapper has no length",
+    c="the condition is true",
+)
+
+# %%
+answer("objects.empty_list", None)  # "a", "b" or "c"
+
+# %%
+implicit = {
+    "waiting.__len__()": lambda: waiting.__len__(),
+    "len(waiting)": lambda: len(waiting),
+    "bool(waiting)": lambda: bool(waiting),
+    "waiting == []": lambda: waiting == [],
+    "list(waiting)": lambda: list(waiting),
+}
+seen = {expression: outcome(attempt) for expression, attempt in implicit.items()}
+show_table([{"expression": expression, "result": result} for expression, result in seen.items()], left=2)
+print("asked for:", waiting._asked)
+
+# %%
+claim("objects.implicit", "len(), bool(), == and iteration ask the class; an empty wrapped list is true",
+      list(seen.values()), equals=[0, "TypeError", True, False, "TypeError"], proves="c")
+claim("objects.never_asked", "of five uses the wrapper saw one, the one that was spelled as an attribute",
+      waiting._asked, equals=["__len__"])
+
+# %% [markdown]
+# **Why.** `len(waiting)` is not `waiting.__len__()`. The interpreter looks for a special method on the *type*, in a
+# table of C function pointers that is filled when the class is made (`tp_as_sequence->sq_length`), and passes by the
+# instance, `__getattr__` and even `__getattribute__`. It must: `hash(int)` has to mean the hash of the class `int`,
+# not a call of `int.__hash__` without an argument; and it is faster. ([Special method
+# lookup](https://docs.python.org/3/reference/datamodel.html#special-method-lookup).)
+#
+# Two of the four fail loudly. The other two have a default: an object without `__bool__` and `__len__` is true, and an
+# object without `__eq__` equals only itself. That is the waiting list which is never empty.
+#
+# **In production.** A wrapper needs every special method that its callers use, written on its class. `MagicMock`
+# configures them for you, on a class that it makes for each mock; `wrapt.ObjectProxy` and Django's `SimpleLazyObject`
+# spell them out; `Mock` does not. When you wrap a client, test it with `len`, `in`, `with`, `bool` and `==`.
+
+# %% [markdown] also=["objects.never_asked"] claim="objects.implicit" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: two methods on the class</summary>
+#
+# `bool` and `len` are right at once, and `list` too.
+#
+# ```diff
+# -    def __getattr__(self, name):
+# -        self._asked.append(name)
+# -        return getattr(self._wrapped, name)
+# +    def __getattr__(self, name):
+# +        self._asked.append(name)
+# +        return getattr(self._wrapped, name)
+# +
+# +    def __len__(self):
+# +        return len(self._wrapped)
+# +
+# +    def __iter__(self):
+# +        self._asked.append("__iter__")
+# +        return iter(self._wrapped)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One underscore, two underscores
+#
+# The base class tracks whether a booking is paid. Another team's subclass tracks whether an upgrade is wanted. Both
+# call it *state*, neither reads the other's source.
+
+# %%
+class Payable:
+    def __init__(self):
+        self._state = "open"
+
+    def pay(self):
+        self._state = "paid"
+
+    def may_board(self):
+        return self._state == "paid"
+
+
+class Upgradable(Payable):
+    def want_upgrade(self):
+        self._state = "upgrade wanted"
+
+
+class PrivatePayable:
+    def __init__(self):
+        self.__state = "open"
+
+    def pay(self):
+        self.__state = "paid"
+
+    def may_board(self):
+        return self.__state == "paid"
+
+
+class PrivateUpgradable(PrivatePayable):
+    def want_upgrade(self):
+        self.__state = "upgrade wanted"
+
+
+# %%
+def paid_and_upgraded(kind):
+    booking = kind()
+    booking.pay()
+    booking.want_upgrade()
+    return booking
+
+
+one, two = paid_and_upgraded(Upgradable), paid_and_upgraded(PrivateUpgradable)
+show_table(
+    [{"underscores": "one", "may board": one.may_board(), "fields": str(vars(one))},
+     {"underscores": "two", "may board": two.may_board(), "fields": str(vars(two))}]
+)
+
+# %% [markdown]
+# Then a third team makes a compatible version. It imports the class and gives the new one the old one's name, so
+# that callers need not change a line.
+
+# %%
+predict(
+    "objects.names",
+    "`class PrivatePayable(PrivatePayable)`: base and subclass have the same name, each sets `self.__state`. How many fields?",
+    about="objects.same_name",
+    a="two: they are different classes",
+    b="one",
+    c="none: the compiler refuses two underscores here",
+)
+
+# %%
+answer("objects.names", None)  # "a", "b" or "c"
+
+# %%
+def by_another_team(base):
+    class PrivatePayable(base):
+        def want_upgrade(self):
+            self.__state = "upgrade wanted"
+
+    return PrivatePayable
+
+
+compatible = paid_and_upgraded(by_another_team(PrivatePayable))
+print(vars(compatible), compatible.may_board())
+
+# %%
+claim("objects.one_underscore", "with one underscore the subclass overwrites the payment: the passenger stays",
+      (one.may_board(), len(vars(one))), equals=(False, 1))
+claim("objects.two_underscores", "with two, each class keeps a state of its own",
+      (two.may_board(), sorted(vars(two))),
+      equals=(True, ["_PrivatePayable__state", "_PrivateUpgradable__state"]))
+claim("objects.same_name", "two classes of one name share it again",
+      (compatible.may_board(), sorted(vars(compatible))), equals=(False, ["_PrivatePayable__state"]),
+      proves="b")
+
+# %% [markdown]
+# **Why.** Two leading underscores are not an access right. The *compiler* replaces `__state` in the text of a class
+# body by `_PrivatePayable__state`; at run time no class, no caller and no permission is looked at. So the protection
+# is as good as the name is different, leading underscores of the class name are dropped (`_Booking` and `Booking`
+# collide), and a name in a string is left as it is: `getattr(booking, "__state")` finds nothing, and
+# `booking._PrivatePayable__state` finds everything. ([Private name
+# mangling](https://docs.python.org/3/reference/expressions.html#private-name-mangling).)
+#
+# **In production.** One underscore says *not part of the interface*: linters and reviewers enforce it. Two
+# underscores are for classes that strangers subclass, and mixins, to keep their names out of each other's way. Using
+# them for "really private" costs you readable tests, dumps and error messages, and buys no secrecy.
+
+# %% [markdown] also=["objects.two_underscores"] claim="objects.one_underscore" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: exchange the underscores</summary>
+#
+# ```diff
+# -class Upgradable(Payable):
+# -    def want_upgrade(self):
+# -        self._state = "upgrade wanted"
+# +class Upgradable(Payable):
+# +    def want_upgrade(self):
+# +        self.__state = "upgrade wanted"
+# @@
+# -class PrivateUpgradable(PrivatePayable):
+# -    def want_upgrade(self):
+# -        self.__state = "upgrade wanted"
+# +class PrivateUpgradable(PrivatePayable):
+# +    def want_upgrade(self):
+# +        self._PrivatePayable__state = "upgrade wanted"
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.same_name" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: another name</summary>
+#
+# ```diff
+# -    class PrivatePayable(base):
+# -        def want_upgrade(self):
+# -            self.__state = "upgrade wanted"
+# -
+# -    return PrivatePayable
+# +    class CompatiblePayable(base):
+# +        def want_upgrade(self):
+# +            self.__state = "upgrade wanted"
+# +
+# +    return CompatiblePayable
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One passenger more
+#
+# A flight of two seats guards its passengers: a private list, a property without a setter, and `board`, which
+# counts. The gate agent's script does not use `board`.
+
+# %%
+class Flight:
+    def __init__(self, seats):
+        self._seats, self._passengers = seats, []
+
+    @property
+    def passengers(self):
+        return self._passengers
+
+    def board(self, name):
+        if len(self._passengers) == self._seats:
+            raise ValueError("the flight is full")
+        self._passengers.append(name)
+
+
+flight = Flight(seats=2)
+flight.board("Anna")
+flight.board("Boris")
+
+# %%
+predict(
+    "objects.third_passenger",
+    "`flight.passengers += [\"Vera\"]` on the full flight. What happens?",
+    about="objects.augmented",
+    a="AttributeError, and two passengers",
+    b="no error, and three passengers",
+    c="AttributeError, and three passengers",
+)
+
+# %%
+answer("objects.third_passenger", None)  # "a", "b" or "c"
+
+# %%
+try:
+    flight.passengers += ["Vera"]
+    told = "boarded"
+except AttributeError as error:
+    told = type(error).__name__
+print(told, flight.passengers)
+
+# %%
+claim("objects.augmented", "the assignment is refused, and the passenger is on board",
+      (told, len(flight.passengers)), equals=("AttributeError", 3), proves="c")
+
+# %% [markdown]
+# **Why.** `x.y += z` is three steps: get `x.y`, call `__iadd__` on what came back, set `x.y` to the result. A list's
+# `__iadd__` extends the list *in place*; then the third step fails, and nobody takes the second back.
+# ([Augmented assignment](https://docs.python.org/3/reference/simple_stmts.html#augmented-assignment-statements).)
+#
+# The `+=` only makes it spectacular: `flight.passengers.append("Vera")` would have gone through in silence. A property
+# guards a *name*. What encapsulation has to guard is the *reference*: whoever gets hold of the list can change it.
+#
+# **In production.** Hand out what cannot be changed (a tuple, a `frozenset`, a `MappingProxyType`, an iterator) and
+# copy what you are handed. A tuple of 200 passengers costs less than a microsecond (measured: 0.2 µs); finding out
+# who else holds the list costs an afternoon.
+
+# %% [markdown] claim="objects.augmented" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: hand out a tuple</summary>
+#
+# ```diff
+# -    def passengers(self):
+# -        return self._passengers
+# +    def passengers(self):
+# +        return tuple(self._passengers)
+# @@
+# -    flight.passengers += ["Vera"]
+# +    flight.passengers += ("Vera",)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The price of slots
+#
+# 64 bytes instead of 168 is a good trade, if you know the price. Here is what stops working, on the slotted seat of a
+# seat map.
+
+# %%
+class Seat:
+    __slots__ = ("letter", "row")
+
+    def __init__(self, row, letter):
+        self.row, self.letter = row, letter
+
+
+class Luggage:
+    __slots__ = ("bags",)
+
+
+class PricedSeat(Seat):
+    __slots__ = ()
+
+    @functools.cached_property
+    def price(self):
+        return 30
+
+
+class WindowSeat(Seat):
+    """A subclass by somebody who did not know."""
+
+
+# %%
+seat = Seat(12, "A")
+attempts = {
+    "an attribute nobody declared": lambda: setattr(seat, "gate", "C70"),
+    "a weak reference": lambda: weakref.ref(seat),
+    "vars(seat)": lambda: vars(seat),
+    "cached_property": lambda: PricedSeat(12, "A").price,
+    "two slotted bases": lambda: type("SeatWithLuggage", (Seat, Luggage), {}),
+    "a default in the class body": lambda: type("Row", (), {"__slots__": ("row",), "row": 1}),
+    "pickle, protocol 1": lambda: pickle.dumps(seat, protocol=1),
+    "pickle, the default protocol": lambda: pickle.loads(pickle.dumps(seat)).row,
+    "an undeclared one, in the subclass": lambda: setattr(WindowSeat(12, "A"), "gate", "C70"),
+}
+price_list = {what: outcome(attempt) for what, attempt in attempts.items()}
+show_table([{"attempt": what, "outcome": "works" if result in (None, 12) else result}
+            for what, result in price_list.items()], left=2)
+
+# %%
+claim("objects.slots_break", "seven uses that work with a dictionary fail with slots",
+      [result for result in price_list.values() if str(result).endswith("Error")],
+      equals=["AttributeError", *["TypeError"] * 4, "ValueError", "TypeError"])
+claim("objects.slots_undone", "a subclass that says nothing about slots has the dictionary back",
+      (hasattr(seat, "__dict__"), hasattr(WindowSeat(12, "A"), "__dict__")), equals=(False, True))
+claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: it gets and sets at a fixed offset",
+      [hasattr(type(Seat.row), method) for method in ("__get__", "__set__", "__delete__")],
+      equals=[True, True, True])
+
+# %% [markdown]
+# **Why.** `__slots__` makes the class reserve one pointer a name *in the object itself* and put a descriptor of the
+# type `member_descriptor` under each name, which knows the offset. There is no dictionary and no pointer for weak
+# references unless you list `"__dict__"` or `"__weakref__"`. Two bases that both reserve something claim the same
+# offset: *multiple bases have instance lay-out conflict*. A default in the class body would lie where the descriptor
+# must lie. ([`__slots__`](https://docs.python.org/3/reference/datamodel.html#slots).)
+#
+# **In production.** Good: many small objects of a closed set of fields (seats, points, rows, messages), and a
+# spelling mistake in an assignment becomes an error. Bad: mixins, base classes of a framework, anything that a
+# library decorates or observes weakly. `@dataclass(slots=True)` writes them for you, with a catch that comes below.
+
+# %% [markdown] also=["objects.slots_undone"] claim="objects.slots_break" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: buy the dictionary back</summary>
+#
+# Four of the seven work again, and the memory is gone.
+#
+# ```diff
+# -    __slots__ = ("letter", "row")
+# +    __slots__ = ("letter", "row", "__dict__", "__weakref__")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["objects.slots_break", "objects.slots_undone"] claim="objects.slot_is_descriptor" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: defaults instead of slots</summary>
+#
+# ```diff
+# -    __slots__ = ("letter", "row")
+# +    row = letter = None
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Which base comes first?
+#
+# The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
+
+# %%
+predict(
+    "objects.charter",
+    "`GroupBooking` derives from `Booking`. What does `class Charter(Booking, GroupBooking)` do?",
+    about="objects.three_classes",
+    a="it works: Booking's methods win, being named first",
+    b="it works: GroupBooking's methods win, being more specific",
+    c="TypeError at the class statement",
+)
+
+# %%
+answer("objects.charter", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# Python puts a class and all its ancestors into one order, by **C3**: a class comes before its bases, bases keep the
+# order in which they are named, and what held in every base's own order holds in the subclass's. The algorithm is a
+# merge: take the first head that stands in nobody's tail.
+
+# %%
+def merge(orders):
+    """One order that keeps all the given ones; None if they contradict each other."""
+    merged = []
+    while orders := [order for order in orders if order]:
+        heads = [order[0] for order in orders]
+        fit = [head for head in heads if not any(head in order[1:] for order in orders)]
+        if not fit:
+            return None
+        merged.append(fit[0])
+        orders = [order[1:] if order[0] == fit[0] else order for order in orders]
+    return merged
+
+
+def by_hand(hierarchy):
+    """The order of every class; ends with None at the first class that cannot be."""
+    orders = []
+    for number, bases in enumerate(hierarchy):
+        rest = merge([*(orders[base] for base in bases), list(bases)])
+        if rest is None:
+            return [*orders, None]
+        orders.append([number, *rest])
+    return orders
+
+
+# %% [markdown]
+# A hierarchy is a tuple: the entry of each class names its bases by number, as `class` statements would, one after the
+# other. CPython gets the same ones:
+
+# %%
+def by_cpython(hierarchy):
+    """The same, from real classes."""
+    classes, orders = [], []
+    for bases in hierarchy:
+        try:
+            classes.append(type(f"C{len(classes)}", tuple(classes[base] for base in bases), {}))
+        except TypeError:
+            return [*orders, None]
+        orders.append([classes.index(base) for base in classes[-1].__mro__[:-1]])  # without object
+    return orders
+
+
+charter = ((), (0,), (0, 1))  # Booking; GroupBooking(Booking); Charter(Booking, GroupBooking)
+swapped = ((), (0,), (1, 0))
+print(by_hand(charter), by_cpython(charter))
+print(by_hand(swapped), by_cpython(swapped))
+
+# %% [markdown]
+# Now *all* hierarchies of three and of four classes, and thousands of larger ones that
+# [Hypothesis](https://hypothesis.readthedocs.io/) invents: five to eight classes with one to three bases each.
+
+# %%
+def some_bases(number, most):
+    """Every way to name up to `most` of `number` earlier classes as bases, by how many they are."""
+    return [list(itertools.permutations(range(number), count)) for count in range(most + 1)]
+
+
+def all_hierarchies(size):
+    """Every hierarchy of that many classes."""
+    return itertools.product(*(itertools.chain(*some_bases(number, number)) for number in range(size)))
+
+
+def invented_bases(number):
+    single, *several = some_bases(number, min(3, number))[1:]
+    return st.one_of([st.sampled_from(way) for way in (single, single, *several)])
+
+
+later_classes = [invented_bases(number) for number in range(1, 8)]
+invented_hierarchies = st.one_of(
+    [st.tuples(st.just(()), *later_classes[: size - 1]) for size in range(5, 9)]
+)
+
+
+# %%
+orders_of = {}  # hierarchy -> by CPython, by hand
+
+
+def compare(hierarchy):
+    orders_of[hierarchy] = by_cpython(hierarchy), by_hand(hierarchy)
+
+
+invent_many = settings(max_examples=2_000, derandomize=True, database=None, deadline=None,
+                       suppress_health_check=list(HealthCheck))
+invent_many(given(invented_hierarchies)(compare))()
+for hierarchy in [*all_hierarchies(3), *all_hierarchies(4)]:
+    compare(hierarchy)
+
+refused = [hierarchy for hierarchy, (real, _) in orders_of.items() if real[-1] is None]
+disputed = [hierarchy for hierarchy, (real, ours) in orders_of.items() if real != ours]
+
+# %% tags=["nbval-ignore-output"]
+show_table([{"hierarchies": len(orders_of), "refused by CPython": len(refused), "disputed": len(disputed)}], left=0)
+
+# %%
+claim("objects.three_classes", "of the ten hierarchies of three classes CPython refuses one: the charter",
+      [hierarchy for hierarchy in refused if len(hierarchy) == 3], equals=[((), (0,), (0, 1))], proves="c")
+claim("objects.c3_many", "hundreds of hierarchies were accepted, and hundreds refused, whichever is the smaller number",
+      min(len(orders_of) - len(refused), len(refused)), at_least=300)
+claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and refuse the same ones at the same class",
+      len(disputed), equals=0)
+
+# %% [markdown]
+# **Why refuse?** Naming `Booking` first says that it comes before `GroupBooking`. Being its base, it comes after it.
+# No order keeps both. Python 2.2 had an algorithm that always found something (depth first, left to right, duplicates
+# dropped), and the price was that a subclass could turn the order of two ancestors round, so that adding a class
+# changed which method *other* classes' code called. C3 keeps every order it was given, or says no at the class
+# statement, in the developer's terminal and not in production. ([The Python 2.3 method resolution
+# order](https://docs.python.org/3/howto/mro.html); `pmerge` in
+# [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c) is `merge`.)
+#
+# **In production.** *Specific before general*: mixins first, the class that stands alone last. The order is computed
+# once, when the class is made, and is open to everyone as `Charter.__mro__`.
+
+# %% [markdown] claim="objects.c3_agrees" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: take the first head without a look at the tails</summary>
+#
+# ```diff
+# -        fit = [head for head in heads if not any(head in order[1:] for order in orders)]
+# +        fit = heads
+# ```
+#
+# </details>
+
+# %% [markdown] also=["objects.three_classes"] claim="objects.c3_many" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: single inheritance</summary>
+#
+# With one base a class there is nothing to merge, and nothing to refuse. (Java and C# stop here, and let you implement
+# many interfaces.)
+#
+# ```diff
+# -    return [list(itertools.permutations(range(number), count)) for count in range(most + 1)]
+# +    return [list(itertools.permutations(range(number), count)) for count in range(min(most, 1) + 1)]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Saved twice
+#
+# A paid booking is audited and announced. Each of the two features was written as a subclass that does its part and
+# then lets the base class save. Then somebody combines them.
+#
+# ```mermaid
+# graph BT
+#     A[Audited] --> R[Record]
+#     N[Announced] --> R
+#     P[PaidBooking] --> A
+#     P --> N
+# ```
+
+# %%
+class Record:
+    def save(self, done):
+        done.append("Record")
+
+
+class DirectAudited(Record):
+    def save(self, done):
+        done.append("Audited")
+        Record.save(self, done)
+
+
+class DirectAnnounced(Record):
+    def save(self, done):
+        done.append("Announced")
+        Record.save(self, done)
+
+
+class DirectPaid(DirectAudited, DirectAnnounced):
+    def save(self, done):
+        DirectAudited.save(self, done)
+        DirectAnnounced.save(self, done)
+
+
+# %%
+class Audited(Record):
+    def save(self, done):
+        done.append("Audited")
+        super().save(done)
+
+
+class Announced(Record):
+    def save(self, done):
+        done.append("Announced")
+        super().save(done)
+
+
+class PaidBooking(Audited, Announced):
+    pass
+
+
+# %%
+predict(
+    "objects.super_in_audited",
+    "`Audited` has one base, `Record`. Whose `save` does `super().save(done)` in `Audited` call for a PaidBooking?",
+    about="objects.super_next",
+    a="Record's: it is Audited's base",
+    b="Announced's, a class that Audited has never heard of",
+    c="PaidBooking's, inherited from Audited: endless recursion",
+)
+
+# %%
+answer("objects.super_in_audited", None)  # "a", "b" or "c"
+
+# %%
+def saved(booking):
+    booking.save(done := [])
+    return done
+
+
+calls = {kind.__name__: saved(kind()) for kind in (DirectPaid, PaidBooking, Audited)}
+show_table([{"class": kind, "who saved": " → ".join(done)} for kind, done in calls.items()], left=2)
+
+# %%
+claim("objects.saved_twice", "direct calls reach the common base once for each way that leads to it",
+      Counter(calls["DirectPaid"]), equals={"Audited": 1, "Announced": 1, "Record": 2})
+claim("objects.super_next", "super() in Audited goes on to whoever follows Audited in the order of the object's class",
+      (calls["PaidBooking"], calls["Audited"]),
+      equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves="b")
+
+# %% [markdown]
+# **Why.** `super()` does not mean *my base class*. It takes two arguments that the compiler fills in: `__class__`, a
+# closure cell with the class whose body contains the text, and the method's first argument. It searches
+# `type(self).__mro__` *behind* `__class__`. So the same line of `Audited` calls `Record` for an audited booking, and
+# `Announced` for a paid one. ([`super`](https://docs.python.org/3/library/functions.html#super),
+# [PEP 3135](https://peps.python.org/pep-3135/); since 3.12 the call is specialised to `LOAD_SUPER_ATTR`, and no `super`
+# object is made.)
+#
+# Three conditions make it work: somebody at the end does *not* call `super()` (here `Record`); everybody else does;
+# and all pass on the arguments that they do not know, which is why cooperative `__init__`s take `**rest`. One class
+# that calls its base by name cuts everybody behind it off, silently:
+
+# %% [markdown] claim="objects.super_next" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one class of the chain names its base</summary>
+#
+# Nobody is announced any more, and no error says so. `Audited` works alone, with all its tests.
+#
+# ```diff
+# -        done.append("Audited")
+# -        super().save(done)
+# +        done.append("Audited")
+# +        Record.save(self, done)
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.saved_twice" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: <code>super()</code> in the two, one call in the third</summary>
+#
+# ```diff
+# -        done.append("Announced")
+# -        Record.save(self, done)
+# +        done.append("Announced")
+# +        super().save(done)
+# @@
+# -        done.append("Audited")
+# -        Record.save(self, done)
+# +        done.append("Audited")
+# +        super().save(done)
+# @@
+# -        DirectAudited.save(self, done)
+# -        DirectAnnounced.save(self, done)
+# +        super().save(done)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Who is asked first?
+#
+# Fares are `Money`. A voucher is a kind of money, miles are not: they come from the loyalty team's library. `a + b`
+# is a negotiation between two types. Let every method write down that it was asked, and decline.
+
+# %%
+asked = []
+
+
+def declining(name):
+    """A method that notes who was asked, and declines."""
+
+    def method(self, other):
+        asked.append(f"{type(self).__name__}.{name}")
+        return NotImplemented
+
+    return method
+
+
+def kind_of(name, *bases, methods=()):
+    return type(name, bases, {method: declining(method) for method in methods})
+
+
+OPERATORS = ("__add__", "__radd__", "__iadd__", "__lt__", "__gt__", "__eq__")
+Money = kind_of("Money", methods=OPERATORS)
+Miles = kind_of("Miles", methods=OPERATORS)
+Voucher = kind_of("Voucher", Money, methods=("__radd__", "__gt__"))  # has its own opinion
+Refund = kind_of("Refund", Money)  # inherits everything
+
+# %%
+predict(
+    "objects.voucher",
+    "`Money() + Voucher()`: Voucher is a subclass of Money and overrides `__radd__`. Who is asked first?",
+    about="objects.operator_order",
+    a="Money.__add__: the left operand",
+    b="Voucher.__add__, inherited: the subclass",
+    c="Voucher.__radd__",
+)
+
+# %%
+answer("objects.voucher", None)  # "a", "b" or "c"
+
+# %%
+expressions = {
+    "Money() + Miles()": lambda: Money() + Miles(),
+    "Money() + Money()": lambda: Money() + Money(),
+    "Money() + Voucher()": lambda: Money() + Voucher(),
+    "Money() + Refund()": lambda: Money() + Refund(),
+    "money += Miles()": lambda: operator.iadd(Money(), Miles()),
+    "Money() < Miles()": lambda: Money() < Miles(),
+    "Money() < Voucher()": lambda: Money() < Voucher(),
+    "Money() == Money()": lambda: Money() == Money(),
+    "Money() == 12": lambda: Money() == 12,
+}
+negotiations = {}
+for expression, attempt in expressions.items():
+    asked.clear()
+    result = outcome(attempt)
+    negotiations[expression] = (*asked, result)
+
+# %%
+show_table(
+    [{"expression": expression, "asked, in this order": ", ".join(who), "result": result}
+     for expression, (*who, result) in negotiations.items()], left=3,
+)
+
+# %%
+claim("objects.operator_order", "the right operand comes first if its class is a subclass with a reflected method of its own",
+      [negotiations[f"Money() + {other}()"][:-1] for other in ("Miles", "Voucher", "Refund")],
+      equals=[("Money.__add__", "Miles.__radd__"), ("Voucher.__radd__", "Money.__add__"),
+              ("Money.__add__", "Refund.__radd__")], proves="c")
+claim("objects.same_type", "of two operands of one type + asks one and == asks both",
+      [negotiations[f"Money() {sign} Money()"] for sign in ("+", "==")],
+      equals=[("Money.__add__", "TypeError"), ("Money.__eq__", "Money.__eq__", False)])
+
+# %% [markdown]
+# **Reading it.** A refusal by all means `TypeError`, except for `==` and `!=`, which fall back on identity and
+# answer. `+=` tries `__iadd__` and then behaves like `+`. The reflection of `<` is `>`, and `int.__eq__` (the last
+# line's second party, which writes nothing down) declines as politely as ours do.
+#
+# **Why.** Arithmetic: if both operands have one type, the reflected method could only say the same again, so it is
+# not asked. A subclass that *provides a different* reflected method goes first, because it knows its base and the
+# base does not know it; one that inherits it has nothing to add. (`SLOT1BINFULL` and `method_is_overloaded` in
+# [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c).) Comparison has a
+# protocol of its own, in which the subclass goes first whether it overrides anything or not, and both sides are asked
+# even if they are of one type (`do_richcompare` in
+# [`Objects/object.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/object.c); [`__radd__` and the
+# rest](https://docs.python.org/3/reference/datamodel.html#object.__radd__)).
+#
+# To decline is part of the protocol. A method that *raises* ends the negotiation, and the loyalty team's library
+# never gets its turn:
+
+# %%
+class Points:
+    def __radd__(self, other):
+        return "paid with points"
+
+
+class PoliteFare:
+    def __add__(self, other):
+        return NotImplemented
+
+
+class RudeFare:
+    def __add__(self, other):
+        raise TypeError(f"a fare and {type(other).__name__} cannot be added")
+
+
+payments = [outcome(lambda: fare + Points()) for fare in (PoliteFare(), RudeFare())]
+print(payments)
+
+# %%
+claim("objects.declining", "a method that declines lets the other side pay; one that raises does not",
+      payments, equals=["paid with points", "TypeError"])
+
+# %% [markdown]
+# **In production.** Return the constant `NotImplemented` (not the exception `NotImplementedError`) for every type
+# that you do not know, from `__eq__` too: `False` there would hide your object from a mock's `ANY`. And never test
+# it: `not a.__eq__(b)` used to take `NotImplemented` for true, warned since 3.9, and raises `TypeError` from 3.14.
+
+# %% [markdown] claim="objects.operator_order" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the voucher inherits its opinion</summary>
+#
+# ```diff
+# -Voucher = kind_of("Voucher", Money, methods=("__radd__", "__gt__"))  # has its own opinion
+# +Voucher = kind_of("Voucher", Money, methods=("__add__", "__gt__"))
+# ```
+#
+# </details>
+
+# %% [markdown] also=["objects.declining"] claim="objects.same_type" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a subclass that changes nothing; and a fare that answers instead of declining</summary>
+#
+# `Refund` inherits every method, and yet it is another type: `+` asks both.
+#
+# ```diff
+# -    "Money() + Money()": lambda: Money() + Money(),
+# +    "Money() + Money()": lambda: Money() + Refund(),
+# @@
+# -        raise TypeError(f"a fare and {type(other).__name__} cannot be added")
+# +        return NotImplemented
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The seat that the dictionary lost
+#
+# Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then
+# the aircraft is changed, and row 12 becomes row 14: somebody sets `seat.row`.
+
+# %%
+@dataclass(unsafe_hash=True)
+class Seat:
+    row: int
+    letter: str
+
+
+seat = Seat(12, "A")
+passengers = {seat: "Anna"}
+seat.row = 14
+
+# %%
+predict(
+    "objects.moved_seat",
+    "The very same object is still a key of the dictionary. What does `seat in passengers` say?",
+    about="objects.lost_key",
+    a="True: identity is compared before equality",
+    b="False, although it is in `list(passengers)`",
+    c="RuntimeError: the key changed",
+)
+
+# %%
+answer("objects.moved_seat", None)  # "a", "b" or "c"
+
+# %%
+lookups = (seat in passengers, seat in list(passengers), Seat(12, "A") in passengers)
+passengers[seat] = "Boris"
+print(lookups, passengers)
+
+# %%
+copied, inserted = dict(passengers), dict(passengers.items())  # the same?
+print(len(copied), len(inserted))
+
+claim("objects.lost_key", "neither the seat as it is nor the seat as it was is found, and the list has it",
+      lookups, equals=(False, True, False), proves="b")
+claim("objects.equal_keys", "then one object is a key twice, and in a copy too; inserted pair by pair one passenger is left",
+      (len(passengers), len(copied), len(inserted)), equals=(2, 2, 1))
+
+# %% [markdown]
+# **Why.** A dictionary stores with each key the hash that it had when it went in, and uses it for the place and as
+# the first comparison. The new hash leads to another place, or to the same place with another stored hash: not found.
+# The old hash (of an equal *old* seat) leads to the right place, with the right hash, and then `==` says no. Identity
+# is a shortcut for the last step, not for the first. Growing does not repair it, nor does `dict(passengers)`: both
+# move the stored hashes, and ask no key again. Pairs from `items()` are inserted one by one, and each key is asked.
+# ([`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c), from *Major
+# subtleties* on.)
+#
+# **In production.** The contract has two halves: *equal objects have equal hashes* and *the hash never changes while
+# the object is a key*. ([`object.__hash__`](https://docs.python.org/3/reference/datamodel.html#object.__hash__).)
+# Keep it by `frozen=True`, or hash only what identifies: the booking's locator, not its state. For ORM entities,
+# which are made before they have a primary key, that means a key made by the application, or identity.
+#
+# Python protects you where it can: a class that defines `__eq__` and no `__hash__` gets `__hash__ = None`, even if its
+# base has one. That is why a plain `@dataclass` cannot be a key, and why `unsafe_hash` carries its name.
+
+# %%
+class Passenger:
+    def __init__(self, name):
+        self.name = name
+
+    def __eq__(self, other):
+        return self.name == other.name if isinstance(other, Passenger) else NotImplemented
+
+    def __hash__(self):
+        return hash(self.name)
+
+
+class FrequentFlyer(Passenger):
+    def __eq__(self, other):
+        return super().__eq__(other)
+
+
+claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no key any more, though its base can",
+      [outcome(lambda: len({kind("Anna")})) for kind in (Passenger, FrequentFlyer)], equals=[1, "TypeError"])
+
+# %% [markdown] also=["objects.equal_keys"] claim="objects.lost_key" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: hash only what does not change</summary>
+#
+# The seat itself is found again, by identity. (An equal seat that was made anew is found too; the letter spreads 180
+# seats over six hash values, so look-ups get slower.)
+#
+# ```diff
+# -class Seat:
+# -    row: int
+# -    letter: str
+# +class Seat:
+# +    row: int = field(hash=False)
+# +    letter: str
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.hash_dropped" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: say that the hash is still right</summary>
+#
+# ```diff
+# -        return super().__eq__(other)
+# +        return super().__eq__(other)
+# +
+# +    __hash__ = Passenger.__hash__
+# ```
+#
+# </details>
+# %% [markdown]
+# ## A new kind of disruption
+#
+# Passengers are compensated by what went wrong. Three colleagues wrote the rule in three ways: by a method of the
+# event (duck typing), by `functools.singledispatch`, by structural pattern matching. All three pass the tests for the
+# two kinds that exist. (Amounts simplified from Regulation EC 261.)
+
+# %%
+@dataclass
+class Delay:
+    minutes: int
+
+    def compensation(self):
+        return 250 if self.minutes >= 180 else 0
+
+
+@dataclass
+class Cancellation:
+    days_of_notice: int
+
+    def compensation(self):
+        return 250 if self.days_of_notice < 14 else 0
+
+
+def by_method(event):
+    return event.compensation()
+
+
+@functools.singledispatch
+def by_type(event):
+    raise TypeError(f"no rule for {type(event).__name__}")
+
+
+@by_type.register
+def _(event: Delay):
+    return 250 if event.minutes >= 180 else 0
+
+
+@by_type.register
+def _(event: Cancellation):
+    return 250 if event.days_of_notice < 14 else 0
+
+
+def by_pattern(event):
+    match event:
+        case Delay(minutes=late) if late >= 180:
+            return 250
+        case Cancellation(days_of_notice=days) if days < 14:
+            return 250
+        case Delay() | Cancellation():
+            return 0
+
+
+# %% [markdown]
+# Then come three events that nobody thought of: a *subclass* of `Delay`; a *look-alike* from a partner's library, with
+# the right method and no common base; and a new kind altogether.
+
+# %%
+class TechnicalDelay(Delay):
+    pass
+
+
+class PartnerDelay:
+    minutes = 200
+
+    def compensation(self):
+        return 250
+
+
+@dataclass
+class Downgrade:
+    share: float
+
+
+# %%
+predict(
+    "objects.downgrade",
+    "No rule knows `Downgrade`. What does the `match` statement of `by_pattern` do with it?",
+    about="objects.three_ways",
+    a="it raises MatchError, as no case fits",
+    b="it falls through to the last case: 0",
+    c="nothing: the function returns None",
+)
+
+# %%
+answer("objects.downgrade", None)  # "a", "b" or "c"
+
+# %%
+events = [Delay(200), Cancellation(3), TechnicalDelay(200), PartnerDelay(), Downgrade(0.3)]
+paid = {
+    type(event).__name__: {rule.__name__: outcome(lambda: rule(event)) for rule in (by_method, by_type, by_pattern)}
+    for event in events
+}
+show_table([{"event": event, **{rule: str(euros) for rule, euros in by.items()}} for event, by in paid.items()])
+
+# %%
+claim("objects.three_ways", "a new kind: the method and singledispatch complain, match returns None",
+      list(paid["Downgrade"].values()), equals=["AttributeError", "TypeError", None], proves="c")
+claim("objects.look_alike", "all serve a subclass; only duck typing serves a look-alike",
+      (list(paid["TechnicalDelay"].values()), list(paid["PartnerDelay"].values())),
+      equals=([250, 250, 250], [250, "TypeError", None]))
+
+# %% [markdown]
+# **Why.** `match` is a statement, a chain of tests. No case fits, nothing happens; there is no `MatchError` ([PEP
+# 634](https://peps.python.org/pep-0634/)). `case Delay(...)` is an `isinstance` test followed by attribute look-ups;
+# the *first* case that fits wins, so a special case behind a general one is dead. `singledispatch` looks for the best
+# implementation along the event's method resolution order, caches it by type, and calls the default if there is none
+# ([PEP 443](https://peps.python.org/pep-0443/)); order does not matter, and any module can register a kind of its
+# own.
+#
+# | | who adds a *kind* | who adds an *operation* | a kind without a rule |
+# |---|---|---|---|
+# | method | writes one class | edits every class | `AttributeError`, or whatever the base answers |
+# | `singledispatch` | registers, from any module | writes one function | the default |
+# | `match` | edits every `match` | writes one function | silence, unless you end with `case _:` |
+#
+# **In production.** End every `match` over kinds with `case _: assert_never(event)`
+# ([`typing.assert_never`](https://docs.python.org/3/library/typing.html#typing.assert_never)): it raises at run time,
+# and a type checker reports a kind that reaches it before that. One trap remains, and it sits in one line:
+
+# %%
+CANCELLED = "cancelled"
+
+
+def refund(status):
+    match status:
+        case "boarding":
+            return "nothing"
+        case CANCELLED:
+            return f"250, because {CANCELLED}"
+
+
+refunds = [refund(status) for status in ("boarding", "cancelled", "landed")]
+print(*refunds, sep="\n")
+claim("objects.name_in_case", "a bare name in a case is not compared with anything: it matches, and is assigned",
+      refunds, equals=["nothing", "250, because cancelled", "250, because landed"])
+
+# %% [markdown]
+# A bare name is a *capture pattern*. Only a dotted name (`Status.CANCELLED`) is looked up and compared. In front of
+# other cases the compiler refuses it (*makes remaining patterns unreachable*); as the last one it pays every
+# passenger who landed.
+
+# %% [markdown] also=["objects.look_alike"] claim="objects.three_ways" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: match by shape, and refuse the rest</summary>
+#
+# `object(minutes=…)` fits everything that has such an attribute: duck typing in a pattern.
+#
+# ```diff
+# -        case Delay(minutes=late) if late >= 180:
+# +        case object(minutes=late) if late >= 180:
+# @@
+# -        case Delay() | Cancellation():
+# -            return 0
+# +        case Delay() | Cancellation():
+# +            return 0
+# +        case _:
+# +            raise TypeError(f"no rule for {type(event).__name__}")
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.name_in_case" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a dot in the name</summary>
+#
+# ```diff
+# -        case CANCELLED:
+# +        case Status.CANCELLED:
+# @@
+# -            return f"250, because {CANCELLED}"
+# +            return f"250, because {Status.CANCELLED}"
+# @@
+# -CANCELLED = "cancelled"
+# +class Status:
+# +    CANCELLED = "cancelled"
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Who checks the contract, and when?
+#
+# Notifications go by e-mail today and by SMS tomorrow. The booking service wants a contract: something that has
+# `send(passenger, text)`. Python has two ways to write it down.
+
+# %%
+class NotifierBase(abc.ABC):
+    """Whoever derives from me has send."""
+
+    @abc.abstractmethod
+    def send(self, passenger: str, text: str) -> bool: ...
+
+
+@runtime_checkable
+class Notifier(Protocol):
+    """Whatever has send is one of us."""
+
+    def send(self, passenger: str, text: str) -> bool: ...
+
+
+# %% [markdown]
+# Five candidates, from honest to absurd:
+
+# %%
+class Email(NotifierBase):
+    def send(self, passenger, text):
+        return True
+
+
+class Pager(NotifierBase):
+    def send(self):  # forgot what to send, and to whom
+        return True
+
+
+class Fax(NotifierBase):
+    pass  # no send
+
+
+@NotifierBase.register
+class Pigeon:
+    pass  # no send, but registered
+
+
+class Number:
+    send = 5  # not even a method
+
+
+# %%
+predict(
+    "objects.number",
+    "`isinstance(Number(), Notifier)`: `Number.send` is the integer 5. And is the Pigeon, without any `send`, a NotifierBase?",
+    about="objects.runtime_checks",
+    a="no, and no",
+    b="yes, and yes",
+    c="no: 5 cannot be called; yes, it was registered",
+)
+
+# %%
+answer("objects.number", None)  # "a", "b" or "c"
+
+# %%
+candidates = (Email, Pager, Fax, Pigeon, Number)
+checks = [
+    {"candidate": kind.__name__,
+     "is made": outcome(lambda: bool(kind())),
+     "isinstance of the ABC": outcome(lambda: isinstance(kind(), NotifierBase)),
+     "isinstance of the protocol": outcome(lambda: isinstance(kind(), Notifier)),
+     "send works": outcome(lambda: kind().send("Anna", "Gate C70"))}
+    for kind in candidates
+]
+show_table(checks)
+
+# %% [markdown]
+# The third inspector does not run the program at all.
+
+# %%
+PROGRAM = """\
+from typing import Protocol
+
+class Notifier(Protocol):
+    def send(self, passenger: str, text: str) -> bool: ...
+
+class Email:
+    def send(self, passenger: str, text: str) -> bool:
+        return True
+
+class Pager:
+    def send(self) -> bool:
+        return True
+
+class Number:
+    send = 5
+
+def announce(by: Notifier) -> None: ...
+
+announce(Email())
+announce(Pager())
+announce(Number())
+"""
+
+desk = Path(tempfile.mkdtemp(prefix="course-"))
+(desk / "desk.py").write_text(PROGRAM)
+checked = subprocess.run(
+    [sys.executable, "-m", "mypy", "--no-error-summary", "--no-color-output", "--cache-dir", desk / "cache", "desk.py"],
+    cwd=desk, capture_output=True, text=True,
+)
+reported = [line for line in checked.stdout.splitlines() if ": error: " in line]
+print(*reported, sep="\n")
+
+# %%
+claim("objects.abc_instance", "the ABC lets the class without send be defined, refuses its instance, and reads no signature",
+      [check["is made"] for check in checks[:3]], equals=[True, True, "TypeError"])
+claim("objects.runtime_checks", "at run time a name is enough for the protocol, and a registration for the ABC",
+      (checks[4]["isinstance of the protocol"], checks[3]["isinstance of the ABC"]), equals=(True, True), proves="b")
+claim("objects.static_checks", "a type checker reports the wrong signature and the number, before anything runs",
+      [line.split(":")[1] for line in reported], equals=["20", "21"])
+
+# %% [markdown]
+# **Why.** An abstract method is a function with a mark (`__isabstractmethod__`). `ABCMeta` collects the marked
+# *names* that nobody has overridden, and `object.__new__` refuses to make an instance while there are any. So the
+# check comes with the first *instance*, knows names only, and happens not at all for `register`, which is a promise
+# that nobody reads ([`abc`](https://docs.python.org/3/library/abc.html)). `isinstance` with a runtime-checkable
+# protocol asks whether each member *exists* (and is not `None`): the documentation warns that signatures are not
+# looked at ([`runtime_checkable`](https://docs.python.org/3/library/typing.html#typing.runtime_checkable)). Only the
+# type checker compares signatures, and it needs no `isinstance`, no base class and no import of yours in the
+# partner's library ([PEP 544](https://peps.python.org/pep-0544/)).
+#
+# What does asking at run time cost? Counted in bytecode instructions, so a busy machine changes nothing:
+
+# %%
+class Detached:
+    """Has send, but on the instance."""
+
+    def __init__(self):
+        self.send = lambda passenger, text: True
+
+
+def price(instance, kind):
+    def question():
+        return isinstance(instance, kind)
+
+    question()  # caches filled
+    return measure.instructions(question) - measure.instructions(lambda: None)
+
+
+email, number, detached, seat = Email(), Number(), Detached(), object()
+prices = {
+    "a class": price(email, Email),
+    "an ABC": price(email, NotifierBase),
+    "a protocol, the class has it": price(number, Notifier),
+    "a protocol, the instance has it": price(detached, Notifier),
+    "a protocol, nobody has it": price(seat, Notifier),
+}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(prices, title="One isinstance(…, …) against", x="bytecode instructions", text="{:.0f}".format)
+
+# %%
+claim("objects.cached_check", "an ABC and a protocol whose answer is known by the class cost some tens of instructions",
+      max(prices["an ABC"], prices["a protocol, the class has it"]), at_most=70)
+claim("objects.missed_check", "a protocol that the class does not fulfil looks through it each time: over 100 for one member",
+      min(prices["a protocol, the instance has it"], prices["a protocol, nobody has it"]), at_least=100)
+
+# %% [markdown]
+# **Reading it.** A positive answer is cached for the class. A negative one is not final for an object, since it may
+# have the member on itself; so each time `inspect.getattr_static` walks the object and the method resolution order,
+# for every member of the protocol until one is missing. (`_ProtocolMeta.__instancecheck__` in
+# [`Lib/typing.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/typing.py).)
+#
+# **In production.** ABC: your own hierarchy, shared code, and an error at start-up instead of at the first call.
+# Protocol: what you *need*, declared where it is used, fulfilled by classes that do not know you (this is how the
+# ports of 6.1 are written). Keep `isinstance` against a protocol out of hot loops; `hasattr`, or simply calling, says
+# as much.
+
+# %% [markdown] also=["objects.cached_check", "objects.runtime_checks"] claim="objects.abc_instance" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: forget the base; and let the number be nothing</summary>
+#
+# Without `abc.ABC` the decorator alone marks a function that nobody counts. `None` is the one value that makes a member
+# count as missing; and what is missing is asked for anew each time.
+#
+# ```diff
+# -class NotifierBase(abc.ABC):
+# -    """Whoever derives from me has send."""
+# +class NotifierBase:
+# +    """Whoever derives from me has send."""
+# +
+# +    register = staticmethod(lambda kind: kind)
+# @@
+# -    send = 5  # not even a method
+# +    send = None
+# ```
+#
+# </details>
+
+# %% [markdown] also=["objects.cached_check", "objects.missed_check"] claim="objects.static_checks" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a protocol that promises anything; and caches that are not used</summary>
+#
+# A `send` of which nothing is said is `Any`, and the type checker believes everybody. The two objects that fulfil the
+# protocol, one by its class, one by itself, change places.
+#
+# ```diff
+# -    def send(self, passenger: str, text: str) -> bool: ...
+# -
+# -class Email:
+# +    @property
+# +    def send(self): ...
+# +
+# +class Email:
+# @@
+# -    "a protocol, the class has it": price(number, Notifier),
+# -    "a protocol, the instance has it": price(detached, Notifier),
+# -    "a protocol, nobody has it": price(seat, Notifier),
+# +    "a protocol, the class has it": price(detached, Notifier),
+# +    "a protocol, the instance has it": price(number, Notifier),
+# +    "a protocol, nobody has it": price(seat, Notifier),
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A seat map that is a dictionary
+#
+# The seat map must refuse seats that the aircraft does not have. It is a dictionary with a rule, so it derives from
+# `dict` and overrides `__setitem__`. A second colleague uses `collections.UserDict`, a third keeps a dictionary
+# inside and derives from `MutableMapping`, which builds the other methods on five that you write.
+
+# %%
+def must_exist(seat):
+    if seat not in {"12A", "12B", "14A"}:  # there is no row 13
+        raise LookupError(f"no seat {seat}")
+
+
+class InheritedMap(dict):
+    def __setitem__(self, seat, passenger):
+        must_exist(seat)
+        super().__setitem__(seat, passenger)
+
+
+class UserMap(UserDict):
+    def __setitem__(self, seat, passenger):
+        must_exist(seat)
+        super().__setitem__(seat, passenger)
+
+
+class ComposedMap(MutableMapping):
+    def __init__(self, seats=()):
+        self._seats = {}
+        self.update(seats)
+
+    def __setitem__(self, seat, passenger):
+        must_exist(seat)
+        self._seats[seat] = passenger
+
+    def __getitem__(self, seat):
+        return self._seats[seat]
+
+    def __delitem__(self, seat):
+        del self._seats[seat]
+
+    def __iter__(self):
+        return iter(self._seats)
+
+    def __len__(self):
+        return len(self._seats)
+
+
+# %%
+predict(
+    "objects.row_thirteen",
+    "There are five ways to put a passenger on seat 13A. How many of them does `InheritedMap`, the dict, refuse?",
+    about="objects.dict_refused",
+    a="all: they end in __setitem__",
+    b="four: the constructor is C code",
+    c="one",
+)
+
+# %%
+answer("objects.row_thirteen", None)  # "a", "b" or "c"
+
+# %%
+GHOST = {"13A": "Nobody"}
+
+
+def is_error(result):
+    return isinstance(result, str) and result.endswith("Error")
+
+
+ways = {
+    "seats[seat] = …": lambda kind: operator.setitem(kind(), "13A", "Nobody"),
+    "constructor": lambda kind: kind(GHOST),
+    "update": lambda kind: kind().update(GHOST),
+    "setdefault": lambda kind: kind().setdefault("13A", "Nobody"),
+    "|=": lambda kind: operator.ior(kind(), GHOST),
+}
+results = {
+    way: {kind.__name__: outcome(lambda: put(kind)) for kind in (InheritedMap, UserMap, ComposedMap)}
+    for way, put in ways.items()
+}
+for_table = {way: {n: r if is_error(r) else "accepted" for n, r in by.items()} for way, by in results.items()}
+show_table([{"way": way, **by} for way, by in for_table.items()])
+
+# %%
+refusals = {
+    kind.__name__: sum(is_error(by[kind.__name__]) for by in results.values())
+    for kind in (InheritedMap, UserMap, ComposedMap)
+}
+claim("objects.dict_refused", "the subclass of dict refuses one of five ways",
+      refusals["InheritedMap"], equals=1, proves="c")
+claim("objects.composed_refused", "UserDict refuses four, and the composed map all five",
+      (refusals["UserMap"], refusals["ComposedMap"]), equals=(4, 5))
+
+# %% [markdown]
+# **Why.** `dict.update`, the constructor and the rest are C functions that insert straight into the table. They do
+# not call `__setitem__` of a subclass: that would cost every plain dictionary a look-up per key, and the
+# documentation does not promise it. Overriding a method changes what *callers* of that method get; whether the
+# class's *other methods* are among its callers is the private business of the base. This is the **fragile base
+# class**: you inherit not only an interface but also the pattern of calls inside, which nobody specified and any
+# release may change.
+#
+# `UserDict` is written in Python on top of `MutableMapping`, and its methods do call each other. Its `|=`, added in
+# 3.9, hands the other mapping to the inner `dict` and misses yours
+# ([`Lib/collections/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/collections/__init__.py)). The
+# composed map has no `|=` at all: `TypeError` where nobody has thought about it.
+#
+# **In production.** Derive from `dict` and `list` to *add* methods, not to enforce rules. To enforce a rule keep the
+# container inside, so that every way in is one that you wrote: composition.
+
+# %% [markdown] claim="objects.dict_refused" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: close the other ways one by one</summary>
+#
+# Until the next release of Python adds a sixth.
+#
+# ```diff
+# -class InheritedMap(dict):
+# -    def __setitem__(self, seat, passenger):
+# +class InheritedMap(dict):
+# +    update = MutableMapping.update
+# +    setdefault = MutableMapping.setdefault
+# +
+# +    def __init__(self, seats=()):
+# +        self.update(seats)
+# +
+# +    def __setitem__(self, seat, passenger):
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.composed_refused" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: fill the dictionary inside directly</summary>
+#
+# ```diff
+# -        self._seats = {}
+# -        self.update(seats)
+# +        self._seats = dict(seats)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The requirement changes
+#
+# Bookings come in fares. *Flexible* ones may be changed free of charge, the others cost 75. The first version says it
+# by inheritance, as the textbook does; the second gives each booking its rule.
+
+# %%
+@dataclass(eq=False)
+class BasicBooking:
+    locator: str
+
+    def change_fee(self):
+        return 75
+
+
+class FlexibleBooking(BasicBooking):
+    def change_fee(self):
+        return 0
+
+
+@dataclass(eq=False)
+class RuledBooking:
+    locator: str
+    rules: list = field(default_factory=list)
+
+    def change_fee(self):
+        return functools.reduce(lambda fee, rule: rule(fee), self.rules, 75)
+
+
+def flexible(fee):
+    return 0
+
+
+# %% [markdown]
+# The change request: *passengers can buy flexibility after they booked.* By then the booking is known to others: the
+# seat map, the invoice run, the waiting list for an upgrade.
+
+# %%
+class Holder:
+    """Somebody who was given the booking yesterday."""
+
+    def __init__(self, booking):
+        self.booking = booking
+
+
+def upgrade_by_inheritance(booking):
+    return FlexibleBooking(booking.locator)  # an object cannot change its class …
+
+
+def upgrade_by_rule(booking):
+    booking.rules.append(flexible)
+    return booking
+
+
+def fees_after(upgrade, booking):
+    """What the three holders charge after the passenger has paid for flexibility."""
+    holders = [Holder(booking) for _ in ("seat map", "invoice run", "waiting list")]
+    holders[0].booking = upgrade(booking)  # the seat map is where the upgrade was sold
+    return [holder.booking.change_fee() for holder in holders]
+
+
+fees = {
+    "inheritance": fees_after(upgrade_by_inheritance, BasicBooking("QX7R2A")),
+    "composition": fees_after(upgrade_by_rule, RuledBooking("QX7R2A")),
+}
+show_table([{"design": design, "seat map": a, "invoice run": b, "waiting list": c}
+            for design, (a, b, c) in fees.items()])
+
+# %% [markdown]
+# The second change request: *group discount, loyalty status and a waiver in bad weather, in any combination.* In the
+# first design each combination is a class.
+
+# %%
+rules = ("flexible", "group", "loyal", "weather")
+combinations = [chosen for count in range(len(rules) + 1) for chosen in itertools.combinations(rules, count)]
+print(f"{len(combinations)} classes, or {len(rules)} functions")
+
+# %%
+claim("objects.upgrade_seen", "every holder of the booking sees a rule that was added to it",
+      fees["composition"], equals=[0, 0, 0])
+claim("objects.upgrade_missed", "who holds the old object goes on charging the old fee, without an error",
+      fees["inheritance"], equals=[0, 75, 75])
+
+# %% [markdown]
+# **Why.** Inheritance answers *what is it?* once, when the object is made. The requirement asks *what applies to it
+# now?* What may change during an object's life, or be combined freely, belongs into a field: that is all that
+# *composition over inheritance* says (Gamma and others, *Design Patterns*, 1994, introduction; the pattern is
+# Strategy).
+#
+# **In production.** The pull towards inheritance comes from sharing code, and that is the weakest reason for it.
+# Inherit where each of these is true: it *is* one for all its life; you may use the subclass wherever the base is
+# expected, including the exceptions it raises (Liskov); base and subclass are released together. Frameworks meet all
+# three (`TestCase`, `View`); business rules seldom do. The price of composition is one more hop when you read the
+# code, and rules whose *order* matters: a fee reduced by 10 and then halved is another fee than one halved and then
+# reduced.
+
+# %% [markdown] claim="objects.upgrade_missed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: an object <i>can</i> change its class</summary>
+#
+# All holders see it. But no `__init__` has run, a class with other slots is refused (*object layout differs*), and
+# the type checker is not told.
+#
+# ```diff
+# -    return FlexibleBooking(booking.locator)  # an object cannot change its class …
+# +    booking.__class__ = FlexibleBooking
+# +    return booking
+# ```
+#
+# </details>
+
+# %% [markdown] claim="objects.upgrade_seen" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: copy on upgrade</summary>
+#
+# With immutable bookings, composition alone does not help: then holders must keep the *locator* and ask a repository.
+#
+# ```diff
+# -    booking.rules.append(flexible)
+# -    return booking
+# +    return dataclasses.replace(booking, rules=[*booking.rules, flexible])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The everyday form
+#
+# Most classes of a backend are records with a few rules, and `@dataclass` writes their methods. It protects you from
+# the mutable default, which would be shared by all instances. From which ones?
+
+# %%
+class Extras:
+    """What was booked on top: meals, bags, a pet."""
+
+    def __init__(self):
+        self.booked = []
+
+
+NO_EXTRAS = Extras()
+
+
+@dataclass
+class MealBooking:
+    locator: str
+    extras: Extras = NO_EXTRAS
+
+
+def with_list_default():
+    @dataclass
+    class ListBooking:
+        extras: list = []  # noqa: RUF008
+
+
+# %%
+predict(
+    "objects.mutable_default",
+    "`extras: list = []` is refused by `@dataclass`. And `extras: Extras = NO_EXTRAS`, an object with a list inside?",
+    about="objects.shared_default",
+    a="refused as well: it is mutable",
+    b="accepted; every booking gets a copy",
+    c="accepted; all bookings share one",
+)
+
+# %%
+answer("objects.mutable_default", None)  # "a", "b" or "c"
+
+# %%
+first, second = MealBooking("QX7R2A"), MealBooking("LM3K9T")
+first.extras.booked.append("vegetarian meal")
+print(outcome(with_list_default), second.extras.booked)
+
+# %%
+claim("objects.shared_default", "a list as default is refused; an object of your own is accepted, and shared by all",
+      (outcome(with_list_default), second.extras.booked), equals=("ValueError", ["vegetarian meal"]), proves="c")
+
+# %% [markdown]
+# **Why.** Nothing in Python says whether an object can change. `dataclasses` takes *unhashable* for *mutable*
+# (`f.default.__class__.__hash__ is None` in
+# [`Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)), and an ordinary class is
+# hashable, by identity. `field(default_factory=Extras)` makes one for each instance.
+#
+# The three switches that a value object wants, and where each ends:
+
+# %%
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fare:
+    amount: int
+    currency: str = "EUR"
+    taxes: list = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFare(Fare):
+    people: int  # no default, after fields with defaults: kw_only makes it possible
+
+
+fare = GroupFare(amount=90, people=12)
+switches = {
+    "fare.amount = 1": lambda: setattr(fare, "amount", 1),
+    "fare.taxes.append(5)": lambda: fare.taxes.append(5) or fare.taxes,
+    "object.__setattr__(fare, 'amount', 1)": lambda: object.__setattr__(fare, "amount", 1) or fare.amount,
+    "hash(fare)": lambda: hash(fare),
+    "GroupFare(90, 12)": lambda: GroupFare(90, 12),
+    "replace(fare, people=13).people": lambda: dataclasses.replace(fare, people=13).people,
+}
+tried = {expression: outcome(attempt) for expression, attempt in switches.items()}
+show_table([{"expression": expression, "outcome": str(result)} for expression, result in tried.items()], left=2)
+
+# %%
+claim("objects.frozen", "frozen refuses assignment; what a field refers to can change, and then it has no hash",
+      list(tried.values())[:4], equals=["FrozenInstanceError", [5], 1, "TypeError"])
+claim("objects.kw_only", "kw_only fields are given by name, so a subclass may add one without a default",
+      list(tried.values())[4:], equals=["TypeError", 13])
+
+# %% [markdown]
+# `frozen=True` writes a `__setattr__` that raises: a rule for colleagues, not a lock (`object.__setattr__` is
+# what the generated `__init__` itself uses). `slots=True` has a mechanism that shows. Watch a registry of fare classes:
+
+# %%
+registered = []
+
+
+class Registered:
+    def __init_subclass__(cls, **options):
+        registered.append(cls)
+        super().__init_subclass__(**options)
+
+
+@dataclass(slots=True)
+class MilesFare(Registered):
+    amount: int
+
+
+print([kind.__qualname__ for kind in registered], [kind is MilesFare for kind in registered])
+
+# %% [markdown]
+# The first of the two is still referred to by the methods: `super()` without arguments finds its class in a closure
+# cell that was filled by the first class statement. Here is a decorator that makes a class again naively, beside
+# `dataclass`.
+
+# %%
+def made_again(cls):
+    """The same class once more, from its name, bases and attributes."""
+    own = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    return type(cls)(cls.__name__, cls.__bases__, own)
+
+
+@made_again
+class StaleFare:
+    def asks_super(self):
+        return super().__repr__().startswith("<")
+
+
+@dataclass(slots=True)
+class SlottedFare:
+    def asks_super(self):
+        return object.__repr__(super()).startswith("<")
+
+
+stale = [outcome(kind().asks_super) for kind in (StaleFare, SlottedFare)]
+print(f"⟨{stale}⟩")
+
+# %%
+claim("objects.made_twice", "dataclass(slots=True) makes the class a second time: a registry holds a class that nobody uses",
+      [kind is MilesFare for kind in registered], equals=[False, True])
+claim("objects.stale_cell", "super() fails in a class that was made again; dataclass repairs it, from Python 3.14 on",
+      stale, equals=["TypeError", True if sys.version_info >= (3, 14) else "TypeError"])
+
+# %% [markdown]
+# **Why.** Slots must be known when a class is made, and a decorator comes after that. So `@dataclass(slots=True)`
+# makes a *new* class with the same name and the right `__slots__`, and returns it. `__init_subclass__` has run for
+# both; the first one lives as long as somebody refers to it (your registry does). Methods whose closure cell
+# `__class__` refers to the first class give `super()` the wrong one. Since 3.14 `dataclasses` repairs that cell
+# ([gh-90562](https://github.com/python/cpython/issues/90562)); before, write `super(MilesFare, self)`.
+#
+# **In production.** For values: `frozen=True, slots=True`, tuples instead of lists inside, `kw_only=True` from four
+# fields on. For entities: `eq=False`, since two bookings are the same booking if their locators are. Validation of
+# what comes from outside is not the dataclass's business (1.1 shows a validator).
+
+# %% [markdown] also=["objects.frozen"] claim="objects.shared_default" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a factory; and a tuple inside the frozen fare</summary>
+#
+# ```diff
+# -    extras: Extras = NO_EXTRAS
+# +    extras: Extras = field(default_factory=Extras)
+# @@
+# -    taxes: list = field(default_factory=list)
+# +    taxes: tuple = ()
+# ```
+#
+# </details>
+
+# %% [markdown] also=["objects.stale_cell", "objects.kw_only"] claim="objects.made_twice" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: slots written by hand; and positions instead of names</summary>
+#
+# Slots that the class statement sees need no second class. A class that is not made again has the right cell, on any
+# version.
+#
+# ```diff
+# -@dataclass(slots=True)
+# -class MilesFare(Registered):
+# -    amount: int
+# +@dataclass
+# +class MilesFare(Registered):
+# +    __slots__ = ("amount",)
+# +    amount: int
+# @@
+# -@made_again
+# -class StaleFare:
+# +class StaleFare:
+# @@
+# -    people: int  # no default, after fields with defaults: kw_only makes it possible
+# +    people: int = 10
+# @@
+# -@dataclass(frozen=True, slots=True, kw_only=True)
+# -class Fare:
+# +@dataclass(frozen=True, slots=True)
+# +class Fare:
+# ```
+#
+# </details>
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt.
+#
+# ### A field that knows its limits (10 minutes)
+#
+# `class Leg: delay = Minutes(-60, 1440); taxi = Minutes(0, 240)`. Write `Minutes`: assigning anything but an `int`
+# raises `TypeError`, an `int` outside of the limits (which are allowed) `ValueError` with the field's name in the
+# message; reading a field that was never set raises `AttributeError`; `Leg.delay` is the descriptor itself. Legs may
+# be unhashable, and a leg that nobody needs any more must not be kept alive.
+
+# %% exercise="objects.bounded" tags=["exercise"]
+class Minutes:
+    """A descriptor for whole minutes between lowest and highest, both allowed."""
+
+    def __init__(self, lowest, highest):
+        raise NotImplementedError
+
+
+# %%
+check("objects.bounded", Minutes)
+
+# %% [markdown]
+# ### Money that adds up (15 minutes)
+#
+# `Money(cents, currency)`, a value: equal by both, usable as a dictionary key, unchangeable. `a + b` adds amounts of
+# one currency and raises `ValueError` for two. `sum(fares)` works (it begins with `0 + fares[0]`); any other number
+# is not money. Every type that you do not know gets its turn, in `+` and in `==`.
+
+# %% exercise="objects.money" tags=["exercise"]
+class Money:
+    """An amount in cents, in one currency."""
+
+    def __init__(self, cents, currency):
+        raise NotImplementedError
+
+
+# %%
+check("objects.money", Money)
+
+# %% [markdown]
+# ### The order of the mixins (15 minutes)
+#
+# You get a list of classes. Each has `save(self, done)`, which appends its own class to `done`; mixins then call
+# `super().save(done)`, a class that stands alone does not. Return two things: an order (a tuple of all of the
+# classes) with which `type("Booking", order, {})` makes a class whose `save` reaches each of them, or `None` if there
+# is none; and the set of all orders for which `type()` raises.
+
+# %% exercise="objects.mixin_order" tags=["exercise"]
+def mixin_order(classes):
+    """(an order whose save reaches all of the classes, or None; the set of orders that type() refuses)."""
+    raise NotImplementedError
+
+
+# %%
+check("objects.mixin_order", mixin_order)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>Walk me through <code>obj.attr</code>.</summary>
+#
+# `type(obj).__getattribute__`: find the name along the class's order; if it is a data descriptor, it answers; else the
+# instance's dictionary; else the descriptor's `__get__`, or the class attribute itself; else `__getattr__`
+# (`objects.lookup_order`; as a program that agrees with the interpreter on 112 kinds of object: `objects.lookup_rule`).
+# Special methods called by the interpreter skip the instance altogether (`objects.implicit`).
+#
+# </details>
+#
+# <details>
+# <summary>What do slots save, and what do they cost?</summary>
+#
+# 64 bytes instead of 104 for four fields (`objects.slots_bytes`), 168 if anybody looked at the dictionary
+# (`objects.looked_at`). They cost weak references, `cached_property`, defaults in the class body, two slotted bases
+# (`objects.slots_break`), and a single subclass without slots undoes them (`objects.slots_undone`).
+#
+# </details>
+#
+# <details>
+# <summary>What is private in Python?</summary>
+#
+# Nothing. One underscore is a convention; two are a renaming by the compiler, against accidents between base and
+# subclass (`objects.one_underscore`, `objects.two_underscores`), that fails when both have one name
+# (`objects.same_name`). And no underscore helps if you hand out the list (`objects.augmented`).
+#
+# </details>
+#
+# <details>
+# <summary>Whom does <code>super()</code> call?</summary>
+#
+# The next in the order of the *object's* class behind the class whose body holds the text: for a diamond a sibling
+# that the class does not know (`objects.super_next`). The order is C3 (`objects.c3_agrees`), which refuses to
+# contradict a base (`objects.three_classes`).
+#
+# </details>
+#
+# <details>
+# <summary>Why can a set contain an object that <code>in</code> does not find?</summary>
+#
+# Its hash changed after it went in: the stored one is compared first (`objects.lost_key`). Hash only what never
+# changes. A class with `__eq__` and without `__hash__` is unhashable for this reason (`objects.hash_dropped`).
+#
+# </details>
+#
+# <details>
+# <summary><code>return NotImplemented</code> or <code>raise TypeError</code> in <code>__add__</code>?</summary>
+#
+# Decline: otherwise the other operand's `__radd__` never gets its turn (`objects.declining`). The interpreter raises
+# `TypeError` when all have declined (`objects.operator_order`).
+#
+# </details>
+#
+# <details>
+# <summary>ABC or Protocol?</summary>
+#
+# An ABC checks names when an *instance* is made (`objects.abc_instance`), of classes that know it. A protocol is
+# checked by the type checker, signatures included, for classes that do not know it (`objects.static_checks`);
+# `isinstance` sees names only (`objects.runtime_checks`), and misses are slow (`objects.missed_check`).
+#
+# </details>
+#
+# <details>
+# <summary>Composition over inheritance: give me a case where it mattered.</summary>
+#
+# A container with a rule: a subclass of `dict` refused one of five ways in (`objects.dict_refused`), a class with a
+# dict inside all five (`objects.composed_refused`). A booking whose fare can change: holders of the old object never
+# see the new class (`objects.upgrade_missed`).
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. an object's dictionary is made when somebody looks, by `vars`, `copy` or `pickle`, and stays
+#    (`objects.looked_at`, `objects.lookers`); attributes that come late cost more than the object itself
+#    (`objects.late_attributes`), slots make the size constant (`objects.slots_bytes`);
+# 2. a data descriptor answers before the instance, the instance before the class, `__getattr__` last
+#    (`objects.lookup_order`, `objects.lookup_rule`, `objects.cached_once`), also when a property fails
+#    (`objects.misspelt`, `objects.free_ticket`); `len` and its like ask nobody but the class (`objects.implicit`,
+#    `objects.never_asked`);
+# 3. underscores protect names from accidents (`objects.one_underscore`, `objects.two_underscores`,
+#    `objects.same_name`), a property does not protect what it hands out (`objects.augmented`), and slots have a price
+#    (`objects.slots_break`, `objects.slots_undone`, `objects.slot_is_descriptor`);
+# 4. base classes are put in order by C3, or refused (`objects.c3_agrees`, `objects.c3_many`,
+#    `objects.three_classes`), and `super()` follows the order of the object's class (`objects.super_next`,
+#    `objects.saved_twice`);
+# 5. the left operand is asked first unless the right one's class knows better (`objects.operator_order`,
+#    `objects.same_type`, `objects.declining`), a key whose hash changes is lost (`objects.lost_key`,
+#    `objects.equal_keys`, `objects.hash_dropped`), and a `match` without a default keeps quiet (`objects.three_ways`,
+#    `objects.look_alike`, `objects.name_in_case`);
+# 6. ABCs and protocols check names, at different times (`objects.abc_instance`, `objects.runtime_checks`), signatures
+#    are the type checker's (`objects.static_checks`), and asking in vain is what costs (`objects.cached_check`,
+#    `objects.missed_check`); rules belong into fields (`objects.dict_refused`, `objects.composed_refused`,
+#    `objects.upgrade_seen`, `objects.upgrade_missed`); a dataclass shares your mutable default
+#    (`objects.shared_default`), freezes one level (`objects.frozen`, `objects.kw_only`) and makes a slotted class
+#    twice (`objects.made_twice`, `objects.stale_cell`).
+#
+# **Further reading.** [Data model](https://docs.python.org/3/reference/datamodel.html), the chapter that an
+# interviewer has read · [Descriptor guide](https://docs.python.org/3/howto/descriptor.html), with properties, methods
+# and slots written in Python · [The Python 2.3 method resolution order](https://docs.python.org/3/howto/mro.html) ·
+# [PEP 544](https://peps.python.org/pep-0544/) (protocols) and [PEP 634](https://peps.python.org/pep-0634/) (patterns)
+# · [PEP 412](https://peps.python.org/pep-0412/) (key-sharing dictionaries).

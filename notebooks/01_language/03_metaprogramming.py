@@ -1,0 +1,2428 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1.3 Metaprogramming
+#
+# > Глубокое знание языка — Декораторы, контекстные менеджеры, метаклассы.
+# >
+# > Deep knowledge of the language: decorators, context managers, metaclasses.
+#
+# 80 minutes. Needs no service, only the course's environment; with `python3.14` beside it, one experiment compares
+# it.
+#
+# **You will be able to show that …**
+#
+# 1. who reads what a decorator leaves behind, and what `functools.wraps` can and cannot mend;
+# 2. what order, missing parentheses, methods and `async def` do to a decorator;
+# 3. what a layer costs, by count, and what a type checker still sees through it;
+# 4. on which paths a context manager lets go, and what the value of its `__exit__` decides;
+# 5. in which order a class comes into being, and which hook sees what;
+# 6. how four plug-in registries differ, what none of them sees, and what Python 3.14 changed for metaclasses.
+
+# %%
+import asyncio
+import contextlib
+import functools
+import gc
+import importlib
+import importlib.metadata
+import inspect
+import io
+import itertools
+import json
+import pickle
+import pkgutil
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+import traceback
+import weakref
+from collections import Counter
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from pathlib import Path
+from typing import Any, ClassVar, get_type_hints
+
+from helpers import answer, check, claim, figures, machine, measure, predict, stamp
+from helpers import show_table
+
+stamp()
+
+# %% [markdown]
+# One helper for the whole notebook: what an attempt returns, or the name of what it raises.
+
+# %%
+def outcome(attempt):
+    """What attempt() returns; the exception's name if it raises one."""
+    try:
+        return attempt()
+    except BaseException as error:
+        return type(error).__name__
+
+
+# %% [markdown]
+# ## One layer more
+#
+# The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
+# function. The tests pass, for they call the functions. Then the mobile app gets errors from every endpoint, and
+# the nightly process pool does not start.
+#
+# Here is that decorator, and a second one that differs by one line.
+
+# %%
+calls = Counter()
+
+
+def counted_bare(function):
+    def wrapper(*args, **kwargs):
+        calls[function.__name__] += 1
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+def counted(function):
+    @wraps(function)
+    def wrapper(*args, **kwargs):
+        calls[function.__name__] += 1
+        return function(*args, **kwargs)
+
+    return wrapper
+
+
+# %%
+@counted_bare
+def fare_bare(flight: str, seats: int = 1) -> float:
+    """The price of seats on a flight, in dollars."""
+    return 99.0 * seats
+
+
+@counted
+def fare(flight: str, seats: int = 1) -> float:
+    """The price of seats on a flight, in dollars."""
+    return 99.0 * seats
+
+
+# %%
+predict(
+    "metaprogramming.bare_endpoint",
+    "`fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?",
+    about="metaprogramming.endpoint",
+    a="flight and seats: it looks through the layer",
+    b="nothing: *args and **kwargs may be empty",
+    c="two required parameters named args and kwargs",
+)
+
+# %%
+answer("metaprogramming.bare_endpoint", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# FastAPI comes in section 2 of the course. Its view of an endpoint can be had without it, for it asks the standard
+# library: `inspect.signature` for the parameters, and for annotations that are strings it evaluates them in the
+# globals of the *unwrapped* function, as `typing.get_type_hints` does (it learnt that from a bug:
+# [fastapi#5077](https://github.com/fastapi/fastapi/pull/5077)). A parameter without a default is a required one.
+
+# %%
+def endpoint_of(function):
+    """The parameters that FastAPI would ask for: name, type, and whether it may be left out."""
+    hints = get_type_hints(function)
+    asked = []
+    for name, given in inspect.signature(function).parameters.items():
+        need = "required" if given.default is given.empty else "optional"
+        asked.append(f"{name}: {hints.get(name, Any).__name__}, {need}")
+    return "; ".join(asked)
+
+
+def documented(function):
+    """What help() has to say."""
+    return f"{function.__name__}: {inspect.getdoc(function)}"
+
+
+def pickled(function):
+    """What a process pool does: a function travels as the name under which it can be found."""
+    return outcome(lambda: pickle.loads(pickle.dumps(function)) is function) is True
+
+
+# %%
+seen = {
+    who: [look(function) for function in (fare_bare, fare)]
+    for who, look in {
+        "inspect.signature": lambda function: str(inspect.signature(function)),
+        "FastAPI": endpoint_of,
+        "help()": documented,
+        "a process pool": pickled,
+    }.items()
+}
+show_table(
+    [{"who looks": who, "bare": bare, "with wraps": good} for who, (bare, good) in seen.items()], left=3
+)
+
+# %%
+claim("metaprogramming.signature",
+      "the signature of a bare layer is that of its wrapper; with wraps, that of the function",
+      seen["inspect.signature"], equals=["(*args, **kwargs)", "(flight: str, seats: int = 1) -> float"])
+claim("metaprogramming.endpoint",
+      "so an API in front of the bare layer demands parameters that no caller knows",
+      seen["FastAPI"], proves="c",
+      equals=["args: Any, required; kwargs: Any, required",
+              "flight: str, required; seats: int, optional"])
+claim("metaprogramming.help", "help() speaks of the wrapper, and has lost the text",
+      seen["help()"], equals=["wrapper: None", "fare: The price of seats on a flight, in dollars."])
+claim("metaprogramming.pickled", "the bare layer cannot be sent to another process",
+      seen["a process pool"], equals=[False, True])
+
+# %% [markdown]
+# **Why.** `@counted_bare` over a `def` means `fare_bare = counted_bare(fare_bare)` ([function
+# definitions](https://docs.python.org/3/reference/compound_stmts.html#function-definitions)): the name now stands
+# for another function, `wrapper`, and every reader asks that one. `wraps` does three things, all in
+# `update_wrapper` of [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py): it
+# copies six attributes (module, name, qualified name, docstring, annotations, type parameters), updates `__dict__`,
+# and sets `__wrapped__`.
+#
+# Different readers use different parts. `inspect.signature` follows `__wrapped__` ([PEP
+# 362](https://peps.python.org/pep-0362/)). `pickle` never looks at a function's code: it writes `__module__` and
+# `__qualname__`, looks the name up, and demands to find *the same object*. For the bare layer the qualified name is
+# `counted_bare.<locals>.wrapper`, and no import gets there. The two *Break its* below set one part without the
+# other.
+#
+# **In production.** `wraps` on every wrapper, no exceptions; a lint rule or a test over `inspect.signature` of all
+# public functions costs less than the incident. Pytest's fixtures, FastAPI, Typer, pluggy: everything that injects
+# arguments by name reads the signature.
+
+# %% [markdown] also=["metaprogramming.endpoint"] claim="metaprogramming.signature" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: copy names and text by hand, as one did before <code>functools</code></summary>
+#
+# Good enough for `help()` and for `pickle`; the parameters are still those of the wrapper.
+#
+# ```diff
+# -def counted(function):
+# -    @wraps(function)
+# -    def wrapper(*args, **kwargs):
+# -        calls[function.__name__] += 1
+# -        return function(*args, **kwargs)
+# -
+# -    return wrapper
+# +def counted(function):
+# +    def wrapper(*args, **kwargs):
+# +        calls[function.__name__] += 1
+# +        return function(*args, **kwargs)
+# +
+# +    wrapper.__name__, wrapper.__qualname__ = function.__name__, function.__qualname__
+# +    wrapper.__doc__ = function.__doc__
+# +    return wrapper
+# ```
+#
+# </details>
+
+# %% [markdown] also=["metaprogramming.endpoint", "metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: set <code>__wrapped__</code> alone</summary>
+#
+# The signature is right again, since its reader follows the link. Those who read attributes of the wrapper itself
+# are not: the name, the text, the annotations.
+#
+# ```diff
+# -def counted(function):
+# -    @wraps(function)
+# -    def wrapper(*args, **kwargs):
+# -        calls[function.__name__] += 1
+# -        return function(*args, **kwargs)
+# -
+# -    return wrapper
+# +def counted(function):
+# +    def wrapper(*args, **kwargs):
+# +        calls[function.__name__] += 1
+# +        return function(*args, **kwargs)
+# +
+# +    wrapper.__wrapped__ = function
+# +    return wrapper
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What `wraps` does not mend
+#
+# Three readers are not convinced by copied attributes: the traceback, a pickle that finds somebody else under the
+# name, and a caller who trusts the signature.
+
+# %%
+def logged(function):
+    @wraps(function)
+    def log_and_call(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return log_and_call
+
+
+def refund(booking: int) -> str:
+    raise LookupError(f"no booking {booking}")
+
+
+logged_refund = logged(logged(refund))
+
+# %%
+def frames_of(attempt):
+    """The names of the frames that an error went through, as a traceback prints them."""
+    try:
+        attempt()
+    except LookupError as error:
+        return [frame.name for frame in traceback.extract_tb(error.__traceback__)[2:]]
+
+
+frames = frames_of(lambda: logged_refund(17))
+print(logged_refund.__name__, frames)
+sent = outcome(lambda: pickle.dumps(logged_refund))
+
+# %% [markdown]
+# The third: a layer that supplies an argument. The desk's agent comes from the session, callers give the booking
+# alone.
+
+# %%
+def by_agent(function):
+    @wraps(function)
+    def wrapper(*args, **kwargs):
+        return function("agent 7", *args, **kwargs)
+
+    return wrapper
+
+
+@by_agent
+def rebook(agent: str, booking: int) -> str:
+    return f"{agent} rebooked {booking}"
+
+
+# %%
+predict(
+    "metaprogramming.through_wraps",
+    "`rebook` is called as `rebook(17)`. Which parameters does `inspect.signature(rebook)` show?",
+    about="metaprogramming.added_argument",
+    a="booking: what the caller must give",
+    b="agent and booking: what nobody can call it with",
+    c="*args and **kwargs: what the wrapper takes",
+)
+
+# %%
+answer("metaprogramming.through_wraps", None)  # "a", "b" or "c"
+
+# %%
+shown = list(inspect.signature(rebook).parameters)
+as_used, as_shown = outcome(lambda: rebook(17)), outcome(lambda: rebook("agent 9", 17))
+
+claim("metaprogramming.added_argument",
+      "wraps shows the parameters of the function; who follows them gets a TypeError",
+      (shown, as_used, as_shown), proves="b",
+      equals=(["agent", "booking"], "agent 7 rebooked 17", "TypeError"))
+claim("metaprogramming.frames", "a traceback names the code that runs, not the name that was copied",
+      frames, equals=["log_and_call", "log_and_call", "refund"])
+claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads to the naked function",
+      sent, equals="PicklingError")
+
+# %% [markdown]
+# **Why.** Tracebacks, profilers and `sys.settrace` read the *code object* (`co_name`, `co_qualname`), which `wraps`
+# does not touch: all layers of one decorator look alike. That is right, since the frame is the wrapper's; so name
+# the inner function after what it does, not `wrapper`, and the 3 a.m. traceback reads better. `pickle` found
+# `refund`, and it was *not the same object*: a decorated function must live under its own name, which is what the
+# `@` does and `logged_refund = logged(refund)` does not.
+#
+# And `wraps` copies, it does not check. It is meant for layers with the *same* parameters. A layer that adds or
+# removes one must say so: `inspect.signature` prefers a `__signature__` attribute to `__wrapped__`.
+
+# %% [markdown] claim="metaprogramming.added_argument" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: say what the layer takes away</summary>
+#
+# Now FastAPI would ask for `booking` alone. Libraries that inject arguments do this.
+#
+# ```diff
+# -        return function("agent 7", *args, **kwargs)
+# -
+# -    return wrapper
+# +        return function("agent 7", *args, **kwargs)
+# +
+# +    inner = inspect.signature(function)
+# +    _, *rest = inner.parameters.values()
+# +    wrapper.__signature__ = inner.replace(parameters=rest)
+# +    return wrapper
+# ```
+#
+# </details>
+
+# %% [markdown] also=["metaprogramming.other_object"] claim="metaprogramming.frames" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: rename the code object, and let the layer take the name</summary>
+#
+# Possible, and seldom wise: three frames named `refund`, of which only one is.
+#
+# ```diff
+# -    return log_and_call
+# +    log_and_call.__code__ = log_and_call.__code__.replace(co_name=function.__name__)
+# +    return log_and_call
+# @@
+# -logged_refund = logged(logged(refund))
+# +logged_refund = refund = logged(logged(refund))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The type checker's view
+#
+# A type checker does not run `wraps`. It sees a call, `counted(fare)`, and believes the annotation of `counted`.
+# Three annotated decorators; behind each of the calls that follow stands a mistake.
+
+# %%
+PROGRAM = textwrap.dedent("""\
+    from collections.abc import Callable
+    from typing import Concatenate
+
+    def loose[R](function: Callable[..., R]) -> Callable[..., R]:
+        return function
+
+    def strict[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            return function(*args, **kwargs)
+        return wrapper
+
+    def by_agent[**P, R](function: Callable[Concatenate[str, P], R]) -> Callable[P, R]:
+        def wrapper(*args: P.args, **kwargs: P.kwargs) -> R:
+            return function("agent 7", *args, **kwargs)
+        return wrapper
+
+    @loose
+    def quote(flight: str, seats: int = 1) -> float:
+        return 99.0 * seats
+
+    @strict
+    def price(flight: str, seats: int = 1) -> float:
+        return 99.0 * seats
+
+    @by_agent
+    def rebook(agent: str, booking: int) -> str:
+        return agent
+
+    quote("UA17", seets=2)  # behind Callable[..., R]
+    price("UA17", seets=2)  # behind a ParamSpec
+    rebook("agent 9", 17)  # behind Concatenate
+    rebook(17)  # right
+""")
+
+# %%
+shop = Path(tempfile.mkdtemp(prefix="course-"))
+(shop / "shop.py").write_text(PROGRAM)
+checked = subprocess.run(
+    [sys.executable, "-m", "mypy", "--no-error-summary", "--no-color-output", "--cache-dir", "cache", "shop.py"],
+    cwd=shop, capture_output=True, text=True,
+)
+lines = {int(line.split(":")[1]) for line in checked.stdout.splitlines() if ": error:" in line}
+found = {
+    line.partition("  # ")[2]: number in lines
+    for number, line in enumerate(PROGRAM.splitlines(), 1)
+    if "  # " in line
+}
+show_table([{"the call": where, "mypy complains": complains} for where, complains in found.items()])
+
+# %%
+claim("metaprogramming.typed",
+      "a ParamSpec carries the parameters through the layer, Callable[...] forgets them",
+      found, equals={"behind Callable[..., R]": False, "behind a ParamSpec": True,
+                     "behind Concatenate": True, "right": False})
+
+# %% [markdown]
+# **Why.** `Callable[..., R]` says *any arguments*, so the checker gives up on all callers of all functions under
+# that decorator: one loose layer over the service's functions, and the typed code base is untyped at every call.
+# `**P` ([PEP 612](https://peps.python.org/pep-0612/), in the syntax of [PEP
+# 695](https://peps.python.org/pep-0695/)) is a variable that stands for a whole parameter list; `Concatenate[str,
+# P]` is that list with a parameter before it, which is how the layer above that injects an agent can be typed
+# correctly. `P.args` and `P.kwargs` must be used together: only then does the checker know that the call is
+# complete.
+#
+# **In production.** Overloads (`@strict` and `@strict()` both allowed) cost two more signatures; many libraries
+# split them into two names instead. Note that run time and checker are told *separately*, `wraps` for the one,
+# `ParamSpec` for the other, and nobody compares the two.
+
+# %% [markdown] claim="metaprogramming.typed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: promise the parameters, and return <code>Callable[..., R]</code></summary>
+#
+# ```diff
+# -    def strict[**P, R](function: Callable[P, R]) -> Callable[P, R]:
+# +    def strict[**P, R](function: Callable[P, R]) -> Callable[..., R]:
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Which layer is outside?
+#
+# The refund endpoint is registered by one decorator and guarded by another. Whoever wrote it put the guard on top,
+# since that is what must happen first.
+
+# %%
+routes = {}
+
+
+def route(path):
+    def register(function):
+        routes[path] = function
+        return function
+
+    return register
+
+
+def signed_in(function):
+    @wraps(function)
+    def guarded(user, *args):
+        if user is None:
+            raise PermissionError
+        return function(user, *args)
+
+    return guarded
+
+
+@signed_in
+@route("/refund")
+def pay_back(user, booking):
+    return f"booking {booking} refunded"
+
+
+# %%
+predict(
+    "metaprogramming.guard_on_top",
+    "Nobody is signed in. What do a unit test that calls `pay_back` and a request to `/refund` get?",
+    about="metaprogramming.guard_order",
+    a="both PermissionError",
+    b="the test PermissionError, the request a refund",
+    c="the test a refund, the request PermissionError",
+)
+
+# %%
+answer("metaprogramming.guard_on_top", None)  # "a", "b" or "c"
+
+# %%
+by_test, by_request = outcome(lambda: pay_back(None, 17)), outcome(lambda: routes["/refund"](None, 17))
+claim("metaprogramming.guard_order", "the test sees the guard; the request goes past it",
+      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves="b")
+
+# %% [markdown]
+# Decorators with arguments add a step: the expression behind the `@` is evaluated first, and gives the decorator.
+# Write down every step of two of them.
+
+# %%
+def layer(name, events):
+    events.append(f"{name}: made")
+
+    def decorate(function):
+        events.append(f"{name}: applied")
+
+        @wraps(function)
+        def around(*args):
+            events.append(f"{name}: in")
+            try:
+                return function(*args)
+            finally:
+                events.append(f"{name}: out")
+
+        return around
+
+    return decorate
+
+
+steps = []
+
+
+@layer("upper", steps)
+@layer("lower", steps)
+def board(seat):
+    steps.append("body")
+    return True
+
+
+board("12A")
+print(" → ".join(steps))
+
+# %% [markdown]
+# And the parentheses that somebody forgets, since the decorator has a default for its only argument:
+
+# %%
+def tried(times=3):
+    def decorate(function):
+        @wraps(function)
+        def attempt(*args):
+            for _ in range(times):
+                if done := function(*args):
+                    return done
+            return False
+
+        return attempt
+
+    return decorate
+
+
+@tried
+def seat_is_free(seat):
+    return seat != "12A"
+
+
+taken_seat = seat_is_free("12A")
+print("sell it" if taken_seat else "taken")
+
+# %%
+claim("metaprogramming.stacking",
+      "made from the top, applied from the bottom, entered from the top, left from the bottom",
+      steps, equals=["upper: made", "lower: made", "lower: applied", "upper: applied",
+                     "upper: in", "lower: in", "body", "lower: out", "upper: out"])
+claim("metaprogramming.parentheses",
+      "without the parentheses each call returns a function, which is true",
+      (type(taken_seat).__name__, bool(taken_seat)), equals=("function", True))
+
+# %% [markdown]
+# **Why.** Two stacked decorators are `upper(lower(function))`, with both decorator expressions evaluated first, in
+# the order in which they stand. Whatever `lower` does with the function, it does with the *inner* one. `route`
+# stored what it was given: the naked refund. The guard exists, but only in the module's namespace, where tests and
+# nobody else look. (Flask's documentation of [view
+# decorators](https://flask.palletsprojects.com/en/stable/patterns/viewdecorators/) says it in one sentence: `route`
+# must be the outermost.)
+#
+# `@tried` without parentheses calls `tried(seat_is_free)`: `times` is now a function, and `seat_is_free` is
+# `decorate`, which takes anything for a function to wrap. No step of that is an error.
+#
+# **In production.** Test an endpoint through the router, not by calling the function. A decorator with options
+# takes `(function=None, /, *, times=3)`, returns `functools.partial(tried, times=times)` when `function` is `None`,
+# and works with and without parentheses. Where the order matters for safety, do not rely on it: let the router
+# demand a guard.
+
+# %% [markdown] claim="metaprogramming.guard_order" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: register what is guarded</summary>
+#
+# ```diff
+# -@signed_in
+# -@route("/refund")
+# +@route("/refund")
+# +@signed_in
+# ```
+#
+# </details>
+
+# %% [markdown] also=["metaprogramming.parentheses"] claim="metaprogramming.stacking" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: swap the layers; write the parentheses</summary>
+#
+# ```diff
+# -@layer("upper", steps)
+# -@layer("lower", steps)
+# +@layer("lower", steps)
+# +@layer("upper", steps)
+# @@
+# -@tried
+# +@tried()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The layer meets `self`
+#
+# A counter should be asked how often the function ran, so this decorator is an object. On functions it works.
+
+# %%
+class Counted:
+    """A decorator that is an object: it wraps a function and keeps the number of its calls."""
+
+    def __init__(self, function):
+        functools.update_wrapper(self, function)
+        self.function, self.count = function, 0
+
+    def __call__(self, *args):
+        self.count += 1
+        return self.function(*args)
+
+
+@Counted
+def announce(flight):
+    return f"{flight} is boarding"
+
+
+class Gate:
+    def __init__(self, name):
+        self.name = name
+
+    @Counted
+    def announce(self, flight):
+        return f"{flight} is boarding at {self.name}"
+
+
+# %%
+on_function = outcome(lambda: announce("UA17"))
+on_method = outcome(lambda: Gate("B12").announce("UA17"))
+print(on_function, "|", on_method)
+print({kind.__name__: hasattr(kind, "__get__") for kind in (type(Gate.__init__), Counted)})
+
+# %% [markdown]
+# The other classic: a cache on a method. A hundred itineraries are priced, and forgotten.
+
+# %%
+cached = functools.lru_cache(maxsize=128)  # its default
+
+
+class Itinerary:
+    def __init__(self, *legs):
+        self.legs = legs
+
+    @cached
+    def minutes(self):
+        return sum(self.legs)
+
+
+class ItineraryWithProperty:
+    def __init__(self, *legs):
+        self.legs = legs
+
+    @functools.cached_property
+    def minutes(self):
+        return sum(self.legs)
+
+
+# %%
+def alive_after_use(make, use, count=100):
+    """How many of `count` objects are still alive after they were used once and dropped."""
+    used = [make(95, 210) for _ in range(count)]
+    watch = [weakref.ref(itinerary) for itinerary in used]
+    for itinerary in used:
+        use(itinerary)
+    del used, itinerary
+    gc.collect()
+    return sum(reference() is not None for reference in watch)
+
+
+# %%
+predict(
+    "metaprogramming.cached_method",
+    "100 itineraries were used once, and no name for them is left. How many does `lru_cache` keep alive?",
+    about="metaprogramming.method_cache",
+    a="none: a cache holds results, here integers",
+    b="one, the last",
+    c="all 100",
+)
+
+# %%
+answer("metaprogramming.cached_method", None)  # "a", "b" or "c"
+
+# %%
+kept = (
+    alive_after_use(Itinerary, lambda itinerary: itinerary.minutes()),
+    alive_after_use(ItineraryWithProperty, lambda itinerary: itinerary.minutes),
+)
+
+claim("metaprogramming.lost_self",
+      "an object as a decorator works on a function; on a method it is called without self",
+      (on_function, on_method), equals=("UA17 is boarding", "TypeError"))
+claim("metaprogramming.method_cache",
+      "lru_cache on a method keeps each self alive, cached_property none",
+      kept, equals=(100, 0), proves="c")
+
+# %% [markdown]
+# **Why.** There is no special rule for methods. `gate.announce` finds something in the *class's* dictionary, and if
+# its type has `__get__`, calls that with the instance. Functions have one, and it returns a bound method: that is
+# all that `self` is ([descriptor guide](https://docs.python.org/3/howto/descriptor.html#functions-and-methods)). A
+# wrapper that is a function gets it for nothing. `Counted` has no `__get__`, so `gate.announce` *is* the one
+# `Counted` object, and knows of no gate. (Up to 3.13 a `functools.partial` in a class body behaves like `Counted`,
+# with a warning in 3.13; since 3.14 it is a method descriptor and passes `self`.)
+#
+# The cache hangs on the function, hence on the class, hence lives as long as the process; its keys are the
+# arguments, and the first argument is `self`. `cached_property` puts the result into the instance's own `__dict__`,
+# where it dies with the instance.
+#
+# **In production.** The "leak" of a web service after somebody speeds up a model's method by `lru_cache`: each
+# entry holds a request's object, and what that refers to, its session included. With `maxsize=128`, the default, it
+# stays at 128 per method; `@functools.cache` has no limit. (Ruff's rule B019 finds it.)
+
+# %% [markdown] claim="metaprogramming.lost_self" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: two lines make it a descriptor</summary>
+#
+# ```diff
+# -    def __call__(self, *args):
+# -        self.count += 1
+# +    def __get__(self, instance, owner=None):
+# +        return self if instance is None else functools.partial(self, instance)
+# +
+# +    def __call__(self, *args):
+# +        self.count += 1
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.method_cache" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a smaller cache</summary>
+#
+# What is kept is not a result, but as many of your objects as the cache has room for.
+#
+# ```diff
+# -cached = functools.lru_cache(maxsize=128)  # its default
+# +cached = functools.lru_cache(maxsize=10)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The layer meets `async def`
+#
+# The watch on the partner airline's API: note the start, catch the time-out, note the stop. It was written for
+# plain functions, and then the client became asynchronous.
+
+# %%
+def watched(function):
+    events = []
+
+    @wraps(function)
+    def watch(*args):
+        events.append("start")
+        try:
+            return function(*args)
+        except TimeoutError:
+            events.append("time-out caught")
+        finally:
+            events.append("stop")
+
+    watch.events = events
+    return watch
+
+
+# %%
+@watched
+def ask(flight):
+    ask.events.append("asking")
+    raise TimeoutError
+
+
+@watched
+async def ask_async(flight):
+    ask_async.events.append("asking")
+    await asyncio.sleep(0)
+    raise TimeoutError
+
+
+@watched
+def ask_lazily(flight):
+    ask_lazily.events.append("asking")
+    yield flight
+    raise TimeoutError
+
+
+# %%
+predict(
+    "metaprogramming.async_layer",
+    "`await ask_async(\"UA17\")` times out. What does the layer do?",
+    about="metaprogramming.layer_and_coroutine",
+    a="it catches the time-out, as for the plain function",
+    b="it has left before the partner is even asked",
+    c="TypeError: a coroutine cannot be wrapped by a plain function",
+)
+
+# %%
+answer("metaprogramming.async_layer", None)  # "a", "b" or "c"
+
+# %%
+async def outcome_of(awaitable):
+    try:
+        return await awaitable
+    except TimeoutError as error:
+        return type(error).__name__
+
+
+escaped = {
+    "ask": outcome(lambda: ask("UA17")),
+    "ask_async": await outcome_of(ask_async("UA17")),
+    "ask_lazily": outcome(lambda: list(ask_lazily("UA17"))),
+}
+trail = {function.__name__: function.events for function in (ask, ask_async, ask_lazily)}
+show_table(
+    [
+        {"function": name, "events": " → ".join(events), "the caller gets": escaped[name]}
+        for name, events in trail.items()
+    ],
+    left=3,
+)
+
+# %% [markdown]
+# A layer for both kinds must ask, when it is applied, what it is applied to.
+
+# %%
+def watched_both(function):
+    if not inspect.iscoroutinefunction(function):
+        return watched(function)
+    events = []
+
+    @wraps(function)
+    async def watch(*args):
+        events.append("start")
+        try:
+            return await function(*args)
+        except TimeoutError:
+            events.append("time-out caught")
+        finally:
+            events.append("stop")
+
+    watch.events = events
+    return watch
+
+
+@watched_both
+async def ask_properly(flight):
+    ask_properly.events.append("asking")
+    await asyncio.sleep(0)
+    raise TimeoutError
+
+
+await ask_properly("UA17")
+recognised = [inspect.iscoroutinefunction(function) for function in (ask_async, ask_properly)]
+
+# %%
+claim("metaprogramming.layer_and_coroutine",
+      "the plain layer is over before the coroutine or the generator begins",
+      (trail["ask_async"], trail["ask_lazily"], escaped["ask_async"]), proves="b",
+      equals=(["start", "stop", "asking"], ["start", "stop", "asking"], "TimeoutError"))
+claim("metaprogramming.awaited", "an asynchronous layer around it sees the whole call",
+      ask_properly.events, equals=["start", "asking", "time-out caught", "stop"])
+claim("metaprogramming.recognised",
+      "under the plain layer a coroutine function no longer passes for one, wraps or not",
+      recognised, equals=[False, True])
+
+# %% [markdown]
+# **Why.** Calling a coroutine function or a generator function runs none of its body: it makes the object that can
+# be run ([1.4](04_generators.ipynb)). The plain layer surrounds the *making*. Everything that a layer does around a
+# call, a timer, a `try`, a transaction, a lock, a log context, is over before the work begins; and all of it looks
+# right in review.
+#
+# `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`), which no `wraps` can copy.
+# Starlette asks that question of each endpoint
+# ([`is_async_callable`](https://github.com/encode/starlette/blob/master/starlette/_utils.py)), and what is not a
+# coroutine function it calls in a thread pool: a coroutine comes back that nobody awaits. For wrappers that return
+# an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12).
+#
+# **In production.** A dashboard on which the asynchronous endpoints take 0.02 ms each. A retry decorator that has
+# never retried. A `@transaction` that commits before the first statement. Test a decorator on all the kinds that it
+# may meet, and let it refuse the others when it is *applied*.
+
+# %% [markdown] also=["metaprogramming.recognised"] claim="metaprogramming.layer_and_coroutine" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a second kind of layer for the second kind of function</summary>
+#
+# ```diff
+# -    @wraps(function)
+# -    def watch(*args):
+# +    if inspect.iscoroutinefunction(function):
+# +
+# +        @wraps(function)
+# +        async def watch_async(*args):
+# +            events.append("start")
+# +            try:
+# +                return await function(*args)
+# +            except TimeoutError:
+# +                events.append("time-out caught")
+# +            finally:
+# +                events.append("stop")
+# +
+# +        watch_async.events = events
+# +        return watch_async
+# +
+# +    @wraps(function)
+# +    def watch(*args):
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.awaited" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: <code>async def</code>, and a forgotten <code>await</code></summary>
+#
+# It passes for a coroutine function, and is as blind as the plain layer.
+#
+# ```diff
+# -            return await function(*args)
+# +            return function(*args)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The price of a layer
+#
+# "Decorators are free", says one review, "each costs a stack frame", says the next. Count the bytecode instructions
+# of one call, with none to five idle layers, and of a `with` around nothing, written in two ways.
+
+# %%
+def passed_through(function):
+    @wraps(function)
+    def pass_on(*args, **kwargs):
+        return function(*args, **kwargs)
+
+    return pass_on
+
+
+def seat_price(seats):
+    return 99.0 * seats
+
+
+layered = [seat_price]
+for _ in range(5):
+    layered.append(passed_through(layered[-1]))
+
+
+# %%
+class Held:
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *failure):
+        pass
+
+
+@contextmanager
+def held():
+    yield
+
+
+def nothing():
+    pass
+
+
+def with_class():
+    with Held():
+        pass
+
+
+def with_generator():
+    with held():
+        pass
+
+
+# %%
+a_call = [measure.instructions(lambda: priced(2)) for priced in layered]
+a_with = {work.__name__: measure.instructions(work) for work in (nothing, with_class, with_generator)}
+layer_prices = [after - before for before, after in itertools.pairwise(a_call)]
+class_price = a_with["with_class"] - a_with["nothing"]
+generator_price = a_with["with_generator"] - a_with["nothing"]
+
+# %% tags=["nbval-ignore-output", "timing"]
+sides = {
+    "a call": lambda: seat_price(2),
+    "one layer": lambda: layered[1](2),
+    "five layers": lambda: layered[5](2),
+    "a with, by a class": with_class,
+    "a with, by @contextmanager": with_generator,
+}
+counts = [a_call[0], a_call[1], a_call[5], a_with["with_class"], a_with["with_generator"]]
+timings = measure.interleaved(sides, number=2_000)
+show_table(
+    [
+        {"what": name, "instructions": count, "ns": 1e9 * timing.best}
+        for (name, timing), count in zip(timings.items(), counts, strict=True)
+    ],
+    caption="Each called through one lambda",
+)
+
+# %%
+claim("metaprogramming.layer_price", "a layer costs each call a handful of instructions",
+      max(layer_prices), between=(4, 16), unit="instructions")
+claim("metaprogramming.layers_alike", "and the fifth as many as the first",
+      max(layer_prices) - min(layer_prices), equals=0, unit="instructions")
+claim("metaprogramming.generator_price",
+      "a with by @contextmanager executes several times what one by a class does",
+      generator_price / class_price, at_least=3, unit="×")
+
+# %% [markdown]
+# **Reading it.** Eight instructions a layer: build a tuple and a dictionary of the arguments, call with them,
+# return. By the clock it is some tens of nanoseconds (the table, measured), more than eight simple instructions
+# cost, because `*args, **kwargs` allocates, and a call through them is not one of those that the interpreter
+# specialises. Beside a query of 1 ms nobody will find five layers; around a function that is called for each of
+# 336,776 rows they are the profile.
+#
+# `@contextmanager` costs what it does for you: a generator, an object around it, `next`, and on the way out the
+# test of whether the generator stopped as it should, all in Python
+# ([`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py)). Convenient at the edges
+# of a request, out of place in an inner loop.
+
+# %% [markdown] also=["metaprogramming.layers_alike"] claim="metaprogramming.layer_price" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a layer that looks through all the layers below it</summary>
+#
+# On every call, instead of once, when it is applied. The fifth layer now costs more than the first, and five cost
+# more than five times one.
+#
+# ```diff
+# -    def pass_on(*args, **kwargs):
+# -        return function(*args, **kwargs)
+# +    def pass_on(*args, **kwargs):
+# +        inspect.unwrap(function)
+# +        return function(*args, **kwargs)
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.generator_price" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a context manager in C</summary>
+#
+# `threading.Lock`, files and `sqlite3.Connection` are such; here a memory view.
+#
+# ```diff
+# -    with held():
+# -        pass
+# +    with memoryview(b""):
+# +        pass
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Seven ways out of a `with`
+#
+# A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
+
+# %%
+class TakenGate:
+    def __init__(self, log):
+        self.log = log
+
+    def __enter__(self):
+        self.log.append("taken")
+
+    def __exit__(self, kind, error, trace):
+        self.log.append("given back")
+
+
+@contextmanager
+def taken_gate(log):
+    log.append("taken")
+    try:
+        yield
+    finally:
+        log.append("given back")
+
+
+@contextmanager
+def forgetful_gate(log):
+    log.append("taken")
+    yield
+    log.append("given back")
+
+
+# %% [markdown]
+# Seven ways to leave the block. The last two come from outside: somebody closes a generator that waits inside the
+# `with`, and somebody cancels a task that does.
+
+# %%
+async def to_the_end(gate):
+    with gate:
+        pass
+
+
+async def by_return(gate):
+    with gate:
+        return
+
+
+async def by_break(gate):
+    for _ in range(3):
+        with gate:
+            break
+
+
+async def by_error(gate):
+    with gate:
+        raise LookupError("no such flight")
+
+
+async def by_exit(gate):
+    with gate:
+        sys.exit("the program ends")
+
+
+# %%
+async def by_closing_a_generator(gate):
+    def boarding():
+        with gate:
+            yield "row 1"
+
+    rows = boarding()
+    next(rows)
+    rows.close()
+
+
+async def by_cancelling_a_task(gate):
+    async def wait_at_the_gate():
+        with gate:
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(wait_at_the_gate())
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+
+
+ways_out = (to_the_end, by_return, by_break, by_error, by_exit)
+ways_out += (by_closing_a_generator, by_cancelling_a_task)
+
+# %%
+predict(
+    "metaprogramming.forgotten_finally",
+    "`forgetful_gate` has no `try … finally`. On which of the seven ways does the gate stay taken?",
+    about="metaprogramming.seven_ways",
+    a="on all but the first",
+    b="only where an error is raised in the block: by_error, by_exit",
+    c="wherever an exception leaves the block, and that is four of the seven",
+)
+
+# %%
+answer("metaprogramming.forgotten_finally", None)  # "a", "b" or "c"
+
+# %%
+async def last_word(make, way_out):
+    log = []
+    try:
+        await way_out(make(log))
+    except (LookupError, SystemExit, asyncio.CancelledError):
+        pass
+    return log[-1]
+
+
+left_by = {
+    make.__name__: {way.__name__: await last_word(make, way) for way in ways_out}
+    for make in (TakenGate, taken_gate, forgetful_gate)
+}
+show_table(
+    [
+        {"way out": way.__name__} | {name: ends[way.__name__] for name, ends in left_by.items()}
+        for way in ways_out
+    ],
+    left=4,
+)
+
+# %%
+claim("metaprogramming.released",
+      "__exit__ and a generator's finally give the gate back on all seven ways",
+      [set(left_by[name].values()) for name in ("TakenGate", "taken_gate")],
+      equals=[{"given back"}, {"given back"}])
+claim("metaprogramming.seven_ways",
+      "without the finally it stays taken wherever an exception leaves the block",
+      [way for way, end in left_by["forgetful_gate"].items() if end == "taken"], proves="c",
+      equals=["by_error", "by_exit", "by_closing_a_generator", "by_cancelling_a_task"])
+
+# %% [markdown]
+# **Why.** For `with` the compiler emits two exits ([PEP 343](https://peps.python.org/pep-0343/)): whatever leaves
+# *normally*, be it the end, `return`, `break` or `continue`, calls `__exit__(None, None, None)`; whatever leaves as
+# an exception calls it with the exception. Closing a generator raises `GeneratorExit` at its `yield`, cancelling a
+# task raises `CancelledError` at its `await`, `sys.exit` raises `SystemExit`. So a `with` needs to know nothing of
+# generators and tasks.
+#
+# `@contextmanager` translates: a normal exit is `next(generator)`, an exceptional one `generator.throw(error)`. The
+# error arrives *at the `yield`*, and what stands behind it is skipped, as behind any other line that raises. The
+# test suite of `forgetful_gate` was green, since tests leave by the end.
+#
+# What no `with` survives: `os._exit`, SIGKILL, a lost power supply. And a generator that nobody closes and somebody
+# keeps holds the gate as long as it is kept.
+#
+# **In production.** The lock that is held for ever after the *first* failed request; the pool that loses a
+# connection for each client that hangs up (a cancellation). Between `yield` and clean-up there must be a `finally`.
+
+# %% [markdown] claim="metaprogramming.released" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: <code>except Exception</code> in place of <code>finally</code></summary>
+#
+# The last three ways are no `Exception`: `SystemExit`, `GeneratorExit` and `CancelledError` descend from
+# `BaseException` directly, so that exactly this does not catch them.
+#
+# ```diff
+# -    try:
+# -        yield
+# -    finally:
+# -        log.append("given back")
+# +    try:
+# +        yield
+# +    except Exception:
+# +        log.append("given back")
+# +        raise
+# +    log.append("given back")
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.seven_ways" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
+#
+# ```diff
+# -    log.append("taken")
+# -    yield
+# -    log.append("given back")
+# +    log.append("taken")
+# +    with ExitStack() as stack:
+# +        stack.callback(log.append, "given back")
+# +        yield
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Ctrl-C during a sale
+#
+# A sale writes a line into a journal when it is over, however it ended. Then somebody presses Ctrl-C in the middle.
+
+# %%
+class Journal:
+    """Writes down the end of each sale."""
+
+    def __init__(self):
+        self.file = io.StringIO()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        return self.file.write(f"ended by {kind and kind.__name__}\n")
+
+
+def sell(journal, failure):
+    with journal:
+        raise failure
+    return "sold"
+
+
+# %%
+predict(
+    "metaprogramming.interrupted_sale",
+    "KeyboardInterrupt is raised inside the block. What does the caller of `sell` get?",
+    about="metaprogramming.exit_value",
+    a="KeyboardInterrupt, after the line was written",
+    b="'sold'",
+    c="None: the block was left",
+)
+
+# %%
+answer("metaprogramming.interrupted_sale", None)  # "a", "b" or "c"
+
+# %%
+interrupted = outcome(lambda: sell(Journal(), KeyboardInterrupt()))
+print(interrupted)
+
+# %% [markdown]
+# Two more ways in which the first error is not the one that you see:
+
+# %%
+@contextmanager
+def connection():
+    try:
+        yield
+    finally:
+        raise ConnectionError("the server went away while closing")
+
+
+def query():
+    with connection():
+        raise ValueError("seat 12Z does not exist")
+
+
+def error_and_context(attempt):
+    try:
+        attempt()
+    except Exception as error:
+        return type(error).__name__, type(error.__context__).__name__
+
+
+tidied = []
+with contextlib.suppress(FileNotFoundError):
+    tidied.append("boarding passes")
+    Path("/no/such/manifest").unlink()
+    tidied.append("baggage tags")
+print(tidied)
+
+# %%
+claim("metaprogramming.exit_value",
+      "an __exit__ that happens to return a true value swallows every exception",
+      interrupted, equals="sold", proves="b")
+claim("metaprogramming.masked",
+      "an error in the clean-up takes the place of the first, which is left as its context",
+      error_and_context(query), equals=("ConnectionError", "ValueError"))
+claim("metaprogramming.rest_skipped",
+      "suppress ends the block at the error, it does not go on behind it",
+      tidied, equals=["boarding passes"])
+
+# %% [markdown]
+# **Why.** After an exception the interpreter looks at what `__exit__` returned, and if it is *true*, goes on behind
+# the block ([the with statement](https://docs.python.org/3/reference/compound_stmts.html#the-with-statement)).
+# `file.write` returns the number of characters. Nobody decided to swallow anything; `return` was written where none
+# was needed. In a generator the same happens where an `except` does not raise again: the generator goes on to its
+# end, and `contextmanager` reports *handled*.
+#
+# A block that was left by an exception is not resumed, ever: `suppress` decides about the way *out*. One `suppress`
+# a statement, or a loop.
+#
+# **In production.** Annotate `__exit__` as `-> None`: a type checker then knows that the block's errors go through,
+# and finds the `return` above. `-> bool` says that they may not. Log both errors of a chain: an alert that quotes
+# the last one says *the server went away*, while the seat is what was wrong.
+
+# %% [markdown] also=["metaprogramming.masked"] claim="metaprogramming.exit_value" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
+#
+# ```diff
+# -        return self.file.write(f"ended by {kind and kind.__name__}\n")
+# +        self.file.write(f"ended by {kind and kind.__name__}\n")
+# @@
+# -        raise ConnectionError("the server went away while closing")
+# +        with contextlib.suppress(ConnectionError):
+# +            raise ConnectionError("the server went away while closing")
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.rest_skipped" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: suppress each statement by itself</summary>
+#
+# ```diff
+# -with contextlib.suppress(FileNotFoundError):
+# -    tidied.append("boarding passes")
+# -    Path("/no/such/manifest").unlink()
+# -    tidied.append("baggage tags")
+# +tidied.append("boarding passes")
+# +with contextlib.suppress(FileNotFoundError):
+# +    Path("/no/such/manifest").unlink()
+# +tidied.append("baggage tags")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## As many as there are
+#
+# A flight with three legs needs a gate at each airport: a number of resources that is known at run time, any of
+# which may refuse. `with a, b, c` cannot say that.
+
+# %%
+class GateAt:
+    def __init__(self, airport, log):
+        self.airport, self.log = airport, log
+
+    def __enter__(self):
+        if self.airport == "closed":
+            raise LookupError("no gate to be had")
+        self.log.append(f"+{self.airport}")
+
+    def __exit__(self, *failure):
+        self.log.append(f"-{self.airport}")
+
+
+def take_naively(airports, log):
+    gates = [GateAt(airport, log) for airport in airports]
+    for gate in gates:
+        gate.__enter__()
+    return gates
+
+
+def take_all(airports, log):
+    """Take a gate everywhere, or nowhere; what is returned gives them back when it is closed."""
+    with ExitStack() as stack:
+        for airport in airports:
+            stack.enter_context(GateAt(airport, log))
+        return stack.pop_all()
+
+
+# %%
+naive_log, refused_log, log = [], [], []
+outcome(lambda: take_naively(["EWR", "ORD", "closed"], naive_log))
+outcome(lambda: take_all(["EWR", "ORD", "closed"], refused_log))
+gates = take_all(["EWR", "ORD", "SFO"], log)
+log.append("flown")
+gates.close()
+print(" ".join(naive_log), "|", " ".join(refused_log), "|", " ".join(log))
+
+# %% [markdown]
+# And asynchronously: one of the gates needs a message to an airport before it is free again, and the task that
+# holds both is cancelled.
+
+# %%
+@contextlib.asynccontextmanager
+async def remote_gate(airport, log):
+    log.append(f"+{airport}")
+    try:
+        yield
+    finally:
+        log.append(f"-{airport}: asked")
+        await asyncio.sleep(0)  # the airport's answer
+        log.append(f"-{airport}: confirmed")
+
+
+async def hold_both(log):
+    async with AsyncExitStack() as stack:
+        stack.enter_context(GateAt("EWR", log))
+        await stack.enter_async_context(remote_gate("LHR", log))
+        await asyncio.Event().wait()
+
+
+# %%
+async def cancelled(coroutine):
+    task = asyncio.create_task(coroutine)
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    return task.cancelled()
+
+
+async_log = []
+was_cancelled = await cancelled(hold_both(async_log))
+print(" ".join(async_log))
+
+# %%
+claim("metaprogramming.all_or_none",
+      "if the third gate is refused, a loop keeps the first two, a stack gives them back",
+      (naive_log, refused_log), equals=(["+EWR", "+ORD"], ["+EWR", "+ORD", "-ORD", "-EWR"]))
+claim("metaprogramming.handed_on",
+      "pop_all hands all on: they outlive the block, and go when their new owner closes",
+      log, equals=["+EWR", "+ORD", "+SFO", "flown", "-SFO", "-ORD", "-EWR"])
+claim("metaprogramming.async_exit",
+      "a cancelled task may await in its clean-up, and leaves in reverse order too",
+      (was_cancelled, async_log),
+      equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]))
+
+# %% [markdown]
+# **Why.** An [`ExitStack`](https://docs.python.org/3/library/contextlib.html#contextlib.ExitStack) is the `with`
+# statement as an object: a list of exit callbacks, run last in, first out, each with the exception that the one
+# before left. `pop_all` moves the list into a new stack; the old one leaves with nothing to do. That is the idiom
+# for *acquire several, and give them out only if all went well*. `with` over a list cannot be written, and a loop
+# of `__enter__` calls leaves those before the failure open.
+#
+# A cancellation is *one* exception, delivered once. Afterwards the task may await again, and must be able to: a
+# rollback is a message to a server. A **second** cancellation hits that very `await` (the second *Break it*).
+#
+# **In production.** Kubernetes sends SIGTERM, the framework cancels the handlers, and ten seconds later somebody's
+# shutdown timeout cancels them again, in the middle of the rollback. Keep clean-up short; what must not be
+# interrupted runs in a task of its own behind `asyncio.shield` (1.6). FastAPI keeps the dependencies of a request
+# that `yield` in an `AsyncExitStack`.
+
+# %% [markdown] also=["metaprogramming.handed_on"] claim="metaprogramming.all_or_none" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: enter them, and forget to tell the stack</summary>
+#
+# ```diff
+# -            stack.enter_context(GateAt(airport, log))
+# +            GateAt(airport, log).__enter__()
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.async_exit" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: cancel twice</summary>
+#
+# The airport was asked, and its answer never read.
+#
+# ```diff
+# -    task.cancel()
+# -    await asyncio.wait([task])
+# +    task.cancel()
+# +    await asyncio.sleep(0)
+# +    task.cancel()
+# +    await asyncio.wait([task])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## How a class comes into being
+#
+# The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
+# lot. Five hooks offer themselves, and each is right for one of these. Let all of them write down when they run.
+
+# %%
+trace = []
+
+
+@contextmanager
+def step(name):
+    """Note the beginning and the end of a step, and how deep it is nested."""
+    began = {"step": name, "from": len(trace), "depth": sum("to" not in entry for entry in trace)}
+    trace.append(began)
+    try:
+        yield
+    finally:
+        began["to"] = len(trace)
+
+
+class Traced(type):
+    @classmethod
+    def __prepare__(mcs, name, bases, **options):
+        with step("metaclass.__prepare__"):
+            return super().__prepare__(name, bases, **options)
+
+    def __new__(mcs, name, bases, namespace, **options):
+        with step("metaclass.__new__"):
+            return super().__new__(mcs, name, bases, namespace, **options)
+
+    def __init__(cls, name, bases, namespace, **options):
+        with step("metaclass.__init__"):
+            super().__init__(name, bases, namespace)
+
+
+# %%
+class Column:
+    name = None
+
+    def __set_name__(self, owner, name):
+        with step(f"{name}.__set_name__"):
+            self.name = name
+
+
+class Table(metaclass=Traced):
+    def __init_subclass__(cls, table, **options):
+        with step("base.__init_subclass__"):
+            super().__init_subclass__(**options)
+            cls.known = {"columns": [c.name for c in vars(cls).values() if isinstance(c, Column)],
+                         "decorated": hasattr(cls, "indexed")}
+
+
+def indexed(on):
+    with step("decorator is made"):
+        pass
+
+    def decorate(cls):
+        with step("decorator is applied"):
+            cls.indexed = on
+            return cls
+
+    return decorate
+
+
+# %%
+predict(
+    "metaprogramming.when_subclassed",
+    "`@indexed(…) class Booking(Table)`: what is already true when `__init_subclass__` runs?",
+    about="metaprogramming.what_the_hook_sees",
+    a="nothing: it runs before the class body",
+    b="the columns know their names, the decorator has not run",
+    c="all: the class is complete, decorator included",
+)
+
+# %%
+answer("metaprogramming.when_subclassed", None)  # "a", "b" or "c"
+
+# %%
+trace.clear()
+
+
+@indexed(on="flight")
+class Booking(Table, table="bookings"):
+    with step("class body"):
+        flight = Column()
+        seat = Column()
+
+
+Booking.gate = Column()  # a column that somebody adds later
+order = [entry["step"] for entry in trace]
+
+# %% tags=["nbval-ignore-output"]
+def show_spans(entries, title):
+    """Each step as a bar over the sequence of steps: what lies under another runs inside of it."""
+    with figures.picture(title, "order of the steps", height=0.6 + 0.3 * len(entries)) as axes:
+        for row, entry in enumerate(entries):
+            axes.barh(row, entry["to"] - entry["from"] or 1, left=entry["from"], height=0.66,
+                      color=figures.COLOURS[entry["depth"] % len(figures.COLOURS)])
+            axes.text(entry["to"] + 0.15, row, entry["step"], va="center", color=figures.INK)
+        axes.invert_yaxis()
+        axes.set_yticks([])
+        axes.set_xlim(0, len(entries) + 4)
+        axes.set_xticks(range(len(entries)))
+
+
+show_spans(trace, "One class statement: the steps, and what runs inside what")
+
+# %%
+claim("metaprogramming.class_order", "the hooks of a class statement run in one order",
+      order, equals=["decorator is made", "metaclass.__prepare__", "class body", "metaclass.__new__",
+                     "flight.__set_name__", "seat.__set_name__", "base.__init_subclass__",
+                     "metaclass.__init__", "decorator is applied"])
+claim("metaprogramming.what_the_hook_sees",
+      "__init_subclass__ sees named columns, and nothing of the decorator",
+      Booking.known, equals={"columns": ["flight", "seat"], "decorated": False}, proves="b")
+claim("metaprogramming.late_attribute",
+      "a column that is set on the finished class never learns its name",
+      Booking.gate.name or "nameless", equals="nameless")
+
+# %% [markdown]
+# **Reading it.** Three bars lie under `metaclass.__new__`. That is where the class object is made, by
+# `type.__new__`, and where it tells first its attributes and then its base that it exists. All that comes later,
+# `metaclass.__init__` and the decorator, gets a finished class.
+#
+# **Why.** A `class` statement is a call. The compiler turns the body into a function, and `__build_class__`
+# ([`Python/bltinmodule.c`](https://github.com/python/cpython/blob/v3.14.0/Python/bltinmodule.c)) finds the
+# metaclass, asks it for a namespace, runs the body in it, and calls `metaclass(name, bases, namespace, **options)`,
+# hence `__new__`, then `__init__`. `type.__new__` makes the object, then calls `__set_name__` for each attribute in
+# the order of the body, then `super().__init_subclass__(**options)` ([PEP 487](https://peps.python.org/pep-0487/);
+# [creating the class object](https://docs.python.org/3/reference/datamodel.html#creating-the-class-object)). The
+# decorator was *evaluated* before everything else, and is *applied* to what comes out.
+#
+# | to … | take | since it |
+# |---|---|---|
+# | let a field know its name and owner | `__set_name__` | belongs to the field, needs nothing of the class |
+# | check or register every subclass | `__init_subclass__` | is inherited, takes options, conflicts with nobody |
+# | change or replace one class | a class decorator | is visible where it acts, and is not inherited |
+# | see names as they are assigned, or twice | `__prepare__` | is the only one that runs before the body (this is how `Enum` refuses duplicates) |
+# | change what calling, `isinstance` or `len` of *a class* mean | a metaclass | is the type of the class, and special methods are looked up on the type |
+
+# %% [markdown] also=["metaprogramming.what_the_hook_sees"] claim="metaprogramming.class_order" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: make the class empty, and add its columns afterwards</summary>
+#
+# What many a home-made factory does. `__set_name__` is called by `type.__new__` and by nobody else.
+#
+# ```diff
+# -            return super().__new__(mcs, name, bases, namespace, **options)
+# +            columns = {k: v for k, v in namespace.items() if isinstance(v, Column)}
+# +            rest = {k: v for k, v in namespace.items() if k not in columns}
+# +            cls = super().__new__(mcs, name, bases, rest, **options)
+# +            for k, v in columns.items():
+# +                setattr(cls, k, v)
+# +            return cls
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.late_attribute" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: do by hand what <code>type.__new__</code> would have done</summary>
+#
+# ```diff
+# -Booking.gate = Column()  # a column that somebody adds later
+# -order = [entry["step"] for entry in trace]
+# +Booking.gate = Column()  # a column that somebody adds later
+# +order = [entry["step"] for entry in trace]
+# +Booking.gate.__set_name__(Booking, "gate")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One registry, four ways
+#
+# The delay report is delivered as CSV, as TSV and as JSON, and partners add formats of their own. Which class
+# writes `.tsv`? Four ways to know. Each gets the same family of classes; `Tsv` is a `Csv` with another separator.
+
+# %%
+def formats_of(base, decorate=lambda cls: cls):
+    """The same four classes, below `base`; the text format is abstract and has no suffix."""
+
+    class Text(base):
+        separator = ","
+
+    @decorate
+    class Csv(Text):
+        suffix = ".csv"
+
+    @decorate
+    class Tsv(Csv):
+        suffix, separator = ".tsv", "\t"
+
+    @decorate
+    class Json(base):
+        suffix = ".json"
+
+    return [Text, Csv, Tsv, Json]  # kept alive
+
+
+# %%
+decorated = {}
+
+
+def report_format(cls):
+    decorated[cls.suffix] = cls
+    return cls
+
+
+kept_decorated = formats_of(object, report_format)
+
+# %%
+hooked = {}
+
+
+class Hooked:
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        if "suffix" in vars(cls):  # its own, not an inherited one
+            hooked[cls.suffix] = cls
+
+
+kept_hooked = formats_of(Hooked)
+
+# %%
+metaclassed = {}
+
+
+class Registering(type):
+    def __init__(cls, name, bases, namespace, **options):
+        super().__init__(name, bases, namespace)
+        if "suffix" in namespace:
+            metaclassed[cls.suffix] = cls
+
+
+class Metaclassed(metaclass=Registering):
+    pass
+
+
+kept_metaclassed = formats_of(Metaclassed)
+
+# %% [markdown]
+# The fourth keeps no registry at all: every class knows its direct subclasses, by weak references.
+
+# %%
+class Plain:
+    pass
+
+
+def below(base):
+    for cls in base.__subclasses__():
+        yield cls
+        yield from below(cls)
+
+
+kept_plain = formats_of(Plain)
+walked = {cls.suffix: cls for cls in below(Plain) if "suffix" in vars(cls)}
+
+# %%
+ways = (decorated, hooked, metaclassed, walked)
+names = [{suffix: cls.__name__ for suffix, cls in way.items()} for way in ways]
+claim("metaprogramming.same_content", "four ways, one content",
+      names, equals=[{".csv": "Csv", ".tsv": "Tsv", ".json": "Json"}] * 4)
+
+# %% [markdown]
+# Then somebody makes one of the formats a dataclass with slots.
+
+# %%
+predict(
+    "metaprogramming.remade_class",
+    "`@dataclass(slots=True)` over a format: how many classes does `__init_subclass__` see?",
+    about="metaprogramming.slotted_dataclass",
+    a="one",
+    b="two, and the module keeps the second",
+    c="two, and the module keeps the first",
+)
+
+# %%
+answer("metaprogramming.remade_class", None)  # "a", "b" or "c"
+
+# %%
+seen_classes = []
+
+
+class Watched:
+    def __init_subclass__(cls, **options):
+        super().__init_subclass__(**options)
+        seen_classes.append(cls)
+
+
+@dataclass(slots=True)
+class Xml(Watched):
+    indent: int = 2
+
+
+claim("metaprogramming.slotted_dataclass",
+      "a dataclass with slots is made twice; a list of subclasses holds a class that nobody uses",
+      [cls is Xml for cls in seen_classes], equals=[False, True], proves="b")
+
+# %% [markdown]
+# **Why.** Slots decide about the layout of instances, and must be in the namespace when `type.__new__` runs. The
+# decorator comes later (the experiment before), so `dataclass` builds a *second* class from the first one's
+# namespace ([`_add_slots` in
+# `Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)). attrs does the same. A
+# registry keyed by name ends up with the second, by luck; one that refuses duplicates refuses its own class.
+#
+# | registry by … | gains | pays |
+# |---|---|---|
+# | decorator | visible at each class; works on functions; opt-in | can be forgotten, and nothing tells you |
+# | `__init_subclass__` | cannot be forgotten, takes options, mixes with any metaclass | needs the common base; sees abstract classes; runs before decorators |
+# | metaclass | can also change what a class *is* | conflicts with every other metaclass (below); hardest to read |
+# | `__subclasses__()` | no state to reset between tests | forgets what is collected; walks the tree each time; must recurse |
+#
+# Take `__init_subclass__` where there is a base class anyway, the decorator where there is none, entry points
+# (below) across packages, and a metaclass when the class itself must behave differently.
+
+# %% [markdown] claim="metaprogramming.same_content" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask for direct subclasses only</summary>
+#
+# ```diff
+# -        yield cls
+# -        yield from below(cls)
+# +        yield cls
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.slotted_dataclass" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a dataclass without slots is the class that you wrote</summary>
+#
+# ```diff
+# -@dataclass(slots=True)
+# +@dataclass
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One file a format
+#
+# The formats move into modules of their own, and a partner brings one in a package that is installed beside ours.
+# The registry is the best of the four above, and the tests of each module are green.
+
+# %%
+FILES = {
+    "airline_formats/__init__.py": """
+        known = {}
+
+        class Format:
+            def __init_subclass__(cls, **options):
+                super().__init_subclass__(**options)
+                known[cls.suffix] = cls
+
+        from airline_formats import csv_format
+    """,
+    "airline_formats/csv_format.py": """
+        from airline_formats import Format
+
+        class Csv(Format):
+            suffix = ".csv"
+    """,
+    "airline_formats/json_format.py": """
+        from airline_formats import Format
+
+        class Json(Format):
+            suffix = ".json"
+    """,
+    "partner_xml.py": """
+        from airline_formats import Format
+
+        class Xml(Format):
+            suffix = ".xml"
+    """,
+    "partner_xml-1.0.dist-info/METADATA": """
+        Metadata-Version: 2.1
+        Name: partner-xml
+        Version: 1.0
+    """,
+    "partner_xml-1.0.dist-info/entry_points.txt": """
+        [airline.formats]
+        xml = partner_xml:Xml
+    """,
+}
+
+# %%
+site = Path(tempfile.mkdtemp(prefix="course-"))
+for name, text in FILES.items():
+    (site / name).parent.mkdir(exist_ok=True)
+    (site / name).write_text(textwrap.dedent(text).lstrip())
+sys.path.insert(0, str(site))
+
+# %%
+predict(
+    "metaprogramming.on_disk",
+    "`airline_formats` has modules for CSV and JSON; its `__init__` imports the first. What is registered then?",
+    about="metaprogramming.after_import",
+    a=".csv and .json: both are part of the package",
+    b=".csv alone",
+    c="nothing: nobody has used a format yet",
+)
+
+# %%
+answer("metaprogramming.on_disk", None)  # "a", "b" or "c"
+
+# %%
+airline_formats = importlib.import_module("airline_formats")
+after_import = sorted(airline_formats.known)
+
+# %% [markdown]
+# Two cures. Within a package, import what lies there. Across packages, read what the *installed distributions*
+# declare: an entry point is a line of metadata, so it can be listed without running a line of the partner's code.
+
+# %%
+for found_module in pkgutil.iter_modules(airline_formats.__path__, "airline_formats."):
+    importlib.import_module(found_module.name)
+after_scan = sorted(airline_formats.known)
+
+declared = importlib.metadata.entry_points(group="airline.formats")
+listed = ([point.name for point in declared], "partner_xml" in sys.modules)
+loaded = [point.load().__name__ for point in declared]
+after_load = sorted(airline_formats.known)
+sys.path.remove(str(site))
+print(after_import, after_scan, listed, after_load)
+
+# %%
+claim("metaprogramming.after_import",
+      "a class in a module that nobody imported does not exist, so no registry can know it",
+      after_import, equals=[".csv"], proves="b")
+claim("metaprogramming.scanned", "importing all modules of the package completes the registry",
+      after_scan, equals=[".csv", ".json"])
+claim("metaprogramming.entry_points",
+      "an entry point is known without an import, and registers when it is loaded",
+      (listed, loaded, set(after_load) - set(after_scan)), equals=((["xml"], False), ["Xml"], {".xml"}))
+
+# %% [markdown]
+# **Why.** All four registries run *when the class statement runs*, and that is when its module is imported. In the
+# tests it was: the test of the JSON format imports it. In production nobody needs the name, so no linter misses the
+# import either (an import "for its side effect" is the first that an autofix removes). Scanning imports everything,
+# errors and start-up time included; entry points
+# ([specification](https://packaging.python.org/en/latest/specifications/entry-points/)) turn the question round:
+# the package that *offers* says so, and the program decides what to load. pytest, Flask's commands, SQLAlchemy's
+# dialects work this way.
+#
+# **In production.** Django's `autodiscover`, Celery's `include=`, Alembic's *target_metadata that is empty* and
+# creates a migration which drops all the tables: all this. Let the program say at start what it found, and fail if
+# something expected is missing.
+
+# %% [markdown] also=["metaprogramming.scanned"] claim="metaprogramming.after_import" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
+#
+# ```diff
+# -        from airline_formats import csv_format
+# +        from airline_formats import csv_format, json_format
+# @@
+# -    "airline_formats/json_format.py": """
+# +    "airline_formats/yaml_format.py": """
+# +        from airline_formats import Format
+# +
+# +        class Yaml(Format):
+# +            suffix = ".yaml"
+# +    """,
+# +    "airline_formats/json_format.py": """
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.entry_points" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a typo in the group's name</summary>
+#
+# Not an error: a group that nobody asks for is as legal as one that nobody fills.
+#
+# ```diff
+# -        [airline.formats]
+# +        [airline.format]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Two metaclasses
+#
+# Our report formats are registered by a metaclass. A library numbers its documents, by a metaclass of its own. A
+# format that is such a document has both as bases. Then the same, with `__init_subclass__` in place of each
+# metaclass.
+
+# %%
+def both_by_metaclass():
+    registered = []
+
+    class Registering(type):
+        def __init__(cls, name, bases, namespace, **options):
+            super().__init__(name, bases, namespace)
+            registered.append(name)
+
+    class Numbering(type):
+        def __new__(mcs, name, bases, namespace):
+            return super().__new__(mcs, name, bases, namespace | {"number": len(registered) + 1})
+
+    class Format(metaclass=Registering):
+        pass
+
+    class Numbered(metaclass=Numbering):
+        pass
+
+    class Pdf(Format, Numbered):
+        pass
+
+    return registered[-1], Pdf.number
+
+
+def both_by_hooks():
+    registered = []
+
+    class Format:
+        def __init_subclass__(cls, **options):
+            super().__init_subclass__(**options)
+            registered.append(cls.__name__)
+
+    class Numbered:
+        def __init_subclass__(cls, **options):
+            super().__init_subclass__(**options)
+            cls.number = len(registered) + 1
+
+    class Pdf(Format, Numbered):
+        pass
+
+    return registered[-1], Pdf.number
+
+
+# %%
+by_metaclass, by_hooks = outcome(both_by_metaclass), outcome(both_by_hooks)
+claim("metaprogramming.conflict", "a class with bases of two unrelated metaclasses cannot be made",
+      by_metaclass, equals="TypeError")
+claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if each calls the next",
+      by_hooks, equals=("Pdf", 1))
+
+# %% [markdown]
+# **Why.** A class has one type. Of the metaclasses of its bases the *most derived* wins, and it must be a subclass
+# of all the others ([determining the appropriate
+# metaclass](https://docs.python.org/3/reference/datamodel.html#determining-the-appropriate-metaclass)): else a
+# base's special methods on the class would be lost. The cure is a third metaclass that inherits from both, if their
+# authors called `super()`; whoever *combines* two libraries must write it. Hooks are ordinary methods in an
+# ordinary MRO ([1.2](02_objects.ipynb)), so they chain.
+#
+# **In production.** `ABC` with a Qt widget, an SQLAlchemy model with a home-made singleton, `Enum` with an ABC:
+# each meets a metaclass that somebody chose without need. A library that exports a metaclass takes the one place of
+# that kind in its users' classes.
+
+# %% [markdown] claim="metaprogramming.conflict" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the metaclass that inherits from both</summary>
+#
+# ```diff
+# -    class Pdf(Format, Numbered):
+# -        pass
+# -
+# -    return registered[-1], Pdf.number
+# -
+# -
+# -def both_by_hooks():
+# +    class Both(Registering, Numbering):
+# +        pass
+# +
+# +    class Pdf(Format, Numbered, metaclass=Both):
+# +        pass
+# +
+# +    return registered[-1], Pdf.number
+# +
+# +
+# +def both_by_hooks():
+# ```
+#
+# </details>
+
+# %% [markdown] claim="metaprogramming.cooperation" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a hook that does not call the next one</summary>
+#
+# No error at the class: the other hook was simply never called.
+#
+# ```diff
+# -            super().__init_subclass__(**options)
+# -            registered.append(cls.__name__)
+# +            registered.append(cls.__name__)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The fields of an old ORM
+#
+# A small ORM, written in 2019, collects its fields in a metaclass, from the annotations in the namespace. The same
+# program runs here in this kernel's interpreter and in 3.14; in each, once as it is and once as a module that
+# begins with `from __future__ import annotations`.
+
+# %%
+ORM = textwrap.dedent("""
+    import inspect, json
+
+    class Mapped(type):
+        def __new__(mcs, name, bases, namespace):
+            cls = super().__new__(mcs, name, bases, namespace)
+            cls.in_namespace = sorted(namespace.get("__annotations__", {}))
+            cls.when_made = sorted(inspect.get_annotations(cls))
+            return cls
+
+    class Booking(metaclass=Mapped):
+        flight: str
+        seat: str
+
+    print(json.dumps([Booking.in_namespace, Booking.when_made]))
+""")
+
+
+def fields_found(python, future=False):
+    """The fields that the ORM finds in the namespace, and those that it finds on the class."""
+    program = "from __future__ import annotations\n" * future + ORM
+    done = subprocess.run([python, "-c", program], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+# %%
+predict(
+    "metaprogramming.namespace",
+    "On 3.14 the metaclass reads `namespace.get(\"__annotations__\", {})`. Which fields does it find?",
+    about="metaprogramming.in_the_namespace",
+    a="flight and seat, in both modules",
+    b="none, in both",
+    c="none; but flight and seat in the module with the __future__ import",
+)
+
+# %%
+answer("metaprogramming.namespace", None)  # "a", "b" or "c"
+
+# %%
+newer = machine.interpreter("3.14")
+not_here = None if newer else machine.how_to_get("3.14")
+here = [fields_found(sys.executable, future) for future in (False, True)]
+on_314 = [fields_found(newer, future) for future in (False, True)] if newer else [[None, None]] * 2
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"interpreter": name, "module": module, "in the namespace": ", ".join(namespace),
+         "on the class": ", ".join(made)}
+        for name, both in {"this kernel": here, "3.14": on_314}.items()
+        for module, (namespace, made) in zip(("as it is", "with __future__"), both, strict=True)
+        if namespace is not None
+    ],
+    left=4,
+)
+
+# %%
+claim("metaprogramming.in_the_namespace",
+      "on 3.14 the namespace holds annotations only in modules with the __future__ import",
+      [in_namespace for in_namespace, _ in on_314], equals=[[], ["flight", "seat"]],
+      proves="c", unmeasured=not_here)
+claim("metaprogramming.when_made",
+      "asked of the finished class, they are there in every version and in both modules",
+      [when_made for _, when_made in here + (on_314 if newer else [])],
+      equals=[["flight", "seat"]] * (4 if newer else 2))
+
+# %% [markdown]
+# **Why.** Since [PEP 649](https://peps.python.org/pep-0649/) the annotations of a class are compiled into a
+# function that is called when somebody asks for `__annotations__` ([1.1](01_interpreter.ipynb) counts it). While
+# the class is being made nobody has asked: the namespace holds that function (under a name that is CPython's own
+# business), and no dictionary. With the `__future__` import they are strings, need no evaluation, and are stored as
+# before, which is why half of a code base goes on working. `dict.get` with a default turns the change into silence:
+# an ORM without fields, a settings class without settings
+# ([cpython#139186](https://github.com/python/cpython/issues/139186)).
+#
+# **In production.** Ask the finished class, by `inspect.get_annotations(cls)` or, from 3.14,
+# [`annotationlib.get_annotations`](https://docs.python.org/3/library/annotationlib.html), which can also return
+# names that do not exist yet (`Format.FORWARDREF`). A metaclass that must know *before* the class exists (slots!)
+# calls `annotationlib.get_annotate_from_class_namespace(namespace)`. Better: do it in `__init_subclass__`.
+
+# %% [markdown] claim="metaprogramming.in_the_namespace" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the cure, in the metaclass</summary>
+#
+# ```diff
+# -            cls.in_namespace = sorted(namespace.get("__annotations__", {}))
+# +            cls.in_namespace = sorted(cls.__annotations__)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["metaprogramming.in_the_namespace"] claim="metaprogramming.when_made" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: annotate in <code>__init__</code></summary>
+#
+# The type checker is content with both. Annotations of attributes and of local variables are stored nowhere.
+#
+# ```diff
+# -        flight: str
+# -        seat: str
+# +        def __init__(self, flight, seat):
+# +            self.flight: str = flight
+# +            self.seat: str = seat
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
+# worked answer after an attempt.
+#
+# ### A registry without a metaclass (10 minutes)
+#
+# Write the base class of all report formats. `class Csv(Format, suffix=".csv")` enters itself into the dictionary
+# `Format.known`; a subclass without a suffix is abstract and is not entered. A second class for the same suffix is
+# a `ValueError`, unless it is the same class made again (same `__module__` and `__name__`, as by a reload or by
+# `@dataclass(slots=True)`), which takes the first one's place. `Format` must get along with `abc.ABC` and with
+# other bases that take options of their own.
+
+# %% exercise="metaprogramming.registry" tags=["exercise"]
+class Format:
+    """Base of the report formats: subclasses with suffix=… enter themselves into Format.known."""
+
+    known: ClassVar[dict[str, type]] = {}
+
+    def __init_subclass__(cls, **options):
+        raise NotImplementedError
+
+
+# %%
+check("metaprogramming.registry", Format)
+
+# %% [markdown]
+# ### Retry, for both colours of function (15 minutes)
+#
+# `@retry(ConnectionError, pauses=(0.1, 0.2, 0.4))` calls again after each failure, with these pauses in between (so
+# four attempts at most), and lets the last error go to the caller. Other errors are not retried. It works on
+# functions and on coroutine functions, which must not block the event loop, and what it makes looks like what it
+# was given: name, signature, coroutine function or not. Wait by `sleep` or `await async_sleep`, never directly: the
+# check looks at the clock that it handed you.
+
+# %% exercise="metaprogramming.retry" tags=["exercise"]
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    """Make a decorator that calls again on `errors`, after each of `pauses` (seconds)."""
+    raise NotImplementedError
+
+
+# %%
+check("metaprogramming.retry", retry)
+
+# %% [markdown]
+# ### A transaction that nests (15 minutes)
+#
+# `with transaction(connection):` on a `sqlite3` connection in autocommit mode (`isolation_level=None`: nothing
+# begins or commits but by your statements). The outermost one is `BEGIN` … `COMMIT`, those inside are savepoints.
+# Whatever exception leaves a block undoes what this block did, and nothing more, and goes on to the caller. No path
+# may leave a transaction open behind it: a `COMMIT` can fail too, and then the transaction is still there.
+# (`connection.in_transaction` tells whether one is open. [Savepoints in
+# SQLite](https://www.sqlite.org/lang_savepoint.html): mind what `ROLLBACK TO` leaves.)
+
+# %% exercise="metaprogramming.transaction" tags=["exercise"]
+def transaction(connection):
+    """A context manager: BEGIN … COMMIT or ROLLBACK; inside another one, a savepoint."""
+    raise NotImplementedError
+
+
+# %%
+check("metaprogramming.transaction", transaction)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>What does <code>functools.wraps</code> do, and who notices when it is missing?</summary>
+#
+# It copies name, text, annotations and the like, and sets `__wrapped__`. Without it the signature is `(*args,
+# **kwargs)` (`metaprogramming.signature`), a framework that injects by name asks for `args` and `kwargs`
+# (`metaprogramming.endpoint`), help is empty (`metaprogramming.help`), and the function cannot be pickled
+# (`metaprogramming.pickled`). It does not change the code object (`metaprogramming.frames`), nor check that the
+# parameters agree (`metaprogramming.added_argument`).
+#
+# </details>
+#
+# <details>
+# <summary>The authorisation decorator stands above the route decorator. What is wrong?</summary>
+#
+# The router holds the function below the guard. Tests that call the function by name see the guard, requests do not
+# (`metaprogramming.guard_order`).
+#
+# </details>
+#
+# <details>
+# <summary>Your timing decorator says that the asynchronous endpoints take 0.02 ms. Why?</summary>
+#
+# It times the making of the coroutine. `try`, `with` and timers of a plain layer end before the body begins
+# (`metaprogramming.layer_and_coroutine`), and frameworks no longer recognise a coroutine function
+# (`metaprogramming.recognised`).
+#
+# </details>
+#
+# <details>
+# <summary>Why does <code>lru_cache</code> on a method leak, and what do you write instead?</summary>
+#
+# The cache belongs to the function in the class; its keys hold `self`. 100 objects used, 100 kept; by
+# `cached_property` none (`metaprogramming.method_cache`).
+#
+# </details>
+#
+# <details>
+# <summary>When does a <code>@contextmanager</code> function need <code>try … finally</code>?</summary>
+#
+# Whenever something stands behind the `yield` that must happen. Without it four of seven ways out leak, and closing
+# a generator and cancelling a task are among them (`metaprogramming.seven_ways`).
+#
+# </details>
+#
+# <details>
+# <summary>What happens if <code>__exit__</code> returns something?</summary>
+#
+# If it is true, the exception is gone, KeyboardInterrupt included: a journal that returned the result of
+# `file.write` sold the seat (`metaprogramming.exit_value`).
+#
+# </details>
+#
+# <details>
+# <summary>When did you last need a metaclass?</summary>
+#
+# Registration, checking and naming do not need one: `__init_subclass__` and `__set_name__` run inside
+# `type.__new__` (`metaprogramming.class_order`) and give the same registry (`metaprogramming.same_content`),
+# without the conflict (`metaprogramming.conflict`, `metaprogramming.cooperation`). One is needed where the class
+# itself must behave differently: `__prepare__`, `__call__`, `__iter__` of a class, as in `Enum`.
+#
+# </details>
+#
+# <details>
+# <summary>A plug-in works in its tests and is unknown in production.</summary>
+#
+# Its module was imported by the tests and by nobody else (`metaprogramming.after_import`). Scan the package
+# (`metaprogramming.scanned`), or declare an entry point (`metaprogramming.entry_points`).
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. signature, API, help and pickle each read another part of what a decorator leaves (`metaprogramming.signature`,
+#    `metaprogramming.endpoint`, `metaprogramming.help`, `metaprogramming.pickled`), and `wraps` mends these, but
+#    neither tracebacks nor a changed parameter list (`metaprogramming.frames`, `metaprogramming.added_argument`,
+#    `metaprogramming.other_object`);
+# 2. the lower decorator gets the naked function (`metaprogramming.stacking`, `metaprogramming.guard_order`),
+#    forgotten parentheses raise nothing (`metaprogramming.parentheses`), an object as a decorator loses `self`
+#    (`metaprogramming.lost_self`), a cache keeps it (`metaprogramming.method_cache`), and a plain layer is over
+#    before a coroutine begins (`metaprogramming.layer_and_coroutine`, `metaprogramming.awaited`,
+#    `metaprogramming.recognised`);
+# 3. each layer costs the same handful of instructions (`metaprogramming.layer_price`,
+#    `metaprogramming.layers_alike`), a generator as a context manager several times a class
+#    (`metaprogramming.generator_price`), and only a ParamSpec lets the type checker through
+#    (`metaprogramming.typed`);
+# 4. `with` lets go on every path (`metaprogramming.released`) unless the `finally` is missing
+#    (`metaprogramming.seven_ways`); a true result of `__exit__` swallows the error (`metaprogramming.exit_value`),
+#    an error in it hides the first (`metaprogramming.masked`), `suppress` skips the rest
+#    (`metaprogramming.rest_skipped`), and a stack takes all or none (`metaprogramming.all_or_none`,
+#    `metaprogramming.handed_on`), under cancellation too (`metaprogramming.async_exit`);
+# 5. the hooks of a class run in one order (`metaprogramming.class_order`), `__init_subclass__` sees named fields
+#    and no decorator (`metaprogramming.what_the_hook_sees`), and what is set later learns no name
+#    (`metaprogramming.late_attribute`);
+# 6. four registries hold the same (`metaprogramming.same_content`), a dataclass with slots enters twice
+#    (`metaprogramming.slotted_dataclass`), none sees what nobody imported (`metaprogramming.after_import`,
+#    `metaprogramming.scanned`, `metaprogramming.entry_points`), metaclasses conflict and hooks cooperate
+#    (`metaprogramming.conflict`, `metaprogramming.cooperation`), and on 3.14 the annotations are not in the
+#    namespace any more (`metaprogramming.in_the_namespace`, `metaprogramming.when_made`).
+#
+# **Further reading.** [Data model: customising class
+# creation](https://docs.python.org/3/reference/datamodel.html#customizing-class-creation) · [PEP
+# 487](https://peps.python.org/pep-0487/) (why most metaclasses are no longer needed) · [PEP
+# 343](https://peps.python.org/pep-0343/) (the `with` statement, spelled out as a `try`) · [PEP
+# 612](https://peps.python.org/pep-0612/) · [descriptor guide](https://docs.python.org/3/howto/descriptor.html) ·
+# [`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py), 800 lines worth reading
+# whole.

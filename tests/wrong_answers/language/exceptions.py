@@ -1,0 +1,227 @@
+"""Plausible wrong answers to the exercises of 1.5, and what must be said of each."""
+
+WRONG = {
+    "exceptions.error_boundary": [
+        (  # no from: the driver's error is only the context
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if error.code == "unique":
+            raise lab.Taken(seat)
+        if error.code == "busy":
+            raise lab.Busy(seat)
+        raise
+""",
+            "it is only the context",
+        ),
+        (  # hides the cause
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if error.code == "unique":
+            raise lab.Taken(seat) from None
+        if error.code == "busy":
+            raise lab.Busy(seat) from None
+        raise
+""",
+            "from None hides it",
+        ),
+        (  # all that is not a conflict is called busy
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        kind = lab.Taken if error.code == "unique" else lab.Busy
+        raise kind(seat) from error
+""",
+            "StoreError(syntax) is not yours to translate",
+        ),
+        (  # everything is a booking error
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except Exception as error:
+        kinds = {"unique": lab.Taken, "busy": lab.Busy}
+        kind = kinds.get(getattr(error, "code", None))
+        if kind is None and isinstance(error, lab.StoreError):
+            raise
+        raise (kind or lab.BookingError)(seat) from error
+""",
+            "TypeError(a bug) is not yours to translate",
+        ),
+        (  # tells nobody
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError:
+        return None
+""",
+            "believes that the seat is held",
+        ),
+    ],
+    "exceptions.some_of_a_group": [
+        (  # takes what except* hands over for a list of errors
+            """
+def rebook_closed(work, rebook):
+    rebooked = 0
+    try:
+        work()
+    except* lab.GateClosed as closed:
+        for error in closed.exceptions:
+            rebook(error)
+            rebooked += 1
+    return rebooked
+""",
+            "rebook was called with a group",
+        ),
+        (  # the plain clause: groups pass
+            """
+def rebook_closed(work, rebook):
+    try:
+        work()
+    except lab.GateClosed as error:
+        rebook(error)
+        return 1
+    return 0
+""",
+            "which you can handle; the caller got group(",
+        ),
+        (  # swallows the rest of the group
+            """
+def rebook_closed(work, rebook):
+    def leaves(group):
+        for part in group.exceptions:
+            yield from leaves(part) if isinstance(part, ExceptionGroup) else (part,)
+
+    rebooked = 0
+    try:
+        work()
+    except lab.GateClosed as error:
+        rebook(error)
+        return 1
+    except ExceptionGroup as group:
+        for error in leaves(group):
+            if isinstance(error, lab.GateClosed):
+                rebook(error)
+                rebooked += 1
+    return rebooked
+""",
+            "are lost",
+        ),
+        (  # raises the rest as a new flat group
+            """
+def rebook_closed(work, rebook):
+    def leaves(group):
+        for part in group.exceptions:
+            yield from leaves(part) if isinstance(part, ExceptionGroup) else (part,)
+
+    try:
+        work()
+    except lab.GateClosed as error:
+        rebook(error)
+        return 1
+    except ExceptionGroup as group:
+        closed = [error for error in leaves(group) if isinstance(error, lab.GateClosed)]
+        rest = [error for error in leaves(group) if not isinstance(error, lab.GateClosed)]
+        for error in closed:
+            rebook(error)
+        if rest:
+            raise ExceptionGroup("the rest", rest) from None
+        return len(closed)
+    return 0
+""",
+            "should be group(group(PartnerDown), TypeError)",
+        ),
+    ],
+    "exceptions.travels": [
+        (  # the sentence goes to args
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(f"{flight} is full, {waiting} waiting")
+        self.flight, self.waiting = flight, waiting
+""",
+            "missing 1 required keyword-only argument",
+        ),
+        (  # gives up the keyword
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, waiting):
+        super().__init__(flight, waiting)
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+""",
+            "must stay keyword-only",
+        ),
+        (  # names the class instead of asking for it
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __reduce__(self):
+        return functools.partial(FlightFull, waiting=self.waiting), (self.flight,), self.__dict__
+""",
+            "The copy of a subclass is a FlightFull",
+        ),
+        (  # forgets the state
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __reduce__(self):
+        return functools.partial(type(self), waiting=self.waiting), (self.flight,)
+""",
+            "the copy has none",
+        ),
+        (  # a recipe that only this process knows
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __reduce__(self):
+        waiting, kind = self.waiting, type(self)
+        return (lambda flight: kind(flight, waiting=waiting)), (self.flight,), self.__dict__
+""",
+            "copy works, pickle does not",
+        ),
+    ],
+}

@@ -1,0 +1,367 @@
+"""Plausible wrong answers to the exercises of 1.3, and what must be said of each."""
+
+WRONG = {
+    "metaprogramming.registry": [
+        (  # the metaclass that is not needed
+            """
+class Registering(type):
+    def __init__(cls, name, bases, namespace, suffix=None, **options):
+        super().__init__(name, bases, namespace)
+        if suffix:
+            cls.known[suffix] = cls
+
+    def __new__(mcs, name, bases, namespace, suffix=None, **options):
+        return super().__new__(mcs, name, bases, namespace, **options)
+
+
+class Format(metaclass=Registering):
+    known = {}
+""",
+            "has the metaclass Registering",
+        ),
+        (  # the last import wins
+            """
+class Format:
+    known = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix:
+            Format.known[suffix] = cls
+""",
+            "was let in without a ValueError",
+        ),
+        (  # a subclass inherits its base's suffix
+            """
+class Format:
+    known = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix:
+            cls.suffix = suffix
+        if hasattr(cls, "suffix"):
+            Format.known[cls.suffix] = cls
+""",
+            "'.csv': 'Quoted'",
+        ),
+        (  # the copy that dataclass makes brings no option
+            """
+class Format:
+    known = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix is None:
+            return
+        if suffix in Format.known:
+            raise ValueError(suffix)
+        Format.known[suffix] = cls
+""",
+            "holds the first copy of Xml",
+        ),
+        (  # any second class is a rival
+            """
+class Format:
+    known = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        cls_suffix = suffix or vars(cls).get("suffix")
+        if cls_suffix is None:
+            return
+        if cls_suffix in Format.known:
+            raise ValueError(cls_suffix)
+        cls.suffix = cls_suffix
+        Format.known[cls_suffix] = cls
+""",
+            "took the copy for a rival",
+        ),
+        (  # swallows everybody's options
+            """
+class Format:
+    known = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        suffix = suffix or vars(cls).get("suffix")
+        if suffix is None:
+            return
+        rival = Format.known.get(suffix, cls)
+        if (rival.__module__, rival.__name__) != (cls.__module__, cls.__name__):
+            raise ValueError(suffix)
+        cls.suffix = suffix
+        Format.known[suffix] = cls
+""",
+            "Priced never heard of its price",
+        ),
+    ],
+    "metaprogramming.retry": [
+        (  # one plain wrapper for both
+            """
+import functools
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+            return function(*args, **kwargs)
+        return wrapper
+    return decorate
+""",
+            "has left its `try` before a coroutine begins",
+        ),
+        (  # pauses after the last failure, and returns None
+            """
+import functools
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            for pause in [*pauses, 0]:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+        return wrapper
+    return decorate
+""",
+            "the caller got None in place of the last error",
+        ),
+        (  # raises the last error, one pause too late
+            """
+import functools
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            for pause in [*pauses, 1.0]:
+                try:
+                    return function(*args, **kwargs)
+                except errors as error:
+                    last = error
+                    sleep(pause)
+            raise last
+        return wrapper
+    return decorate
+""",
+            "paused once more",
+        ),
+        (  # catches everything
+            """
+import functools
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except BaseException:
+                    sleep(pause)
+            return function(*args, **kwargs)
+        return wrapper
+    return decorate
+""",
+            "is not among the errors to retry",
+        ),
+        (  # one supply of pauses for all calls
+            """
+import functools
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    left = iter(pauses)
+    def decorate(function):
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            for pause in left:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+            return function(*args, **kwargs)
+        return wrapper
+    return decorate
+""",
+            "must be counted anew in every call",
+        ),
+        (  # blocks the event loop
+            """
+import functools, inspect
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+            return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return await function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+            return await function(*args, **kwargs)
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+    return decorate
+""",
+            "blocks the whole event loop",
+        ),
+        (  # no wraps
+            """
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+            return function(*args, **kwargs)
+        return wrapper
+    return decorate
+""",
+            "functools.wraps",
+        ),
+    ],
+    "metaprogramming.transaction": [
+        (  # no try: leaves the transaction open
+            """
+from contextlib import contextmanager
+
+@contextmanager
+def transaction(connection):
+    connection.execute("BEGIN")
+    yield
+    connection.execute("COMMIT")
+""",
+            "Overbooked in the block: expected the seats ['A1'], found ['A1', 'B1']",
+        ),
+        (  # commits what failed
+            """
+from contextlib import contextmanager
+
+@contextmanager
+def transaction(connection):
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+""",
+            "found ['A1', 'B1']",
+        ),
+        (  # Exception only
+            """
+from contextlib import contextmanager
+
+@contextmanager
+def transaction(connection):
+    connection.execute("BEGIN")
+    try:
+        yield
+    except Exception:
+        connection.execute("ROLLBACK")
+        raise
+    connection.execute("COMMIT")
+""",
+            "KeyboardInterrupt in the block",
+        ),
+        (  # swallows
+            """
+class transaction:
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __enter__(self):
+        self.connection.execute("BEGIN")
+
+    def __exit__(self, kind, error, trace):
+        return self.connection.execute("ROLLBACK" if kind else "COMMIT")
+""",
+            "never heard of the Overbooked",
+        ),
+        (  # does not nest
+            """
+class transaction:
+    def __init__(self, connection):
+        self.connection = connection
+
+    def __enter__(self):
+        self.connection.execute("BEGIN")
+
+    def __exit__(self, kind, error, trace):
+        self.connection.execute("ROLLBACK" if kind else "COMMIT")
+""",
+            "what is nested must be a savepoint",
+        ),
+        (  # the inner blocks join the outer one, and undo nothing
+            """
+from contextlib import contextmanager
+
+@contextmanager
+def transaction(connection):
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+""",
+            "The inner block failed, and the outer one went on",
+        ),
+        (  # leaves the savepoint on the stack
+            """
+from contextlib import contextmanager
+
+@contextmanager
+def transaction(connection):
+    outer = not connection.in_transaction
+    connection.execute("BEGIN" if outer else "SAVEPOINT s")
+    try:
+        yield
+        connection.execute("COMMIT" if outer else "RELEASE s")
+    except BaseException:
+        connection.execute("ROLLBACK" if outer else "ROLLBACK TO s")
+        raise
+""",
+            "The third level failed, then the second",
+        ),
+        (  # the COMMIT outside of the try
+            """
+from contextlib import contextmanager
+
+@contextmanager
+def transaction(connection):
+    outer = not connection.in_transaction
+    connection.execute("BEGIN" if outer else "SAVEPOINT s")
+    try:
+        yield
+    except BaseException:
+        connection.execute("ROLLBACK" if outer else "ROLLBACK TO s")
+        if not outer:
+            connection.execute("RELEASE s")
+        raise
+    connection.execute("COMMIT" if outer else "RELEASE s")
+""",
+            "COMMIT failed",
+        ),
+    ],
+}

@@ -1,0 +1,312 @@
+"""Plausible wrong answers to the exercises of 1.2, and what must be said of each."""
+
+_CHECKED = """
+        if not isinstance(value, int):
+            raise TypeError(f"{self.name}: not an int")
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(f"{self.name}: out of range")
+"""
+
+_BOUNDED = """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+
+    def __set_name__(self, owner, name):
+        self.name = name
+"""
+
+_MONEY = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+"""
+
+WRONG = {
+    "objects.bounded": [
+        (  # the value lies in the descriptor
+            f"""{_BOUNDED}
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        try:
+            return self.value
+        except AttributeError:
+            raise AttributeError(self.name)
+
+    def __set__(self, leg, value):{_CHECKED}
+        self.value = value
+""",
+            "A second leg, whose delay was never set, has the delay",
+        ),
+        (  # an assignment inside __set__
+            f"""{_BOUNDED}
+    def __get__(self, leg, owner=None):
+        return self if leg is None else vars(leg)[self.name]
+
+    def __set__(self, leg, value):{_CHECKED}
+        setattr(leg, self.name, value)
+""",
+            "recurses without end: setattr",
+        ),
+        (  # a dictionary from legs to values
+            f"""
+from weakref import WeakKeyDictionary
+{_BOUNDED}
+        self.values = WeakKeyDictionary()
+
+    def __get__(self, leg, owner=None):
+        return self if leg is None else self.values[leg]
+
+    def __set__(self, leg, value):{_CHECKED}
+        self.values[leg] = value
+""",
+            "These legs are unhashable",
+        ),
+        (  # by id, with the leg, so that the id is not given to another
+            f"""{_BOUNDED}
+        self.values = {{}}
+
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        if id(leg) not in self.values:
+            raise AttributeError(self.name)
+        return self.values[id(leg)][1]
+
+    def __set__(self, leg, value):{_CHECKED}
+        self.values[id(leg)] = leg, value
+""",
+            "kept alive by the descriptor",
+        ),
+        (  # one name for all fields
+            f"""{_BOUNDED}
+    def __get__(self, leg, owner=None):
+        return self if leg is None else leg._minutes
+
+    def __set__(self, leg, value):{_CHECKED}
+        leg._minutes = value
+""",
+            "both fields are stored under one name",
+        ),
+        (  # a property's habit: nobody asks the class
+            f"""{_BOUNDED}
+    def __get__(self, leg, owner=None):
+        try:
+            return leg.__dict__[self.name]
+        except KeyError:
+            raise AttributeError(self.name)
+
+    def __set__(self, leg, value):{_CHECKED}
+        leg.__dict__[self.name] = value
+""",
+            "asked on the class",
+        ),
+        (  # KeyError instead of AttributeError
+            f"""{_BOUNDED}
+    def __get__(self, leg, owner=None):
+        return self if leg is None else vars(leg)[self.name]
+
+    def __set__(self, leg, value):{_CHECKED}
+        vars(leg)[self.name] = value
+""",
+            "should raise AttributeError, as for every other",
+        ),
+        (  # checks when it is read
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        value = vars(leg)[self.name]
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+        return value
+""",
+            "Without __set__ a descriptor is not told",
+        ),
+        (  # int() in place of a check
+            f"""{_BOUNDED}
+    def __get__(self, leg, owner=None):
+        return self if leg is None else vars(leg)[self.name]
+
+    def __set__(self, leg, value):
+        value = int(value)
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+        vars(leg)[self.name] = value
+""",
+            "is no int; expected TypeError, got no error",
+        ),
+    ],
+    "objects.money": [
+        (  # sum does not work
+            f"""{_MONEY}
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+""",
+            "it begins with 0 + fare",
+        ),
+        (  # raises instead of declining
+            f"""{_MONEY}
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            raise TypeError("not money")
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if other == 0 else NotImplemented
+""",
+            "answered by Points.__radd__",
+        ),
+        (  # __radd__ lets every number in
+            f"""{_MONEY}
+    def __add__(self, other):
+        if isinstance(other, int):
+            return Money(self.cents + other, self.currency)
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    __radd__ = __add__
+""",
+            "5 of what?",
+        ),
+        (  # equality by hand, hash forgotten
+            """
+class Money:
+    def __init__(self, cents, currency):
+        self.cents, self.currency = cents, currency
+
+    def __eq__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        return (self.cents, self.currency) == (other.cents, other.currency)
+""",
+            "It cannot be a dictionary's key",
+        ),
+        (  # __eq__ that knows everything
+            """
+class Money:
+    def __init__(self, cents, currency):
+        self.cents, self.currency = cents, currency
+
+    def __eq__(self, other):
+        return isinstance(other, Money) and (self.cents, self.currency) == (other.cents, other.currency)
+
+    def __hash__(self):
+        return hash((self.cents, self.currency))
+""",
+            "__eq__ must return NotImplemented",
+        ),
+        (  # a value that can be changed
+            f"""{_MONEY.replace("frozen=True", "unsafe_hash=True")}
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if other == 0 else NotImplemented
+""",
+            "fare.cents = 1 went through",
+        ),
+        (  # the currency is forgotten
+            f"""{_MONEY}
+    def __add__(self, other):
+        return Money(self.cents + other.cents, self.currency)
+""",
+            "Euros + dollars should raise ValueError",
+        ),
+    ],
+    "objects.mixin_order": [
+        (  # the first order that can be made
+            """
+from itertools import permutations
+
+def mixin_order(classes):
+    works, refused = None, set()
+    for order in permutations(classes):
+        try:
+            type("Booking", order, {})
+        except TypeError:
+            refused.add(order)
+        else:
+            works = works or order
+    return works, refused
+""",
+            "save never reaches",
+        ),
+        (  # refused = does not do what I want
+            """
+from itertools import permutations
+
+def mixin_order(classes):
+    works, refused = None, set()
+    for order in permutations(classes):
+        done = []
+        try:
+            type("Booking", order, {})().save(done)
+        except (TypeError, AttributeError):
+            refused.add(order)
+        else:
+            if set(classes) <= set(done):
+                works = order
+            else:
+                refused.add(order)
+    return works, refused
+""",
+            "It does not: the class can be made",
+        ),
+        (  # lets the refusal out
+            """
+from itertools import permutations
+
+def mixin_order(classes):
+    for order in permutations(classes):
+        done = []
+        try:
+            type("Booking", order, {})().save(done)
+        except AttributeError:
+            continue
+        if set(classes) <= set(done):
+            return order, set()
+    return None, set()
+""",
+            "you let it out",
+        ),
+        (  # subclasses first, and trusts that
+            """
+from itertools import permutations
+
+def mixin_order(classes):
+    refused = set()
+    for order in permutations(classes):
+        if any(issubclass(b, a) for i, a in enumerate(order) for b in order[i + 1:]):
+            refused.add(order)
+    order = tuple(sorted(classes, key=lambda c: (len(c.__mro__), "Record" not in c.__name__), reverse=True))
+    return order, refused
+""",
+            "type() refuses",
+        ),
+    ],
+}
