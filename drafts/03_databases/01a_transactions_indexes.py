@@ -1,0 +1,1236 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 3.1 Transactions, indexes, plans: transactions
+#
+# > PostgreSQL, MySQL, SQLite — Транзакции, индексы, нормализация, EXPLAIN ANALYZE.
+# >
+# > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
+#
+# First of two sittings, 90 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
+# plans and normalisation.) Needs PostgreSQL; with MySQL and MariaDB beside it, it measures these too.
+#
+# **You will be able to show that …**
+#
+# 1. what each isolation level of four database systems lets through, and what its name does not tell you;
+# 2. what has to be repeated after a refusal, and what a half-finished transaction can leave behind;
+# 3. who waits for whom, and how a circle of waiting sessions ends;
+# 4. which rule belongs into an index rather than into a check;
+# 5. where old rows live, who removes them, and what keeps them alive;
+# 6. what a clock on the wall cannot tell you about a flight.
+
+# %%
+import re
+import sqlite3
+import tempfile
+import time
+from datetime import datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import sqlalchemy
+
+from helpers import answer, check, claim, data, predict, services, stamp
+from helpers import show_bars, show_source, show_table
+from helpers.labs.databases import transactions as lab
+
+pg = lab.postgres()
+mysql = services.mysql(required=False)
+mariadb = services.mariadb(required=False)
+stamp()
+
+# %% [markdown]
+# The access layer is SQLAlchemy Core, and the SQL stays in sight: `exec_driver_sql` sends a string as it is. In
+# `AUTOCOMMIT` mode SQLAlchemy and the drivers under it (psycopg, pymysql, sqlite3) begin nothing by themselves, so
+# every `begin` and `commit` below is one that you can read.
+
+# %%
+def sqlite(journal, **options):
+    """An engine on an SQLite file of its own, in this journal mode; nobody waits for a lock."""
+    path = Path(tempfile.mkdtemp(prefix="course-")) / "airline.db"
+    engine = sqlalchemy.create_engine(
+        f"sqlite:///{path}", isolation_level="AUTOCOMMIT", connect_args={"timeout": 0}
+    )
+    run(engine, f"pragma journal_mode = {journal}")
+    return engine
+
+
+def run(engine, *statements):
+    """Send statements over one connection; the rows of the last one."""
+    with engine.connect() as connection:
+        for sql in statements:
+            result = connection.exec_driver_sql(sql)
+        return result.all() if result.returns_rows else []
+
+
+def value(engine, sql):
+    return run(engine, sql)[0][0]
+
+
+airline = pg.engine(isolation_level="AUTOCOMMIT")
+
+# %% [markdown]
+# Bugs of isolation need two clients in an unlucky order. Hoping for it proves nothing, and `sleep` makes the order
+# likely, not certain. Here it is *written down*: a script of lines, `A:` and `B:` are two connections, each with a
+# thread of its own. The next line is sent when every session has answered, or when **the server itself says** that
+# those which have not are waiting for a lock. What is given to a waiting session queues in its thread.
+
+# %%
+show_source(lab.Session, lab.interleave, lab.settle)
+print(lab.WAITING["PostgreSQL"])
+
+
+# %%
+def on_postgres(script, level="read committed", go_on=False):
+    """Play a script on PostgreSQL; the lines `A: begin` begin at this level."""
+    return lab.play(airline, script, level, lab.WAITING["PostgreSQL"], go_on)
+
+
+# %% [markdown]
+# ## Two pilots on call
+#
+# The rule of the crew desk: somebody must be on call. Ada and Barbara both are, both feel ill, both press *off call* at
+# the same moment. The service reads who is on call, sees two, and lets the one who asked go. One transaction each,
+# at `REPEATABLE READ`.
+
+# %%
+OFF_CALL = """
+    A: begin
+    B: begin
+    A: select name from rota where on_call
+    B: select name from rota where on_call
+    A: update rota set on_call = false where name = 'Ada'
+    B: update rota set on_call = false where name = 'Barbara'
+    A: commit
+    B: commit
+"""
+
+# %%
+predict(
+    "transactions_indexes.pilots",
+    "Both transactions run at REPEATABLE READ in PostgreSQL. How does it end?",
+    about="transactions_indexes.pilots_snapshot",
+    a="B waits for A, then reads again and stays on call",
+    b="one of the two is refused with an error",
+    c="both commit, nobody is on call",
+)
+
+# %%
+answer("transactions_indexes.pilots", None)  # "a", "b" or "c"
+
+# %%
+def both_press(level):
+    run(airline, "drop table if exists rota",
+        "create table rota (name text primary key, on_call boolean)",
+        "insert into rota values ('Ada', true), ('Barbara', true)")
+    story = on_postgres(OFF_CALL, level)
+    return story, value(airline, "select count(*) from rota where on_call")
+
+
+snapshot, left_by_snapshot = both_press("repeatable read")
+serializable, left_by_serializable = both_press("serializable")
+show_table(snapshot.table(), caption="REPEATABLE READ", left=3)
+show_table(serializable.table(), caption="SERIALIZABLE (✗ the SQLSTATE of the error)", left=3)
+
+# %%
+claim("transactions_indexes.pilots_snapshot", "at REPEATABLE READ both commit, and nobody is on call",
+      [left_by_snapshot, snapshot.errors], equals=[0, []], proves="c")
+claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them gets 40001, and one pilot stays",
+      [left_by_serializable, serializable.errors], equals=[1, ["40001"]])
+
+# %% [markdown]
+# **Reading it.** No statement is wrong, no row was written twice, nobody waited. Each transaction is right *alone*: in
+# either order, one after the other, the second would have read one name and stayed. The rule spans two rows, each
+# transaction writes one of them and relies on the other. That is a **write skew**, and it is what a snapshot lets through.
+#
+# **Why.** `REPEATABLE READ` in PostgreSQL is *snapshot isolation*: the first statement fixes what the transaction
+# sees, and only a second write of the *same row* is refused. `SERIALIZABLE` takes the same snapshots and adds
+# bookkeeping: reads leave `SIReadLock` entries, which block nobody; a write that meets one notes that this reader must
+# come before this writer. Two such edges in a row are the pattern without which no anomaly of snapshots exists, and one
+# of the transactions is refused. ([Manual, 13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE);
+# [Ports and Grittner](https://arxiv.org/abs/1208.4179), the paper of the people who built it.) Note the step at which the
+# refusal came: **the commit**. Code that catches errors around its statements only never sees it.
+#
+# **In production.** An incident of this kind has no error, no log line and no slow query; it is found by the person who
+# phones and reaches nobody. Look for the shape *read a set, decide, write something else*: seats left over
+# several fare classes, limits over several accounts, "no two meetings in one room".
+
+# %% [markdown] claim="transactions_indexes.pilots_snapshot" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: lock what you read</summary>
+#
+# `for update` turns the read into a write of each row: now both write the same rows, and the snapshot's own rule
+# refuses the second. (Serialisable stays as it was: refused is refused.)
+#
+# ```diff
+# -    A: select name from rota where on_call
+# -    B: select name from rota where on_call
+# +    A: select name from rota where on_call for update
+# +    B: select name from rota where on_call for update
+# ```
+#
+# </details>
+
+# %% [markdown] claim="transactions_indexes.pilots_serializable" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one client forgets the level</summary>
+#
+# Only serialisable transactions leave and heed the marks. One service that writes at a lower level is enough, and the
+# guarantee is gone for those that do everything right: set `default_transaction_isolation` for the database or role.
+#
+# ```diff
+# -    B: begin
+# -    A: select name from rota where on_call
+# +    B: begin isolation level repeatable read
+# +    A: select name from rota where on_call
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One name, four systems
+#
+# The SQL standard defines its levels by what must *not* happen, and systems differ in what they do instead. Five scripts
+# now, each the smallest that can show its anomaly. `inventory` holds the seats left of UA1545 (10), `waitlist` who waits
+# for one, `pilots` who is on call.
+
+# %%
+ANOMALIES = {
+    "dirty read": """
+        A: begin
+        B: begin
+        A: update inventory set seats_left = 7
+        B: select seats_left from inventory
+        A: rollback
+        B: commit
+    """,
+    "non-repeatable": """
+        A: begin
+        B: begin
+        B: select seats_left from inventory
+        A: update inventory set seats_left = 7
+        A: commit
+        B: select seats_left from inventory
+        B: commit
+    """,
+    "phantom": """
+        A: begin
+        B: begin
+        B: select count(*) from waitlist where flight = 'UA1545'
+        A: insert into waitlist values ('UA1545', 'Grace')
+        A: commit
+        B: select count(*) from waitlist where flight = 'UA1545'
+        B: commit
+    """,
+    "lost update": """
+        A: begin
+        B: begin
+        A: select seats_left from inventory
+        B: select seats_left from inventory
+        A: update inventory set seats_left = 10 - 1
+        B: update inventory set seats_left = 10 - 2
+        A: commit
+        B: commit
+    """,
+    "write skew": """
+        A: begin
+        B: begin
+        A: select count(*) from pilots where on_call = 1
+        B: select count(*) from pilots where on_call = 1
+        A: update pilots set on_call = 0 where name = 'Ada'
+        B: update pilots set on_call = 0 where name = 'Barbara'
+        A: commit
+        B: commit
+    """,
+}
+
+# %% [markdown]
+# What counts as having happened is judged by what was read and what is left. (In *lost update* A sells one seat, B two, so
+# 7 must remain.)
+
+# %%
+HAPPENED = {
+    "dirty read": lambda engine, story: 7 in story.read("B"),
+    "non-repeatable": lambda engine, story: len(set(story.read("B"))) > 1,
+    "phantom": lambda engine, story: len(set(story.read("B"))) > 1,
+    "lost update": lambda engine, story: not story.errors and value(engine, "select seats_left from inventory") != 7,
+    "write skew": lambda engine, story: value(engine, "select sum(on_call) from pilots") == 0,
+}
+
+
+def outcome(engine, anomaly, level, waiting):
+    run(engine, "delete from inventory", "insert into inventory values ('UA1545', 10)",
+        "delete from waitlist", "insert into waitlist values ('UA1545', 'Ken')",
+        "delete from pilots", "insert into pilots values ('Ada', 1), ('Barbara', 1)")
+    script = ANOMALIES[anomaly]
+    story = lab.play(engine, script, level, waiting)
+    if HAPPENED[anomaly](engine, story):
+        return "happens"
+    return " ".join(story.errors) or ("waits" if story.waited else "–")
+
+
+# %%
+predict(
+    "transactions_indexes.levels",
+    "REPEATABLE READ, and two clerks overwrite each other's seat count. Where is the first sale lost?",
+    about="transactions_indexes.iso_mysql",
+    a="nowhere: that is what the level is for",
+    b="in MySQL, not in PostgreSQL",
+    c="in PostgreSQL, not in MySQL",
+    d="in both",
+)
+
+# %%
+answer("transactions_indexes.levels", None)  # "a", "b", "c" or "d"
+
+# %%
+LEVELS = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
+
+
+def matrix_of(engine, levels, waiting=None):
+    run(engine, "create table inventory (flight varchar(9) primary key, seats_left int)")
+    run(engine, "create table waitlist (flight varchar(9), name varchar(20))")
+    run(engine, "create table pilots (name varchar(20) primary key, on_call int)")
+    return {level: [outcome(engine, anomaly, level, waiting) for anomaly in ANOMALIES] for level in levels}
+
+
+def of_server(server):
+    return server and matrix_of(server.engine(isolation_level="AUTOCOMMIT"), LEVELS, lab.WAITING[server.label])
+
+
+matrix = {server.label: of_server(server) for server in (pg, mysql, mariadb) if server}
+matrix["SQLite, rollback journal"] = matrix_of(sqlite("delete"), ["(its only one)"])
+matrix["SQLite, WAL"] = matrix_of(sqlite("wal"), ["(its only one)"])
+
+# %% tags=["nbval-ignore-output"]
+lab.draw_matrix(matrix, list(ANOMALIES))
+
+# %% [markdown]
+# *happens*: the anomaly is there, and nobody was told. *waits*: prevented, since one session had to wait for the other. A
+# code: prevented by refusing one of the two. –: prevented by showing an older version; nobody noticed anything.
+#
+# Now against the manuals, a line a level, the columns in the order of the picture.
+
+# %%
+NEVER, ALWAYS = "– – – 40001", "happens happens happens"
+documented = {
+    "READ UNCOMMITTED": f"– {ALWAYS} happens",
+    "READ COMMITTED": f"– {ALWAYS} happens",
+    "REPEATABLE READ": f"{NEVER} happens",
+    "SERIALIZABLE": f"{NEVER} 40001",
+}
+claim("transactions_indexes.iso_postgres", "PostgreSQL does at each level what its manual's table says",
+      {level: " ".join(row) for level, row in matrix["PostgreSQL"].items()}, equals=documented)
+
+# %%
+documented = {
+    "READ UNCOMMITTED": f"happens {ALWAYS} happens",
+    "READ COMMITTED": f"– {ALWAYS} happens",
+    "REPEATABLE READ": "– – – happens happens",
+    "SERIALIZABLE": "waits waits waits 1213 1213",
+}
+claim("transactions_indexes.iso_mysql", "MySQL's REPEATABLE READ loses the update, its SERIALIZABLE locks and deadlocks",
+      {level: " ".join(row) for level, row in matrix.get("MySQL", {}).items()}, equals=documented,
+      unmeasured=mysql.missing, proves="b")
+
+# %%
+refuses = mariadb and tuple(map(int, mariadb.version.split("."))) >= (11, 6, 2)
+documented = documented | {"REPEATABLE READ": f"– – – {'1020' if refuses else 'happens'} happens"}
+claim("transactions_indexes.iso_mariadb", "MariaDB does the same, but from 11.6.2 on refuses the lost update with 1020",
+      {level: " ".join(row) for level, row in matrix.get("MariaDB", {}).items()}, equals=documented,
+      unmeasured=mariadb.missing)
+
+# %%
+busy = "SQLITE_BUSY SQLITE_BUSY"
+claim("transactions_indexes.iso_journal", "SQLite with a rollback journal lets no anomaly through: who writes is refused while others read",
+      " ".join(matrix["SQLite, rollback journal"]["(its only one)"]), equals=f"– {busy} {busy}")
+claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: readers keep their snapshot, one writes",
+      " ".join(matrix["SQLite, WAL"]["(its only one)"]), equals=f"– – – {busy}")
+
+# %% [markdown]
+# **Reading it.** Go down one column. *Lost update* at `REPEATABLE READ` has three answers under one name: PostgreSQL refuses
+# it, MySQL loses it, MariaDB did the latter until 11.6.1 and has refused it since. Then along one line: `SERIALIZABLE`
+# prevents all five everywhere, by *refusing* in PostgreSQL and by *waiting and deadlocks* in InnoDB. An application that
+# moves between them needs the retry of the next experiments in both cases, for different codes.
+#
+# **Why.**
+#
+# - **PostgreSQL** has three behaviours for four names: `READ UNCOMMITTED` is `READ COMMITTED`
+#   ([Table 13.1](https://www.postgresql.org/docs/17/transaction-iso.html)). A dirty read would need a version that nobody
+#   has committed, and its visibility rules never look at one.
+# - **InnoDB** has two kinds of reads in one transaction: a plain `select` reads the snapshot, while `update`, `delete` and
+#   `select … for update` read *the newest committed row*. So B's `update` at `REPEATABLE READ` writes over a row that B has
+#   never seen. `SERIALIZABLE` turns plain reads into `for share` inside a transaction: two readers who both want to
+#   write wait for each other ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-transaction-isolation-levels.html)).
+# - **MariaDB** closes that gap by
+#   [`innodb_snapshot_isolation`](https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-system-variables#innodb_snapshot_isolation):
+#   to lock a row newer than the own snapshot is error 1020. The variable is in 10.6.18 and 10.11.8 too; since 11.6.2 it is *on*.
+# - **SQLite** knows one writer at a time and no level. With a rollback journal the writer must wait at its commit until nobody
+#   reads ([locking](https://www.sqlite.org/lockingv3.html)); with a WAL readers go on with the old pages
+#   ([isolation](https://www.sqlite.org/isolation.html)). These scripts run with a timeout of 0, so *wait* is *refused*.
+#
+# **In production.** The cheapest cure of a lost update is to have none: `set seats_left = seats_left - 1` lets the database
+# read the newest row under the lock that the write takes anyway (the *Break it* does that). When the new value is computed
+# outside: `select … for update`, or a version column in the `where` and a look at the row count. (A plague of systems moved from
+# MySQL to PostgreSQL, or from MariaDB 10.11 to 11.8: errors that "never happened before". They did; nobody was told.)
+
+# %% [markdown] also=["transactions_indexes.iso_mysql", "transactions_indexes.iso_mariadb"] claim="transactions_indexes.iso_postgres" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: let the database compute</summary>
+#
+# At the lower levels the update is no longer lost; B waits for A and subtracts from what A left. In SQLite nothing changes: B was
+# refused before, and still is.
+#
+# ```diff
+# -        A: update inventory set seats_left = 10 - 1
+# -        B: update inventory set seats_left = 10 - 2
+# +        A: update inventory set seats_left = seats_left - 1
+# +        B: update inventory set seats_left = seats_left - 2
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.iso_wal"] claim="transactions_indexes.iso_journal" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a driver that swallows BEGIN and COMMIT</summary>
+#
+# Without them each statement is a transaction of its own, and SQLite lets everything through, even the "dirty" read
+# (which is clean: A's update is committed at once). If your matrix for SQLite looks like this, you tested the driver.
+#
+# ```diff
+# -    script = ANOMALIES[anomaly]
+# +    script = ANOMALIES[anomaly]
+# +    if engine.dialect.name == "sqlite":
+# +        kept = [line for line in script.splitlines() if "begin" not in line and "commit" not in line]
+# +        script = "\n".join(line for line in kept if "rollback" not in line)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Busy at once
+#
+# The gate application keeps its state in SQLite, in WAL mode, with a generous timeout: whoever finds the database locked waits.
+# Support forwards a stack trace, `database is locked`, from a gate where nobody waited for anything.
+
+# %%
+predict(
+    "transactions_indexes.busy",
+    "A has read in its transaction. B writes and commits, and holds no lock any more. Now A writes, timeout 4 s. And then?",
+    about="transactions_indexes.busy_snapshot",
+    a="it works: nobody holds a lock",
+    b="it waits for 4 s, then fails",
+    c="it fails at once",
+)
+
+# %%
+answer("transactions_indexes.busy", None)  # "a", "b" or "c"
+
+# %%
+PATIENCE = 4  # seconds
+
+
+def gate_file():
+    """An SQLite file in WAL mode with one gate; and how to connect to it without the driver's help."""
+    path = Path(tempfile.mkdtemp(prefix="course-")) / "gates.db"
+    with sqlite3.connect(path) as connection:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("create table gates (gate text, flight text)")
+        connection.execute("insert into gates values ('B3', 'UA1545')")
+    connection.close()
+    return path
+
+
+def attempt(connection, sql):
+    """The name of the error, if any, and the seconds that it took."""
+    begin = time.monotonic()
+    try:
+        connection.execute(sql)
+        return None, time.monotonic() - begin
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorname, time.monotonic() - begin
+
+
+# %%
+path = gate_file()
+a = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+b = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+a.execute("begin")
+a.execute("select flight from gates").fetchall()
+b.execute("update gates set flight = 'AA1141'")
+error, after = attempt(a, "update gates set flight = 'B6725'")
+a.close(), b.close()
+print(error)
+
+# %% [markdown]
+# For comparison, the ordinary case: B *holds* the write lock, and A is ready to wait 0.3 s for it.
+
+# %%
+path = gate_file()
+a = sqlite3.connect(path, isolation_level=None, timeout=0.3)
+b = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
+b.execute("begin immediate")
+locked_error, locked_after = attempt(a, "update gates set flight = 'B6725'")
+a.close(), b.close()
+print(locked_error)
+
+# %%
+claim("transactions_indexes.busy_snapshot", "A's snapshot is out of date, and no waiting could cure that",
+      error, equals="SQLITE_BUSY_SNAPSHOT", proves="c")
+claim("transactions_indexes.busy_at_once", "so it fails without using its timeout of 4 s",
+      after, at_most=2, unit="s")
+claim("transactions_indexes.busy_patient", "where waiting can help, SQLite waits for the whole timeout",
+      locked_after, at_least=0.3, unit="s")
+
+# %% [markdown]
+# **Why.** In WAL mode a read transaction remembers the last frame of the log that it may see. To write it must append
+# *behind the newest* frame, which would make B's change disappear from a history that A never read. SQLite
+# refuses ([`SQLITE_BUSY_SNAPSHOT`](https://www.sqlite.org/rescode.html#busy_snapshot)), and does not call the busy handler: the
+# snapshot would be as old after the wait. It is SQLite's 40001, and the cure is the same: roll back, begin again, read
+# again. Or say beforehand that you will write: `begin immediate` takes the write lock *before* the first read, with
+# patience.
+#
+# The second trap is the driver. `sqlite3` in its default mode sends a `begin` of its own before `insert`, `update` and `delete`,
+# not before `select`. Two reads that look like one transaction are two:
+
+# %%
+path = gate_file()
+reader = sqlite3.connect(path)
+writer = sqlite3.connect(path, isolation_level=None)
+READ = "select flight from gates"
+with reader:  # commits at the end; begins nothing
+    before = reader.execute(READ).fetchall()
+    writer.execute("update gates set flight = 'AA1141'")
+    behind = reader.execute(READ).fetchall()
+reader.close(), writer.close()
+claim("transactions_indexes.driver_begin", "in the driver's default mode two reads under one `with` see two states",
+      len({*before, *behind}), equals=2)
+
+# %% [markdown]
+# **In production.** Since Python 3.12, `sqlite3.connect(…, autocommit=False)` keeps a transaction open as PEP 249 wants it
+# ([documentation](https://docs.python.org/3/library/sqlite3.html#sqlite3-transaction-control-autocommit)), and
+# `autocommit=True` leaves all of it to your SQL. Choose one; the default is neither. For writers: `begin immediate`, a timeout,
+# short transactions, and a retry for what remains.
+
+# %% [markdown] also=["transactions_indexes.busy_at_once"] claim="transactions_indexes.busy_snapshot" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: B is still busy</summary>
+#
+# With the lock still held it is the ordinary `SQLITE_BUSY`, and the four seconds are used up.
+#
+# ```diff
+# -b.execute("update gates set flight = 'AA1141'")
+# -error, after = attempt(a, "update gates set flight = 'B6725'")
+# +b.execute("begin immediate")
+# +b.execute("update gates set flight = 'AA1141'")
+# +error, after = attempt(a, "update gates set flight = 'B6725'")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.driver_begin"] claim="transactions_indexes.busy_patient" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: no patience; and a driver that begins</summary>
+#
+# ```diff
+# -a = sqlite3.connect(path, isolation_level=None, timeout=0.3)
+# +a = sqlite3.connect(path, isolation_level=None, timeout=0)
+# @@
+# -reader = sqlite3.connect(path)
+# +reader = sqlite3.connect(path, autocommit=False)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What to repeat
+#
+# A refusal is part of the contract: *this transaction cannot be fitted in, do it again*. The crew desk has read so, and
+# added a retry. The question is: a retry of what?
+
+# %%
+predict(
+    "transactions_indexes.retry",
+    "Barbara's transaction got 40001. A new one repeats its `update`, alone, at SERIALIZABLE. And then?",
+    about="transactions_indexes.retry_decision",
+    a="40001 again: Ada's transaction still conflicts",
+    b="it commits, and one pilot stays on call",
+    c="it commits, and nobody is on call",
+)
+
+# %%
+answer("transactions_indexes.retry", None)  # "a", "b" or "c"
+
+# %%
+REPEATED = """
+    A: begin
+    B: begin
+    A: select name from standby where on_call
+    B: select name from standby where on_call
+    A: update standby set on_call = false where name = 'Ada'
+    A: commit
+    B: savepoint before_the_update
+    B: update standby set on_call = false where name = 'Barbara'
+    B: update standby set on_call = false where name = 'Barbara'
+    B: commit
+"""
+
+
+def refused():
+    """Both press again; B's transaction is refused, and B sends its statement once more."""
+    run(airline, "drop table if exists standby",
+        "create table standby (name text primary key, on_call boolean)",
+        "insert into standby values ('Ada', true), ('Barbara', true)")
+    return on_postgres(REPEATED, "serializable", go_on=True)
+
+
+def left():
+    return value(airline, "select count(*) from standby where on_call")
+
+
+# %% [markdown]
+# **The statement**, in the same transaction. Look at the last line as well: what does `commit` say of a transaction that has
+# failed?
+
+# %%
+by_statement = refused()
+show_table(by_statement.table()[-5:], left=3)
+
+# %% [markdown]
+# **The writes**, in a new transaction: what was read before is remembered, and so is the decision.
+
+# %%
+refused()
+WRITE_AGAIN = "update standby set on_call = false where name = 'Barbara'"
+run(airline, "begin isolation level serializable", WRITE_AGAIN, "commit")
+left_by_writes = left()
+
+
+# %% [markdown]
+# **The whole transaction**: read again, decide again, write if that is still right.
+
+# %%
+def go_off_call(name):
+    with airline.connect() as connection:
+        connection.exec_driver_sql("begin isolation level serializable")
+        on_call = connection.exec_driver_sql("select name from standby where on_call").all()
+        if len(on_call) >= 2:
+            connection.exec_driver_sql(f"update standby set on_call = false where name = '{name}'")
+        connection.exec_driver_sql("commit")
+
+
+refused()
+go_off_call("Barbara")
+left_by_whole = left()
+
+# %%
+claim("transactions_indexes.retry_statement", "after 40001 the same transaction accepts no statement, and its commit raises nothing",
+      by_statement.errors, equals=["40001", "25P02"])
+claim("transactions_indexes.retry_decision", "repeating the writes alone commits what the refusal had prevented",
+      left_by_writes, equals=0, proves="c")
+claim("transactions_indexes.retry_whole", "repeating everything keeps a pilot on call",
+      left_by_whole, equals=1)
+
+# %% [markdown]
+# **Why.** The refusal protects a *decision*. The second transaction read nothing, so there is nothing that its write could
+# contradict, and it is perfectly serialisable. What must be repeated is everything from the first read on, on a fresh
+# snapshot ([manual, 13.5](https://www.postgresql.org/docs/17/mvcc-serialization-failure-handling.html)). A `commit` in a failed
+# transaction is answered by `ROLLBACK`, a success; code that swallowed the error believes that it has committed.
+#
+# MySQL and MariaDB have the opposite trap. Barbara's booking charges a card, then takes a seat, and the seat's row is locked:
+
+# %%
+HALF = """
+    A: begin
+    A: update seat_12a set holder = 'Ada'
+    B: set innodb_lock_wait_timeout = 1
+    B: begin
+    B: insert into charges values ('Barbara', 9900)
+    B: update seat_12a set holder = 'Barbara'
+    B: commit
+"""
+
+
+def half_booking(server):
+    """The error that B got, and the charges that are left; None without a server."""
+    if not server:
+        return None
+    engine = server.engine(isolation_level="AUTOCOMMIT")
+    run(engine, "create table seat_12a (holder varchar(9))", "insert into seat_12a values ('nobody')",
+        "create table charges (customer varchar(9), cents int)")
+    story = lab.play(engine, HALF, "repeatable read", lab.WAITING[server.label], go_on=True)
+    return [*story.errors, value(engine, "select count(*) from charges")]
+
+
+claim("transactions_indexes.half_mysql", "in MySQL a lock timeout undoes the statement, and the commit keeps the rest: charged, no seat",
+      half_booking(mysql), equals=["1205", 1], unmeasured=mysql.missing)
+claim("transactions_indexes.half_mariadb", "in MariaDB as well",
+      half_booking(mariadb), equals=["1205", 1], unmeasured=mariadb.missing)
+
+# %% [markdown]
+# **Why.** InnoDB rolls back *the statement* on a lock timeout (1205) and *the transaction* on a deadlock (1213)
+# ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-error-handling.html)). A handler that logs and goes on commits half a
+# booking after the former. After the latter it is worse: the transaction is gone, and every further statement is one of its
+# own.
+#
+# **In production.** One rule for all systems: *an error inside a transaction ends the transaction*. Roll back, and
+# if the code says *again* (40001 and 40P01 in PostgreSQL; 1213, 1205 and, in MariaDB, 1020 in InnoDB; `SQLITE_BUSY` in SQLite), repeat
+# the whole, a few times, with a pause that grows and is not the same for everyone. So nothing inside may have effects outside:
+# the mail, the card, the message go out after the commit (6.3 shows the outbox).
+
+# %% [markdown] claim="transactions_indexes.retry_statement" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: back to a savepoint</summary>
+#
+# A savepoint makes the transaction accept statements again. The snapshot stays, and so does the conflict: 40001 once more.
+#
+# ```diff
+# -    B: update standby set on_call = false where name = 'Barbara'
+# -    B: update standby set on_call = false where name = 'Barbara'
+# +    B: update standby set on_call = false where name = 'Barbara'
+# +    B: rollback to savepoint before_the_update
+# +    B: update standby set on_call = false where name = 'Barbara'
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.retry_whole", "transactions_indexes.half_mysql", "transactions_indexes.half_mariadb"] claim="transactions_indexes.retry_decision" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the decision inside the write; no decision; and an error that ends the transaction</summary>
+#
+# If the condition travels with the write, repeating the write repeats the decision. If the code does not look at what it
+# read, repeating everything is no better than repeating the write. And a client that rolls back leaves no half.
+#
+# ```diff
+# -WRITE_AGAIN = "update standby set on_call = false where name = 'Barbara'"
+# +WRITE_AGAIN = """update standby set on_call = false
+# +                 where name = 'Barbara' and (select count(*) from standby where on_call) >= 2"""
+# @@
+# -        if len(on_call) >= 2:
+# +        if len(on_call) >= 1:
+# @@
+# -    story = lab.play(engine, HALF, "repeatable read", lab.WAITING[server.label], go_on=True)
+# +    story = lab.play(engine, HALF, "repeatable read", lab.WAITING[server.label])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Who waits for whom
+#
+# The seat map hangs. Three clerks want 12A, one of them went for a coffee with a transaction open. Whom do you call? Every
+# server keeps the answer in its catalog; O is the observer.
+
+# %%
+predict(
+    "transactions_indexes.queue",
+    "A holds the row, B waits for it, then C wants it too. Whom does PostgreSQL name as blocking C?",
+    about="transactions_indexes.waits_postgres",
+    a="A, who holds the row",
+    b="B, who is next in line",
+    c="A and B",
+)
+
+# %%
+answer("transactions_indexes.queue", None)  # "a", "b" or "c"
+
+# %%
+QUEUE = """
+    A: {me}
+    B: {me}
+    C: {me}
+    A: begin
+    B: begin
+    C: begin
+    A: update seat_map set holder = 'Ada' where seat = '12A'
+    B: update seat_map set holder = 'Barbara' where seat = '12A'
+    C: update seat_map set holder = 'Ken' where seat = '12A'
+    O: {who}
+    A: rollback
+    B: rollback
+    C: rollback
+"""
+ASK = {
+    "PostgreSQL": ("select pg_backend_pid()",
+                   "select pid, unnest(pg_blocking_pids(pid)) from pg_locks where not granted"),
+    "MySQL": ("select connection_id()", "select waiting_pid, blocking_pid from sys.innodb_lock_waits"),
+    "MariaDB": ("select connection_id()", "select waiting_pid, blocking_pid from sys.innodb_lock_waits"),
+}
+
+
+def seat_map(server):
+    engine = server.engine(isolation_level="AUTOCOMMIT")
+    run(engine, "drop table if exists seat_map",
+        "create table seat_map (seat varchar(3) primary key, holder varchar(9))",
+        "insert into seat_map values ('12A', ''), ('14C', '')")
+    return engine
+
+
+def who_waits(server):
+    """Each session that waits, and for which; None without a server."""
+    if not server:
+        return None
+    me, who = ASK[server.label]
+    story = lab.play(seat_map(server), QUEUE.format(me=me, who=who), waiting=lab.WAITING[server.label])
+    name = {story.read(session)[0]: session for session in "ABC"}
+    return sorted(f"{name[waits]} waits for {name[blocks]}" for waits, blocks in story.rows("O"))
+
+
+# %%
+claim("transactions_indexes.waits_postgres", "PostgreSQL names the next in line: a chain",
+      who_waits(pg), equals=["B waits for A", "C waits for B"], proves="b")
+claim("transactions_indexes.waits_mysql", "MySQL names everybody who stands before C",
+      who_waits(mysql), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mysql.missing)
+claim("transactions_indexes.waits_mariadb", "MariaDB does, too",
+      who_waits(mariadb), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mariadb.missing)
+
+# %% [markdown]
+# **Why.** A row lock of PostgreSQL is not in any lock table: it is the transaction's number in the row itself (`xmax`, two
+# experiments on). B waits for *transaction A* to end, and holds a lock on the tuple meanwhile, its place in the queue; C waits for
+# that. So the culprit is at the end of a chain, and ending B only moves C up.
+# ([`pg_blocking_pids`](https://www.postgresql.org/docs/17/functions-info.html#FUNCTIONS-INFO-SESSION);
+# [README.tuplock](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/heap/README.tuplock).)
+# InnoDB keeps record locks in memory, in a queue for each record, and lists all that are ahead
+# ([`sys.innodb_lock_waits`](https://dev.mysql.com/doc/refman/9.5/en/sys-innodb-lock-waits.html)).
+#
+# Now a circle. Two clerks seat two families of two, in different order:
+
+# %%
+CROSSED = """
+    A: begin
+    B: begin
+    A: update seat_map set holder = 'Hopper' where seat = '12A'
+    B: update seat_map set holder = 'Lovelace' where seat = '14C'
+    A: update seat_map set holder = 'Hopper' where seat = '14C'
+    B: update seat_map set holder = 'Lovelace' where seat = '12A'
+    A: commit
+    B: commit
+"""
+ORDERED = """
+    A: begin
+    B: begin
+    A: update seat_map set holder = 'Turing' where seat = '12A'
+    B: update seat_map set holder = 'Dijkstra' where seat = '12A'
+    A: update seat_map set holder = 'Turing' where seat = '14C'
+    B: update seat_map set holder = 'Dijkstra' where seat = '14C'
+    A: commit
+    B: commit
+"""
+
+# %%
+seat_map(pg)
+crossed, ordered = on_postgres(CROSSED), on_postgres(ORDERED)
+report = "\n".join(step.detail for step in crossed.steps if step.detail)
+waits = re.findall(r"Process (\d+) waits .* blocked by process (\d+)", report)
+
+# %% tags=["nbval-ignore-output"]
+show_table(crossed.table(), left=3)
+print(report)
+
+# %%
+claim("transactions_indexes.deadlock_one", "of two sessions that wait for each other one is refused",
+      crossed.errors, equals=["40P01"])
+claim("transactions_indexes.deadlock_report", "the report names a closed circle of two processes",
+      [len(waits), {one for one, _ in waits} == {other for _, other in waits}], equals=[2, True])
+claim("transactions_indexes.deadlock_order", "in the same order on both sides one waits, and none is refused",
+      [ordered.errors, ordered.waited], equals=[[], ["B"]])
+
+# %% [markdown]
+# **Reading it.** The report says who waited for whom and on which row; the statements are in the server's log, which the hint
+# points to. (MySQL and MariaDB keep the last one: `show engine innodb status`, *LATEST DETECTED DEADLOCK*.) Who is the victim
+# is not promised.
+#
+# **Why.** PostgreSQL looks for circles only after a session has waited for `deadlock_timeout` (1 s; 0.1 s in this notebook),
+# because the search is dear and most waits end by themselves
+# ([manual](https://www.postgresql.org/docs/17/runtime-config-locks.html#GUC-DEADLOCK-TIMEOUT)). InnoDB looks at each wait.
+#
+# **In production.** One order for all code paths, such as by primary key, makes circles impossible:
+# `select … where seat in (…) order by seat for update` first, then the updates. A foreign key, a trigger, or an `update`
+# whose plan walks another index takes locks in orders that no line of your code shows, so the retry stays. The victim is rolled
+# back and repeats like any other refusal; the survivor never notices.
+
+# %% [markdown] also=["transactions_indexes.waits_mysql", "transactions_indexes.waits_mariadb", "transactions_indexes.deadlock_order"] claim="transactions_indexes.waits_postgres" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: C takes another seat; and an order for each clerk</summary>
+#
+# ```diff
+# -    C: update seat_map set holder = 'Ken' where seat = '12A'
+# +    C: update seat_map set holder = 'Ken' where seat = '14C'
+# @@
+# -    B: update seat_map set holder = 'Dijkstra' where seat = '12A'
+# -    A: update seat_map set holder = 'Turing' where seat = '14C'
+# -    B: update seat_map set holder = 'Dijkstra' where seat = '14C'
+# +    B: update seat_map set holder = 'Dijkstra' where seat = '14C'
+# +    A: update seat_map set holder = 'Turing' where seat = '14C'
+# +    B: update seat_map set holder = 'Dijkstra' where seat = '12A'
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.deadlock_report"] claim="transactions_indexes.deadlock_one" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: all locks first, in order</summary>
+#
+# ```diff
+# -    A: update seat_map set holder = 'Hopper' where seat = '12A'
+# -    B: update seat_map set holder = 'Lovelace' where seat = '14C'
+# +    A: select seat from seat_map order by seat for update
+# +    B: select seat from seat_map order by seat for update
+# +    A: update seat_map set holder = 'Hopper' where seat = '12A'
+# +    B: update seat_map set holder = 'Lovelace' where seat = '14C'
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A seat that is sold twice
+#
+# The airline's 31,643 sold seats of this sample include seats that a customer gave back and another one bought. So *one
+# row for each flight and seat* is the wrong rule; *one active row* is the right one. The sale checks it in the very statement
+# that inserts:
+
+# %%
+rows = data.bookings().seats[["flight_id", "seat", "booking_id", "active"]]
+run(airline, "create table seats (flight_id int, seat text, booking_id int, active boolean)")
+with pg.connect() as connection, connection.cursor() as cursor:
+    with cursor.copy("copy seats from stdin") as copy:
+        copy.write("".join(f"{f}\t{s}\t{b}\t{a}\n" for f, s, b, a in rows.itertuples(index=False)))
+
+resold = value(airline, """
+    select count(*) from (select from seats group by flight_id, seat having count(*) > 1) as more""")
+FLIGHT, SEAT = run(airline, """
+    select flight_id, seat from seats group by flight_id, seat
+    having not bool_or(active) order by flight_id, seat limit 1""")[0]
+
+# %%
+TAKEN = f"select from seats where flight_id = {FLIGHT} and seat = '{SEAT}' and active"
+
+
+def sale(booking):
+    return f"insert into seats select {FLIGHT}, '{SEAT}', {booking}, true where not exists ({TAKEN})"
+
+
+SALES = f"""
+    A: begin
+    B: begin
+    A: {sale(90001)}
+    B: {sale(90002)}
+    A: commit
+    B: commit
+"""
+
+# %%
+predict(
+    "transactions_indexes.sold_twice",
+    "Check and insert are one statement. Two sales of a free seat at READ COMMITTED: how many active rows?",
+    about="transactions_indexes.seat_checked",
+    a="1: a statement is atomic",
+    b="2",
+    c="1, and the other one gets an error",
+)
+
+# %%
+answer("transactions_indexes.sold_twice", None)  # "a", "b" or "c"
+
+# %%
+def sell_twice():
+    story = on_postgres(SALES)
+    return value(airline, f"select count(*) from ({TAKEN}) as taken"), story
+
+
+checked, _ = sell_twice()
+run(airline, "delete from seats where booking_id > 90000",
+    "create unique index one_active on seats (flight_id, seat) where active")
+indexed, by_index = sell_twice()
+show_table(
+    [{"client": step.session, "waited": step.waited, "refused with": step.error} for step in by_index.steps[2:4]],
+    caption="The two inserts, with the index",
+)
+
+# %% [markdown]
+# And a seat that is given back must be for sale again, index or not:
+
+# %%
+run(airline, "update seats set active = false where booking_id > 90000", sale(90003))
+again = run(airline, f"""
+    select count(*), count(*) filter (where active) from seats
+    where flight_id = {FLIGHT} and seat = '{SEAT}' and booking_id > 90000""")[0]
+
+# %%
+claim("transactions_indexes.seat_history", "seats have several rows for good reasons, so a plain unique index cannot be built",
+      resold, at_least=1, unit="seats")
+claim("transactions_indexes.seat_checked", "checked inside the statement that inserts, the seat is sold twice",
+      checked, equals=2, proves="b")
+claim("transactions_indexes.seat_indexed", "with a unique index on active rows the second sale waits, then gets 23505",
+      [indexed, by_index.waited, by_index.errors], equals=[1, ["B"], ["23505"]])
+claim("transactions_indexes.seat_again", "after a cancellation the seat is sold again: two rows, one active",
+      list(again), equals=[2, 1])
+
+# %% [markdown]
+# **Why.** A statement at `READ COMMITTED` sees what was committed when it began. A's row is not yet, so `not exists` is true for
+# B: the check reads *the past*. An index entry is in another position: it is in the tree before A commits, whatever anybody's
+# snapshot says. B's insertion finds it, sees that its writer is still at work, and waits for A's end: committed, then
+# 23505; rolled back, then B's sale goes through
+# ([`_bt_check_unique`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/nbtree/nbtinsert.c)). A
+# [partial index](https://www.postgresql.org/docs/17/indexes-partial.html) holds only the rows of its `where`, so it is small
+# as well.
+#
+# **In production.** Rules about *one row* belong into a constraint: unique, partial unique, `exclude` (no two stays of one aircraft
+# at a gate at the same time), foreign key, check. Those hold at every level, for every client, for the script that somebody runs by
+# hand. Rules about *several rows* (the pilots) need a lock or `SERIALIZABLE`. SQLite has partial indexes too; MySQL and
+# MariaDB have none: a generated column that is null for inactive rows, in a unique index, does it, since nulls are never equal.
+# And 23505 is no server error: it is the answer *somebody was faster*.
+
+# %% [markdown] claim="transactions_indexes.seat_checked" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one at a time, by an advisory lock</summary>
+#
+# Both take a lock of the flight's number first. B gets it when A has committed, and its `insert`, a new statement with a new
+# snapshot, finds the seat taken. (Without the index this works as long as *every* client thinks of it. With it, nobody gets as far
+# as 23505.)
+#
+# ```diff
+# -    A: {sale(90001)}
+# -    B: {sale(90002)}
+# +    A: select pg_advisory_xact_lock({FLIGHT})
+# +    B: select pg_advisory_xact_lock({FLIGHT})
+# +    A: {sale(90001)}
+# +    B: {sale(90002)}
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.seat_history", "transactions_indexes.seat_again"] claim="transactions_indexes.seat_indexed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the index without <i>unique</i>; only active rows counted; nothing given back</summary>
+#
+# ```diff
+# -    "create unique index one_active on seats (flight_id, seat) where active")
+# +    "create index one_active on seats (flight_id, seat) where active")
+# @@
+# -    select count(*) from (select from seats group by flight_id, seat having count(*) > 1) as more""")
+# +    select count(*) from (select from seats where active group by flight_id, seat having count(*) > 1) as more""")
+# @@
+# -run(airline, "update seats set active = false where booking_id > 90000", sale(90003))
+# +run(airline, sale(90003))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A row has versions
+#
+# UA1545 moves from gate B3 to B7. Until that is committed, one clerk sees B7 and another one B3, and neither waits. So both rows
+# must be somewhere. Every row of PostgreSQL carries its address and its dates of birth and death: `ctid` (page, line), `xmin` (the
+# transaction that wrote it) and `xmax` (the one that ended it).
+
+# %%
+predict(
+    "transactions_indexes.after_rollback",
+    "The change of gate is rolled back. What does `xmax` of the old, now again only version say?",
+    about="transactions_indexes.rolled_back_mark",
+    a="0: nobody ended it, the rollback has restored it",
+    b="still the number of the transaction that was rolled back",
+    c="the row is a new one, with a new xmin",
+)
+
+# %%
+answer("transactions_indexes.after_rollback", None)  # "a", "b" or "c"
+
+# %%
+MOVE = """
+    A: begin
+    A: update gates set gate = 'B7'
+    A: select ctid::text, xmin::text, xmax::text, gate from gates
+    B: select ctid::text, xmin::text, xmax::text, gate from gates
+    A: rollback
+    B: select ctid::text, xmin::text, xmax::text, gate from gates
+"""
+run(airline, "create table gates (flight text primary key, gate text)", "insert into gates values ('UA1545', 'B3')")
+moved = on_postgres(MOVE)
+seen_by_a, seen_by_b, seen_after = [step.rows[0] for step in moved.steps if step.rows]
+
+# %% tags=["nbval-ignore-output"]
+columns = ["ctid", "xmin", "xmax", "gate"]
+show_table(
+    [
+        {"who": who} | dict(zip(columns, row, strict=True))
+        for who, row in {"A": seen_by_a, "B, meanwhile": seen_by_b, "B, after A's rollback": seen_after}.items()
+    ]
+)
+
+# %% [markdown]
+# `pageinspect` shows what is on the page, visible or not. It comes with the server's contrib modules.
+
+# %%
+CONTRIB = "select count(*) from pg_available_extensions where name = 'pageinspect'"
+no_pageinspect = None if value(airline, CONTRIB) else "this server has no pageinspect; Docker's or your system's has"
+if not no_pageinspect:
+    run(airline, "create extension if not exists pageinspect")
+    on_page = run(airline, "select lp, t_ctid::text, t_xmin::text, t_xmax::text from heap_page_items(get_raw_page('gates', 0))")
+
+# %% tags=["nbval-ignore-output"]
+if not no_pageinspect:
+    show_table([dict(zip(["line", "t_ctid", "t_xmin", "t_xmax"], row, strict=True)) for row in on_page])
+
+# %%
+claim("transactions_indexes.two_versions", "at the same time A and B see two versions at two addresses",
+      [[row[0], row[3]] for row in (seen_by_a, seen_by_b)], equals=[["(0,2)", "B7"], ["(0,1)", "B3"]])
+claim("transactions_indexes.same_writer", "A's number is the birth of the one and the death of the other",
+      [seen_by_b[2] == seen_by_a[1], seen_by_b[2] != "0"], equals=[True, True])
+claim("transactions_indexes.rolled_back_mark", "after the rollback the mark of the transaction is still there",
+      [seen_after[0], seen_after[2] == seen_by_a[1]], equals=["(0,1)", True], proves="b")
+claim("transactions_indexes.on_page", "and so is the version that never came to be: two lines on the page",
+      None if no_pageinspect else len(on_page), equals=2, unmeasured=no_pageinspect)
+
+# %% [markdown]
+# **Why.** An `update` writes a new version and puts its number into the old one's `xmax`; nothing is overwritten. Who may see
+# what follows from the numbers, the reader's snapshot, and `pg_xact`, two bits a transaction that say committed or aborted
+# ([`heapam_visibility.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/heap/heapam_visibility.c)). A
+# rollback sets those two bits and touches no row, which is why it takes no time after an update of ten million rows. In InnoDB
+# it is the other way round: the row is changed in place, the *old* version goes to the undo log, reading the past means walking
+# back along it, and a rollback must do all work again, backwards
+# ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-multi-versioning.html)).
+#
+# **In production.** An `update` that changes nothing (an ORM that writes every column, a heartbeat every second) writes a whole
+# version all the same. And the version that nobody can see any more has to be found and removed by somebody: the next
+# experiment.
+
+# %% [markdown] also=["transactions_indexes.same_writer", "transactions_indexes.rolled_back_mark", "transactions_indexes.on_page"] claim="transactions_indexes.two_versions" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: look, do not write</summary>
+#
+# ```diff
+# -    A: update gates set gate = 'B7'
+# +    A: select gate from gates
+# -    A: select ctid::text, xmin::text, xmax::text, gate from gates
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Ninety-nine per cent deleted
+#
+# The disk of the gate board's database is nearly full. Somebody deletes 99 % of a table and runs `VACUUM`, which, as everybody
+# knows, cleans up.
+
+# %%
+predict(
+    "transactions_indexes.vacuumed",
+    "9,900 of 10,000 rows deleted, VACUUM has run. How large is the table's file?",
+    about="transactions_indexes.file_after",
+    a="as before",
+    b="about 1 % of it",
+    c="about half",
+)
+
+# %%
+answer("transactions_indexes.vacuumed", None)  # "a", "b" or "c"
+
+# %%
+ROWS = 10_000
+BOARD = "select n, 'B' || mod(n, 40) from generate_series(1, {rows}) as n"
+PAGES = "select pg_relation_size('board') / current_setting('block_size')::int"
+
+run(airline, "create table board (flight_id int primary key, gate text)",
+    "insert into board " + BOARD.format(rows=ROWS))
+pages = {"10,000 rows": value(airline, PAGES)}
+run(airline, "delete from board where flight_id <= 9900")
+run(airline, "vacuum board")
+pages["9,900 deleted, VACUUM"] = value(airline, PAGES)
+run(airline, "insert into board " + BOARD.format(rows=9_900))
+pages["9,900 inserted"] = value(airline, PAGES)
+run(airline, "delete from board where flight_id <= 9900", "vacuum full board")
+pages["9,900 deleted, VACUUM FULL"] = value(airline, PAGES)
+
+# %% tags=["nbval-ignore-output"]
+show_bars(pages, title="The table's file, step by step", x="pages of 8 KiB", text="{:.0f}".format)
+
+# %%
+full = pages["10,000 rows"]
+claim("transactions_indexes.file_after", "VACUUM gives no page back: the last hundred rows stand on the last page",
+      pages["9,900 deleted, VACUUM"] / full, equals=1, proves="a")
+claim("transactions_indexes.file_refilled", "what it freed is used by the next inserts: the file does not grow",
+      pages["9,900 inserted"] / full, at_most=1.05, unit="×")
+claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small file",
+      pages["9,900 deleted, VACUUM FULL"] / full, at_most=0.1, unit="×")
+
+# %% [markdown]
+# **Why.** `VACUUM` notes the freed space of each page in the *free space map* and removes index entries. It shortens the file only by
+# empty pages *at its end*, under a lock that it gets if nobody minds. Rows do not move, for their address is in
+# every index. `VACUUM FULL` copies the living into a new file and holds `ACCESS EXCLUSIVE` for that long: no reader, no writer
+# ([manual](https://www.postgresql.org/docs/17/routine-vacuuming.html#VACUUM-FOR-SPACE-RECOVERY)).
+#
+# **In production.** A table has the size of its worst day. That is fine if such days come again; after a one-time purge,
+# `pg_repack` or `pg_squeeze` rewrite it with short locks. Purges by date want partitions: `drop table` of a month is a file
+# deleted, no dead row anywhere. Autovacuum (off in this notebook, for reproducible pages) starts at 20 % dead rows, which is late for a
+# table of 500 million: lower `autovacuum_vacuum_scale_factor` there.
+
+# %% [markdown] also=["transactions_indexes.file_rewritten"] claim="transactions_indexes.file_after" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: each command in the other one's place</summary>
+#
+# ```diff
+# -run(airline, "vacuum board")
+# +run(airline, "vacuum full board")
+# @@
+# -run(airline, "delete from board where flight_id <= 9900", "vacuum full board")
+# +run(airline, "delete from board where flight_id <= 9900", "vacuum board")
+# ```
+#
+# </details>
+
+# %% [markdown] claim="transactions_indexes.file_refilled" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: no VACUUM</summary>
+#
+# The dead rows keep their places, since nobody has told the free space map otherwise, and the file nearly doubles. That is
+# bloat.
+#
+# ```diff
+# -run(airline, "vacuum board")
+# +run(airline, "analyze board")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The report that was left open
+#
+# An analyst has opened a transaction, counted the airline's fare classes (six rows), and gone to lunch. The board meanwhile updates each
+# of its 10,000 rows five times: 50,000 dead versions of *another table*. Then comes `VACUUM`.
+
+# %%
+predict(
+    "transactions_indexes.report",
+    "The analyst's transaction is at REPEATABLE READ and has never touched the board. How many dead rows does VACUUM leave?",
+    about="transactions_indexes.horizon_snapshot",
+    a="none: the analyst does not use this table",
+    b="10,000: the version that the analyst could still ask for",
+    c="all 50,000",
+)
+
+# %%
+answer("transactions_indexes.report", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# `VACUUM (VERBOSE)` says by notices what it did. One sentence counts: *… are dead but not yet removable*.
+
+# %%
+KEPT = re.compile(r"(\d+) are dead but not yet removable")
+TABLE = "live_board"
+
+
+def kept_by_vacuum():
+    """The dead versions that VACUUM found and had to leave."""
+    with pg.connect(autocommit=True) as connection:
+        told = []
+        connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
+        connection.execute(f"vacuum (verbose) {TABLE}")
+    return next(int(KEPT[1]) for text in told if f".{TABLE}\"" in text and (KEPT := KEPT_IN(text)))
