@@ -100,7 +100,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
 # | 1.1 | [What makes Python Python](01_language/01_interpreter.ipynb) | Отличие Python от других языков (GIL, интерпретируемость, динамическая типизация). | 90 | ready |
-# | 1.2 | [Objects](01_language/02_objects.ipynb) | Глубокое понимание ООП (инкапсуляция, полиморфизм, наследование, абстракция). | 90 | ready |
+# | 1.2 | [Objects](01_language/02_objects.ipynb) | Глубокое понимание ООП (инкапсуляция, полиморфизм, наследование, абстракция). | 110 | ready |
 # | 1.3 | [Metaprogramming](01_language/03_metaprogramming.ipynb) | Декораторы, контекстные менеджеры, метаклассы. | 80 | ready |
 # | 1.4 | [Generators, iterators, coroutines](01_language/04_generators.ipynb) | Генераторы, итераторы, корутины. | 75 | ready |
 # | 1.5 | [Exceptions](01_language/05_exceptions.ipynb) | Исключения и их обработка. | 60 | ready |

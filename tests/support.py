@@ -188,7 +188,9 @@ def answer_cell(book: Notebook, id: str) -> str:
 def judged(id: str, book: Notebook, source: str) -> Verdict:
     """The verdict on an answer, given as source, among the notebook's imports."""
     space: dict[str, object] = {"__name__": "answer"}
-    exec(compile(f"{imports(book)}\n{source}", "<answer>", "exec"), space)
+    code = f"{imports(book)}\n{source}"
+    # Not with this file's own __future__ imports: a notebook has none.
+    exec(compile(code, "<answer>", "exec", dont_inherit=True), space)
     return judge(id, eval(answer_name(book, id), space))
 
 

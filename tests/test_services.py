@@ -353,8 +353,10 @@ def assert_nothing_is_left(told: dict) -> None:
 
 def started(told: Path, ending: str) -> subprocess.Popen[str]:
     """A process that starts the servers and then does what `ending` says."""
+    # A test run in the background of a shell has SIGINT ignored, and so have its children.
+    heed = "import signal\nsignal.signal(signal.SIGINT, signal.default_int_handler)\n"
     return subprocess.Popen(
-        [sys.executable, "-c", START + ending], text=True, stderr=subprocess.PIPE, cwd="/"
+        [sys.executable, "-c", heed + START + ending], text=True, stderr=subprocess.PIPE, cwd="/"
     )
 
 

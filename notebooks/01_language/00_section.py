@@ -71,7 +71,7 @@
 # <details>
 # <summary>A key was put into a dictionary, then one of its fields changed. Neither the old nor the new value finds it. Where is it?</summary>
 #
-# Still in its slot, under the old hash. See `objects.lost_key`.
+# Still in its slot, under the old hash. See `objects.moved_key`.
 #
 # </details>
 #

@@ -2175,7 +2175,7 @@ predict(
     about="metaprogramming.in_the_namespace",
     a="flight and seat, in both modules",
     b="none, in both",
-    c="none; but flight and seat in the module with the __future__ import",
+    c="none; but flight and seat in the module with the `__future__` import",
 )
 
 # %%

@@ -34,7 +34,7 @@ from helpers.exercises import Wrong, exercise
     stretch="Make `Format.known` forget classes that nobody else refers to, so that a test's formats vanish with the test. "
     "(weakref.WeakValueDictionary; why must the test collect garbage first?)",
 )
-def check_registry(base: type) -> None:
+def check_registry(base: Any) -> None:
     """What is entered, what is refused, and whom the base class gets along with."""
     if not isinstance(base, type):
         raise Wrong(f"Expected a class, got {base!r}.")
@@ -179,7 +179,8 @@ class Failing:
     """Fails with the given errors, one a call, then succeeds; notes when it was called."""
 
     def __init__(self, *errors: BaseException) -> None:
-        self.errors, self.log = list(errors), []
+        self.errors = list(errors)
+        self.log: list[Any] = []
 
     def __call__(self) -> str:
         """One attempt."""
