@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
-import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -84,18 +83,25 @@ def _handing(workload: str, pool: Executor, lesson: str) -> Iterator[None]:
         ) from error
 
 
+ENOUGH = (
+    1.5  # parallelism: threads of one GIL reach 1.25 beside six busy neighbours, processes 1.85
+)
+
+
 def _at_least_two(pool: Executor, workload: str, work: Callable[[], Any]) -> None:
     lesson = ": what goes to another process is pickled, and shared memory is not to be copied."
     with _handing(workload, pool, lesson):
         list(pool.map(time.sleep, [0.1, 0.1]))  # a pool starts its workers when they are needed
-        reached = statistics.median(
-            parallelism(at_once(pool, work, workers=2, seconds=0.2)) for _ in range(3)
-        )
-    if reached < 1.5:
-        raise Wrong(
-            f'"{workload}" on this {type(pool).__name__} reached parallelism {reached:.2f} with two '
-            "workers' load; 2 is possible. Who holds the GIL meanwhile, and how many workers are there?"
-        )
+        # A busy machine hides parallelism, and cannot make up what the GIL forbids: the best of some.
+        reached = 0.0
+        for _ in range(6):
+            reached = max(reached, parallelism(at_once(pool, work, workers=2, seconds=0.2)))
+            if reached >= ENOUGH:
+                return
+    raise Wrong(
+        f'"{workload}" on this {type(pool).__name__} reached parallelism {reached:.2f} with two '
+        "workers' load; 2 is possible. Who holds the GIL meanwhile, and how many workers are there?"
+    )
 
 
 def _all_at_once(pool: Executor) -> None:
