@@ -1,0 +1,1839 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1.9 Data structures that fit
+#
+# > Оптимизация кода — Оптимизация работы со структурами данных.
+# >
+# > Optimising work with data structures.
+#
+# 70 minutes. Needs no service, only the course's environment.
+#
+# **You will be able to show that …**
+#
+# 1. what the ends and the middle of a list and of a deque cost, counted in moved references;
+# 2. which questions a list, a sorted list, a set, a sort and a heap ask of your keys, and how often;
+# 3. what a sender of plain numbers can do to a `set[int]`, which types the hash seed protects, and which cures hold;
+# 4. what growth, deletion and order mean for a dict's table;
+# 5. what one record weighs in eight layouts, and who shares its strings;
+# 6. when a slice copies, and what a slice that does not copy keeps alive.
+
+# %%
+import array
+import bisect
+import ctypes
+import heapq
+import http.client
+import itertools
+import json
+import math
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections import Counter, deque
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
+from typing import Annotated, ClassVar, NamedTuple
+
+import numpy as np
+import pydantic
+
+from helpers import answer, check, claim, data, measure, predict, stamp
+from helpers import show_bars, show_lines, show_table
+
+stamp()
+
+# %% [markdown]
+# Two instruments, no clock. The first is a key that counts what is asked of it. A container may ask three things of
+# a key: its hash, whether it equals another, whether it is less than another.
+
+# %%
+class Counted:
+    """A key that counts every `==`, `<` and `hash` that is asked of it."""
+
+    calls: ClassVar = Counter()
+
+    def __init__(self, value):
+        self.value = value
+
+    def __eq__(self, other):
+        Counted.calls["=="] += 1
+        return self.value == other.value
+
+    def __lt__(self, other):
+        Counted.calls["<"] += 1
+        return self.value < other.value
+
+    def __hash__(self):
+        Counted.calls["hash"] += 1
+        return hash(self.value)
+
+
+def asked(work):
+    """What `work` asks of the keys: a dictionary with the counts of "==", "<" and "hash"."""
+    Counted.calls.clear()
+    work()
+    return {question: Counted.calls[question] for question in ("==", "<", "hash")}
+
+
+# %% [markdown]
+# The second reads the interpreter's own memory. A list is a pointer to one array of references. A deque is a chain of
+# blocks with 64 references each, between a pointer to the block before and one to the block behind. `places` notes at
+# which place each reference stands; `moved` compares two such notes. (Offsets as in
+# [`Include/cpython/listobject.h`](https://github.com/python/cpython/blob/v3.14.0/Include/cpython/listobject.h) and
+# [`Modules/_collectionsmodule.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/_collectionsmodule.c).)
+
+# %%
+WORD = ctypes.sizeof(ctypes.c_void_p)
+
+
+def words(address, count):
+    return list((ctypes.c_size_t * count).from_address(address))
+
+
+def places(line):
+    """Where each object of a list (index) or a deque (address) is referred to from."""
+    if isinstance(line, list):
+        (items,) = words(id(line) + list.__basicsize__ - 2 * WORD, 1)
+        return {reference: place for place, reference in enumerate(words(items, len(line)))}
+    block, _, first, _ = words(id(line) + object.__basicsize__ + WORD, 4)
+    found = {}
+    while len(found) < len(line):
+        references = words(block + WORD, 64)
+        for index in range(first, min(64, first + len(line) - len(found))):
+            found[references[index]] = block + WORD * index
+        (block,), first = words(block + 65 * WORD, 1), 0
+    return found
+
+
+def moved(line, change):
+    """How many references stand at another place after `change(line)`; the objects must be distinct."""
+    before = places(line)
+    change(line)
+    return sum(before.get(reference, place) != place for reference, place in places(line).items())
+
+
+# %% [markdown]
+# ## The queue at the gate
+#
+# Passengers on standby wait in a line; whoever came first gets the first free seat. The code said
+# `standby.pop(0)` and was fine for years: with 1,000 in line it takes 0.14 µs (measured). Then a storm closed the
+# airports, the same code went through a backlog of 200,000, and each `pop(0)` took 76 µs.
+
+# %%
+predict(
+    "data_structures.drained_queue",
+    "A list of 500 is drained by `pop(0)`. How many references does that move, in all?",
+    about="data_structures.list_front",
+    a="none: the list remembers where it starts",
+    b="about 500: one a passenger",
+    c="about 125,000: whoever stays moves up",
+)
+
+# %%
+answer("data_structures.drained_queue", None)  # "a", "b" or "c"
+
+# %%
+LINE = 500
+
+
+def passengers():
+    return range(10**6, 10**6 + LINE)  # distinct objects, none of them a cached small int
+
+
+def draining(line, take):
+    return sum(moved(line, take) for _ in range(LINE))
+
+
+list_front = draining(list(passengers()), lambda line: line.pop(0))
+list_back = draining(list(passengers()), lambda line: line.pop())
+deque_front = draining(deque(passengers()), lambda line: line.popleft())
+deque_back = draining(deque(passengers()), lambda line: line.pop())
+
+# %% [markdown]
+# And one passenger from the middle, who gives up and goes home:
+
+# %%
+def leaves_from_the_middle(line):
+    del line[LINE // 2]
+
+
+list_middle = moved(list(passengers()), leaves_from_the_middle)
+deque_middle = moved(deque(passengers()), leaves_from_the_middle)
+
+show_table(
+    [
+        {"operation": "drained from the front", "list": list_front, "deque": deque_front},
+        {"operation": "drained from the back", "list": list_back, "deque": deque_back},
+        {"operation": "one leaves from the middle", "list": list_middle, "deque": deque_middle},
+    ],
+    caption="References moved, 500 in line",
+)
+
+# %%
+claim("data_structures.list_front", "each pop(0) moves all that stay: n(n−1)/2 references in all",
+      list_front, equals=LINE * (LINE - 1) // 2, proves="c")
+claim("data_structures.deque_ends", "a deque moves nobody, whichever end you take from",
+      deque_front + deque_back, equals=0)
+claim("data_structures.deque_middle", "taking one from the middle moves more in a deque than in a list",
+      deque_middle - list_middle, at_least=LINE // 4)
+
+# %% [markdown]
+# **Why.** A list's references stand side by side in one array, from its first word on. To take the first is to
+# `memmove` all others one place down (`list.pop` in
+# [`Objects/listobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/listobject.c)). A deque moves an
+# index inside its leftmost block, and frees the block when it is used up: *appends or pops never move any other data
+# elements*, says the comment at its head. The middle is what it gives up: `d[i]` walks from block to block from the
+# nearer end, and `del d[i]` rotates the deque by `i`, pops, and rotates back, so that both halves move.
+#
+# **Why nobody notices.** Moving 1,000 references is one `memmove` of 8 kB: about as cheap as the call around it (0.14
+# µs against 0.04 µs of `popleft`, measured). The quadratic term has a tiny constant, and therefore hides until the
+# array no longer fits the processor's cache: typically on the day when everything else goes wrong too.
+#
+# **In production.**
+#
+# | what the line must do | use |
+# |---|---|
+# | in at one end, out at the same | `list` |
+# | in at one end, out at the other | `deque`; `queue.Queue` or `asyncio.Queue` (deques inside) between threads or tasks |
+# | index, slice, sort | `list` |
+# | leave from anywhere | `dict` as an ordered set, if what leaves is known by its key; what this costs at the front: topic 1.10 |
+
+# %% [markdown] also=["data_structures.deque_middle"] claim="data_structures.list_front" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: keep the line back to front; and let the second leave, not the middle one</summary>
+#
+# Reversed once, a list gives the first in line from its cheap end. And close to an end a deque has little to rotate.
+#
+# ```diff
+# -list_front = draining(list(passengers()), lambda line: line.pop(0))
+# +list_front = draining(list(reversed(passengers())), lambda line: line.pop())
+# @@
+# -    del line[LINE // 2]
+# +    del line[1]
+# ```
+#
+# </details>
+
+# %% [markdown] claim="data_structures.deque_ends" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: priority boarding</summary>
+#
+# The first lets the second go ahead. One step from the end, and the end is no longer free.
+#
+# ```diff
+# -deque_front = draining(deque(passengers()), lambda line: line.popleft())
+# +deque_front = draining(deque(passengers()), lambda line: line.__delitem__(min(1, len(line) - 1)))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Is this document on the list?
+#
+# At check-in every document is looked up among those reported stolen. Three ways to hold the list; the document in
+# question is not on it, as nearly always.
+
+# %%
+predict(
+    "data_structures.questions",
+    "A set holds 4,096 documents; the passenger's is one of them (equal, another object). What is asked of the keys?",
+    about="data_structures.set_hit",
+    a="one hash, one comparison",
+    b="one hash, about 12 comparisons",
+    c="one hash, no comparison: the hash decides",
+)
+
+# %%
+answer("data_structures.questions", None)  # "a", "b" or "c"
+
+# %%
+sizes = [16, 64, 256, 1024, 4096]
+stolen = {size: [Counted(number) for number in range(size)] for size in sizes}
+as_set = {size: set(documents) for size, documents in stolen.items()}
+unlisted = Counted(2013.5)  # not on the list; in the middle of the order
+
+
+def on_sorted(documents, wanted):
+    place = bisect.bisect_left(documents, wanted)
+    return place < len(documents) and documents[place].value == wanted.value
+
+
+scan = [asked(lambda: unlisted in stolen[size])["=="] for size in sizes]
+search = [asked(lambda: on_sorted(stolen[size], unlisted))["<"] for size in sizes]
+lookup = [asked(lambda: unlisted in as_set[size]) for size in sizes]
+
+# %%
+equal_document = Counted(1_000)
+hit_by_equal = asked(lambda: equal_document in as_set[4096])
+hit_by_same = asked(lambda: stolen[4096][1_000] in as_set[4096])
+
+show_table(
+    [
+        {"container": "list, not on it", **asked(lambda: unlisted in stolen[4096])},
+        {"container": "sorted list, not on it", **asked(lambda: on_sorted(stolen[4096], unlisted))},
+        {"container": "set, not on it", **lookup[-1]},
+        {"container": "set, an equal one is", **hit_by_equal},
+        {"container": "set, this very object is", **hit_by_same},
+    ],
+    caption="One question to 4,096 documents",
+)
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {
+        "list: ==": (sizes, scan),
+        "sorted list: <": (sizes, search),
+        "set: hash and ==": (sizes, [sum(counts.values()) for counts in lookup]),
+    },
+    title="Questions to the keys for one that is not there",
+    x="documents",
+    y="questions",
+    log="xy",
+)
+
+# %%
+claim("data_structures.scan", "a list asks every document, at every size",
+      scan, equals=sizes)
+claim("data_structures.bisect", "a sorted list asks one per halving, and one more",
+      max(asks - math.log2(size) for asks, size in zip(search, sizes, strict=True)), at_most=1)
+claim("data_structures.set_hit", "a set asks for one hash and one comparison to find an equal document",
+      hit_by_equal, equals={"==": 1, "<": 0, "hash": 1}, proves="a")
+claim("data_structures.identity", "the very same object is found without a comparison",
+      hit_by_same["=="], equals=0)
+
+# %% [markdown]
+# **Why.** A set keeps the whole hash of each key beside it. It compares hashes first, 64 bits at once, and calls
+# `__eq__` only where they are the same and the object is another
+# ([`Objects/setobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/setobject.c), `set_lookkey`). A miss
+# therefore costs no comparison at all, a hit costs one, a hit by identity none. `in` on lists and tuples tests
+# identity first too: *x in y* means *any(x is e or x == e for e in y)* ([membership
+# tests](https://docs.python.org/3/reference/expressions.html#membership-test-operations)). So `nan in [nan]` is true,
+# though `nan == nan` is not, and a key whose `__eq__` is broken is still found by itself: tests pass with the object
+# at hand and fail with one from the database.
+#
+# A logarithm and a constant look alike in this picture, and are: 12 questions at 4,096, 24 at 16 million. What a
+# sorted list gives besides is order: the next flight after 10:40, all between two moments (the second exercise
+# below).
+#
+# **The set that loses.** Building it asks every key for its hash. A set that is built for one question asks more than
+# the scan:
+
+# %%
+waiting = [Counted(number) for number in range(-100, 0)]
+LISTED = stolen[1024]
+
+
+def check_in_slowly():
+    return sum(document in set(LISTED) for document in waiting)
+
+
+hashes_a_passenger = asked(check_in_slowly)["hash"] / len(waiting)
+claim("data_structures.rebuilt", "a set inside the loop hashes the whole list for every passenger",
+      hashes_a_passenger, equals=len(LISTED) + 1)
+
+# %% [markdown]
+# **In production.** This is the most common form of the mistake: `if order.id in set(paid)` in a comprehension, a
+# `frozenset(config.BLOCKED)` in a property. (Literals are exempt: the compiler turns `x in {1, 2, 3}` into a
+# constant frozenset.) The opposite mistake costs memory only: a set of three elements, where a tuple would do.
+
+# %% [markdown] also=["data_structures.bisect", "data_structures.rebuilt"] claim="data_structures.scan" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: look for the first one; search without order; build the set once</summary>
+#
+# A scan that finds what it looks for at the front needs no better container: order short lists by what is asked
+# for. And that a list is sorted helps only those who halve it.
+#
+# ```diff
+# -scan = [asked(lambda: unlisted in stolen[size])["=="] for size in sizes]
+# +scan = [asked(lambda: Counted(0) in stolen[size])["=="] for size in sizes]
+# @@
+# -    place = bisect.bisect_left(documents, wanted)
+# +    place = sum(document < wanted for document in documents)
+# @@
+# -def check_in_slowly():
+# +def check_in_slowly(LISTED=set(LISTED)):
+# @@
+# -    return sum(document in set(LISTED) for document in waiting)
+# +    return sum(document in LISTED for document in waiting)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["data_structures.identity"] claim="data_structures.set_hit" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a list where a set was meant, and an equal document where the same was</summary>
+#
+# One pair of brackets, and no test of the *result* will tell.
+#
+# ```diff
+# -hit_by_equal = asked(lambda: equal_document in as_set[4096])
+# -hit_by_same = asked(lambda: stolen[4096][1_000] in as_set[4096])
+# +hit_by_equal = asked(lambda: equal_document in [*as_set[4096]])
+# +hit_by_same = asked(lambda: Counted(1_000) in as_set[4096])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The ten worst delays
+#
+# The morning report shows the ten most delayed departures of the last 10,000. `sorted(…)[-10:]` sorts 9,990 flights
+# that nobody wants to see in order. A heap of ten does with less. And the day's board is put together from three
+# airports, each of which sends its departures in order of time.
+
+# %%
+predict(
+    "data_structures.three_boards",
+    "Three sorted boards become one. Which asks fewer questions: `sorted(a + b + c)`, or `heapq.merge(a, b, c)`?",
+    about="data_structures.runs",
+    a="merge: it uses that they are sorted, and sorted() cannot know",
+    b="sorted(): it finds out that they are",
+    c="the same: about n log2 n",
+)
+
+# %%
+answer("data_structures.three_boards", None)  # "a", "b" or "c"
+
+# %%
+FLIGHTS = 10_000
+flown = data.flights(["origin", "dep_delay", "time_hour", "minute"]).dropna().head(FLIGHTS)
+delays = [Counted((delay, number)) for number, delay in enumerate(flown["dep_delay"].tolist())]
+Random(2013).shuffle(delays)
+
+
+def questions(work):
+    counts = asked(work)
+    return counts["=="] + counts["<"]
+
+
+of_sorted = questions(lambda: sorted(delays)[-10:])
+of_heap = questions(lambda: heapq.nlargest(10, delays))
+
+# %%
+ascending = sorted(delays)
+on_ascending = {
+    "sorted": questions(lambda: sorted(ascending)[-10:]),
+    "heap": questions(lambda: heapq.nlargest(10, ascending)),
+}
+
+# %%
+moments = flown["time_hour"].astype("int64") // 10**6 + 60 * flown["minute"]
+boards = {
+    origin: [Counted((moment, number)) for number, moment in of_one.items()]
+    for origin, of_one in moments.groupby(flown["origin"])
+}
+for board in boards.values():
+    board.sort()
+together = list(itertools.chain(*boards.values()))
+of_three_sorted = questions(lambda: sorted(together))
+of_three_merged = questions(lambda: list(heapq.merge(*boards.values())))
+
+# %%
+show_table(
+    [
+        {"work": "ten worst of 10,000 in any order", "sorted": of_sorted, "heap": of_heap},
+        {"work": "ten worst of 10,000, ascending", **on_ascending},
+        {"work": "three sorted boards into one", "sorted": of_three_sorted, "heap": of_three_merged},
+    ],
+    caption="Questions (== and <) to the keys",
+)
+per_flight = of_sorted / FLIGHTS
+print(f"log2 n = {math.log2(FLIGHTS):.1f}, log2(n!) / n = {math.lgamma(FLIGHTS + 1) / math.log(2) / FLIGHTS:.1f}")
+
+# %% tags=["nbval-ignore-output"]
+some = [1_000, 2_000, 5_000, 10_000]
+few_boards = {n: [board[: n // 3] for board in boards.values()] for n in some}
+show_lines(
+    {
+        "sorted(), any order": (some, [questions(lambda: sorted(delays[:n])) for n in some]),
+        "heapq.merge of 3": (some, [questions(lambda: list(heapq.merge(*few_boards[n]))) for n in some]),
+        "sorted() of 3 boards": (some, [questions(lambda: sorted(itertools.chain(*few_boards[n]))) for n in some]),
+        "nlargest(10)": (some, [questions(lambda: heapq.nlargest(10, delays[:n])) for n in some]),
+    },
+    title="Questions to the keys",
+    x="flights",
+    y="== and <",
+    log="xy",
+)
+
+# %%
+claim("data_structures.sort", "a sort of flights in no order asks close to log2(n!) times, and at most n log2 n",
+      per_flight, between=(10, math.log2(FLIGHTS)), unit="questions a flight")
+claim("data_structures.top_ten", "a heap of ten asks hardly more than once a flight",
+      of_heap / FLIGHTS, at_most=1.5, unit="questions a flight")
+claim("data_structures.ascending", "on ascending delays the heap asks over four times as often as the sort",
+      on_ascending["heap"] / on_ascending["sorted"], at_least=4, unit="×")
+claim("data_structures.runs", "sorted() of three sorted boards asks fewer questions than heapq.merge",
+      of_three_sorted / of_three_merged, at_most=0.85, unit="×", proves="b")
+
+# %% [markdown]
+# **Why.** No algorithm that only compares can sort n keys in unknown order with fewer than log2(n!) questions on
+# average. But Python's sort looks before it works. It walks over the list and takes *runs* that are already ascending
+# (or strictly descending, which it reverses), and then merges runs. One run costs n − 1 questions. Three of about the
+# same length cost n to find, two thirds of n to merge the first two, n to merge the third: 2.67 n.
+# ([`Objects/listsort.txt`](https://github.com/python/cpython/blob/v3.14.0/Objects/listsort.txt), Tim Peters' own
+# explanation, with the counts. Since 3.11 the order of merges is that of *powersort*.)
+#
+# `heapq.merge` keeps a heap of three `[value, order, next]` lists and replaces the top for each item. Lists compare
+# by *first finding an unequal pair* and then ordering it: each step of the heap asks `==` and then `<`. What it buys
+# is laziness: three items in memory instead of all. And it calls nothing in C for long: `sorted` of a million keys
+# holds the GIL from beginning to end.
+#
+# `nlargest` compares each flight with the smallest of its ten and forgets it at once, unless the flight is worse. How
+# often it is depends on the order: in random order the chance of the i-th is 10/i, about 10 ln(n/10) times in all. In
+# ascending order it is every time, and each time costs a path through the heap.
+#
+# **In production.** "O(n log n)" describes the input that you do not have. Logs, exports and tables come nearly
+# sorted. To append to a sorted list and call `sort()` is cheaper than it looks: n more questions, in one C loop. And
+# a sort of *(delay, flight)* pairs asks for `==` on the delay before `<`; `key=` asks for the key once a flight.
+
+# %% [markdown] also=["data_structures.ascending", "data_structures.sort"] claim="data_structures.top_ten" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the worst 5,000; descending; and a sort of what is sorted</summary>
+#
+# `nlargest` with k near n is a slow sort. Descending delays are the best case for it: nobody after the tenth gets in.
+#
+# ```diff
+# -of_heap = questions(lambda: heapq.nlargest(10, delays))
+# +of_heap = questions(lambda: heapq.nlargest(5_000, delays))
+# @@
+# -    "heap": questions(lambda: heapq.nlargest(10, ascending)),
+# +    "heap": questions(lambda: heapq.nlargest(10, ascending[::-1])),
+# @@
+# -of_sorted = questions(lambda: sorted(delays)[-10:])
+# +of_sorted = questions(lambda: sorted(sorted(delays, key=lambda delay: delay.value))[-10:])
+# ```
+#
+# </details>
+
+# %% [markdown] claim="data_structures.runs" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the boards arrive shuffled into each other</summary>
+#
+# The same 10,000 keys without their runs: a network that reorders, a `set` in between, or a `GROUP BY` without an
+# `ORDER BY`.
+#
+# ```diff
+# -together = list(itertools.chain(*boards.values()))
+# +together = Random(2013).sample(list(itertools.chain(*boards.values())), FLIGHTS)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The next departure
+#
+# A simulation of the airfield takes the earliest of 1,000 pending events and schedules a new one, over and over. Two
+# candidates: a heap, and a list that is kept sorted by `bisect.insort`. (The list holds the events in
+# descending order, so that the earliest is its last: as good as this idea gets.)
+
+# %%
+predict(
+    "data_structures.pending",
+    "1,000 pending events; the earliest goes, a new one comes. How many references does the heap move for that?",
+    about="data_structures.heap_moves",
+    a="about 10: a path from top to bottom",
+    b="about 500: half of them",
+    c="none",
+)
+
+# %%
+answer("data_structures.pending", None)  # "a", "b" or "c"
+
+# %%
+PENDING, STEPS = 1_000, 300
+clock = Random(109)
+moments_pending = [clock.random() for _ in range(PENDING)]
+moments_new = [clock.random() for _ in range(STEPS)]
+
+
+def by_heap(pending, event):
+    heapq.heapreplace(pending, event)
+
+
+def by_sorted_list(pending, event):
+    pending.pop()
+    bisect.insort(pending, event)
+
+
+# %%
+def per_step(step, pending, events):
+    """References moved, and `<` asked, a step in which the earliest goes and `event` comes."""
+    moves = sum(moved(pending, lambda line: step(line, event)) for event in events)
+    return {"references moved": moves / STEPS, "questions": Counted.calls["<"] / STEPS}
+
+
+heap = [Counted(moment) for moment in sorted(moments_pending)]  # an ascending list is a heap
+ordered = [Counted(-moment) for moment in sorted(moments_pending, reverse=True)]
+later = [Counted(moment) for moment in moments_new]
+later_negative = [Counted(-moment) for moment in moments_new]
+
+# %%
+Counted.calls.clear()
+heap_step = per_step(by_heap, heap, later)
+Counted.calls.clear()
+ordered_step = per_step(by_sorted_list, ordered, later_negative)
+show_table(
+    [{"pending events in a": "heap", **heap_step}, {"pending events in a": "sorted list", **ordered_step}],
+    caption="A step: the earliest goes, a new one comes (1,000 pending)",
+)
+
+# %%
+claim("data_structures.heap_moves", "a heap moves a path: at most log2 n references a step",
+      heap_step["references moved"], at_most=math.log2(PENDING) + 1, proves="a")
+claim("data_structures.insort_moves", "a sorted list finds the place as quickly, and moves hundreds to make room",
+      ordered_step["references moved"], at_least=PENDING / 10)
+
+# %% [markdown]
+# And by the clock? Here the plain floats of 1,000 and of 100,000 pending events (no claim: how far the two lie apart
+# depends on the size, on the machine and its caches):
+
+# %% tags=["nbval-ignore-output", "timing"]
+def steps_of(step, sign, size):
+    pending = sorted(sign * Random(size).random() for _ in range(size))
+    dice = Random(109)
+    return lambda: step(pending, sign * (sign * pending[0 if sign > 0 else -1] + dice.random()))
+
+
+timed = measure.interleaved(
+    {
+        (name, size): steps_of(step, sign, size)
+        for size in (1_000, 100_000)
+        for name, step, sign in (("heap", by_heap, 1), ("sorted list", by_sorted_list, -1))
+    },
+    number=200,
+)
+show_table(
+    [{"pending events in a": name, "size": size, "µs a step": 1e6 * t.best} for (name, size), t in timed.items()]
+)
+
+# %% [markdown]
+# **Why.** A heap is a list in which no entry is greater than the two at twice its index plus one and plus two. To
+# replace the first, `heapreplace` lets the smaller child move up, level by level, and puts the new event where the
+# path ends ([`heapq`](https://docs.python.org/3/library/heapq.html) explains why this asks fewer questions than one
+# would think). Ten levels, ten moves. The sorted list asks about as often, `log2 n`, and then shifts everything
+# behind the place: `memmove` again. Big-O sees hundreds against ten. The memory sees 8 bytes a reference, in order,
+# tens of gigabytes a second. That is why `insort` holds its own with 1,000 entries and
+# falls behind with 100,000, and why `sortedcontainers` is a list of short sorted lists.
+#
+# **In production.** `heapq` has no *remove* and no *reschedule*: a cancelled timer stays until it comes to the top,
+# marked as dead. asyncio's timers are such a heap (`_scheduled` in
+# [`asyncio/base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)): when over a
+# half of more than 100 entries are cancelled, the loop throws them out and builds the heap anew. And entries are
+# compared: *(moment, flight)* pairs raise `TypeError` on the first tie if flights cannot be ordered (the first
+# exercise).
+
+# %% [markdown] also=["data_structures.heap_moves"] claim="data_structures.insort_moves" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the new event is always the next; and sort after every step</summary>
+#
+# At its cheap end a sorted list is a stack. And a heap that is sorted each time is a sorted list: still a valid heap,
+# and all its places change.
+#
+# ```diff
+# -later_negative = [Counted(-moment) for moment in moments_new]
+# +later_negative = [Counted(-moment / 10**6) for moment in sorted(moments_new, reverse=True)]
+# @@
+# -    heapq.heapreplace(pending, event)
+# +    heapq.heapreplace(pending, event)
+# +    pending.sort()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Numbers that agree
+#
+# A partner sends the numbers of the tickets that were checked in. They go into a set, which answers in constant time.
+# On one Monday the set took seconds. The numbers were plain integers, all different.
+#
+# The hash of an integer is its remainder modulo a prime, 2⁶¹ − 1 on 64-bit builds ([hashing of numeric
+# types](https://docs.python.org/3/library/stdtypes.html#hashing-of-numeric-types)). It is in `sys.hash_info`, for
+# everybody to read.
+
+# %%
+predict(
+    "data_structures.agreeing",
+    "1,000 different multiples of 2⁶¹ − 1 become the keys of a dict. How many times is `==` asked?",
+    about="data_structures.dict_pairs",
+    a="not at all: different keys",
+    b="about 1,000: once a key",
+    c="about half a million: every key against every other",
+)
+
+# %%
+answer("data_structures.agreeing", None)  # "a", "b" or "c"
+
+# %%
+MODULUS = sys.hash_info.modulus
+
+
+def agreeing(count):
+    return [number * MODULUS for number in range(1, count + 1)]
+
+
+ints_hash = {hash(number) for number in agreeing(20_000)}
+uuids_hash = {hash(uuid.UUID(int=number)) for number in agreeing(20_000)}
+print(len(ints_hash), "hash of 20,000 integers,", len(uuids_hash), "of 20,000 UUIDs")
+
+# %%
+counts = [125, 250, 500, 1_000]
+keys = {count: [Counted(number) for number in agreeing(count)] for count in counts}
+pairs = [count * (count - 1) // 2 for count in counts]
+in_dict = [asked(lambda: dict.fromkeys(keys[count]))["=="] for count in counts]
+in_set = [asked(lambda: set(keys[count]))["=="] for count in counts]
+show_table(
+    [
+        {"keys": count, "pairs": pair, "== of the dict": d, "== of the set": s}
+        for count, pair, d, s in zip(counts, pairs, in_dict, in_set, strict=True)
+    ]
+)
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {"dict": (counts, in_dict), "set": (counts, in_set), "as many keys": (counts, counts)},
+    title="Inserting keys that share a hash",
+    x="keys",
+    y="== asked",
+    log="xy",
+)
+
+# %%
+claim("data_structures.one_hash", "20,000 different integers have one hash, and so have 20,000 UUIDs",
+      (len(ints_hash), len(uuids_hash)), equals=(1, 1))
+claim("data_structures.dict_pairs", "a dict compares every two of them once: exactly n(n−1)/2 times",
+      in_dict, equals=pairs, proves="c")
+claim("data_structures.set_pairs", "a set compares every two of them too, and some of them more than once",
+      min(found / pair for found, pair in zip(in_set, pairs, strict=True)), at_least=1.05, unit="×")
+
+# %% [markdown]
+# **Why.** A key's hash names the slot at which the search begins. If that is taken by another key with the *same*
+# hash, only `==` can tell whether it is the same key; if it is not, the search goes on: to `5·i + 1 + perturb`, where
+# `perturb` begins as the hash and loses five bits a step (the long comment in
+# [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c) is the best text on
+# the subject). Keys with one hash share one path, and the n-th walks past all others. A dict with hash 0 visits no
+# slot twice, hence *exactly* n(n−1)/2. A set looks at nine neighbours before each jump, and a jump from slot 0 leads
+# to slot 1, among those it has just seen: so it asks again. (For some other hashes the dict's path crosses itself
+# too.)
+#
+# Python 3.4 chose a keyed hash against this attack, SipHash, *for strings and bytes*
+# ([PEP 456](https://peps.python.org/pep-0456/)). For what else? Ask two processes with different seeds.
+
+# %%
+predict(
+    "data_structures.seeded",
+    "Whose hashes differ between two processes?",
+    about="data_structures.randomised",
+    a="str and bytes only",
+    b="str, bytes, and every date and time",
+    c="str, bytes, and dates and times, but not those with a time zone",
+)
+
+# %%
+answer("data_structures.seeded", None)  # "a", "b" or "c"
+
+# %%
+HASHES = """
+import datetime as dt, decimal, fractions, json, uuid
+noon = dt.datetime(2013, 1, 1, 12)
+print(json.dumps({name: hash(value) for name, value in {
+    "str": "EWR", "bytes": b"EWR", "date": noon.date(), "datetime": noon,
+    "datetime with a time zone": noon.replace(tzinfo=dt.timezone.utc), "timedelta": dt.timedelta(1),
+    "int": 2013, "float": 20.13, "Decimal": decimal.Decimal("20.13"), "Fraction": fractions.Fraction(1, 3),
+    "UUID": uuid.UUID(int=2013), "tuple of ints": (1545, 2), "tuple with a str": ("UA", 1545),
+}.items()}))
+"""
+SEEDS = ("1", "2")
+
+
+def hashes(seed):
+    run = [sys.executable, "-c", HASHES]
+    done = subprocess.run(run, env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+one, other = map(hashes, SEEDS)
+randomised = {name for name in one if one[name] != other[name]}
+show_table([{"type": name, "depends on the seed": name in randomised} for name in one])
+
+# %%
+claim("data_structures.randomised", "the seed protects strings, and what is hashed through bytes; no numbers",
+      sorted(randomised), equals=["bytes", "date", "datetime", "str", "tuple with a str"], proves="c")
+
+# %% [markdown]
+# **Why.** A naive `datetime` hashes its packed bytes; one with a time zone must equal the same moment in any other
+# zone, so it hashes its distance from a fixed day, a tuple of integers. The manual stopped promising anything about
+# datetimes in 3.8 ([cpython#15269](https://github.com/python/cpython/pull/15269)) and names `str` and `bytes`
+# ([`object.__hash__`](https://docs.python.org/3/reference/datamodel.html#object.__hash__)). Numbers are not salted:
+# `1`, `1.0`, `Decimal(1)` and `True` are equal, so they must hash alike, and the manual publishes the rule by which
+# they (and your own numeric types) do. `UUID.__hash__` is `hash(self.int)`: a type that one takes for random, and
+# that a *client* fills in.
+
+# %% [markdown] also=["data_structures.dict_pairs", "data_structures.set_pairs"] claim="data_structures.one_hash" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: two less</summary>
+#
+# Multiples of 2⁶¹ − 3: as large, as regular, and harmless.
+#
+# ```diff
+# -MODULUS = sys.hash_info.modulus
+# +MODULUS = sys.hash_info.modulus - 2
+# ```
+#
+# </details>
+
+# %% [markdown] claim="data_structures.randomised" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: fix the seed</summary>
+#
+# `PYTHONHASHSEED=0` comes into images for the sake of reproducible builds or tests, and stays in production, where it
+# takes the protection away from strings too.
+#
+# ```diff
+# -SEEDS = ("1", "2")
+# +SEEDS = ("0", "0")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One request to the check-in desk
+#
+# The same numbers over HTTP, into a model that passes any code review. The service is the standard library's
+# threaded server; what a framework does with the body is the same call to pydantic.
+
+# %%
+class CheckIn(pydantic.BaseModel):
+    tickets: set[int]
+
+
+def desk(body):
+    return CheckIn.model_validate_json(body).tickets
+
+
+# %% [markdown]
+# `post` starts a server on a free port, sends the numbers, and returns what the handler noted: status, distinct
+# numbers, and the seconds of CPU that the handler's thread spent on the body. Meanwhile another thread of the service
+# ticks every 2 ms, as a health check would; `silence` is the longest time without a tick while the body was parsed.
+
+# %%
+class Handler(BaseHTTPRequestHandler):
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        began, cpu = time.monotonic(), time.thread_time()
+        try:
+            status, distinct = 200, len(self.server.parse(body))
+        except pydantic.ValidationError:
+            status, distinct = 422, 0
+        note = {"status": status, "distinct": distinct, "cpu": time.thread_time() - cpu,
+                "span": (began, time.monotonic())}
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(note).encode())
+
+    def log_message(self, *_):
+        pass
+
+
+# %%
+def ticking(stop, ticks):
+    while not stop.wait(0.002):
+        ticks.append(time.monotonic())
+
+
+def post(parse, numbers):
+    """What the service did with `numbers`; `parse` makes a set of a request's body."""
+    stop, ticks = threading.Event(), []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.parse = parse
+        serving = threading.Thread(target=server.serve_forever, args=(0.01,))
+        beating = threading.Thread(target=ticking, args=(stop, ticks))
+        serving.start(), beating.start()
+        client = http.client.HTTPConnection(*server.server_address)
+        client.request("POST", "/check-in", json.dumps({"tickets": numbers}))
+        note = json.loads(client.getresponse().read())
+        client.close(), stop.set(), server.shutdown(), serving.join(), beating.join()
+    began, ended = note.pop("span")
+    moments = [began, *(tick for tick in ticks if began < tick < ended), ended]
+    return note | {"silence": max(later - tick for tick, later in itertools.pairwise(moments))}
+
+
+# %%
+predict(
+    "data_structures.one_request",
+    "8,000 ticket numbers, 190 kB of JSON. How much longer does parsing the hostile ones take, about?",
+    about="data_structures.request_cpu",
+    a="hardly: JSON costs more than sets do",
+    b="about 5 times",
+    c="more than 20 times",
+)
+
+# %%
+answer("data_structures.one_request", None)  # "a", "b" or "c"
+
+# %%
+BATCH = 8_000
+PRIME = sys.hash_info.modulus
+hostile = [number * PRIME for number in range(1, BATCH + 1)]
+harmless = [number * (PRIME - 2) for number in range(1, BATCH + 1)]
+
+attacked, usual = post(desk, hostile), post(desk, harmless)
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"numbers": name, "KiB of JSON": len(json.dumps(numbers)) / 1024, "CPU, ms": 1e3 * note["cpu"],
+         "distinct": note["distinct"], "longest silence, ms": 1e3 * note["silence"]}
+        for name, numbers, note in (("harmless", harmless, usual), ("hostile", hostile, attacked))
+    ]
+)
+
+# %%
+claim("data_structures.request_cpu", "the hostile request burns more than 20 times the CPU of one of the same size",
+      attacked["cpu"] / usual["cpu"], at_least=20, unit="×", proves="c")
+claim("data_structures.frozen", "for as long as it is parsed, the other thread of the service stands still",
+      attacked["silence"] / attacked["cpu"], at_least=0.7, unit="× the CPU spent")
+
+# %% [markdown]
+# **Reading it.** Twice the numbers, four times the CPU: 20,000 of them, 475 kB, took 2.2 s (measured), 100,000 would
+# take about a minute. And the set is built in one call of C, which holds the GIL from the first ticket to the last:
+# no other request of this process is answered, whatever number of threads it has. An event loop fares no better.
+#
+# **Cures**, or what is offered as such. Let each meet an attacker who has read it. `crowded` sends 500 colliding
+# numbers, and then the last of them again and again: a set's `max_length` counts what is *in* the set. `walking`
+# sends small numbers, all within a range that a validator would pass: they occupy the slots that the search for 0
+# visits, and then comes 0, again and again. Their hashes differ, so no `==` is ever asked, and still each 0 walks
+# past all of them. (The idea for dicts is public, [pypy#3724](https://github.com/pypy/pypy/issues/3724); this is the
+# set's path.)
+
+# %%
+def table_size(distinct):
+    return (sys.getsizeof(set(range(distinct))) - sys.getsizeof(set())) // (2 * WORD)
+
+
+def walking(count):
+    """Small numbers on the path that a set's search for 0 takes, and then 0, over and over."""
+    size, start, path = table_size(count // 2), 0, {}
+    while len(path) < count // 2:
+        path.update(dict.fromkeys(range(start, start + 10 if start + 9 < size else start + 1)))
+        start = (5 * start + 1) % size
+    on_the_path = [size, *list(path)[1 : count // 2]]  # size itself begins at slot 0, too
+    return on_the_path + [0] * (count - len(on_the_path))
+
+
+crowded = hostile[:500] + [hostile[499]] * (BATCH - 500)
+ordinary = list(range(10**12, 10**12 + BATCH))  # numbers of 13 digits, as tickets have
+attacks = {"hostile": hostile, "crowded": crowded, "walking": walking(BATCH), "ordinary": ordinary}
+
+# %%
+class AtMost500(pydantic.BaseModel):
+    tickets: Annotated[set[int], pydantic.Field(max_length=500)]
+
+
+class InRange(pydantic.BaseModel):
+    tickets: Annotated[set[Annotated[int, pydantic.Field(ge=0, lt=10**13)]], pydantic.FailFast()]
+
+
+class List500(pydantic.BaseModel):
+    tickets: Annotated[list[int], pydantic.Field(max_length=500)]
+
+
+class AsText(pydantic.BaseModel):
+    tickets: list[int]
+
+
+cures = {
+    "set[int]": desk,
+    "set[int], at most 500": lambda body: AtMost500.model_validate_json(body).tickets,
+    "set[int], each below 10¹³": lambda body: InRange.model_validate_json(body).tickets,
+    "list[int], at most 500, then a set": lambda body: set(List500.model_validate_json(body).tickets),
+    "list[int], then a set of strings": lambda body: set(map(str, AsText.model_validate_json(body).tickets)),
+}
+notes = {(cure, attack): post(parse, attacks[attack]) for cure, parse in cures.items() for attack in attacks}
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"model": cure, **{attack: f"{notes[cure, attack]['status']}: {1e3 * notes[cure, attack]['cpu']:.1f} ms"
+                           for attack in attacks}}
+        for cure in cures
+    ],
+    caption="Status, and CPU spent on 8,000 numbers",
+)
+
+# %%
+limited = notes["set[int], at most 500", "crowded"]
+listed = [notes["list[int], at most 500, then a set", attack]["status"] for attack in attacks]
+texts = max(notes["list[int], then a set of strings", attack]["cpu"] for attack in attacks)
+claim("data_structures.distinct_limit", "a set limited to 500 takes a body of 8,000 numbers: it counts the distinct",
+      (limited["status"], limited["distinct"]), equals=(200, 500))
+claim("data_structures.list_limit", "a list limited to 500 refuses every body of 8,000 numbers, the ordinary one too",
+      listed, equals=[422, 422, 422, 422])
+claim("data_structures.as_text", "as strings, the same numbers cost less than a quarter of the attack, however chosen",
+      texts / attacked["cpu"], at_most=0.25, unit="×")
+
+# %% [markdown]
+# **Reading it.** The limit on the set turns 8,000² / 2 comparisons into 8,000 × 500; the range keeps collisions of
+# the whole hash out, and leaves the walk, which costs some twenty times as much as ordinary numbers (measured). Both
+# make the attack smaller, neither ends it. The limit on the *list* does: a set of 500 is 125,000 comparisons at
+# worst, about a millisecond. So does a hash that the sender cannot predict: strings. So does sorting, which has no
+# bad inputs.
+#
+# **In production.** Limit the *size of the body* at the edge, and the number of items before the container is built.
+# JSON's own objects are safe, since their keys are strings; `{int(key): …}` is where the protection is taken off.
+# Look at what else deduplicates numbers of a client: `IN` lists, `DataLoader` keys, `Counter`, `lru_cache` (its key
+# is a hash of the arguments), GraphQL ids, `set[UUID]` (5,000 of them took 0.85 s, measured: `UUID.__eq__` is Python
+# code). The advisory that made Python randomise hashes is
+# [oCERT-2011-003](https://ocert.org/advisories/ocert-2011-003.html); it is about strings.
+
+# %% [markdown] also=["data_structures.as_text"] claim="data_structures.request_cpu" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: two less, again</summary>
+#
+# The attack is as cheap as a harmless request then, and the cure by strings is dearer than the disease.
+#
+# ```diff
+# -hostile = [number * PRIME for number in range(1, BATCH + 1)]
+# +hostile = [number * (PRIME - 2) for number in range(1, BATCH + 1)]
+# ```
+#
+# </details>
+
+# %% [markdown] also=["data_structures.distinct_limit", "data_structures.list_limit"] claim="data_structures.frozen" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a loop in Python; a generous limit on the list; and the set's limit on a list</summary>
+#
+# Built number by number in a Python loop the set takes as long, but between two numbers the interpreter can let
+# another thread run.
+#
+# ```diff
+# -    return CheckIn.model_validate_json(body).tickets
+# +    tickets = set()
+# +    for ticket in AsText.model_validate_json(body).tickets:
+# +        tickets.add(ticket)
+# +    return tickets
+# @@
+# -attacked, usual = post(desk, hostile), post(desk, harmless)
+# +class AsText(pydantic.BaseModel):
+# +    tickets: list[int]
+# +
+# +
+# +attacked, usual = post(desk, hostile), post(desk, harmless)
+# @@
+# -    tickets: Annotated[list[int], pydantic.Field(max_length=500)]
+# +    tickets: Annotated[list[int], pydantic.Field(max_length=500_000)]
+# @@
+# -    tickets: Annotated[set[int], pydantic.Field(max_length=500)]
+# +    tickets: Annotated[list[int], pydantic.Field(max_length=500)]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A dict, before and after
+#
+# The desk keeps the open bookings of the day in a dict, 100,000 of them. By night nearly all are checked in and
+# deleted. The process does not get smaller.
+
+# %%
+predict(
+    "data_structures.emptied",
+    "99,990 of 100,000 keys are deleted, one by one. When does the dict give its table's memory back?",
+    about="data_structures.insert_shrinks",
+    a="as it empties: the table is halved again and again",
+    b="not by deleting; a later insert may do it",
+    c="never, as long as the dict lives",
+)
+
+# %%
+answer("data_structures.emptied", None)  # "a", "b" or "c"
+
+# %%
+BOOKINGS = 100_000
+open_bookings, steps = {}, [sys.getsizeof({})]
+for number in range(BOOKINGS):
+    open_bookings[number] = None
+    if sys.getsizeof(open_bookings) != steps[-1]:
+        steps.append(sys.getsizeof(open_bookings))
+
+full = sys.getsizeof(open_bookings)
+for number in range(BOOKINGS - 10):
+    del open_bookings[number]
+emptied = sys.getsizeof(open_bookings)
+
+# %%
+copied = sys.getsizeof(dict(open_bookings))
+inserts = 0
+while sys.getsizeof(open_bookings) == full and inserts < BOOKINGS:
+    open_bookings[-1 - inserts] = None
+    del open_bookings[-1 - inserts]
+    inserts += 1
+after_inserts = sys.getsizeof(open_bookings)
+show_table(
+    [
+        {"moment": "100,000 bookings", "bytes of the dict": full},
+        {"moment": "99,990 deleted", "bytes of the dict": emptied},
+        {"moment": "a copy of it", "bytes of the dict": copied},
+        {"moment": f"after {inserts:,} inserts, each deleted again", "bytes of the dict": after_inserts},
+    ]
+)
+
+# %% [markdown]
+# The growth on the way up, in questions to the keys, and the order, which survives all of it:
+
+# %%
+fresh = [Counted(number) for number in range(10_000)]
+
+
+def book_all():
+    taken = {}
+    for key in fresh:
+        taken[key] = None
+
+
+while_growing = asked(book_all)
+
+boarding = dict.fromkeys(["Ada", "Grace", "Hedy"], "waiting")
+boarding["Ada"] = "boarded"  # changed: keeps its place
+del boarding["Grace"]
+boarding["Grace"] = "waiting"  # deleted and back: goes to the end
+print(boarding)
+
+# %%
+claim("data_structures.doublings", "on the way to 100,000 keys the table is replaced once a doubling",
+      len(steps) - 1, at_most=math.ceil(math.log2(BOOKINGS)), unit="replacements")
+claim("data_structures.no_rehash", "10,000 inserts through all these tables hash each key once, and compare none",
+      while_growing, equals={"==": 0, "<": 0, "hash": len(fresh)})
+claim("data_structures.delete_keeps", "deleting 99.99 % of the keys leaves the table as large as it was",
+      emptied, equals=full)
+claim("data_structures.insert_shrinks", "a later insert finds the table used up, and moves the ten that are left",
+      after_inserts / full, at_most=0.01, unit="×", proves="b")
+claim("data_structures.order", "a changed key keeps its place, a deleted one comes back last",
+      list(boarding), equals=["Ada", "Hedy", "Grace"])
+
+# %% [markdown]
+# **Why.** A dict is two arrays. `dk_entries` holds *(hash, key, value)* in order of insertion, which is all that
+# "dicts are ordered" means. `dk_indices` is the hash table, and holds small numbers: positions in the first (one byte
+# each in a small dict, four in this one). A deletion marks the index as a dummy, since searches must walk on past it,
+# and empties the entry. Neither array gets shorter, and freed entries in the middle are not used again.
+#
+# When an insert finds no entry left, the dict is rebuilt: room for three times the keys that are *alive*
+# (`GROWTH_RATE` in [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c)),
+# rounded up to a power of two. Many alive: it doubles. Few: it shrinks. The entries carry their hashes, so nobody is
+# asked again.
+#
+# **In production.** A dict that had its peak at noon keeps its table at night if nothing is inserted: `d = dict(d)`
+# copies what is alive into a table that fits, `d.clear()` drops it. (`copy` of a *mostly full* dict clones the table,
+# holes included: `PyDict_Copy`.) Iteration walks over the entries, empty ones too. And where order is part of the
+# meaning, say so: `{"a": 1, "b": 2} == {"b": 2, "a": 1}` is true; of two `OrderedDict`s it is not.
+
+# %% [markdown] also=["data_structures.insert_shrinks", "data_structures.order"] claim="data_structures.delete_keeps" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: delete by building anew; leave the other half; update instead of delete</summary>
+#
+# A comprehension over what stays is shorter than the loop, and leaves a table that fits. A dict that is still half
+# full cannot shrink.
+#
+# ```diff
+# -for number in range(BOOKINGS - 10):
+# -    del open_bookings[number]
+# +half_full = {number: None for number in open_bookings if number >= BOOKINGS // 2}
+# +open_bookings = {number: None for number in open_bookings if number >= BOOKINGS - 10}
+# @@
+# -copied = sys.getsizeof(dict(open_bookings))
+# +copied = sys.getsizeof(dict(open_bookings))
+# +open_bookings, full = half_full, sys.getsizeof(half_full)
+# @@
+# -del boarding["Grace"]
+# +boarding["Grace"] = "at the gate"
+# ```
+#
+# </details>
+
+# %% [markdown] also=["data_structures.doublings"] claim="data_structures.no_rehash" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: look before you leap; a new dict every hour</summary>
+#
+# `if key not in taken` and the assignment behind it hash twice. `setdefault` asks once.
+#
+# ```diff
+# -        taken[key] = None
+# +        if key not in taken:
+# +            taken[key] = None
+# @@
+# -    open_bookings[number] = None
+# -    if sys.getsizeof(open_bookings) != steps[-1]:
+# +    open_bookings = open_bookings if number % 4_000 else {}
+# +    open_bookings[number] = None
+# +    if sys.getsizeof(open_bookings) != steps[-1]:
+# @@
+# -full = sys.getsizeof(open_bookings)
+# +open_bookings = dict.fromkeys(range(BOOKINGS))
+# +full = sys.getsizeof(open_bookings)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What a record weighs
+#
+# The delay report keeps 20,000 departures in memory: flight number, delay, origin, destination. The values exist
+# already and are shared by all layouts; count what each layout adds, a record.
+
+# %%
+predict(
+    "data_structures.lightest_object",
+    "Four fields. A plain instance (no slots), or a dict with four keys: which takes less memory?",
+    about="data_structures.instance",
+    a="the dict: an instance is a dict and a header besides",
+    b="the instance, by a quarter or more",
+    c="the same: an instance is a dict",
+)
+
+# %%
+answer("data_structures.lightest_object", None)  # "a", "b" or "c"
+
+# %%
+RECORDS = 20_000
+departed = data.flights(["flight", "dep_delay", "origin", "dest"]).dropna().head(RECORDS)
+codes = {code: sys.intern(code) for code in {*departed["origin"], *departed["dest"]}}
+rows = [
+    (flight, delay, codes[origin], codes[dest])
+    for flight, delay, origin, dest in departed.itertuples(index=False)
+]
+
+
+class Plain:
+    def __init__(self, flight, delay, origin, dest):
+        self.flight, self.delay, self.origin, self.dest = flight, delay, origin, dest
+
+
+@dataclass(slots=True)
+class Slotted:
+    flight: int
+    delay: int
+    origin: str
+    dest: str
+
+
+class Named(NamedTuple):
+    flight: int
+    delay: int
+    origin: str
+    dest: str
+
+
+# %% [markdown]
+# Rows first: one object a record. Then columns: one container a field, with numbers of the width that the field
+# needs, and codes in place of airports.
+
+# %%
+def as_dicts():
+    return [{"flight": f, "delay": d, "origin": o, "dest": a} for f, d, o, a in rows]
+
+
+def as_columns():
+    code = {airport: number for number, airport in enumerate(codes)}
+    flight, delay, origin, dest = zip(*rows, strict=True)
+    return (
+        array.array("H", flight),  # 2 bytes, unsigned
+        array.array("h", delay),  # 2 bytes
+        array.array("B", [code[airport] for airport in origin]),
+        array.array("B", [code[airport] for airport in dest]),
+    )
+
+
+def as_structured():
+    return np.array(rows, dtype=[("flight", "u2"), ("delay", "i2"), ("origin", "S3"), ("dest", "S3")])
+
+
+# %%
+layouts = {
+    "dict": as_dicts,
+    "plain object": lambda: [Plain(*row) for row in rows],
+    "list": lambda: [[*row] for row in rows],
+    "namedtuple": lambda: [Named(*row) for row in rows],
+    "tuple": lambda: [(*list(row),) for row in rows],
+    "slots": lambda: [Slotted(*row) for row in rows],
+    "NumPy, structured": as_structured,
+    "arrays, one a field": as_columns,
+}
+weight = {name: measure.held(make) / RECORDS for name, make in layouts.items()}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(weight, title="One record of four fields, without its values", x="bytes", text="{:.0f}".format)
+
+# %%
+claim("data_structures.instance", "a plain instance weighs at least a quarter less than a dict of the same four fields",
+      weight["plain object"] / weight["dict"], at_most=0.75, unit="×", proves="b")
+claim("data_structures.slots", "a dict weighs over twice as much as an object with slots",
+      weight["dict"] / weight["slots"], at_least=2, unit="×")
+claim("data_structures.columns", "as columns of fitting width a record takes its 6 bytes and hardly more",
+      weight["arrays, one a field"], at_most=7, unit="B")
+
+# %% [markdown]
+# **Reading it.** Each row pays 8 bytes for its place in the list. The rest of a tuple: 16 for the garbage collector,
+# 16 for reference count and type, 8 for the length, 32 for four references (since 3.14 another 8, in which it
+# remembers its hash). Slots need no length: the class knows it. A namedtuple is a tuple whose allocation reserves one
+# item more (a subclass gets a sentinel: `PyType_GenericAlloc`). A list is two allocations, since it can grow.
+#
+# A dict brings its own keys; four need a table for five. Instances of one class *share* the keys ([PEP
+# 412](https://peps.python.org/pep-0412/)), and since 3.13 the values lie inside the object ([object
+# layout](https://github.com/python/cpython/blob/v3.13.0/Objects/object_layout.md)). So the class is not the expensive
+# form of the dict but the cheap one. That ends when somebody looks at `vars(flight)`, or sets attributes beyond the
+# thirty that a class shares.
+#
+# The columns know no objects at all. What they give up: a row is made anew each time it is read, a column holds one
+# type, a value beyond 65,535 raises `OverflowError` (from `array`; NumPy's casts may wrap silently). What they gain
+# besides memory: loops in C, a layout that Arrow, Parquet and a socket can take as it is, and nothing for the garbage
+# collector to traverse.
+#
+# **In production.** A million rows of this kind as dicts are 190 MB before the first value, as slots 73, as columns
+# 6. `json.loads` and database drivers hand out dicts or tuples; convert at the border, where you validate anyway.
+
+# %% [markdown] also=["data_structures.columns"] claim="data_structures.instance" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a debugger looks at each object; and eight bytes for everything</summary>
+#
+# `vars(self)` (in a `__repr__`, a serialiser, a deep copy) makes a real dict of the instance's values, and it stays.
+#
+# ```diff
+# -        self.flight, self.delay, self.origin, self.dest = flight, delay, origin, dest
+# +        self.flight, self.delay, self.origin, self.dest = flight, delay, origin, dest
+# +        vars(self)
+# @@
+# -        array.array("B", [code[airport] for airport in origin]),
+# -        array.array("B", [code[airport] for airport in dest]),
+# +        array.array("q", [code[airport] for airport in origin]),
+# +        array.array("q", [code[airport] for airport in dest]),
+# ```
+#
+# </details>
+
+# %% [markdown] also=["data_structures.instance"] claim="data_structures.slots" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a dict that shares its keys</summary>
+#
+# The `__dict__` of an instance is a dict like any other, but its keys belong to the class: it needs a place for the
+# values only.
+#
+# ```diff
+# -    return [{"flight": f, "delay": d, "origin": o, "dest": a} for f, d, o, a in rows]
+# +    return [vars(Plain(*row)) for row in rows]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Three letters, many times
+#
+# Above, the airports' codes were shared on purpose. Here is what a parser does. 20,000 lines of a partner's file,
+# three airports of origin.
+
+# %%
+predict(
+    "data_structures.codes",
+    "`line.split(\",\")[2]` for 20,000 lines gives EWR, JFK or LGA. How many string objects?",
+    about="data_structures.parsed",
+    a="three: equal short strings are one object",
+    b="20,000: one a line",
+    c="a few hundred: those used lately are cached",
+)
+
+# %%
+answer("data_structures.codes", None)  # "a", "b" or "c"
+
+# %%
+LINES = 20_000
+partner = data.flights(["carrier", "flight", "origin", "dest"]).head(LINES)
+text = [",".join(map(str, row)) for row in partner.itertuples(index=False)]
+answered = json.dumps([{"origin": line.split(",")[2]} for line in text])
+
+
+def parsed():
+    return [line.split(",")[2] for line in text]
+
+
+def interned():
+    return [sys.intern(line.split(",")[2]) for line in text]
+
+
+def objects(strings):
+    return len({id(string) for string in strings})
+
+
+# %%
+from_json = json.loads(answered)
+json_keys, json_values = [*itertools.chain(*from_json)], [record["origin"] for record in from_json]
+saved = (measure.held(parsed) - measure.held(interned)) / LINES
+show_table(
+    [
+        {"made by": "str.split", "strings": LINES, "objects": objects(parsed())},
+        {"made by": "sys.intern of it", "strings": LINES, "objects": objects(interned())},
+        {"made by": "json.loads, keys", "strings": LINES, "objects": objects(json_keys)},
+        {"made by": "json.loads, values", "strings": LINES, "objects": objects(json_values)},
+    ],
+    caption=f"{len(set(parsed()))} different codes",
+)
+
+# %%
+claim("data_structures.parsed", "a parser makes a new string for every line",
+      objects(parsed()), equals=LINES, proves="b")
+claim("data_structures.interned", "interned, 20,000 codes are three objects",
+      objects(interned()), equals=3)
+claim("data_structures.interned_bytes", "and each line saves a string's header and its letters",
+      saved, at_least=40, unit="B")
+claim("data_structures.json_memo", "json shares the keys of its objects, and none of the values",
+      (objects(json_keys), objects(json_values)), equals=(1, LINES))
+
+# %% [markdown]
+# **Why.** The compiler interns the names and the name-like constants of your *source*, which is why `"EWR" is "EWR"`
+# misleads people. At run time only the empty string and single Latin-1 characters are shared. A string of three
+# letters is 40 bytes of header, the letters and a zero, rounded up by the allocator. `json` keeps the keys of one
+# document in a memo (`memo` in
+# [`Lib/json/decoder.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/json/decoder.py)): keys repeat, values
+# need not.
+#
+# **In production.** [`sys.intern`](https://docs.python.org/3/library/sys.html#sys.intern), or a dict of one's own
+# (`share = {}; share.setdefault(code, code)`), for fields with few values: codes, currencies, statuses, tenants.
+# Besides memory it saves comparisons: equal interned strings are identical (`data_structures.identity`). Not for what
+# a client may choose without limit: on 3.12 an interned string is never freed (its reference count is fixed, as a
+# look at `sys.getrefcount` shows), on 3.13 and 3.14 it is, when you let go of it. pandas' `category` and Arrow's
+# dictionary encoding are the same idea with numbers in place of references.
+
+# %% [markdown] also=["data_structures.interned_bytes", "data_structures.json_memo"] claim="data_structures.parsed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one letter; and one document a record</summary>
+#
+# A single letter exists once in the process, so there is nothing to save by interning it.
+# The memo lives for one call of `loads`. Newline-delimited JSON, a call a line, gives every record keys of its own.
+#
+# ```diff
+# -    return [line.split(",")[2] for line in text]
+# +    return [line.split(",")[2][:1] for line in text]
+# @@
+# -from_json = json.loads(answered)
+# +from_json = [json.loads(json.dumps(record)) for record in json.loads(answered)]
+# ```
+#
+# </details>
+
+# %% [markdown] also=["data_structures.interned_bytes"] claim="data_structures.interned" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: intern the line</summary>
+#
+# What is interned must be the string that is kept. Here the source is shared, and each piece of it is new.
+#
+# ```diff
+# -    return [sys.intern(line.split(",")[2]) for line in text]
+# +    return [sys.intern(line).split(",")[2] for line in text]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A slice of a message
+#
+# A feed sends messages of 8 MiB with many records of 16 bytes. The parser takes one from the front, `message =
+# message[16:]`, and goes on with the rest.
+
+# %%
+predict(
+    "data_structures.kept_slice",
+    "A `memoryview` slice of 16 bytes is kept, the message's own name is gone. How much memory is held?",
+    about="data_structures.view_pins",
+    a="16 bytes and a header",
+    b="one page, 4 KiB",
+    c="the whole 8 MiB",
+)
+
+# %%
+answer("data_structures.kept_slice", None)  # "a", "b" or "c"
+
+# %%
+SIZE = 8 * 2**20
+message = bytes(SIZE)
+view = memoryview(message)
+
+rest_of_bytes = measure.peak(lambda: message[16:])
+rest_of_view = measure.peak(lambda: view[16:])
+kept_view = measure.held(lambda: memoryview(bytes(SIZE))[:16])
+kept_copy = measure.held(lambda: bytes(memoryview(bytes(SIZE))[:16]))
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"expression": "message[16:]", "allocates, B": rest_of_bytes, "16 bytes of it hold, B": kept_copy},
+        {"expression": "view[16:]", "allocates, B": rest_of_view, "16 bytes of it hold, B": kept_view},
+    ]
+)
+
+# %% [markdown]
+# And a buffer that is to be used again for the next message, while somebody still looks at the last one:
+
+# %%
+receiving = bytearray(SIZE)
+record = memoryview(receiving)[:16]
+try:
+    receiving.extend(b"next")
+    resized = "resized"
+except BufferError as error:
+    resized = f"BufferError: {error}"
+print(resized)
+
+# %%
+claim("data_structures.slice_copies", "the rest of a bytes object is a copy of it",
+      rest_of_bytes, at_least=SIZE - 16, unit="B")
+claim("data_structures.view_slices", "the rest of a memoryview is a new view, whatever its length",
+      rest_of_view, at_most=16 * 2**10, unit="B")
+claim("data_structures.view_pins", "16 bytes of a view keep the whole message alive",
+      kept_view, at_least=SIZE, unit="B", proves="c")
+claim("data_structures.copy_frees", "16 bytes copied out of it let it go",
+      kept_copy, at_most=16 * 2**10, unit="B")
+claim("data_structures.locked", "a bytearray that is being looked at cannot be resized",
+      resized.partition(":")[0], equals="BufferError")
+
+# %% [markdown]
+# **Why.** `bytes` is immutable and holds its bytes inside the object: a part of it needs an object of its own. A
+# `memoryview` is a pointer, a length and a step into memory that somebody else *exports* ([buffer
+# protocol](https://docs.python.org/3/c-api/buffer.html), [PEP 3118](https://peps.python.org/pep-3118/)). The exporter
+# must not move or free the memory as long as an export is open; hence both the pinned message and the `BufferError`.
+#
+# **In production.** Reading an 8 MiB message by `message = message[16:]` copies 524,288 times what is left, 4 MiB on
+# average: 2 TiB. The same loop over a view copies 16 bytes at a time, or an index does (`struct.unpack_from(format,
+# message, offset)`). Sockets and files fill a buffer that you own: `recv_into`, `readinto`. The rule: *views inside a
+# function, copies in what outlives it.* A cache that keeps views keeps whole messages. `with memoryview(buffer) as
+# view:` ends the export on leaving. And `str` has no views: a slice of a text is always a copy.
+
+# %% [markdown] also=["data_structures.view_slices", "data_structures.copy_frees"] claim="data_structures.slice_copies" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the front in place of the rest; a view that is made bytes; a copy that is none</summary>
+#
+# ```diff
+# -rest_of_bytes = measure.peak(lambda: message[16:])
+# -rest_of_view = measure.peak(lambda: view[16:])
+# +rest_of_bytes = measure.peak(lambda: message[:16])
+# +rest_of_view = measure.peak(lambda: bytes(view[16:]))
+# @@
+# -kept_copy = measure.held(lambda: bytes(memoryview(bytes(SIZE))[:16]))
+# +kept_copy = measure.held(lambda: memoryview(bytes(SIZE))[:16].toreadonly())
+# ```
+#
+# </details>
+
+# %% [markdown] also=["data_structures.locked"] claim="data_structures.view_pins" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: copy what you keep, release what you looked at</summary>
+#
+# ```diff
+# -kept_view = measure.held(lambda: memoryview(bytes(SIZE))[:16])
+# +kept_view = measure.held(lambda: memoryview(bytes(bytes(SIZE)[:16])))
+# @@
+# -record = memoryview(receiving)[:16]
+# +with memoryview(receiving)[:16] as part:
+# +    record = bytes(part)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Folklore
+#
+# Advice that is handed on without a date. Each line times two ways to do the same on *this* interpreter, taking
+# turns; there is no claim, since the two often lie close and each release moves them. A ratio above 1 says that the
+# advice is right here.
+
+# %%
+def by_addition(parts):
+    report = ""
+    for part in parts:
+        report += part
+    return report
+
+
+def by_addition_watched(parts):
+    report = ""
+    for part in parts:
+        before = report  # a second reference to what is about to grow
+        report += part
+    return report if before else ""
+
+
+def by_join(parts):
+    return "".join(parts)
+
+
+# %%
+def loop_append(numbers):
+    late = []
+    for number in numbers:
+        late.append(number + 1)
+    return late
+
+
+def comprehension(numbers):
+    return [number + 1 for number in numbers]
+
+
+def mapped(numbers):
+    return list(map((1).__add__, numbers))
+
+
+GRACE = 15
+
+
+def with_global(numbers):
+    return [number > GRACE for number in numbers]
+
+
+def with_local(numbers):
+    grace = GRACE
+    return [number > grace for number in numbers]
+
+
+# %%
+ATTEMPTS = 2_000
+PARTS, NUMBERS = ["UA 1545 to IAH, 2 minutes late; "] * ATTEMPTS, list(range(ATTEMPTS))
+MINUTES = {str(number): number for number in NUMBERS}
+
+
+def called():
+    for _ in NUMBERS:
+        dict()  # noqa: C408
+
+
+def displayed():
+    for _ in NUMBERS:
+        {}
+
+
+def looked_first():
+    for _ in NUMBERS:
+        if "7" in MINUTES:
+            MINUTES["7"]
+
+
+def asked_forgiveness():
+    for _ in NUMBERS:
+        try:
+            MINUTES["7"]
+        except KeyError:
+            pass
+
+
+advice = {
+    "join the parts, don't add them": (lambda: by_addition(PARTS), lambda: by_join(PARTS)),
+    "… if another name holds the text": (lambda: by_addition_watched(PARTS), lambda: by_join(PARTS)),
+    "a comprehension, not append": (lambda: loop_append(NUMBERS), lambda: comprehension(NUMBERS)),
+    "map, not a comprehension": (lambda: comprehension(NUMBERS), lambda: mapped(NUMBERS)),
+    "a local name, not a global": (lambda: with_global(NUMBERS), lambda: with_local(NUMBERS)),
+    "{} rather than dict()": (called, displayed),
+    "[*x] rather than list(x)": (lambda: list(NUMBERS), lambda: [*NUMBERS]),
+    "try, don't look first (key is there)": (looked_first, asked_forgiveness),
+    "sort in place, not sorted()": (lambda: sorted(NUMBERS), lambda: NUMBERS.sort()),
+}
+
+# %% tags=["nbval-ignore-output", "timing"]
+measured = {text: measure.interleaved({"old": old, "new": new}, number=5) for text, (old, new) in advice.items()}
+show_table(
+    [
+        {"advice": text, "without, µs": 1e6 * t["old"].best, "with, µs": 1e6 * t["new"].best,
+         "gain": f"{t['old'].best / t['new'].best:.2f}×"}
+        for text, t in measured.items()
+    ],
+    caption=f"Best of 7 readings, {ATTEMPTS:,} items",
+)
+
+# %% [markdown]
+# **Reading it** (figures as measured where this notebook was committed from). *Strings:* adding in a loop is not
+# quadratic here. Where the left side has no other reference, CPython lets the string grow in place (since 3.11 by the
+# specialised instruction `BINARY_OP_INPLACE_ADD_UNICODE`); one more reference, an attribute or a list element in
+# place of the local name, and each `+=` copies all there is. `join` does not depend on that. *Comprehensions:*
+# inlined since 3.12 ([PEP 709](https://peps.python.org/pep-0709/)), and `append` is a specialised call: what is left
+# is tens of per cent. *`map`* gains only with a function in C that fits; a bound method of an int is none. *Globals:*
+# the specialised instruction checks a version number and reads the slot ([PEP
+# 659](https://peps.python.org/pep-0659/)), and the local alias that one still sees in hot loops has lost its reason.
+# *`dict()`:* a global name and a call, against one instruction.
+#
+# None of these but the strings is a reason to rewrite anything. The containers above differ by factors that grow with
+# the input, these by a constant near 1.
+
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt.
+#
+# ### The worst flights so far (10 minutes)
+#
+# The operations screen shows the `k` most delayed flights of the day, while flights come in. `add` is called for
+# each; `ranking()` returns a list of `(delay, flight)`, the worst first; of two with the same delay the one that was
+# added first stands first, and stays. Flights are dictionaries. Hold no more than k of them, and ask the delays
+# little: about once a flight that does not get in, a few times log2 k for one that does. (`k` is at least 1.)
+
+# %% exercise="data_structures.worst_flights" tags=["exercise"]
+class WorstFlights:
+    """The k most delayed flights of a stream."""
+
+    def __init__(self, k):
+        raise NotImplementedError
+
+    def add(self, delay, flight):
+        """Take note of one flight."""
+
+    def ranking(self):
+        """A list of (delay, flight), worst first, ties in order of arrival."""
+
+
+# %%
+check("data_structures.worst_flights", WorstFlights)
+
+# %% [markdown]
+# ### Who is at the gate? (10 minutes)
+#
+# A gate's plan is a list of `(start, end, flight)` in no particular order; no two overlap, and a flight is at the
+# gate from `start` up to, but not including, `end`. Moments support `<` and `==`, nothing else. `at(moment)` returns
+# the flight, or `None` if the gate is free. The plan is made once and asked a million times: a question may cost a
+# logarithm.
+
+# %% exercise="data_structures.gate_plan" tags=["exercise"]
+class GatePlan:
+    """Who is at the gate at a moment."""
+
+    def __init__(self, occupations):
+        raise NotImplementedError
+
+    def at(self, moment):
+        """The flight at the gate at that moment, or None."""
+
+
+# %%
+check("data_structures.gate_plan", GatePlan)
+
+# %% [markdown]
+# ### Distinct tickets, whoever sends them (15 minutes)
+#
+# Return the distinct numbers of a list in the order in which they first occur. The sender has read this notebook, and
+# chooses integers (any, of any size, negative too) to hurt you; nobody may limit how many. The check counts the
+# comparisons of your answer.
+
+# %% exercise="data_structures.distinct_tickets" tags=["exercise"]
+def distinct_tickets(numbers):
+    """The distinct integers in order of first occurrence, at n log n comparisons at most."""
+    raise NotImplementedError
+
+
+# %%
+check("data_structures.distinct_tickets", distinct_tickets)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>When is a list the wrong queue, and why does nobody notice?</summary>
+#
+# When it is served from the front: each `pop(0)` moves all that stay (`data_structures.list_front`). The move is one
+# `memmove`, so it stays hidden until the queue is long. A deque moves nobody at its ends
+# (`data_structures.deque_ends`), and pays in the middle (`data_structures.deque_middle`).
+#
+# </details>
+#
+# <details>
+# <summary>"Looking up in a set is O(1)." Under which assumptions?</summary>
+#
+# That hashes differ. Then one hash and at most one comparison (`data_structures.set_hit`). A sender of numbers can
+# make them agree (`data_structures.one_hash`), and then n inserts compare all pairs (`data_structures.dict_pairs`,
+# `data_structures.set_pairs`). And that the set exists already: to build it asks everybody
+# (`data_structures.rebuilt`).
+#
+# </details>
+#
+# <details>
+# <summary>Python randomises hashes. Are we safe?</summary>
+#
+# For strings and bytes, and what is hashed through them. Not for integers, UUIDs, Decimals, datetimes with a zone,
+# tuples of these (`data_structures.randomised`). One request of 190 kB stops a process
+# (`data_structures.request_cpu`, `data_structures.frozen`). Limit the number of items before the set is built
+# (`data_structures.list_limit`; `data_structures.distinct_limit` is the limit that is none).
+#
+# </details>
+#
+# <details>
+# <summary>Top ten of a stream of ten million. And if they come sorted?</summary>
+#
+# A heap of ten: about one question an item in random order (`data_structures.top_ten`). In ascending order each item
+# gets in, and a sort, which sees the run, asks less (`data_structures.ascending`), if you have the memory for all of
+# them.
+#
+# </details>
+#
+# <details>
+# <summary>You delete 99 % of a dict and the memory stays. Leak?</summary>
+#
+# No: the table is rebuilt by inserts only (`data_structures.delete_keeps`, `data_structures.insert_shrinks`). Copy
+# it, or clear it.
+#
+# </details>
+#
+# <details>
+# <summary>A million records in memory. Dict, dataclass, tuple, NumPy?</summary>
+#
+# Dicts are the heaviest: a plain object shares its keys with its class (`data_structures.instance`), slots need less
+# than half (`data_structures.slots`), columns a few bytes (`data_structures.columns`). Look at the values too: a
+# parser makes each string anew (`data_structures.parsed`).
+#
+# </details>
+#
+# <details>
+# <summary>When did a <code>memoryview</code> make things worse?</summary>
+#
+# When it was kept: 16 bytes pin the whole buffer (`data_structures.view_pins`), and the buffer cannot be resized
+# meanwhile (`data_structures.locked`).
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. a list moves all that stay when the first leaves (`data_structures.list_front`), a deque nobody at its ends
+#    (`data_structures.deque_ends`) and more than a list in the middle (`data_structures.deque_middle`);
+# 2. a list asks every key (`data_structures.scan`), a sorted one a logarithm (`data_structures.bisect`), a set
+#    one hash and at most one comparison (`data_structures.set_hit`, `data_structures.identity`), unless it is
+#    built for the question (`data_structures.rebuilt`); a sort asks log2(n!) times (`data_structures.sort`), or
+#    hardly more than n where it finds order (`data_structures.runs`, `data_structures.ascending`); a heap of ten
+#    once (`data_structures.top_ten`); and a heap moves a path where a sorted list moves hundreds
+#    (`data_structures.heap_moves`, `data_structures.insort_moves`);
+# 3. chosen integers and UUIDs share one hash (`data_structures.one_hash`), so that a dict compares all pairs
+#    (`data_structures.dict_pairs`) and a set some twice (`data_structures.set_pairs`); the seed protects strings
+#    (`data_structures.randomised`); one request burns CPU and stops its process (`data_structures.request_cpu`,
+#    `data_structures.frozen`); a limit on the list and strings cure it (`data_structures.list_limit`,
+#    `data_structures.as_text`), a limit on the set does not (`data_structures.distinct_limit`);
+# 4. a dict doubles its table without asking its keys again (`data_structures.doublings`,
+#    `data_structures.no_rehash`), keeps it when they are deleted (`data_structures.delete_keeps`), fits it anew
+#    on an insert (`data_structures.insert_shrinks`), and keeps the order of insertion (`data_structures.order`);
+# 5. a record of four fields weighs most as a dict (`data_structures.instance`, `data_structures.slots`) and 6
+#    bytes as columns (`data_structures.columns`); a parser's strings are new each (`data_structures.parsed`),
+#    unless interned (`data_structures.interned`, `data_structures.interned_bytes`), and json shares its keys only
+#    (`data_structures.json_memo`);
+# 6. a slice of bytes is a copy (`data_structures.slice_copies`), a slice of a view is none
+#    (`data_structures.view_slices`) and keeps all of it alive (`data_structures.view_pins`,
+#    `data_structures.copy_frees`) and in place (`data_structures.locked`).
+#
+# **Further reading.** [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c),
+# the comments at its head ·
+# [`Objects/listsort.txt`](https://github.com/python/cpython/blob/v3.14.0/Objects/listsort.txt) · [PEP
+# 456](https://peps.python.org/pep-0456/), secure and interchangeable hashing · [PEP
+# 412](https://peps.python.org/pep-0412/), key-sharing dictionaries · [`heapq`,
+# *Theory*](https://docs.python.org/3/library/heapq.html#theory).

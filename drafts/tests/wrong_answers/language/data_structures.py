@@ -1,0 +1,241 @@
+"""Plausible wrong answers to the exercises of 1.9, and what must be said of each."""
+
+WRONG = {
+    "data_structures.worst_flights": [
+        (  # everything is kept
+            """
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.all = k, []
+
+    def add(self, delay, flight):
+        self.all.append((delay, flight))
+
+    def ranking(self):
+        return sorted(self.all, key=lambda pair: pair[0], reverse=True)[: self.k]
+""",
+            "flights were held at once",
+        ),
+        (  # the tie goes on to the flights
+            """
+import heapq
+
+
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.heap = k, []
+
+    def add(self, delay, flight):
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, (delay, flight))
+        else:
+            heapq.heappushpop(self.heap, (delay, flight))
+
+    def ranking(self):
+        return sorted(self.heap, key=lambda pair: pair[0], reverse=True)
+""",
+            "went on to compare the flights",
+        ),
+        (  # the running number has the wrong sign: the later of two equal delays stays
+            """
+import heapq
+from itertools import count
+
+
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.heap, self.number = k, [], count()
+
+    def add(self, delay, flight):
+        heapq.heappush(self.heap, (delay, next(self.number), flight))
+        if len(self.heap) > self.k:
+            heapq.heappop(self.heap)
+
+    def ranking(self):
+        return [(delay, flight) for delay, _, flight in sorted(self.heap, reverse=True)]
+""",
+            "of equal delays the one that was added first",
+        ),
+        (  # a sorted list of k, sorted anew for each flight
+            """
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.worst = k, []
+
+    def add(self, delay, flight):
+        self.worst.append((delay, flight))
+        self.worst.sort(key=lambda pair: pair[0], reverse=True)
+        del self.worst[self.k :]
+
+    def ranking(self):
+        return list(self.worst)
+""",
+            "Ask about the least of the k first",
+        ),
+        (  # looking empties the heap
+            """
+import heapq
+from itertools import count
+
+
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.heap, self.number = k, [], count()
+
+    def add(self, delay, flight):
+        entry = (delay, -next(self.number), flight)
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, entry)
+        elif self.heap[0][0] < delay:
+            heapq.heapreplace(self.heap, entry)
+
+    def ranking(self):
+        popped = [heapq.heappop(self.heap) for _ in range(len(self.heap))]
+        return [(delay, flight) for delay, _, flight in reversed(popped)]
+""",
+            "looking must not change it",
+        ),
+    ],
+    "data_structures.gate_plan": [
+        (  # a scan
+            """
+class GatePlan:
+    def __init__(self, occupations):
+        self.occupations = occupations
+
+    def at(self, moment):
+        for start, end, flight in self.occupations:
+            if start <= moment < end:
+                return flight
+        return None
+""",
+            "Put them in order once",
+        ),
+        (  # bisect_left: the moment of the start belongs to nobody
+            """
+from bisect import bisect_left
+
+
+class GatePlan:
+    def __init__(self, occupations):
+        self.occupations = sorted(occupations, key=lambda o: o[0])
+        self.starts = [o[0] for o in self.occupations]
+
+    def at(self, moment):
+        place = bisect_left(self.starts, moment) - 1
+        if place < 0:
+            return None
+        start, end, flight = self.occupations[place]
+        return flight if moment < end else None
+""",
+            "at 10: expected 'UA 1', got None",
+        ),
+        (  # no look at the end: the last flight stays for ever
+            """
+from bisect import bisect_right
+
+
+class GatePlan:
+    def __init__(self, occupations):
+        self.occupations = sorted(occupations, key=lambda o: o[0])
+        self.starts = [o[0] for o in self.occupations]
+
+    def at(self, moment):
+        place = bisect_right(self.starts, moment)
+        return self.occupations[place - 1][2] if place else None
+""",
+            "at 50: expected None, got 'B6 7'",
+        ),
+        (  # before the first: index -1 is the last one
+            """
+from bisect import bisect_right
+
+
+class GatePlan:
+    def __init__(self, occupations):
+        self.occupations = sorted(occupations, key=lambda o: o[0])
+        self.starts = [o[0] for o in self.occupations]
+
+    def at(self, moment):
+        start, end, flight = self.occupations[bisect_right(self.starts, moment) - 1]
+        return flight if moment < end else None
+""",
+            "at 0: expected None, got 'DL 9'",
+        ),
+        (  # sorts the caller's list
+            """
+from bisect import bisect_right
+
+
+class GatePlan:
+    def __init__(self, occupations):
+        occupations.sort(key=lambda o: o[0])
+        self.occupations, self.starts = occupations, [o[0] for o in occupations]
+
+    def at(self, moment):
+        place = bisect_right(self.starts, moment) - 1
+        if place < 0 or not moment < self.occupations[place][1]:
+            return None
+        return self.occupations[place][2]
+""",
+            "it is the caller's",
+        ),
+    ],
+    "data_structures.distinct_tickets": [
+        (
+            """
+def distinct_tickets(numbers):
+    return list(dict.fromkeys(numbers))
+""",
+            "your answer compared",
+        ),
+        (  # a list in place of the set
+            """
+def distinct_tickets(numbers):
+    found = []
+    for number in numbers:
+        if number not in found:
+            found.append(number)
+    return found
+""",
+            "your answer compared",
+        ),
+        (  # a secret that changes every hash, and keeps them alike
+            """
+import secrets
+
+
+def distinct_tickets(numbers):
+    salt = secrets.randbits(64)
+    return list({(salt, number): number for number in numbers}.values())
+""",
+            "your answer compared",
+        ),
+        (  # the same, on plain integers
+            """
+import secrets
+
+
+def distinct_tickets(numbers):
+    salt = secrets.randbits(64)
+    return list({int(number) + salt: number for number in numbers}.values())
+""",
+            "all meet in one hash",
+        ),
+        (  # sorting loses the order
+            """
+def distinct_tickets(numbers):
+    ordered = sorted(numbers)
+    return [n for before, n in zip([None, *ordered], ordered) if n != before]
+""",
+            "in order of first occurrence",
+        ),
+        (  # decimal text
+            """
+def distinct_tickets(numbers):
+    return list({str(number): number for number in numbers}.values())
+""",
+            "of 5,001 digits",
+        ),
+    ],
+}

@@ -1,0 +1,193 @@
+"""Plausible wrong answers to the exercises of 1.10, and what must be said of each."""
+
+PIPELINES = """
+from itertools import accumulate, batched, chain, groupby, pairwise, tee
+
+
+class Pipelines:
+    @staticmethod
+    def changes(delays):
+        return (after - before for before, after in pairwise(delays))
+
+    @staticmethod
+    def worst_so_far(delays):
+        return accumulate(delays, max)
+
+    @staticmethod
+    def boarding_groups(passengers, size):
+        return batched(passengers, size)
+
+    @staticmethod
+    def gate_shifts(flights):
+        by_gate = groupby(flights, key=lambda flight: flight[0])
+        return ((gate, sum(1 for _ in group)) for gate, group in by_gate)
+
+    @staticmethod
+    def seats(bookings):
+        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
+"""
+
+
+def instead(right, wrong):
+    """The right answer with one line of it replaced."""
+    assert PIPELINES.count(right) == 1
+    return PIPELINES.replace(right, wrong)
+
+
+TTL = """
+from collections import OrderedDict
+from functools import wraps
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds:
+                    return result
+                del kept[key]
+            result = function(*args, **kwargs)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+"""
+
+
+def with_change(right, wrong):
+    """The right cache with one piece of it replaced."""
+    assert TTL.count(right) == 1
+    return TTL.replace(right, wrong)
+
+
+WRONG = {
+    "standard_tools.pipelines": [
+        (  # overlapping pairs need two readers; two arguments that are one iterator do not overlap
+            instead("in pairwise(delays))", "in zip(delays, delays))"),
+            "changes: for [5, 12, 12, -3] expected [7, 0, -15], got [7, -15]",
+        ),
+        (  # slicing needs all of it
+            instead(
+                "return (after - before for before, after in pairwise(delays))",
+                "rows = list(delays); return (b - a for a, b in zip(rows, rows[1:]))",
+            ),
+            "taken from an endless feed and 0 items",
+        ),
+        (  # the idiom before batched
+            instead("return batched(passengers, size)", "return zip(*[iter(passengers)] * size)"),
+            "got [('Ada', 'Ken'), ('Grace', 'Hedy')]",
+        ),
+        (  # right and lazy, and a whole shift in memory
+            instead("sum(1 for _ in group)", "len(list(group))"),
+            "gate_shifts: 50,000 rows went through",
+        ),
+        (  # the star reads all bookings
+            instead(
+                "chain.from_iterable(booking for booking in bookings if len(booking) > 1)",
+                "chain(*(booking for booking in bookings if len(booking) > 1))",
+            ),
+            "seats: 1000 rows were taken from an endless feed",
+        ),
+        (  # a running maximum from 0
+            instead("accumulate(delays, max)", "accumulate(delays, max, initial=0)"),
+            "worst_so_far: for [-4, 7, 3, 20, -1]",
+        ),
+        (  # one solved, the next not begun
+            instead("return accumulate(delays, max)", "raise NotImplementedError"),
+            "changes: right. worst_so_far is still open",
+        ),
+    ],
+    "standard_tools.ttl": [
+        (  # the recipe from the internet: lru_cache keyed by a number that changes every ten seconds
+            """
+from functools import lru_cache, wraps
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        cached = lru_cache(maxsize)(lambda period, *args, **kwargs: function(*args, **kwargs))
+
+        @wraps(function)
+        def wrapper(*args, **kwargs):
+            return cached(clock() // seconds, *args, **kwargs)
+
+        return wrapper
+
+    return decorate
+""",
+            "not from a full ten",
+        ),
+        (  # does what a session does, not what a fare does
+            with_change(
+                "                    return result\n",
+                "                    kept[key] = result, clock()\n                    return result\n",
+            ),
+            "does not make it younger",
+        ),
+        (  # measures the age of the question
+            with_change(
+                "            result = function(*args, **kwargs)\n            kept[key] = result, clock()",
+                "            now = clock()\n            result = function(*args, **kwargs)\n            kept[key] = result, now",
+            ),
+            "read the clock when it returns",
+        ),
+        (
+            with_change("key = args, tuple(sorted(kwargs.items()))", "key = args"),
+            "fare('EWR', bags=1) was answered with another call's result",
+        ),
+        (  # flat, as lru_cache's key, but without its marker
+            with_change(
+                "key = args, tuple(sorted(kwargs.items()))", "key = args + tuple(kwargs.items())"
+            ),
+            "fare('EWR', ('bags', 1)) was answered",
+        ),
+        (
+            with_change(
+                "if clock() - stored < seconds:", "if result and clock() - stored < seconds:"
+            ),
+            "None is a result like any other",
+        ),
+        (  # stores over the old entry, which keeps its old place
+            with_change("                del kept[key]\n", ""),
+            "EWR's was thrown out",
+        ),
+        (
+            with_change("popitem(last=False)", "popitem()"),
+            "LAX's, was thrown out",
+        ),
+        (
+            with_change("while len(kept) > maxsize:", "while False:"),
+            "three results are still given out",
+        ),
+        (
+            with_change("        @wraps(function)\n", ""),
+            "functools.wraps",
+        ),
+        (
+            with_change(
+                "            result = function(*args, **kwargs)",
+                """            try:
+                result = function(*args, **kwargs)
+            except Exception as error:
+                result = error""",
+            ),
+            "instead of passing it on",
+        ),
+        (
+            "import time\n"
+            + with_change("kept[key] = result, clock()", "kept[key] = result, time.time()").replace(
+                "if clock() - stored", "if time.time() - stored"
+            ),
+            "never asked",
+        ),
+    ],
+}
