@@ -395,7 +395,7 @@ claim("data_structures.rebuilt", "a set inside the loop hashes the whole list fo
 predict(
     "data_structures.three_boards",
     "Three sorted boards become one. Which asks fewer questions: `sorted(a + b + c)`, or `heapq.merge(a, b, c)`?",
-    about="data_structures.runs",
+    about="data_structures.sorted_boards",
     a="merge: it uses that they are sorted, and sorted() cannot know",
     b="sorted(): it finds out that they are",
     c="the same: about n log2 n",
@@ -473,7 +473,7 @@ claim("data_structures.top_ten", "a heap of ten asks hardly more than once a fli
       of_heap / FLIGHTS, at_most=1.5, unit="questions a flight")
 claim("data_structures.ascending", "on ascending delays the heap asks over four times as often as the sort",
       on_ascending["heap"] / on_ascending["sorted"], at_least=4, unit="×")
-claim("data_structures.runs", "sorted() of three sorted boards asks fewer questions than heapq.merge",
+claim("data_structures.sorted_boards", "sorted() of three sorted boards asks fewer questions than heapq.merge",
       of_three_sorted / of_three_merged, at_most=0.85, unit="×", proves="b")
 
 # %% [markdown]
@@ -516,7 +516,7 @@ claim("data_structures.runs", "sorted() of three sorted boards asks fewer questi
 #
 # </details>
 
-# %% [markdown] claim="data_structures.runs" tags=["break-it"]
+# %% [markdown] claim="data_structures.sorted_boards" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: the boards arrive shuffled into each other</summary>
 #
@@ -652,7 +652,7 @@ show_table(
 # </details>
 
 # %% [markdown]
-# ## Numbers that agree
+# ## Ticket numbers
 #
 # A partner sends the numbers of the tickets that were checked in. They go into a set, which answers in constant time.
 # On one Monday the set took seconds. The numbers were plain integers, all different.
@@ -663,16 +663,16 @@ show_table(
 
 # %%
 predict(
-    "data_structures.agreeing",
+    "data_structures.multiples",
     "1,000 different multiples of 2⁶¹ − 1 become the keys of a dict. How many times is `==` asked?",
-    about="data_structures.dict_pairs",
+    about="data_structures.in_a_dict",
     a="not at all: different keys",
     b="about 1,000: once a key",
     c="about half a million: every key against every other",
 )
 
 # %%
-answer("data_structures.agreeing", None)  # "a", "b" or "c"
+answer("data_structures.multiples", None)  # "a", "b" or "c"
 
 # %%
 MODULUS = sys.hash_info.modulus
@@ -711,9 +711,9 @@ show_lines(
 # %%
 claim("data_structures.one_hash", "20,000 different integers have one hash, and so have 20,000 UUIDs",
       (len(ints_hash), len(uuids_hash)), equals=(1, 1))
-claim("data_structures.dict_pairs", "a dict compares every two of them once: exactly n(n−1)/2 times",
+claim("data_structures.in_a_dict", "a dict compares every two of them once: exactly n(n−1)/2 times",
       in_dict, equals=pairs, proves="c")
-claim("data_structures.set_pairs", "a set compares every two of them too, and some of them more than once",
+claim("data_structures.in_a_set", "a set compares every two of them too, and some of them more than once",
       min(found / pair for found, pair in zip(in_set, pairs, strict=True)), at_least=1.05, unit="×")
 
 # %% [markdown]
@@ -779,7 +779,7 @@ claim("data_structures.randomised", "the seed protects strings, and what is hash
 # they (and your own numeric types) do. `UUID.__hash__` is `hash(self.int)`: a type that one takes for random, and
 # that a *client* fills in.
 
-# %% [markdown] also=["data_structures.dict_pairs", "data_structures.set_pairs"] claim="data_structures.one_hash" tags=["break-it"]
+# %% [markdown] also=["data_structures.in_a_dict", "data_structures.in_a_set"] claim="data_structures.one_hash" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: two less</summary>
 #
@@ -1049,7 +1049,7 @@ claim("data_structures.as_text", "as strings, the same numbers cost less than a 
 predict(
     "data_structures.emptied",
     "99,990 of 100,000 keys are deleted, one by one. When does the dict give its table's memory back?",
-    about="data_structures.insert_shrinks",
+    about="data_structures.given_back",
     a="as it empties: the table is halved again and again",
     b="not by deleting; a later insert may do it",
     c="never, as long as the dict lives",
@@ -1116,7 +1116,7 @@ claim("data_structures.no_rehash", "10,000 inserts through all these tables hash
       while_growing, equals={"==": 0, "<": 0, "hash": len(fresh)})
 claim("data_structures.delete_keeps", "deleting 99.99 % of the keys leaves the table as large as it was",
       emptied, equals=full)
-claim("data_structures.insert_shrinks", "a later insert finds the table used up, and moves the ten that are left",
+claim("data_structures.given_back", "a later insert finds the table used up, and moves the ten that are left",
       after_inserts / full, at_most=0.01, unit="×", proves="b")
 claim("data_structures.order", "a changed key keeps its place, a deleted one comes back last",
       list(boarding), equals=["Ada", "Hedy", "Grace"])
@@ -1137,7 +1137,7 @@ claim("data_structures.order", "a changed key keeps its place, a deleted one com
 # holes included: `PyDict_Copy`.) Iteration walks over the entries, empty ones too. And where order is part of the
 # meaning, say so: `{"a": 1, "b": 2} == {"b": 2, "a": 1}` is true; of two `OrderedDict`s it is not.
 
-# %% [markdown] also=["data_structures.insert_shrinks", "data_structures.order"] claim="data_structures.delete_keeps" tags=["break-it"]
+# %% [markdown] also=["data_structures.given_back", "data_structures.order"] claim="data_structures.delete_keeps" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: delete by building anew; leave the other half; update instead of delete</summary>
 #
@@ -1451,7 +1451,7 @@ claim("data_structures.json_memo", "json shares the keys of its objects, and non
 predict(
     "data_structures.kept_slice",
     "A `memoryview` slice of 16 bytes is kept, the message's own name is gone. How much memory is held?",
-    about="data_structures.view_pins",
+    about="data_structures.kept_view",
     a="16 bytes and a header",
     b="one page, 4 KiB",
     c="the whole 8 MiB",
@@ -1496,7 +1496,7 @@ claim("data_structures.slice_copies", "the rest of a bytes object is a copy of i
       rest_of_bytes, at_least=SIZE - 16, unit="B")
 claim("data_structures.view_slices", "the rest of a memoryview is a new view, whatever its length",
       rest_of_view, at_most=16 * 2**10, unit="B")
-claim("data_structures.view_pins", "16 bytes of a view keep the whole message alive",
+claim("data_structures.kept_view", "16 bytes of a view keep the whole message alive",
       kept_view, at_least=SIZE, unit="B", proves="c")
 claim("data_structures.copy_frees", "16 bytes copied out of it let it go",
       kept_copy, at_most=16 * 2**10, unit="B")
@@ -1531,7 +1531,7 @@ claim("data_structures.locked", "a bytearray that is being looked at cannot be r
 #
 # </details>
 
-# %% [markdown] also=["data_structures.locked"] claim="data_structures.view_pins" tags=["break-it"]
+# %% [markdown] also=["data_structures.locked"] claim="data_structures.kept_view" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: copy what you keep, release what you looked at</summary>
 #
@@ -1752,8 +1752,8 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # <summary>"Looking up in a set is O(1)." Under which assumptions?</summary>
 #
 # That hashes differ. Then one hash and at most one comparison (`data_structures.set_hit`). A sender of numbers can
-# make them agree (`data_structures.one_hash`), and then n inserts compare all pairs (`data_structures.dict_pairs`,
-# `data_structures.set_pairs`). And that the set exists already: to build it asks everybody
+# make them agree (`data_structures.one_hash`), and then n inserts compare all pairs (`data_structures.in_a_dict`,
+# `data_structures.in_a_set`). And that the set exists already: to build it asks everybody
 # (`data_structures.rebuilt`).
 #
 # </details>
@@ -1780,7 +1780,7 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # <details>
 # <summary>You delete 99 % of a dict and the memory stays. Leak?</summary>
 #
-# No: the table is rebuilt by inserts only (`data_structures.delete_keeps`, `data_structures.insert_shrinks`). Copy
+# No: the table is rebuilt by inserts only (`data_structures.delete_keeps`, `data_structures.given_back`). Copy
 # it, or clear it.
 #
 # </details>
@@ -1797,7 +1797,7 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # <details>
 # <summary>When did a <code>memoryview</code> make things worse?</summary>
 #
-# When it was kept: 16 bytes pin the whole buffer (`data_structures.view_pins`), and the buffer cannot be resized
+# When it was kept: 16 bytes pin the whole buffer (`data_structures.kept_view`), and the buffer cannot be resized
 # meanwhile (`data_structures.locked`).
 #
 # </details>
@@ -1812,23 +1812,23 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # 2. a list asks every key (`data_structures.scan`), a sorted one a logarithm (`data_structures.bisect`), a set
 #    one hash and at most one comparison (`data_structures.set_hit`, `data_structures.identity`), unless it is
 #    built for the question (`data_structures.rebuilt`); a sort asks log2(n!) times (`data_structures.sort`), or
-#    hardly more than n where it finds order (`data_structures.runs`, `data_structures.ascending`); a heap of ten
-#    once (`data_structures.top_ten`); and a heap moves a path where a sorted list moves hundreds
+#    hardly more than n where it finds order (`data_structures.sorted_boards`, `data_structures.ascending`); a
+#    heap of ten once (`data_structures.top_ten`); and a heap moves a path where a sorted list moves hundreds
 #    (`data_structures.heap_moves`, `data_structures.insort_moves`);
 # 3. chosen integers and UUIDs share one hash (`data_structures.one_hash`), so that a dict compares all pairs
-#    (`data_structures.dict_pairs`) and a set some twice (`data_structures.set_pairs`); the seed protects strings
+#    (`data_structures.in_a_dict`) and a set some twice (`data_structures.in_a_set`); the seed protects strings
 #    (`data_structures.randomised`); one request burns CPU and stops its process (`data_structures.request_cpu`,
 #    `data_structures.frozen`); a limit on the list and strings cure it (`data_structures.list_limit`,
 #    `data_structures.as_text`), a limit on the set does not (`data_structures.distinct_limit`);
 # 4. a dict doubles its table without asking its keys again (`data_structures.doublings`,
 #    `data_structures.no_rehash`), keeps it when they are deleted (`data_structures.delete_keeps`), fits it anew
-#    on an insert (`data_structures.insert_shrinks`), and keeps the order of insertion (`data_structures.order`);
+#    on an insert (`data_structures.given_back`), and keeps the order of insertion (`data_structures.order`);
 # 5. a record of four fields weighs most as a dict (`data_structures.instance`, `data_structures.slots`) and 6
 #    bytes as columns (`data_structures.columns`); a parser's strings are new each (`data_structures.parsed`),
 #    unless interned (`data_structures.interned`, `data_structures.interned_bytes`), and json shares its keys only
 #    (`data_structures.json_memo`);
 # 6. a slice of bytes is a copy (`data_structures.slice_copies`), a slice of a view is none
-#    (`data_structures.view_slices`) and keeps all of it alive (`data_structures.view_pins`,
+#    (`data_structures.view_slices`) and keeps all of it alive (`data_structures.kept_view`,
 #    `data_structures.copy_frees`) and in place (`data_structures.locked`).
 #
 # **Further reading.** [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c),
