@@ -29,10 +29,10 @@
 import contextlib
 import json
 import sqlite3
-import time
 import uuid
 from secrets import randbits
 
+import pandas as pd
 import sqlalchemy
 from sqlalchemy import text
 
@@ -984,86 +984,717 @@ january = lab.flights()[["flight_id", "tailnum", "dest"]].head(27_004)
 january_rows = [[flight_id, tail or None, dest] for flight_id, tail, dest in january.fillna("").values.tolist()]
 
 # %% [markdown]
-# Each engine explains itself in a language of its own. These functions translate into three words: the *whole table*
-# was read, the *index and table*, or the *index alone*.
+# Each engine explains itself in a language of its own. A translation into three phrases: the *whole table* was read,
+# the *index and table*, or the *index alone*. Every function returns the phrase and the engine's own words.
 
 # %%
 def in_mysql(ask, query):
-    told = ask(f"explain format=tree {query}")
-    print(told.strip())
-    return "whole table" if "Table scan" in told else "index alone" if "Covering" in told else "index and table"
+    words = ask(f"explain format=tree {query}").strip()
+    return ("whole table" if "Table scan" in words else
+            "index alone" if "Covering index" in words else "index and table"), words
 
 
 def in_mariadb(ask, query):
-    table = json.loads(ask(f"analyze format=json {query}"))["query_block"]
-    while "table" not in table:
-        table = table["nested_loop"][0] if "nested_loop" in table else table["block-nl-join"]
-    table = table["table"]
-    print({key: table.get(key) for key in ("access_type", "key", "using_index")})
-    return "whole table" if table["access_type"] == "ALL" else "index alone" if table.get("using_index") else "index and table"
+    block = json.loads(ask(f"analyze format=json {query}"))["query_block"]
+    table = block["table"] if "table" in block else block["nested_loop"][0]["table"]
+    words = {key: table[key] for key in ("access_type", "key", "r_rows", "using_index") if key in table}
+    return ("whole table" if table["access_type"] == "ALL" else
+            "index alone" if table.get("using_index") else "index and table"), words
 
 
 def in_sqlite(ask, query):
-    told = ask(f"explain query plan {query}")
-    print(told)
-    return "whole table" if told.startswith("SCAN") else "index alone" if "COVERING" in told else "index and table"
+    words = ask(f"explain query plan {query}")
+    return ("whole table" if words.startswith("SCAN") else
+            "index alone" if "COVERING" in words else "index and table"), words
 
 
 def in_postgres(ask, query):
-    kinds = explain(ask, query).kinds
-    print(kinds)
-    return "whole table" if "Seq Scan" in kinds else "index alone" if "Index Only Scan" in kinds else "index and table"
+    words = explain(ask, query).scan.name
+    return ("whole table" if "Seq Scan" in words else
+            "index alone" if "Index Only" in words else "index and table"), words
 
 
 # %%
-def three_answers(translate, execute, ask):
-    """How an engine finds the aircraft's flights: without an index, with one, and only their keys."""
+def three_questions(translate, ask, execute):
+    """An aircraft's destinations without an index and with one, and the keys of its flights with it."""
     before = translate(ask, QUERY.format(columns="dest"))
     execute(INDEX)
     return [before, *(translate(ask, QUERY.format(columns=columns)) for columns in ("dest", "flight_id"))]
 
 
-def over_pymysql(server, translate):
+def asked_over_pymysql(server, translate):
     with server.connect(autocommit=True) as connection, connection.cursor() as cursor:
-        cursor.execute("drop table if exists january")
-        cursor.execute(CREATE)
-        cursor.executemany("insert into january values (%s, %s, %s)", january_rows)
-        cursor.execute("analyze table january")
-        cursor.fetchall()
-
         def ask(query):
             cursor.execute(query)
             return cursor.fetchone()[0]
 
-        return three_answers(translate, cursor.execute, ask)
+        cursor.execute("drop table if exists january")
+        cursor.execute(CREATE)
+        cursor.executemany("insert into january values (%s, %s, %s)", january_rows)
+        ask("analyze table january")
+        return three_questions(translate, ask, cursor.execute)
 
-
-# %% tags=["nbval-ignore-output"]
-print("each engine's own words follow in the next cells")
-
-# %%
-with contextlib.redirect_stdout(None):
-    of_mysql = over_pymysql(mysql, in_mysql) if mysql else None
-    of_mariadb = over_pymysql(mariadb, in_mariadb) if mariadb else None
-
-with contextlib.closing(sqlite3.connect(":memory:")) as lite:
-    lite.execute(CREATE)
-    lite.executemany("insert into january values (?, ?, ?)", january_rows)
-    of_sqlite = three_answers(in_sqlite, lite.execute, lambda query: lite.execute(query).fetchone()[3])
 
 # %%
 run("drop table if exists january")
 run(CREATE)
 lab.copy_in(db, "january", january)
 run("vacuum (analyze) january")
-of_postgres = three_answers(in_postgres, run, db)
+
+lite = sqlite3.connect(":memory:")
+lite.execute(CREATE)
+lite.executemany("insert into january values (?, ?, ?)", january_rows)
+
+told = {
+    "PostgreSQL": three_questions(in_postgres, db, run),
+    "MySQL": asked_over_pymysql(mysql, in_mysql) if mysql else [],
+    "MariaDB": asked_over_pymysql(mariadb, in_mariadb) if mariadb else [],
+    "SQLite": three_questions(in_sqlite, lambda query: lite.execute(query).fetchone()[3], lite.execute),
+}
+lite.close()
+found = {engine: [phrase for phrase, _ in answers] for engine, answers in told.items()}
+
+# %% tags=["nbval-ignore-output"]
+questions = ("no index", "index on tailnum", "index on tailnum, keys only")
+show_table(
+    [
+        {"engine": engine, "question": question, "answer": phrase, "in its own words": str(words)}
+        for engine, answers in told.items()
+        for question, (phrase, words) in zip(questions, answers)
+    ],
+    left=4,
+)
 
 # %%
-claim("transactions_indexes.in_mysql", "in MySQL an index on the tail number holds the primary key too",
-      of_mysql, equals=["whole table", "index and table", "index alone"], unmeasured=mysql.missing)
-claim("transactions_indexes.in_mariadb", "in MariaDB as well",
-      of_mariadb, equals=["whole table", "index and table", "index alone"], unmeasured=mariadb.missing)
-claim("transactions_indexes.in_sqlite", "and in SQLite",
-      of_sqlite, equals=["whole table", "index and table", "index alone"])
-claim("transactions_indexes.in_postgres", "in PostgreSQL it holds an address, so the key must be fetched from the table",
-      of_postgres, equals=["whole table", "index and table", "index and table"])
+claim("transactions_indexes.in_postgres", "in PostgreSQL an index entry holds an address: for the key it goes to the table",
+      found["PostgreSQL"], equals=["whole table", "index and table", "index and table"])
+claim("transactions_indexes.in_mysql", "in MySQL it holds the primary key: for the key the index is enough",
+      found["MySQL"], equals=["whole table", "index and table", "index alone"], unmeasured=mysql.missing)
+claim("transactions_indexes.in_mariadb", "in MariaDB too",
+      found["MariaDB"], equals=["whole table", "index and table", "index alone"], unmeasured=mariadb.missing)
+claim("transactions_indexes.in_sqlite", "in SQLite too",
+      found["SQLite"], equals=["whole table", "index and table", "index alone"])
+
+# %% [markdown]
+# **Why.** InnoDB keeps the rows *in* the B-tree of the primary key, and the entries of all other indexes end in that key
+# ([Clustered and secondary indexes](https://dev.mysql.com/doc/refman/8.4/en/innodb-index-types.html)); SQLite does the
+# same with its rowid, which an `integer primary key` is
+# ([rowid tables](https://www.sqlite.org/rowidtable.html)). There a look-up by a secondary index descends *two* trees,
+# and a long primary key makes every index longer. PostgreSQL descends one and goes to an address; in return, an update that moves a row
+# needs a new entry in every index, unless it can avoid it (below).
+#
+# **In production.** Words for the same things: PostgreSQL's `rows=… loops=…`, MySQL's `EXPLAIN ANALYZE` (actual rows
+# and time of each iterator), MariaDB's `ANALYZE FORMAT=JSON` (`r_rows` beside `rows`). SQLite's `EXPLAIN QUERY PLAN` has
+# no row counts: `SCAN` is the word to look for. Only PostgreSQL counts pages for each node.
+
+# %% [markdown] also=["transactions_indexes.in_mysql", "transactions_indexes.in_mariadb", "transactions_indexes.in_sqlite"] claim="transactions_indexes.in_postgres" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: no primary key, and the key in the index after all</summary>
+#
+# Without a primary key the three others number their rows in secret, and `flight_id` is a column like any other: they must fetch it. An
+# index on both columns answers PostgreSQL from the index alone.
+#
+# ```diff
+# -CREATE = "create table january (flight_id integer primary key, tailnum varchar(6), dest varchar(3))"
+# +CREATE = "create table january (flight_id integer, tailnum varchar(6), dest varchar(3))"
+# @@
+# -    "PostgreSQL": three_questions(in_postgres, db, run),
+# +    "PostgreSQL": three_questions(in_postgres, db, lambda index: run(index.replace("(tailnum)", "(tailnum, flight_id)"))),
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What an index costs
+#
+# Every index is written by whoever writes the table. The measure is the **write-ahead log**: every change
+# goes there first, all replicas and backups get it from there, and `EXPLAIN (ANALYZE, WAL)` counts its bytes.
+
+# %%
+predict(
+    "transactions_indexes.wal_of_five",
+    "Bookings are inserted into a table with no index, and into one with five. How much more WAL does the second write?",
+    about="transactions_indexes.five_indexes",
+    a="some 10 %: an entry is much smaller than a row",
+    b="about half as much again",
+    c="more than three times as much in all",
+)
+
+# %%
+answer("transactions_indexes.wal_of_five", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# Half of the bookings are there already, in indexes that have grown; the inserting of the other half is measured.
+
+# %%
+FIELDS = ["booking_id", "reference", "customer_id", "flight_id", "booked_at", "status", "total_cents"]
+sold = data.bookings(scale).bookings[FIELDS]
+
+run("drop table if exists sold")
+run("""create table sold (booking_id int, reference text, customer_id int, flight_id int,
+                         booked_at timestamptz, status text, total_cents int)""")
+lab.copy_in(db, "sold", sold)
+half = len(sold) // 2
+
+wal_a_row = {}
+for indexes in (0, 1, 2, 3, 5):
+    run("drop table if exists ledger")
+    run("create table ledger (like sold)")
+    for column in FIELDS[:indexes]:
+        run(f"create index on ledger ({column})")
+    run(f"insert into ledger select * from sold where booking_id <= {half}")
+    measured = explain(db, f"insert into ledger select * from sold where booking_id > {half}", wal=True)
+    wal_a_row[indexes] = measured.wal_bytes / (len(sold) - half)
+
+# %% tags=["nbval-ignore-output"]
+show_bars(
+    {f"{indexes} indexes": written for indexes, written in wal_a_row.items()},
+    title="Write-ahead log of one inserted booking", x="bytes", text="{:.0f}".format,
+)
+
+# %%
+claim("transactions_indexes.each_index", "each index adds about as many bytes of WAL to a row as the last one did",
+      (wal_a_row[5] - wal_a_row[0]) / 5, between=(50, 110), unit="bytes a row and index")
+claim("transactions_indexes.five_indexes", "with five indexes a booking writes more than three times the WAL",
+      wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves="c")
+
+# %% [markdown]
+# **Why.** The row is one WAL record. Each index entry is one more: 24 bytes of header, the page's address, and the entry
+# itself; some 70 bytes for a key of four. (And each is a descent, a lock on a leaf page, sometimes a page split.)
+#
+# An **update** is a new version of the row, so every index gets a new entry, also those whose column did not change:
+# unless none of the changed columns is in an index, and the new version fits into the same page. Then PostgreSQL leaves
+# the indexes alone and chains the versions inside the page: a *heap-only tuple*
+# ([HOT](https://www.postgresql.org/docs/current/storage-hot.html)). Confirm every booking, with and without an
+# index on `status`:
+
+# %%
+def confirmed(*wanted):
+    """The share of HOT updates, and the WAL of one, when half of the bookings change their status."""
+    run("drop table if exists held")
+    run("create table held with (fillfactor = 45) as select booking_id, 'pending' as status from sold")
+    run("create index on held (booking_id)")
+    for column in wanted:
+        run(f"create index on held ({column})")
+    changed = explain(db, "update held set status = 'confirmed'", wal=True)
+    run("select pg_stat_force_next_flush()")
+    hot, all_of_it = run("select n_tup_hot_upd, n_tup_upd from pg_stat_user_tables where relname = 'held'").one()
+    return hot / all_of_it, changed.wal_bytes / all_of_it
+
+
+hot_without, wal_without = confirmed()
+hot_with, wal_with = confirmed("status")
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"indexes on": on, "HOT updates, %": 100 * hot, "WAL of one update, bytes": written}
+        for on, hot, written in [("booking_id", hot_without, wal_without), ("booking_id, status", hot_with, wal_with)]
+    ]
+)
+
+# %%
+claim("transactions_indexes.hot", "nearly all updates leave the indexes alone while the column has none, and none does when it has",
+      (hot_without >= 0.9, hot_with), equals=(True, 0))
+claim("transactions_indexes.hot_wal", "one index on the updated column doubles the WAL of an update at least",
+      wal_with / wal_without, at_least=2, unit="×")
+
+# %% [markdown]
+# **In production.** The index on `status` or `updated_at`, made for one dashboard, is the dearest of all: it takes
+# HOT from every update of the table. A partial index (`where status = 'pending'`) does so too: its condition's columns count as
+# indexed. Look at `n_tup_hot_upd / n_tup_upd`; give tables that are updated a `fillfactor` below 100, so that the new
+# version finds room; and drop indexes that nobody uses (an exercise below).
+
+# %% [markdown] also=["transactions_indexes.five_indexes"] claim="transactions_indexes.each_index" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: make the indexes when the rows are in</summary>
+#
+# That is why imports drop the indexes first: built at the end, an index is written page by page, sorted. (Here it is not
+# even in the figure.)
+#
+# ```diff
+# -    for column in FIELDS[:indexes]:
+# -        run(f"create index on ledger ({column})")
+# +    for column in FIELDS[:0]:
+# +        run(f"create index on ledger ({column})")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.hot_wal"] claim="transactions_indexes.hot" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: full pages</summary>
+#
+# With pages filled to the brim the new version must go to another page, and every index must hear of it: the first
+# half of HOT's condition is met, the second is not.
+#
+# ```diff
+# -    run("create table held with (fillfactor = 45) as select booking_id, 'pending' as status from sold")
+# +    run("create table held with (fillfactor = 100) as select booking_id, 'pending' as status from sold")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A key that is born anywhere
+#
+# The payment service gives its rows a UUID as primary key. Version 4 is 122 random bits. Version 7
+# ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)) begins with 48 bits of milliseconds, the rest is random.
+# Python 3.14 has `uuid.uuid7` and PostgreSQL 18 `uuidv7()`; for all others it is a few lines:
+
+# %%
+def uuid7(milliseconds):
+    """48 bits of time, version, 12 random bits, variant, 62 random bits."""
+    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | randbits(12) << 64 | 2 << 62 | randbits(62))
+
+
+def wal_of_keys(keys, more):
+    """WAL of each of the last `more` rows, written right after a checkpoint; and the index's bytes a key."""
+    run("drop table if exists payments")
+    run("create table payments (id uuid primary key, amount_cents int)")
+    run("create temporary table if not exists arriving (nr serial, id uuid)")
+    run("truncate arriving restart identity")
+    lab.copy_in(db, "arriving", keys.to_frame("id"))
+    run(f"insert into payments select id, 100 from arriving where nr <= {len(keys) - more}")
+    run("checkpoint")
+    last = explain(db, f"insert into payments select id, 100 from arriving where nr > {len(keys) - more} order by nr", wal=True)
+    return last.wal_bytes / more, size("payments_pkey") / len(keys)
+
+
+# %%
+predict(
+    "transactions_indexes.uuid",
+    "60,000 payments, then a checkpoint, then 1,000 more. How does the WAL of one of these compare, UUID v4 with v7?",
+    about="transactions_indexes.random_keys",
+    a="the same: both are 16 bytes",
+    b="v4 some 20 % more, for page splits",
+    c="v4 several times as much",
+)
+
+# %%
+answer("transactions_indexes.uuid", None)  # "a", "b" or "c"
+
+# %%
+PAYMENTS, MORE = (60_000, 1_000) if scale == "quick" else (1_000_000, 10_000)
+start = 1_356_998_400_000  # 2013-01-01, in milliseconds
+
+random_keys = pd.Series([str(uuid.uuid4()) for _ in range(PAYMENTS + MORE)])
+timed_keys = pd.Series([str(uuid7(start + 10 * n)) for n in range(PAYMENTS + MORE)])
+v4_wal, v4_size = wal_of_keys(random_keys, MORE)
+v7_wal, v7_size = wal_of_keys(timed_keys, MORE)
+
+# %% tags=["nbval-ignore-output"]
+show_bars({"UUID v4": v4_wal, "UUID v7": v7_wal}, title="WAL of one payment, right after a checkpoint", x="bytes", text="{:,.0f}".format)
+show_bars({"UUID v4": v4_size, "UUID v7": v7_size}, title="The primary key's index", x="bytes a key", text="{:.1f}".format)
+
+# %%
+claim("transactions_indexes.random_keys", "after a checkpoint a random key writes at least four times the WAL of a timed one",
+      v4_wal / v7_wal, at_least=4, unit="×", proves="c")
+claim("transactions_indexes.random_size", "and leaves an index at least a sixth larger",
+      v4_size / v7_size, at_least=1.17, unit="×")
+
+# %% [markdown]
+# **Why.** The first change to a page after a checkpoint writes the *whole page* to the WAL, so that a page which a crash left
+# half-written can be restored
+# ([full_page_writes](https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-FULL-PAGE-WRITES)). A thousand random keys touch
+# nearly every leaf of the index; a thousand timed ones fill the last few. And leaves that split in the middle stay
+# some 70 % full, while the rightmost is filled to 90 % before a new one is begun.
+#
+# **In production.** The reads pay as well: the recent payments lie all over a v4 index, so all of it must be in memory. Against v7:
+# it tells everybody when the row was made, and neighbours in time are neighbours in the index (which a single hot leaf
+# under many writers can feel). In MySQL it matters more: the primary key's index *is* the table.
+
+# %% [markdown] claim="transactions_indexes.random_keys" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: no checkpoint</summary>
+#
+# Between checkpoints a page is written whole once. All were, when the 60,000 came.
+#
+# ```diff
+# -    run("checkpoint")
+# +    run("select 'no checkpoint'")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.random_keys"] claim="transactions_indexes.random_size" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the time at the end</summary>
+#
+# ```diff
+# -    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | randbits(12) << 64 | 2 << 62 | randbits(62))
+# +    return uuid.UUID(int=randbits(48) << 80 | 7 << 76 | randbits(12) << 64 | 2 << 62 | milliseconds)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One wide table
+#
+# Somebody found joins tiresome and put everything into one table: with each flight the airline's name, the airports' names,
+# the aircraft's maker and model. Beside it the same facts in four tables.
+
+# %%
+airports = data.airports()[["faa", "name", "tzone"]]
+run("drop table if exists airlines, airports, planes, wide")
+run("create table airlines (carrier text primary key, name text not null)")
+run("create table airports (faa text primary key, name text not null, tzone text)")
+run("create table planes (tailnum text primary key, manufacturer text, model text, seats int)")
+lab.copy_in(db, "airlines", data.airlines())
+lab.copy_in(db, "airports", airports)
+lab.copy_in(db, "planes", data.planes()[["tailnum", "manufacturer", "model", "seats"]])
+run("vacuum (analyze) airlines, airports, planes")
+run("""
+    create table wide as
+    select f.*, a.name as airline, o.name as origin_name, d.name as dest_name, d.tzone as dest_zone,
+           p.manufacturer, p.model, p.seats
+    from flights f
+    join airlines a using (carrier)
+    left join airports o on o.faa = f.origin
+    left join airports d on d.faa = f.dest
+    left join planes p using (tailnum)
+    order by flight_id""")
+run("alter table wide add primary key (flight_id)")
+run("set default_statistics_target = 100")
+run("vacuum (analyze) wide")
+run("reset default_statistics_target")
+
+# %% [markdown]
+# **What depends on what?** A *functional dependency* `X → Y` says that equal X have equal Y. Data can only refute one,
+# never prove it, but a refutation is worth having before the schema is drawn: for how many values of X does Y take several?
+
+# %%
+def exceptions(x, y):
+    """How many values of x come with more than one y."""
+    return run(f"select count(*) from (select from wide where ({x}) is not null group by {x} "
+               f"having count(distinct ({y})) > 1) several").scalar_one()
+
+
+supposed = {
+    ("carrier", "airline"): exceptions("carrier", "airline"),
+    ("tailnum", "model"): exceptions("tailnum", "model"),
+    ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
+}
+show_table([{"X": x, "Y": y, "values of X with several Y": count} for (x, y), count in supposed.items()], left=2)
+
+# %% [markdown]
+# The first two hold: airline and model depend on a *part* of what a flight is, and belong into tables of their own (that is third
+# normal form: every column depends on the key, the whole key, and nothing but the key). The third looks right and is
+# not: 17 aircraft flew for two carriers. A column `planes.carrier` would have been wrong.
+#
+# Now three things happen. Endeavor Air is renamed, month by month so as not to lock for long, and the job dies in July. A new airline is to be
+# entered before its first flight. And the cancelled flights are removed.
+
+# %%
+RENAMED = "carrier = '9E'"
+in_place = explain(db, f"update airlines set name = 'Endeavor Air' where {RENAMED}", wal=True)
+row_by_row = explain(db, f"update wide set airline = 'Endeavor Air' where {RENAMED} and departs < '2013-07-01'", wal=True)
+names = {
+    table: run(f"select count(distinct {column}) from {table} where {RENAMED}").scalar_one()
+    for table, column in {"airlines": "name", "wide": "airline"}.items()
+}
+
+# %%
+def refused(statement):
+    """The class of the error that a statement ends in; None if it ends in none."""
+    try:
+        run(statement)
+    except sqlalchemy.exc.DBAPIError as error:
+        return type(error.orig).__name__
+
+
+entered = {
+    "airlines": refused("insert into airlines (carrier, name) values ('SY', 'Sun Country Airlines')"),
+    "wide": refused("insert into wide (carrier, airline) values ('SY', 'Sun Country Airlines')"),
+}
+
+# %%
+KNOWS_LAGUARDIA = {
+    "airports": "select exists (select from airports where faa = 'LGA')",
+    "wide": "select exists (select from wide where dest = 'LGA')",
+}
+before = {table: run(known).scalar_one() for table, known in KNOWS_LAGUARDIA.items()}
+run("delete from wide where dep_time is null")
+after = {table: run(known).scalar_one() for table, known in KNOWS_LAGUARDIA.items()}
+
+# %%
+show_table(
+    [
+        {
+            "table": "wide" if table == "wide" else "a table of its own",
+            "names of 9E after the rename": names[airline],
+            "a new airline without a flight": entered[airline] or "entered",
+            "LGA as a destination known": f"{before[table]}, then {after[table]}",
+        }
+        for table, airline in (("wide", "wide"), ("airports", "airlines"))
+    ]
+)
+
+# %%
+claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 aircraft have two carriers",
+      list(supposed.values()), equals=[0, 0, 17])
+claim("transactions_indexes.update_anomaly", "in the wide table one airline now has two names",
+      (names["airlines"], names["wide"]), equals=(1, 2))
+claim("transactions_indexes.insert_anomaly", "an airline without a flight cannot be entered there",
+      (entered["airlines"], entered["wide"]), equals=(None, "NotNullViolation"))
+claim("transactions_indexes.delete_anomaly", "and with the last flight to LaGuardia goes all that was known of it as a destination",
+      (after["airports"], after["wide"]), equals=(True, False))
+
+# %% [markdown]
+# **Reading it.** Three anomalies, one cause: a fact that is stored more than once can be stored differently, and a fact that can only be
+# stored with another is lost with it. No trigger and no discipline is needed where the fact has one place.
+#
+# And the price of taking it apart? Twice the answer is *less than nothing*, once it is not.
+
+# %%
+REPORT = {
+    "wide": "select airline, count(*) from wide group by airline",
+    "four tables": "select a.name, count(*) from flights join airlines a using (carrier) group by a.name",
+}
+CARD = {
+    "wide": "select flight, airline, dest_name, model from wide where flight_id = 1234",
+    "four tables": """
+        select flight, a.name, d.name, model from flights
+        join airlines a using (carrier) left join airports d on d.faa = dest left join planes using (tailnum)
+        where flight_id = 1234""",
+}
+report = {how: explain(db, sql).buffers for how, sql in REPORT.items()}
+card = {how: explain(db, sql).buffers for how, sql in CARD.items()}
+rename = {"wide": row_by_row.wal_bytes, "four tables": in_place.wal_bytes}
+
+# %% tags=["nbval-ignore-output"]
+MIB = 2**20
+stored = {"wide": size("wide") / MIB, "four tables": sum(map(size, ("flights", "airlines", "airports", "planes"))) / MIB}
+show_table(
+    [
+        {"": what, **{how: values[how] for how in ("wide", "four tables")}}
+        for what, values in [
+            ("MiB", stored), ("pages for a report over the year", report),
+            ("pages for one flight's card", card), ("bytes of WAL for renaming an airline", rename),
+        ]
+    ]
+)
+
+# %%
+claim("transactions_indexes.report_pages", "a report over the year reads more than one and a half times the pages of the four tables",
+      report["wide"] / report["four tables"], at_least=1.5, unit="×")
+claim("transactions_indexes.card_pages", "one flight's card reads more than twice as many pages from the four tables",
+      card["four tables"] / card["wide"], at_least=2, unit="×")
+claim("transactions_indexes.rename_wal", "the rename writes at least 500 times the WAL",
+      rename["wide"] / rename["four tables"], at_least=500, unit="×")
+
+# %% [markdown]
+# **Why.** A sequential scan pays for the width of rows, whether it wants the columns or not; three small tables cost a
+# hash join a few hundred pages at most, here one. The card pays for three more descents. All its pages are hot, so this
+# is a matter of microseconds.
+#
+# **When to denormalise.** When a measured query needs it, and then so that the copy has an owner: a column that never changes
+# after the fact (the fare *as sold* is a fact of the booking, not a copy of the price list), a summary that one job or
+# trigger writes (a materialised view: 3.2), a read model fed by events (6.1). The rule of thumb of production: normalise until it
+# hurts somebody you can name, denormalise until it stops, and write down who keeps the copies in step.
+
+# %% [markdown] also=["transactions_indexes.dependencies_hold", "transactions_indexes.insert_anomaly", "transactions_indexes.delete_anomaly"] claim="transactions_indexes.update_anomaly" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: rename in one transaction; enter the airline with a flight; cancel nothing; suppose less</summary>
+#
+# Discipline works, as long as everybody has it.
+#
+# ```diff
+# -row_by_row = explain(db, f"update wide set airline = 'Endeavor Air' where {RENAMED} and departs < '2013-07-01'", wal=True)
+# +row_by_row = explain(db, f"update wide set airline = 'Endeavor Air' where {RENAMED}", wal=True)
+# @@
+# -    "wide": refused("insert into wide (carrier, airline) values ('SY', 'Sun Country Airlines')"),
+# +    "wide": refused("insert into wide (flight_id, carrier, airline) values (-1, 'SY', 'Sun Country Airlines')"),
+# @@
+# -run("delete from wide where dep_time is null")
+# +run("delete from wide where dep_time is null and dest <> 'LGA'")
+# @@
+# -    ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
+# +    ("tailnum, carrier", "model"): exceptions("tailnum, carrier", "model"),
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.card_pages", "transactions_indexes.rename_wal"] claim="transactions_indexes.report_pages" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a covering index for the report, a card without joins, a rename of nobody</summary>
+#
+# One more index and the wide table's report reads the index alone: width matters to those who read the heap.
+#
+# ```diff
+# -report = {how: explain(db, sql).buffers for how, sql in REPORT.items()}
+# +run("create index on wide (airline)")
+# +run("vacuum wide")
+# +report = {how: explain(db, sql).buffers for how, sql in REPORT.items()}
+# @@
+# -        select flight, a.name, d.name, model from flights
+# -        join airlines a using (carrier) left join airports d on d.faa = dest left join planes using (tailnum)
+# +        select flight, carrier, dest, tailnum from flights
+# @@
+# -rename = {"wide": row_by_row.wal_bytes, "four tables": in_place.wal_bytes}
+# +rename = {"wide": in_place.wal_bytes, "four tables": in_place.wal_bytes}
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt. Each check works on a database of its own, with the table
+# `flights` as above (`analyze` was run, `vacuum` was not), and drops it when it is done.
+#
+# ### From the index alone, and a small one (10 minutes)
+#
+# The board of long delays asks, for one airport at a time and with thresholds of 120 minutes and more:
+#
+# ```sql
+# select flight, dep_delay from flights where origin = 'LGA' and dep_delay >= 180
+# ```
+#
+# Return the SQL statements after which it runs as an Index Only Scan with `Heap Fetches: 0`, for every airport and every
+# such threshold. All your indexes together may take 1 MiB.
+
+# %% exercise="transactions_indexes.board_of_delays" tags=["exercise"]
+def board_of_delays():
+    """A list of SQL statements; each runs outside a transaction, in order."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.board_of_delays", board_of_delays)
+
+# %% [markdown]
+# ### What can go (15 minutes)
+#
+# Years of helpful colleagues have left many indexes on a table. The workload of a whole month has run, and the server's
+# statistics (`pg_stat_user_indexes`) know about it. `connection` is psycopg's, in autocommit. Return the names of all
+# indexes of the table `flights` that can be dropped so that no query of the workload gets slower and no rule on the data
+# is lost: those that nothing used, and those that another index makes redundant. The check drops them, runs
+# the workload again, and compares pages. It does so with two databases whose indexes differ, so read the catalog, not a
+# list of mine.
+
+# %% exercise="transactions_indexes.useless_indexes" tags=["exercise"]
+def useless_indexes(connection):
+    """Names of the indexes of flights that can be dropped."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.useless_indexes", useless_indexes)
+
+# %% [markdown]
+# ### Why does it expect that? (10 minutes)
+#
+# Two estimates of the planner are wrong by more than a factor of three:
+#
+# ```sql
+# select * from flights where origin = 'EWR' and carrier = 'MQ' and dest = 'ORD'   -- how many rows?
+# select carrier, origin, dest from flights group by carrier, origin, dest          -- how many groups?
+# ```
+#
+# Return the SQL statements that bring both within a factor of 1.5, without touching data, queries or settings.
+
+# %% exercise="transactions_indexes.right_estimates" tags=["exercise"]
+def right_estimates():
+    """A list of SQL statements; each runs outside a transaction, in order."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.right_estimates", right_estimates)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>The query has an index and is slow. What do you look at, in which order?</summary>
+#
+# The plan with `ANALYZE, BUFFERS`. From the leaves up, the first node whose estimate is off by ten
+# (`transactions_indexes.multiplied`); rows read and thrown away by a filter (`transactions_indexes.limit_walks`);
+# heap pages behind the index entries (`transactions_indexes.through_index`); `Heap Fetches`
+# (`transactions_indexes.not_vacuumed`); and whether the condition can use the index at all
+# (`transactions_indexes.expression`).
+#
+# </details>
+#
+# <details>
+# <summary>In which order do you put the columns of an index?</summary>
+#
+# Equality first, then the range or the order (`transactions_indexes.equality_first`, `transactions_indexes.no_sort`); not "the
+# most selective first". Version 18 can skip a first column with few values (`transactions_indexes.skip_scan`).
+#
+# </details>
+#
+# <details>
+# <summary>Why does PostgreSQL not use my index?</summary>
+#
+# Because the table is cheaper (`transactions_indexes.forced`), because the condition hides the column
+# (`transactions_indexes.expression`) or does not imply the index's predicate (`transactions_indexes.partial_use`), or because an
+# estimate is wrong. Which of them: switch `enable_seqscan` off for one session and compare buffers.
+#
+# </details>
+#
+# <details>
+# <summary>UUIDs as primary keys?</summary>
+#
+# Timed ones (v7). Random ones write several times the WAL after each checkpoint and leave a larger index
+# (`transactions_indexes.random_keys`, `transactions_indexes.random_size`); in InnoDB, where the index is the table, more so.
+#
+# </details>
+#
+# <details>
+# <summary>What do five more indexes cost a table?</summary>
+#
+# Each some 70 bytes of WAL an insert (`transactions_indexes.each_index`), and HOT for every update of an indexed column
+# (`transactions_indexes.hot`, `transactions_indexes.hot_wal`).
+#
+# </details>
+#
+# <details>
+# <summary>When would you denormalise?</summary>
+#
+# When a measured query needs it and somebody owns the copy. What you risk: `transactions_indexes.update_anomaly`,
+# `transactions_indexes.insert_anomaly`, `transactions_indexes.delete_anomaly`. What you might not even gain:
+# `transactions_indexes.report_pages`.
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. a plan says what was expected and what came; a query without an index reads every page (`transactions_indexes.whole_table`),
+#    through one about a page a row (`transactions_indexes.through_index`), and from one alone none of the table's, once
+#    VACUUM has marked them (`transactions_indexes.index_only`, `transactions_indexes.not_vacuumed`,
+#    `transactions_indexes.fetches_return`), however large the table is (`transactions_indexes.scan_grows`,
+#    `transactions_indexes.lookup_stays`);
+# 2. a partial index is small and serves what implies it (`transactions_indexes.partial_size`,
+#    `transactions_indexes.partial_use`), an expression needs an index and statistics of its own
+#    (`transactions_indexes.expression`, `transactions_indexes.expression_known`), equality comes before range
+#    (`transactions_indexes.equality_first`, `transactions_indexes.no_sort`), a column left out is skipped from version 18 on
+#    (`transactions_indexes.skip_scan`) or can be named (`transactions_indexes.airports_named`), and BRIN, GIN and hash serve what they
+#    were made for (`transactions_indexes.brin_small`, `transactions_indexes.brin_order`, `transactions_indexes.gin`,
+#    `transactions_indexes.hash`);
+# 3. the planner rightly declines an index that leads all over the table (`transactions_indexes.scattered`,
+#    `transactions_indexes.declined`, `transactions_indexes.forced`), is wrong about columns that know each other
+#    (`transactions_indexes.multiplied`, `transactions_indexes.other_join`) until a list of combinations tells it
+#    (`transactions_indexes.mcv`, and not `transactions_indexes.dependencies`), and about where in an order the rows lie
+#    (`transactions_indexes.limit_walks`, `transactions_indexes.limit_served`);
+# 4. MySQL, MariaDB and SQLite keep the primary key in every index, PostgreSQL an address (`transactions_indexes.in_mysql`,
+#    `transactions_indexes.in_mariadb`, `transactions_indexes.in_sqlite`, `transactions_indexes.in_postgres`);
+# 5. each index adds its bytes to every insert (`transactions_indexes.each_index`, `transactions_indexes.five_indexes`), one on an
+#    updated column takes HOT from its updates (`transactions_indexes.hot`, `transactions_indexes.hot_wal`), and random keys cost whole pages
+#    (`transactions_indexes.random_keys`, `transactions_indexes.random_size`);
+# 6. a wide table lets facts contradict each other, refuses some and loses others (`transactions_indexes.update_anomaly`,
+#    `transactions_indexes.insert_anomaly`, `transactions_indexes.delete_anomaly`, `transactions_indexes.dependencies_hold`); taken apart,
+#    reports and renames get cheaper (`transactions_indexes.report_pages`, `transactions_indexes.rename_wal`) and the single
+#    card dearer (`transactions_indexes.card_pages`).
+#
+# **Further reading.** [Using EXPLAIN](https://www.postgresql.org/docs/current/using-explain.html) and
+# [Row estimation examples](https://www.postgresql.org/docs/current/row-estimation-examples.html), the manual's two best pages on
+# plans · [Index-only scans](https://www.postgresql.org/docs/current/indexes-index-only-scans.html) ·
+# [Heap-only tuples](https://www.postgresql.org/docs/current/storage-hot.html) ·
+# [Markus Winand, *Use the index, Luke*](https://use-the-index-luke.com/), for all engines ·
+# [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), on UUIDs.
