@@ -30,7 +30,12 @@ def test_each_break_it_can_be_applied(book: Notebook) -> None:
 @pytest.mark.parametrize(("book", "wave"), every_wave())
 def test_each_break_it_turns_its_claim_red(book: Notebook, wave: Wave) -> None:
     outcome = controls.run_wave(book, wave)
-    problem = controls.verdict(wave, outcome)
+    problem = first = controls.verdict(wave, outcome)
+    if first:
+        # Of a thousand control runs one may be hit by what else the machine does. It is run once
+        # more, the report names it, and a run that needs this more than rarely is red.
+        outcome = controls.run_wave(book, wave)
+        problem = controls.verdict(wave, outcome)
     red = sorted(wave.expected & outcome.red)
     note(
         "control",
@@ -39,6 +44,7 @@ def test_each_break_it_turns_its_claim_red(book: Notebook, wave: Wave) -> None:
         claims=sorted(wave.expected),
         red=red,
         ok=problem is None,
+        repeated=first,
         seconds=round(outcome.seconds, 2),
     )
     if problem:

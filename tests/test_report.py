@@ -54,7 +54,7 @@ def record(tmp_path: Path, path: Path) -> Path:
             note(folder, "cell", "gw0", **CELL)
     note(folder, "claims", "77", **CLAIM)
     control = {"notebook": NAME, "wave": 1, "claims": ["generators.two"], "red": ["generators.two"]}
-    note(folder, "control", "gw1", **control, ok=True, seconds=2.0)
+    note(folder, "control", "gw1", **control, ok=True, repeated=None, seconds=2.0)
     for what in ("stub", "reference", "wrong", "wrong"):
         note(folder, "exercise", "gw0", what=what, id="generators.turn", ok=True)
     for name in CANARIES:
@@ -125,6 +125,19 @@ RED: dict[str, tuple[str, Callable[[dict[str, Any]], None] | None, str]] = {
     "a stub passed": ("exercise", not_ok, "the stub of exercise generators.turn was not seen"),
     "no exercise was proved": ("exercise", None, "the worked solution of generators.turn was not"),
 }
+
+
+def test_control_runs_that_were_needed_twice_are_named_and_few(record: Path, path: Path) -> None:
+    control = {"notebook": NAME, "wave": 2, "claims": [], "red": [], "ok": True, "seconds": 2.0}
+    for number in range(2):
+        note(record, "control", "gw2", **control, repeated=f"claim {number} flickered")
+    result = collected(record, path)
+    assert result.problems == []
+    assert f"repeated   {NAME}: claim 0 flickered" in result.lines()
+    note(record, "control", "gw2", **control, repeated="and another")
+    assert "3 of 4 control runs were needed twice, at most 2 may be" in "".join(
+        collected(record, path).problems
+    )
 
 
 @pytest.mark.parametrize("name", RED)

@@ -16,6 +16,7 @@ from pathlib import Path
 import nbformat
 import psutil
 import pytest
+import sqlalchemy
 from jupyter_client.manager import KernelManager
 
 from helpers import services
@@ -194,6 +195,12 @@ def test_a_taken_port_is_left_to_its_owner(embedded: None, monkeypatch: pytest.M
             assert server.port != taken
 
 
+def keep_asking(connection: sqlalchemy.Connection) -> None:
+    """A session of a dead server may answer once more before it notices."""
+    for _ in range(1_000):
+        connection.exec_driver_sql("select 1")
+
+
 def test_a_server_that_was_killed_is_missed_and_replaced(embedded: None) -> None:
     server = services.postgres()
     engine = server.engine()
@@ -201,9 +208,7 @@ def test_a_server_that_was_killed_is_missed_and_replaced(embedded: None) -> None
         os.killpg(server.place.popen.pid, signal.SIGKILL)
         server.place.popen.wait()
         with pytest.raises(services.ServiceProblem, match="no longer runs; run the notebook again"):
-            # A session of a dead server may answer once more before it notices.
-            for _ in range(1_000):
-                connection.exec_driver_sql("select 1")
+            keep_asking(connection)
     with pytest.raises(services.ServiceProblem, match="no longer runs"):
         server.connect()
     with pytest.raises(services.ServiceProblem, match="no longer runs"), engine.connect():

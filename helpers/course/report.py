@@ -18,6 +18,7 @@ from helpers.course.record import entries
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"
+REPEATS = 100  # one control run in so many may be needed twice
 CANARIES = (
     "false_claim",
     "edited_output",
@@ -60,12 +61,22 @@ class ImpossibleControl(_Row):
     reason: str
 
 
+class RepeatedControl(_Row):
+    """A control run that came out as it must only when it was run a second time, and why."""
+
+    notebook: str
+    claims: list[str]
+    reason: str
+
+
 class ControlCounts(_Row):
     """Controls declared, seen red by their own claim's verdict, and those that cannot be."""
 
     declared: list[str]
     red: list[str]
     impossible: list[ImpossibleControl]
+    runs: int
+    repeated: list[RepeatedControl]
 
 
 class ExerciseCounts(_Row):
@@ -159,6 +170,7 @@ class Report(_Row):
         lines += [f"ready      {line}" for line in _ready(self.services)]
         lines += [f"unmeasured {u.claim} ({u.tier}): {u.reason}" for u in self.unmeasured]
         lines += [f"no control {c.claim}: {c.reason}" for c in self.controls.impossible]
+        lines += [f"repeated   {c.notebook}: {c.reason}" for c in self.controls.repeated]
         lines += [f"skipped    {test}" for test in self.skipped]
         lines += [f"RED        {problem}" for problem in self.problems]
         return [*lines, f"red: {len(self.problems)} problems" if self.problems else "green"]
@@ -243,12 +255,19 @@ def _notebooks(record: Path, books: list[notebooks.Notebook]) -> NotebookCounts:
 
 def _controls(record: Path, books: list[notebooks.Notebook]) -> ControlCounts:
     every = [broken for book in books for broken in book.break_its]
-    red = {id for e in entries(record, "control") if e["ok"] for id in e["red"]}
+    runs = list(entries(record, "control"))
+    red = {id for e in runs if e["ok"] for id in e["red"]}
     return ControlCounts(
         declared=sorted({id for b in every if not b.impossible for id in (b.claim, *b.also)}),
         red=sorted(red),
         impossible=[
             ImpossibleControl(claim=b.claim, reason=b.impossible) for b in every if b.impossible
+        ],
+        runs=len(runs),
+        repeated=[
+            RepeatedControl(notebook=e["notebook"], claims=e["claims"], reason=e["repeated"])
+            for e in runs
+            if e["repeated"]
         ],
     )
 
@@ -300,6 +319,12 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
         dead.setdefault(home.get(id, "?"), []).append(id)
     for name, ids in dead.items():
         yield f"{name}: not seen red: the controls of {', '.join(ids)}"
+    allowed_twice = max(2, report.controls.runs // REPEATS)
+    if len(report.controls.repeated) > allowed_twice:
+        yield (
+            f"{len(report.controls.repeated)} of {report.controls.runs} control runs were needed "
+            f"twice, at most {allowed_twice} may be: their claims flicker"
+        )
     yield from _exercise_problems(report.exercises)
     if os.environ.get("COURSE_REQUIRE") == "all":
         allowed = {(entry.claim, entry.tier) for entry in report.impossible}
