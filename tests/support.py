@@ -19,6 +19,7 @@ from helpers.course.notebooks import ROOT, Notebook
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
 
+PATIENCE = 300  # seconds that a test waits for what must happen; only a red test takes so long
 MAIN = "import sys; from helpers.course.cli import main; sys.argv[0] = 'course'; main()"
 
 GOOD = """\
@@ -130,7 +131,7 @@ def course(root: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
     """Run `course` in a checkout; stdout and stderr come back as one."""
     with start_course(root, *arguments, **env) as process:
         try:
-            out, _ = process.communicate(timeout=120)
+            out, _ = process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

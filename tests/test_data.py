@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support import PATIENCE
 
 from helpers import data
 
@@ -111,7 +112,9 @@ def fresh(code: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess
     env = {key: value for key, value in os.environ.items() if key != "COURSE_DATA"}
     env |= {"PYTHONPATH": str(SHIPPED.parent), **variables}
     command = [sys.executable, "-c", code]
-    return subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE
+    )
 
 
 def test_the_import_is_free_and_the_current_folder_does_not_matter(tmp_path: Path) -> None:

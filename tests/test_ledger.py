@@ -10,7 +10,7 @@ from typing import Any
 
 import psutil
 import pytest
-from support import checkout, course, environment, write
+from support import PATIENCE, checkout, course, environment, write
 
 from helpers import machine
 from helpers.course import ledger
@@ -147,4 +147,4 @@ with busy_neighbours(2) as pids:
     assert len(neighbours) == 2
     parent.kill()
     parent.communicate()
-    assert psutil.wait_procs(neighbours, timeout=10)[1] == []
+    assert psutil.wait_procs(neighbours, timeout=PATIENCE)[1] == []

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import PATIENCE
 
 from helpers import claim, predict, progress
 
@@ -46,7 +47,7 @@ for n in range({SAVES}):
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
     for process in both:
-        process.communicate("go\n", timeout=60)
+        process.communicate("go\n", timeout=PATIENCE)
         assert process.returncode == 0
     record = progress.read()
     assert len(record["claims"]) == 2 * SAVES

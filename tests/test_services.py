@@ -18,6 +18,7 @@ import psutil
 import pytest
 import sqlalchemy
 from jupyter_client.manager import KernelManager
+from support import PATIENCE
 
 from helpers import services
 from helpers.course.execute import kernel_environment
@@ -320,7 +321,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def wait_for(path: Path, seconds: float = 90) -> dict:
+def wait_for(path: Path, seconds: float = PATIENCE) -> dict:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, "the servers did not start"
@@ -372,13 +373,13 @@ WAIT = "\nimport time\ntime.sleep(300)"
 
 def test_nothing_is_left_after_a_normal_end(told: Path) -> None:
     process = started(told, "")
-    assert process.communicate(timeout=90) == (None, "")
+    assert process.communicate(timeout=PATIENCE) == (None, "")
     assert_nothing_is_left(wait_for(told))
 
 
 def test_nothing_is_left_after_an_exception(told: Path) -> None:
     process = started(told, "\nraise LookupError('gate')")
-    assert "LookupError: gate" in process.communicate(timeout=90)[1]
+    assert "LookupError: gate" in process.communicate(timeout=PATIENCE)[1]
     assert_nothing_is_left(wait_for(told))
 
 
@@ -388,7 +389,7 @@ def test_nothing_is_left_after_a_signal(told: Path, how: signal.Signals) -> None
         entry = wait_for(told)
         assert len(left(entry)) >= len(AVAILABLE)  # the search finds them while they are there
         process.send_signal(how)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert_nothing_is_left(entry)
 
 
@@ -421,7 +422,7 @@ def kernel(told: Path, tmp_path: Path) -> Iterator[KernelManager]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=60)
+        client.wait_for_ready(timeout=PATIENCE)
         client.execute(START)
         wait_for(told)
         yield manager
