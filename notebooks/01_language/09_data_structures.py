@@ -13,7 +13,7 @@
 # >
 # > Optimising work with data structures.
 #
-# 70 minutes. Needs no service, only the course's environment.
+# 95 minutes. Needs no service, only the course's environment.
 #
 # **You will be able to show that …**
 #
@@ -122,7 +122,7 @@ def moved(line, change):
     return sum(before.get(reference, place) != place for reference, place in places(line).items())
 
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The queue at the gate
 #
 # Passengers on standby wait in a line; whoever came first gets the first free seat. The code said
@@ -237,7 +237,7 @@ claim("data_structures.deque_middle", "taking one from the middle moves more in 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Is this document on the list?
 #
 # At check-in every document is looked up among those reported stolen. Three ways to hold the list; the document in
@@ -384,7 +384,7 @@ claim("data_structures.rebuilt", "a set inside the loop hashes the whole list fo
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## The ten worst delays
 #
 # The morning report shows the ten most delayed departures of the last 10,000. `sorted(…)[-10:]` sorts 9,990 flights
@@ -530,7 +530,7 @@ claim("data_structures.sorted_boards", "sorted() of three sorted boards asks few
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The next departure
 #
 # A simulation of the airfield takes the earliest of 1,000 pending events and schedules a new one, over and over. Two
@@ -651,7 +651,7 @@ show_table(
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Ticket numbers
 #
 # A partner sends the numbers of the tickets that were checked in. They go into a set, which answers in constant time.
@@ -806,7 +806,7 @@ claim("data_structures.randomised", "the seed protects strings, and what is hash
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=8
 # ## One request to the check-in desk
 #
 # The same numbers over HTTP, into a model that passes any code review. The service is the standard library's
@@ -1039,7 +1039,7 @@ claim("data_structures.as_text", "as strings, the same numbers cost less than a 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A dict, before and after
 #
 # The desk keeps the open bookings of the day in a dict, 100,000 of them. By night nearly all are checked in and
@@ -1184,7 +1184,7 @@ claim("data_structures.order", "a changed key keeps its place, a deleted one com
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## What a record weighs
 #
 # The delay report keeps 20,000 departures in memory: flight number, delay, origin, destination. The values exist
@@ -1334,7 +1334,7 @@ claim("data_structures.columns", "as columns of fitting width a record takes its
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Three letters, many times
 #
 # Above, the airports' codes were shared on purpose. Here is what a parser does. 20,000 lines of a partner's file,
@@ -1441,7 +1441,7 @@ claim("data_structures.json_memo", "json shares the keys of its objects, and non
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A slice of a message
 #
 # A feed sends messages of 8 MiB with many records of 16 bytes. The parser takes one from the front, `message =
@@ -1546,7 +1546,7 @@ claim("data_structures.locked", "a bytearray that is being looked at cannot be r
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## Folklore
 #
 # Advice that is handed on without a date. Each line times two ways to do the same on *this* interpreter, taking
@@ -1569,6 +1569,17 @@ def by_addition_watched(parts):
     return report if before else ""
 
 
+by_global = ""
+
+
+def by_addition_global(parts):
+    global by_global
+    by_global = ""
+    for part in parts:
+        by_global += part
+    return by_global
+
+
 def by_join(parts):
     return "".join(parts)
 
@@ -1587,6 +1598,14 @@ def comprehension(numbers):
 
 def mapped(numbers):
     return list(map((1).__add__, numbers))
+
+
+def comprehension_of_calls(numbers):
+    return [str(number) for number in numbers]
+
+
+def mapped_calls(numbers):
+    return list(map(str, numbers))
 
 
 GRACE = 15
@@ -1634,8 +1653,10 @@ def asked_forgiveness():
 advice = {
     "join the parts, don't add them": (lambda: by_addition(PARTS), lambda: by_join(PARTS)),
     "… if another name holds the text": (lambda: by_addition_watched(PARTS), lambda: by_join(PARTS)),
+    "… if the text's name is a global": (lambda: by_addition_global(PARTS), lambda: by_join(PARTS)),
     "a comprehension, not append": (lambda: loop_append(NUMBERS), lambda: comprehension(NUMBERS)),
     "map, not a comprehension": (lambda: comprehension(NUMBERS), lambda: mapped(NUMBERS)),
+    "… of str, a function in C": (lambda: comprehension_of_calls(NUMBERS), lambda: mapped_calls(NUMBERS)),
     "a local name, not a global": (lambda: with_global(NUMBERS), lambda: with_local(NUMBERS)),
     "{} rather than dict()": (called, displayed),
     "[*x] rather than list(x)": (lambda: list(NUMBERS), lambda: [*NUMBERS]),
@@ -1655,20 +1676,47 @@ show_table(
 )
 
 # %% [markdown]
-# **Reading it** (figures as measured where this notebook was committed from). *Strings:* adding in a loop is not
-# quadratic here. Where the left side has no other reference, CPython lets the string grow in place (since 3.11 by the
-# specialised instruction `BINARY_OP_INPLACE_ADD_UNICODE`); one more reference, an attribute or a list element in
-# place of the local name, and each `+=` copies all there is. `join` does not depend on that. *Comprehensions:*
-# inlined since 3.12 ([PEP 709](https://peps.python.org/pep-0709/)), and `append` is a specialised call: what is left
-# is tens of per cent. *`map`* gains only with a function in C that fits; a bound method of an int is none. *Globals:*
-# the specialised instruction checks a version number and reads the slot ([PEP
-# 659](https://peps.python.org/pep-0659/)), and the local alias that one still sees in hot loops has lost its reason.
-# *`dict()`:* a global name and a call, against one instruction.
-#
-# None of these but the strings is a reason to rewrite anything. The containers above differ by factors that grow with
-# the input, these by a constant near 1.
+# A ratio at one size hides what the strings are about. Four times the parts:
+
+# %% tags=["nbval-ignore-output", "timing"]
+few, many = PARTS, PARTS * 4
+by_size = {
+    build.__name__: [
+        measure.interleaved({"it": lambda: build(parts)}, rounds=5)["it"].best for parts in (few, many)
+    ]
+    for build in (by_addition, by_addition_watched, by_addition_global, by_join)
+}
+show_table(
+    [
+        {"built": name, f"{len(few):,} parts, µs": 1e6 * short, f"{len(many):,} parts, µs": 1e6 * long,
+         "grows by": f"{long / short:.0f}×"}
+        for name, (short, long) in by_size.items()
+    ],
+)
 
 # %% [markdown]
+# **Reading it** (figures as measured where this notebook was committed from). *Strings:* `join` wins by ten times and
+# more, and yet adding in a loop is not quadratic here: four times the parts, about four times the time. Where the
+# left side is a *local* name with no other reference, CPython lets the string grow in place (since 3.11 by the
+# specialised instruction `BINARY_OP_INPLACE_ADD_UNICODE`, which wants a `STORE_FAST` behind it:
+# [`Python/specialize.c`](https://github.com/python/cpython/blob/v3.14.0/Python/specialize.c)). One more reference, or
+# a global, an attribute or a closure's name in place of the local one, and each `+=` copies all there is: four times
+# the parts, sixteen times the bytes, and more than that in time once the text no longer fits the processor's cache.
+# `join` does not depend on any of this.
+#
+# *Comprehensions:* inlined since 3.12 ([PEP 709](https://peps.python.org/pep-0709/)), and `append` is a specialised
+# call: what is left is tens of per cent. *`map`* gains nothing: the interpreter specialises the calls of a
+# comprehension, and those of `map` it does not see; with a bound method of an int it takes twice as long. *Globals:*
+# the specialised instruction checks a version number and reads the slot ([PEP 659](https://peps.python.org/pep-0659/)),
+# and the local alias that one still sees in hot loops has lost its reason. *`dict()`:* a global name and a call,
+# against one instruction. *`[*x]`* and `list(x)` run the same loop in C. *`try`* costs nothing while the key is there
+# (topic 1.5 counts it), and looking first hashes the key once more. *In place:* the list is sorted already, so that
+# the difference is the copy.
+#
+# None of these but the strings is a reason to rewrite anything. The containers above differ by factors that grow with
+# the input, the other lines here by a constant between a half and two.
+
+# %% [markdown] minutes=35
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1736,7 +1784,7 @@ def distinct_tickets(numbers):
 # %%
 check("data_structures.distinct_tickets", distinct_tickets)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Asked in interviews
 #
 # <details>
@@ -1802,7 +1850,7 @@ check("data_structures.distinct_tickets", distinct_tickets)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …

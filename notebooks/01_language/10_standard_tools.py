@@ -13,7 +13,7 @@
 # >
 # > Optimising code: a deep understanding of collections, itertools, functools.
 #
-# 70 minutes. Needs no service, only the course's environment.
+# 100 minutes. Needs no service, only the course's environment.
 #
 # **You will be able to show that …**
 #
@@ -98,7 +98,7 @@ def most_alive(consumer):
     return Row.most
 
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## The standby list
 #
 # Passengers on standby wait in a dict, `booking → request`. A dict keeps its order since 3.7, look-ups and
@@ -274,7 +274,7 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A dashboard that only looks
 #
 # The board counts late departures by gate. A monitoring probe asks for gates that do not exist, 1,000 different ones,
@@ -367,7 +367,7 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Free seats
 #
 # Capacity minus seats sold, flight by flight, as Counters. One flight is overbooked, and the report is there to find
@@ -453,7 +453,7 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Three sets of rules
 #
 # A booking's rules: its own first, then the partner airline's, then the house's. `ChainMap` looks them up in that
@@ -528,7 +528,7 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## The last hundred rows
 #
 # An incident report needs the hundred rows before the crash; the stream is long. And an audit trail of three places,
@@ -592,7 +592,7 @@ claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Departures by carrier
 #
 # The report: for each carrier, how many flights left. The departures come in order of time.
@@ -674,7 +674,7 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A look at the first row
 #
 # An import wants to see the first row, to decide on the format, before it streams the rest. Two colleagues write it.
@@ -782,7 +782,7 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Ten passengers, three seats
 #
 # Ten passengers stand in line, numbered from 1. Three seats are free; `zip` gives them out. Then the line goes on to
@@ -885,7 +885,7 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## How far does it read?
 #
 # A pipeline on a live feed is only as lazy as its greediest link. For each link: how many rows it took when it was
@@ -990,7 +990,7 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## A cache on a method
 #
 # A desk object is made for each request and quotes fares. Quoting is slow, so somebody decorates the method. Four
@@ -1172,7 +1172,7 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The same call?
 #
 # A fare look-up is cached. Which of these calls are the same call?
@@ -1301,7 +1301,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Eight clerks at once
 #
 # The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads
@@ -1409,7 +1409,7 @@ claim("standard_tools.once", "with a lock per key it is computed once",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## How large a cache?
 #
 # 4,000 routes are asked for. A few are asked for all the time: the n-th most popular 1/n as often as the first. That
@@ -1519,7 +1519,7 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The same aircraft again
 #
 # At each departure the system looks up the aircraft's papers, by tail number. 4,037 aircraft made the year's
@@ -1614,7 +1614,7 @@ claim("standard_tools.distance", "fewer than one in a hundred leaves again withi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Three announcements
 #
 # A loop prepares one announcement for each gate, to be made later.
@@ -1722,7 +1722,7 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Who writes the event?
 #
 # An audit log writes events by their type: a number is an amount in cents, a text a remark, anything else is written
@@ -1861,7 +1861,7 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=30
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1964,7 +1964,7 @@ def ttl_cache(seconds, maxsize, clock):
 # %%
 check("standard_tools.ttl", ttl_cache)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Asked in interviews
 #
 # <details>
@@ -2037,7 +2037,7 @@ check("standard_tools.ttl", ttl_cache)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …
