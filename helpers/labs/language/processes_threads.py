@@ -225,7 +225,7 @@ def fill(queue: Any, size: int) -> None:
     queue.put(bytes(size))
 
 
-def survivors(program: str, *arguments: object, patience: float = 3) -> int:
+def survivors(program: str, *arguments: object, patience: float) -> int:
     """Run a program that prints the ids of its workers and then dies; how many of them live on.
 
     Waits up to `patience` seconds for all of them to end, then kills the whole group.
@@ -241,8 +241,8 @@ def survivors(program: str, *arguments: object, patience: float = 3) -> int:
         text=True, start_new_session=True,
     )  # fmt: skip
     guardian.watch(process=started.pid, signal=int(signal.SIGKILL))
+    assert started.stdout
     try:
-        assert started.stdout
         workers = json.loads(started.stdout.readline())
         started.wait(30)
         until(lambda: not any(map(_lives, workers)), patience)
