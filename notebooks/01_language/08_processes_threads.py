@@ -1,0 +1,2286 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1.8 Processes and threads
+#
+# > Работа с multiprocessing и threading.
+# >
+# > Working with multiprocessing and threading.
+#
+# 90 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it compares what is new
+# there. Who may compute at the same time is the subject of [1.1](01_interpreter.ipynb); `concurrent.futures` and
+# asyncio are that of 1.6.
+#
+# **You will be able to show that …**
+#
+# 1. what a worker process inherits under each start method, and why a fork beside threads can hang;
+# 2. what crosses a pipe, how many messages and how many bytes, and what a job's serial share leaves to gain;
+# 3. which promise each lock of `threading` makes, and which it does not;
+# 4. how a deadlock looks from outside, and what prevents it;
+# 5. what belongs to a thread, what to a request, and how a consumer learns that nothing more will come;
+# 6. what becomes of threads and workers when somebody dies: the program, a worker, the parent.
+
+# %%
+import asyncio
+import contextlib
+import contextvars
+import json
+import multiprocessing
+import pickle
+import queue
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import shared_memory
+from multiprocessing.reduction import ForkingPickler
+from pathlib import Path
+
+import numpy as np
+
+from helpers import answer, check, claim, data, machine, measure, predict, stamp
+from helpers import show_bars, show_lines, show_source, show_table
+from helpers.figures import picture
+from helpers.labs.language import processes_threads as lab
+
+stamp()
+
+# %% [markdown]
+# A notebook's functions cannot go to a fresh worker: it imports them by name, and a notebook has no name to import.
+# So the experiments with processes are whole programs, written to a file `desk.py` and run with a time limit, in a
+# process group that is killed at the end, whatever hangs in it. They answer in lines of JSON.
+
+# %%
+def program(text):
+    return textwrap.dedent(text).lstrip()
+
+
+NEWER = machine.interpreter("3.14")
+NO_NEWER = None if NEWER else machine.how_to_get("3.14")
+show_source(lab.run)
+
+# %% [markdown]
+# ## Three ways to have a worker
+#
+# A dispatch desk hands a booking to a worker process. The desk has done things before: it changed a variable of its
+# module, opened a file, started a thread. What of it does the worker find? The worker reports.
+
+# %%
+INHERIT = program("""
+    import json, multiprocessing, os, random, sys, threading
+
+    baggage = 30
+    imported_in = os.getpid()
+    lots = random.Random()
+
+
+    class Booking:
+        '''Carries what the desk knows, and counts how often it was pickled on its way.'''
+
+        def __init__(self, **known):
+            self.known, self.pickled = known, 0
+
+        def __getstate__(self):
+            return {"known": self.known, "pickled": self.pickled + 1}
+
+
+    def is_open(fd, inode):
+        try:
+            return os.fstat(fd).st_ino == inode
+        except OSError:
+            return False
+
+
+    def report(booking, out):
+        known = booking.known
+        out.put({
+            "module variable": baggage,
+            "argument pickled": booking.pickled,
+            "open file": is_open(known["fd"], known["inode"]),
+            "environment": os.environ["DESK"],
+            "threads": threading.active_count(),
+            "child of": "the desk" if os.getppid() == known["desk"] else "the server",
+            "imported in": {os.getpid(): "the worker", known["desk"]: "the desk"}.get(imported_in, "the server"),
+            "lot": lots.random(),
+            "lot of random": random.random(),
+        })
+
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[1])
+        baggage = 45
+        threading.Thread(target=threading.Event().wait, daemon=True).start()
+        out = context.SimpleQueue()
+        with open("manifest.txt", "w") as manifest:
+            fd = manifest.fileno()
+            known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
+            for desk in ("first", "second"):
+                os.environ["DESK"] = desk
+                worker = context.Process(target=report, args=(Booking(**known), out))
+                worker.start()
+                print(json.dumps(out.get()))
+                worker.join()
+""")
+
+# %%
+predict(
+    "processes_threads.inherits",
+    "`baggage = 45` was set before the workers started. Which of them see 45?",
+    about="processes_threads.module_variable",
+    a="all: a child process is a copy of its parent",
+    b="the forked one alone",
+    c="forked and forkserver's: both are forks",
+)
+
+# %%
+answer("processes_threads.inherits", None)  # "a", "b" or "c"
+
+# %%
+METHODS = ("fork", "spawn", "forkserver")
+workers = {how: lab.run(INHERIT, how).said for how in METHODS}
+newer_workers = lab.run(INHERIT, "forkserver", python=NEWER).said if NEWER else []
+
+
+def seen(what):
+    """What the second worker of each start method saw."""
+    return tuple(reports[1][what] for reports in workers.values())
+
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"of the desk": what} | {how: str(found) for how, found in zip(METHODS, seen(what))}
+        for what in workers["fork"][1]
+        if not what.startswith("lot")
+    ],
+    left=4,
+)
+
+# %%
+claim("processes_threads.module_variable", "what the desk did to its module, only a forked worker sees",
+      seen("module variable"), equals=(45, 30, 30), proves="b")
+claim("processes_threads.open_file", "an open file is open in a forked worker, and in no other",
+      seen("open file"), equals=(True, False, False))
+claim("processes_threads.one_thread", "the desk's other thread is in none of them: a worker begins with one",
+      seen("threads"), equals=(1, 1, 1))
+claim("processes_threads.argument", "the argument is pickled on its way to a worker, unless it was forked",
+      seen("argument pickled"), equals=(0, 1, 1))
+
+# %% [markdown]
+# **Why.** `fork` copies the process: same memory, page by page on the first write, same descriptors. `spawn` starts
+# an interpreter from nothing, tells it over a pipe where the program's file is, and it *imports* that file (under the
+# name `__mp_main__`, so the part below `if __name__ == "__main__"` does not run). `forkserver` starts one such
+# interpreter without threads at the first need, and that one forks every worker: a fork, but not of *your* process.
+# ([Contexts and start methods](https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods),
+# [`popen_spawn_posix.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/popen_spawn_posix.py),
+# [`forkserver.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/forkserver.py).)
+#
+# What cannot be pickled cannot be handed to such a worker, as argument or as result:
+
+# %%
+LUGGAGE = {
+    "a lambda": lambda flight: flight,
+    "a lock of threading": threading.Lock(),
+    "a generator": (flight for flight in ("UA1545",)),
+    "an open file": sys.__stdout__,
+}
+
+
+def refused(thing):
+    """The error with which multiprocessing's pickler refuses it, or "travels"."""
+    try:
+        ForkingPickler.dumps(thing)
+        return "travels"
+    except Exception as error:
+        return type(error).__name__
+
+
+verdicts = {what: refused(thing) for what, thing in LUGGAGE.items()}
+print(verdicts)
+claim("processes_threads.cannot_travel", "lambdas, locks, generators and open files cannot be sent to a worker",
+      list(verdicts.values()).count("travels"), equals=0)
+
+# %% [markdown]
+# A fork needs none of that, so code that relied on it works up to 3.13 and fails with 3.14's default, in `start()`,
+# with one of these errors.
+#
+# The row of the environment says something that no table of start methods mentions. Both workers ran after
+# `os.environ["DESK"]` was set; the second one after it was set *again*.
+
+# %%
+predict(
+    "processes_threads.set_again",
+    "The desk sets DESK=first, starts a worker, sets DESK=second, starts another. What does the other see?",
+    about="processes_threads.late_environment",
+    a="second, always: the environment is passed on at the start",
+    b="second, but first under forkserver",
+    c="first under spawn and forkserver",
+)
+
+# %%
+answer("processes_threads.set_again", None)  # "a", "b" or "c"
+
+# %%
+claim("processes_threads.late_environment", "a forkserver's workers see the environment as it was when the server began",
+      seen("environment"), equals=("second", "second", "first"), proves="b")
+
+# %% [markdown]
+# And the lots? Two workers drew one each, from the module's own generator `lots` and from the module `random`.
+
+# %%
+def drew_alike(reports, what):
+    first, second = (report[what] for report in reports)
+    return first == second
+
+
+lots_of = workers | ({"forkserver, 3.14": newer_workers} if NEWER else {})
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"start method": how, "desk.py was imported in": reports[1]["imported in"],
+         "own generator: same lot": drew_alike(reports, "lot"),
+         "random.random(): same lot": drew_alike(reports, "lot of random")}
+        for how, reports in lots_of.items()
+    ],
+    left=4,
+)
+
+# %%
+alike = {how: drew_alike(reports, "lot") for how, reports in lots_of.items()}
+copied = {how: reports[1]["imported in"] != "the worker" for how, reports in lots_of.items()}
+claim("processes_threads.same_lots", "two workers draw the same lots wherever the module was imported before the fork",
+      alike == copied and alike["fork"], equals=True)
+claim("processes_threads.reseeded", "the generator of the module random is seeded anew in every worker",
+      any(drew_alike(reports, "lot of random") for reports in lots_of.values()), equals=False)
+
+# %% [markdown]
+# **Reading it.** A generator is state like any other, and a fork copies it. `random` protects its own instance: it
+# registers `seed` to run in every forked child (`os.register_at_fork`, the last lines of
+# [`random.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/random.py)). Yours, and NumPy's legacy
+# `np.random`, have nobody who does that: two workers, the same "random" samples, the same tokens.
+#
+# It surprised us that 3.14's forkserver is no cure. In 3.13.0 each worker imported `desk.py` itself; in 3.14.7 the
+# *server* does, once ([gh-126631](https://github.com/python/cpython/issues/126631)), and every worker starts with a
+# copy of what that import made: generators, connections, caches.
+
+# %% [markdown] also=["processes_threads.open_file", "processes_threads.one_thread", "processes_threads.cannot_travel"] claim="processes_threads.module_variable" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: set the variable and start the thread at import; close the file; a function with a name</summary>
+#
+# What stands at the top of the module happens in every worker that imports it, threads included.
+#
+# ```diff
+# -    baggage = 30
+# +    baggage = 45
+# +    threading.Thread(target=threading.Event().wait, daemon=True).start()
+# @@
+# -            fd = manifest.fileno()
+# -            known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
+# +            fd = manifest.fileno()
+# +            known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
+# +            manifest.close()
+# @@
+# -    "a lambda": lambda flight: flight,
+# +    "a lambda": str.upper,
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.argument", "processes_threads.same_lots", "processes_threads.reseeded"] claim="processes_threads.late_environment" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: set the environment once; a booking that counts nothing; seeds in the module</summary>
+#
+# A seed at import makes all workers alike, under any start method, also those that imported the module themselves.
+#
+# ```diff
+# -                os.environ["DESK"] = desk
+# +                os.environ["DESK"] = "second"
+# @@
+# -            return {"known": self.known, "pickled": self.pickled + 1}
+# +            return {"known": self.known, "pickled": self.pickled}
+# @@
+# -    lots = random.Random()
+# +    lots = random.Random(2013)
+# @@
+# -            "lot of random": random.random(),
+# +            "lot of random": random.Random(2013).random(),
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The default, and what a start costs
+#
+# Which of the three do you get if you do not ask? Fresh interpreters tell, this kernel's version and 3.14.
+
+# %%
+ASK_DEFAULT = "import json, multiprocessing; print(json.dumps(multiprocessing.get_start_method()))"
+
+
+def default_of(python):
+    done = subprocess.run([python, "-c", ASK_DEFAULT], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
+def expected_default(version):
+    if sys.platform in ("win32", "darwin"):
+        return "spawn"
+    return "forkserver" if version >= (3, 14) else "fork"
+
+
+claim("processes_threads.default", "fork on Linux up to 3.13, forkserver since 3.14, spawn on macOS and Windows",
+      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True)
+claim("processes_threads.default_314", "3.14 no longer forks your process unless you ask for it",
+      NEWER and default_of(NEWER) != "fork", equals=True, unmeasured=NO_NEWER)
+
+# %% [markdown]
+# Forking was the default because it is quick. How quick, for a desk that has asyncio, an HTTP client and a database
+# module imported?
+
+# %%
+START = program("""
+    import json, multiprocessing, sys, time
+    import asyncio, http.client, sqlite3
+
+
+    def nothing():
+        pass
+
+
+    if __name__ == "__main__":
+        context = multiprocessing.get_context(sys.argv[1])
+        if sys.argv[2:] == ["preload"]:
+            context.set_forkserver_preload(["asyncio", "http.client", "sqlite3"])
+        milliseconds = []
+        for _ in range(6):
+            begin = time.perf_counter()
+            worker = context.Process(target=nothing)
+            worker.start()
+            worker.join()
+            milliseconds.append(1000 * (time.perf_counter() - begin))
+        print(json.dumps(sorted(milliseconds[1:])[2]))
+""")
+asked = {"fork": ["fork"], "spawn": ["spawn"], "forkserver": ["forkserver"],
+         "forkserver, preloaded": ["forkserver", "preload"]}
+start_ms = {how: lab.run(START, *arguments).said[0] for how, arguments in asked.items()}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(start_ms, title="Start a worker that does nothing, and wait for its end", x="ms, median of five",
+          text="{:.0f}".format)
+
+# %% [markdown]
+# **Reading it.** The first start is left out: it also starts the server. `fork` copies page tables, so it grows with
+# the memory of the parent; `spawn` pays for an interpreter and all imports, each time; a forkserver that was told
+# what to import (`set_forkserver_preload`) pays for the imports once.
+#
+# **In production.**
+#
+# | start method | choose it if | pays |
+# |---|---|---|
+# | `fork` | the process has no threads yet (a master before it serves) and shares much read-only data | every lock, descriptor and generator is copied as it stands (next part) |
+# | `forkserver` | Linux, workers that come and go | arguments are pickled; environment and imports are the server's |
+# | `spawn` | few workers that live long; the same on every system | an interpreter and all imports a worker |
+#
+# A library asks for its own `multiprocessing.get_context("spawn")` and never calls `set_start_method`: that is the
+# application's to decide. And a pool is made once, not once a request: the bars above are its price.
+
+# %% [markdown] also=["processes_threads.default_314"] claim="processes_threads.default" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask for it</summary>
+#
+# ```diff
+# -ASK_DEFAULT = "import json, multiprocessing; print(json.dumps(multiprocessing.get_start_method()))"
+# +ASK_DEFAULT = program("""
+# +    import json, multiprocessing, sys
+# +    multiprocessing.set_start_method("fork" if sys.version_info >= (3, 14) else "forkserver")
+# +    print(json.dumps(multiprocessing.get_start_method()))
+# +""")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The lock that nobody holds
+#
+# The desk has a thread that holds a lock for a moment, as threads do. In that moment another thread forks a worker,
+# and the worker wants the same lock. The moment is forced here: the holder waits until it is told to leave. Two locks
+# take their turn: the desk's own, and the one inside a handler of `logging`.
+
+# %%
+LOCKED = program("""
+    import faulthandler, json, logging, multiprocessing, os, sys, threading, warnings
+
+    seats_lock = threading.Lock()
+    handler = logging.StreamHandler(open(os.devnull, "w"))
+    log = logging.getLogger("desk")
+    log.addHandler(handler)
+
+
+    def new_lock():
+        global seats_lock
+        seats_lock = threading.Lock()
+
+
+    def book():
+        with seats_lock:
+            return "12A"
+
+
+    def write():
+        log.warning("12A is booked")
+
+
+    def work(what, pipe):
+        pipe.send("asking")
+        faulthandler.dump_traceback_later(1)
+        {"own": book, "logging": write}[what]()
+        pipe.send("through")
+
+
+    def hold(lock, held, leave):
+        with lock:
+            held.set()
+            leave.wait()
+
+
+    if __name__ == "__main__":
+        what, how = sys.argv[1:3]
+        if "remade" in sys.argv:
+            os.register_at_fork(after_in_child=new_lock)
+        held, leave = threading.Event(), threading.Event()
+        lock = {"own": seats_lock, "logging": handler.lock}[what]
+        holder = threading.Thread(target=hold, args=(lock, held, leave))
+        holder.start()
+        held.wait()
+        context = multiprocessing.get_context(how)
+        here, there = context.Pipe()
+        worker = context.Process(target=work, args=(what, there))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            worker.start()
+        here.recv()
+        got = here.recv() if here.poll(2) else "stuck"
+        print(json.dumps([got, [warning.category.__name__ for warning in said]]))
+        worker.kill()
+        leave.set()
+""")
+
+# %%
+predict(
+    "processes_threads.forked_lock",
+    "A thread of the desk holds `seats_lock` while a worker is forked, then lets go. When does the worker get it?",
+    about="processes_threads.own_lock",
+    a="at once: a lock belongs to the process that holds it",
+    b="when the thread lets go",
+    c="never",
+)
+
+# %%
+answer("processes_threads.forked_lock", None)  # "a", "b" or "c"
+
+# %%
+own = lab.run(LOCKED, "own", "fork")
+logging_lock = lab.run(LOCKED, "logging", "fork")
+spawned = lab.run(LOCKED, "own", "spawn")
+print(*own.stacks()[:2], sep="\n")
+
+# %%
+claim("processes_threads.own_lock", "the forked worker waits for a lock whose holder does not exist in it",
+      own.said[0][0], equals="stuck", proves="c")
+claim("processes_threads.stuck_where", "faulthandler names the function in which it waits",
+      own.stacks()[0].split()[-1], equals="book")
+claim("processes_threads.logging_lock", "logging's lock was held just so, and the forked worker logs",
+      logging_lock.said[0][0], equals="through")
+claim("processes_threads.fork_warns", "forking beside a thread warns, since 3.12; spawning does not",
+      (own.said[0][1], spawned.said[0][1]), equals=(["DeprecationWarning"], []))
+claim("processes_threads.spawned_lock", "a spawned worker has a lock of its own",
+      spawned.said[0][0], equals="through")
+
+# %% [markdown]
+# **Why.** `fork(2)` copies the whole memory and *one* thread, the calling one. The lock is memory: it is copied as
+# *held*. Its holder is not copied, and the original's release changes the original's memory. So the worker waits for
+# ever, in a lock that nobody holds. POSIX says what is safe between fork and exec in a process with threads: what may
+# run in a signal handler, and little else ([`fork(2)`](https://man7.org/linux/man-pages/man2/fork.2.html)).
+#
+# `logging` meets the problem with three functions: `os.register_at_fork(before=…, after_in_child=…,
+# after_in_parent=…)` takes the module's lock before each fork, and in the child gives every handler a new one
+# ([`logging/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/logging/__init__.py)). `threading`
+# itself, `random` and `concurrent.futures` do likewise. Your lock can be registered too:
+
+# %%
+remade = lab.run(LOCKED, "own", "fork", "remade")
+claim("processes_threads.remade_lock", "a lock that is made anew in the child can be taken there",
+      remade.said[0][0], equals="through")
+
+# %% [markdown]
+# A new lock is half the cure. What the lock *guarded* was copied in the middle of a change, and the worker now reads
+# it. Taking the lock before the fork (`before=lock.acquire`, and `release` on both sides after) copies a whole state;
+# it needs one order for all such locks, and none of them knows of those in C libraries (malloc, TLS, resolver).
+#
+# **In production.** The hang is rare, so it passes the tests: it needs a fork within the microseconds of a lock. It
+# comes with load, in a web worker that started a metrics thread *before* the master forked, in a pool made at the
+# first request. The signature: a child with one thread, in `futex`, at 0 % CPU, and a stack like the one above.
+# Fork before the first thread, or not at all: `get_context("forkserver")`. 3.14 made that the default for this
+# reason ([gh-84559](https://github.com/python/cpython/issues/84559)).
+
+# %% [markdown] also=["processes_threads.own_lock"] claim="processes_threads.stuck_where" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: take the lock before the fork that needs it, with a limit</summary>
+#
+# A lock with a timeout turns the hang into an error that somebody sees.
+#
+# ```diff
+# -        with seats_lock:
+# -            return "12A"
+# +        return "12A" if seats_lock.acquire(timeout=0.2) else time_out()
+# +
+# +
+# +    def time_out():
+# +        faulthandler.dump_traceback()
+# +        return "no seat: the lock cannot be had"
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.remade_lock", "processes_threads.spawned_lock", "processes_threads.fork_warns"] claim="processes_threads.logging_lock" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: forget to register, and fork where you spawned; a handler with a lock of yours</summary>
+#
+# ```diff
+# -    log.addHandler(handler)
+# +    log.addHandler(handler)
+# +    handler._at_fork_reinit = lambda: None
+# @@
+# -            os.register_at_fork(after_in_child=new_lock)
+# +            pass
+# @@
+# -spawned = lab.run(LOCKED, "own", "spawn")
+# +spawned = lab.run(LOCKED, "own", "fork")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## How large a piece
+#
+# 400 flights are to be priced by two workers. A pool sends them through a pipe in *chunks*: one task, one message.
+# Small chunks are many messages, large ones few to share. `lab.on_the_wire` counts what this process sends.
+
+# %%
+show_source(lab.price, lab.on_the_wire)
+
+# %%
+predict(
+    "processes_threads.default_chunks",
+    "Nobody gives a chunk size. In how many messages do 400 flights leave for two workers?",
+    about="processes_threads.executor_default",
+    a="8 from Pool.map, 8 from ProcessPoolExecutor.map",
+    b="400 from both",
+    c="8 from Pool.map, 400 from ProcessPoolExecutor.map",
+)
+
+# %%
+answer("processes_threads.default_chunks", None)  # "a", "b" or "c"
+
+# %%
+FLIGHTS = range(400)
+CHUNKS = (1, 2, 5, 10, 25, 50, 100, 200, 400)
+
+
+def sent_by(call):
+    """(messages that left this process, what the call returned, seconds)"""
+    begin = time.perf_counter()
+    with lab.on_the_wire() as wire:
+        result = list(call())
+    return wire.messages, result, time.perf_counter() - begin
+
+
+# %% tags=["timing"]
+with lab.pool(2) as pool:
+    by_chunk = {chunk: sent_by(lambda: pool.map(lab.price, FLIGHTS, chunk)) for chunk in CHUNKS}
+    pool_default, *_ = sent_by(lambda: pool.map(lab.price, FLIGHTS))
+with lab.executor(2) as pool:
+    executor_default, *_ = sent_by(lambda: pool.map(lab.price, FLIGHTS))
+
+
+def largest_share(chunk):
+    """The share of the flights that went to the worker with most of them."""
+    _, priced_by, _ = by_chunk[chunk]
+    return Counter(priced_by).most_common(1)[0][1] / len(priced_by)
+
+
+# %% tags=["nbval-ignore-output"]
+with picture("400 flights, two workers", height=3.0, panels=2) as (left, right):
+    left.plot(CHUNKS, [by_chunk[chunk][0] for chunk in CHUNKS], marker="o")
+    left.set(xscale="log", yscale="log", xlabel="flights in a chunk", ylabel="messages sent")
+    right.plot(CHUNKS, [100 * largest_share(chunk) for chunk in CHUNKS], marker="s", color="#d97a06")
+    right.set(xscale="log", xlabel="flights in a chunk", ylabel="flights of the busier worker, %", ylim=(0, 105))
+show_table([{"flights in a chunk": chunk, "messages": sent, "ms": 1000 * seconds}
+            for chunk, (sent, _, seconds) in by_chunk.items()])
+
+# %%
+claim("processes_threads.chunk_small", "chunks of one flight: a message for each",
+      by_chunk[1][0], equals=len(FLIGHTS))
+claim("processes_threads.chunk_large", "one chunk for all: one worker has everything, the other nothing",
+      largest_share(400), equals=1)
+claim("processes_threads.pool_default", "Pool.map makes four chunks a worker",
+      pool_default, equals=8)
+claim("processes_threads.executor_default", "ProcessPoolExecutor.map makes chunks of one",
+      executor_default, equals=len(FLIGHTS), proves="c")
+
+# %% [markdown]
+# **Reading it.** Each message is pickled, written, read, unpickled, and its result comes back the same way, by two
+# helper threads of the parent that want the GIL. With 20 µs of work a flight (measured) that is most of the time at
+# the left end; at the right end the second worker watches. The two classes ship with opposite defaults:
+# `ceil(n / (4 × workers))` in
+# [`pool.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/pool.py), 1 in
+# [`Executor.map`](https://docs.python.org/3/library/concurrent.futures.html#concurrent.futures.Executor.map).
+#
+# Four chunks a worker are enough if flights cost alike. The real ones do not: count the departures of each route, and
+# hand the routes out in the order in which a report lists them.
+
+# %%
+routes = data.flights(["origin", "dest"]).groupby(["origin", "dest"]).size()
+listed = routes.sort_values(ascending=False).tolist()
+shuffled = random.Random(2013).sample(listed, len(listed))
+
+
+def heaviest_chunk(costs, chunks=8):
+    """The share of all work in the heaviest of equally long chunks."""
+    size = -(-len(costs) // chunks)
+    return max(sum(costs[i : i + size]) for i in range(0, len(costs), size)) / sum(costs)
+
+
+print(f"heaviest of 8 chunks of {len(listed)} routes: {heaviest_chunk(listed):.0%} of the departures, "
+      f"shuffled {heaviest_chunk(shuffled):.0%}")
+claim("processes_threads.sorted_work", "routes in the report's order: one chunk of eight has over a third of the work",
+      heaviest_chunk(listed), at_least=0.34)
+claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has a fifth",
+      heaviest_chunk(shuffled), at_most=0.2)
+
+# %% [markdown]
+# **In production.** No worker count helps beyond that chunk: with it the job takes at least a third of the serial
+# time, on eight processors or on eighty. Shuffle, or sort descending *and* use small chunks (large first, small ones
+# fill the gaps). A rule of thumb from the left arm: a chunk should compute for 10 ms or more, so that 0.1 ms of
+# messages do not matter.
+
+# %% [markdown] also=["processes_threads.chunk_large", "processes_threads.pool_default", "processes_threads.executor_default"] claim="processes_threads.chunk_small" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: choose the sizes; and ask in two halves</summary>
+#
+# ```diff
+# -    by_chunk = {chunk: sent_by(lambda: pool.map(lab.price, FLIGHTS, chunk)) for chunk in CHUNKS}
+# -    pool_default, *_ = sent_by(lambda: pool.map(lab.price, FLIGHTS))
+# +    by_chunk = {chunk: sent_by(lambda: pool.map(lab.price, FLIGHTS, chunk)) for chunk in CHUNKS}
+# +    by_chunk[1] = sent_by(lambda: pool.map(lab.price, FLIGHTS, 25))
+# +    by_chunk[400] = sent_by(lambda: pool.map(lab.sleep_shortly, FLIGHTS[:20], 1))
+# +    pool_default, *_ = sent_by(lambda: pool.map(lab.price, FLIGHTS, 10))
+# @@
+# -    executor_default, *_ = sent_by(lambda: pool.map(lab.price, FLIGHTS))
+# +    executor_default, *_ = sent_by(lambda: pool.map(lab.price, FLIGHTS, chunksize=50))
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.shuffled_work"] claim="processes_threads.sorted_work" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: swap the two orders</summary>
+#
+# ```diff
+# -listed = routes.sort_values(ascending=False).tolist()
+# -shuffled = random.Random(2013).sample(listed, len(listed))
+# +shuffled = routes.sort_values(ascending=False).tolist()
+# +listed = random.Random(2013).sample(shuffled, len(shuffled))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Two megabytes through a pipe
+#
+# A worker is to average the delays of the year: 336,776 numbers of 8 bytes. The argument of a task is pickled and
+# written to the pipe, by every call anew.
+
+# %%
+show_source(lab.mean_of, lab.mean_of_shared)
+
+# %%
+delays = data.flights(["dep_delay"])["dep_delay"].fillna(0).to_numpy(dtype="float64", copy=True)
+block = shared_memory.SharedMemory(create=True, size=delays.nbytes)
+shared = np.ndarray(len(delays), dtype="float64", buffer=block.buf)
+shared[:] = delays
+
+with lab.pool(1) as pool:
+    with lab.on_the_wire() as through_pipe:
+        mean_by_pipe = pool.apply(lab.mean_of, (delays,))
+    with lab.on_the_wire() as by_name:
+        mean_by_name = pool.apply(lab.mean_of_shared, (block.name, len(delays)))
+
+del shared
+block.close()
+block.unlink()
+
+# %%
+show_table([{"the array": "pickled", "bytes written": through_pipe.bytes, "mean delay": mean_by_pipe},
+            {"the array": "in shared memory", "bytes written": by_name.bytes, "mean delay": mean_by_name}])
+
+# %%
+claim("processes_threads.by_pipe", "a pickled array goes through the pipe whole",
+      through_pipe.bytes / delays.nbytes, at_least=1, unit="×")
+claim("processes_threads.by_name", "of an array in shared memory only the name does",
+      by_name.bytes, at_most=1_000, unit="B")
+
+# %% [markdown]
+# **Why.** `SharedMemory` is a file in memory (`shm_open`, then `mmap`): both processes have the same pages in their
+# address spaces, and `np.ndarray(…, buffer=block.buf)` is a view of them. Nothing is copied, and nothing is locked:
+# two writers need a lock of `multiprocessing`, as two threads would need one of `threading`. A view must be gone
+# before `close()`, or it raises `BufferError`; and somebody must call `unlink()`, once.
+#
+# Who does, if nobody did? A *resource tracker*, one process beside yours, unlinks at its end what is still registered.
+# That help has a price. The desk makes a block; a program that is no child of its, a monitor say, attaches to it,
+# and exits.
+
+# %%
+ATTACH = program("""
+    import sys
+    from multiprocessing import shared_memory
+
+    options = {"track": False} if sys.argv[2] == "untracked" else {}
+    shared_memory.SharedMemory(sys.argv[1], **options).close()
+""")
+
+
+def after_a_visit(how):
+    """What is left of a block when another program has attached to it and ended."""
+    block = shared_memory.SharedMemory(create=True, size=4096)
+    try:
+        lab.run(ATTACH, block.name, how)
+        try:
+            shared_memory.SharedMemory(block.name).close()
+            return "there"
+        except FileNotFoundError:
+            shared_memory.SharedMemory(block.name, create=True, size=4096).close()
+            return "gone"
+    finally:
+        block.close()
+        block.unlink()
+
+
+# %%
+predict(
+    "processes_threads.visitor",
+    "Another program attached to the desk's block, closed it, and exited. The desk's next worker attaches and finds …",
+    about="processes_threads.tracker",
+    a="the block: only its maker may unlink it",
+    b="FileNotFoundError: the visitor's exit removed it",
+    c="an empty block",
+)
+
+# %%
+answer("processes_threads.visitor", None)  # "a", "b" or "c"
+
+# %%
+HAS_TRACK = sys.version_info >= (3, 13)
+visits = [after_a_visit("tracked"), after_a_visit("untracked") if HAS_TRACK else "track=False is new in 3.13"]
+claim("processes_threads.tracker", "a program that only attached removes the block when it exits",
+      visits[0], equals="gone", proves="b")
+claim("processes_threads.untracked", "with track=False (3.13) it does not; 3.12 has no such argument",
+      visits[1] == ("there" if HAS_TRACK else "track=False is new in 3.13"), equals=True)
+
+# %% [markdown]
+# **In production.** Workers started by `multiprocessing` share their parent's tracker, so they are safe; two services
+# that meet at a name are not, and the second one's deploy deletes the first one's memory
+# ([gh-82300](https://github.com/python/cpython/issues/82300), open since 2019). Attach with `track=False`, create
+# with tracking.
+#
+# ### The header without the freight
+#
+# Between the two lies protocol 5 of pickle: it writes the object's header into the stream and hands the large buffers
+# over *beside* it, uncopied, for you to transport as you like.
+
+# %%
+in_band = pickle.dumps(delays, protocol=5)
+buffers = []
+out_of_band = pickle.dumps(delays, protocol=5, buffer_callback=buffers.append)
+again = pickle.loads(out_of_band, buffers=buffers)
+peak_in_band = measure.peak(lambda: pickle.dumps(delays, protocol=5))
+peak_out_of_band = measure.peak(lambda: pickle.dumps(delays, protocol=5, buffer_callback=lambda buffer: None))
+print(f"in band {len(in_band):,} B; out of band {len(out_of_band)} B and {len(buffers)} buffer "
+      f"of {buffers[0].raw().nbytes:,} B")
+
+# %%
+claim("processes_threads.out_of_band", "the stream keeps a header, the buffer stays outside",
+      len(out_of_band), at_most=1_000, unit="B")
+claim("processes_threads.no_copy", "and is not copied: the array that is loaded shares its memory with the one dumped",
+      np.shares_memory(again, delays), equals=True)
+claim("processes_threads.dump_copies", "in band, dumping alone takes the array's size once more",
+      (peak_in_band - peak_out_of_band) / delays.nbytes, at_least=0.9, unit="×")
+
+# %% [markdown]
+# **In production.** `multiprocessing` does not use it: its pipes carry one stream of bytes
+# (`ForkingPickler.dumps` has no callback), as the count above shows. Dask, Ray and joblib do, each with a transport of
+# its own. If you own the transport, send the header and the raw buffers as one `writev`; if you do not, share memory,
+# or send the worker the *question* (a file name, a row range) and let it read. That is often the right answer: 30
+# bytes in place of 2.7 MB. ([PEP 574](https://peps.python.org/pep-0574/).)
+
+# %% [markdown] also=["processes_threads.by_name", "processes_threads.tracker", "processes_threads.untracked"] claim="processes_threads.by_pipe" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: half the width, the array beside the name; the visitor's arguments swapped</summary>
+#
+# ```diff
+# -        mean_by_pipe = pool.apply(lab.mean_of, (delays,))
+# +        mean_by_pipe = pool.apply(lab.mean_of, (delays.astype("float32"),))
+# @@
+# -        mean_by_name = pool.apply(lab.mean_of_shared, (block.name, len(delays)))
+# +        mean_by_name = pool.apply(lab.mean_of, (shared,))
+# @@
+# -    options = {"track": False} if sys.argv[2] == "untracked" else {}
+# +    options = {"track": False} if sys.argv[2] == "tracked" and sys.version_info >= (3, 13) else {}
+# +    if sys.version_info < (3, 13):
+# +        sys.exit()
+# @@
+# -visits = [after_a_visit("tracked"), after_a_visit("untracked") if HAS_TRACK else "track=False is new in 3.13"]
+# +visits = [after_a_visit("tracked"), after_a_visit("untracked") if HAS_TRACK else "gone"]
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.no_copy", "processes_threads.dump_copies"] claim="processes_threads.out_of_band" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: every second number</summary>
+#
+# A view with gaps has no buffer that could be handed over in one piece: NumPy copies it into the stream.
+#
+# ```diff
+# -out_of_band = pickle.dumps(delays, protocol=5, buffer_callback=buffers.append)
+# -again = pickle.loads(out_of_band, buffers=buffers)
+# -peak_in_band = measure.peak(lambda: pickle.dumps(delays, protocol=5))
+# -peak_out_of_band = measure.peak(lambda: pickle.dumps(delays, protocol=5, buffer_callback=lambda buffer: None))
+# +gaps = delays[::2]
+# +out_of_band = pickle.dumps(gaps, protocol=5, buffer_callback=buffers.append)
+# +again = pickle.loads(out_of_band, buffers=buffers)
+# +peak_in_band = measure.peak(lambda: pickle.dumps(gaps, protocol=5))
+# +peak_out_of_band = measure.peak(lambda: pickle.dumps(gaps, protocol=5, buffer_callback=lambda buffer: None))
+# +buffers.append(pickle.PickleBuffer(b""))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Join, then read?
+#
+# A worker puts its result into a `multiprocessing.Queue` and returns. The desk waits for it with `join`, then reads.
+
+# %%
+show_source(lab.fill)
+
+# %%
+predict(
+    "processes_threads.join_then_get",
+    "Results of 1 kB and of 1 MB. Which workers has `join` seen end?",
+    about="processes_threads.join_first",
+    a="both",
+    b="the one with 1 kB",
+    c="neither, before somebody reads",
+)
+
+# %%
+answer("processes_threads.join_then_get", None)  # "a", "b" or "c"
+
+# %%
+SPAWN = multiprocessing.get_context("spawn")
+
+
+def joined_first(size):
+    """Whether `join` saw the worker end before its result was read, and after."""
+    results = SPAWN.Queue()
+    worker = SPAWN.Process(target=lab.fill, args=(results, size), daemon=True)
+    worker.start()
+    lab.until(results._reader.poll)
+    worker.join(5 if size < 65_536 else 1)
+    before = worker.exitcode
+    results.get(timeout=20)
+    worker.join(20)
+    return before, worker.exitcode
+
+
+ends = {size: joined_first(size) for size in (1_000, 1_000_000)}
+claim("processes_threads.join_first", "joined before its result was read, the worker with 1 MB does not end",
+      (ends[1_000][0], ends[1_000_000][0]), equals=(0, None), proves="b")
+claim("processes_threads.read_first", "once it was read, it ends",
+      ends[1_000_000][1], equals=0)
+
+# %% [markdown]
+# **Why.** `Queue.put` only appends to a buffer; a *feeder thread* of the worker writes it to the pipe, which holds
+# 64 KiB on Linux. At its end the worker joins that thread, which waits for a reader; the reader waits for the worker.
+# Two processes, two promises, one circle.
+# ([Joining processes that use queues](https://docs.python.org/3/library/multiprocessing.html#programming-guidelines).)
+#
+# **In production.** It works for years, until a result has more than 64 KiB. Read first, join after; or use a pool,
+# which does both. (`subprocess` has the same trap: `wait()` with `stdout=PIPE`, and the cure is `communicate()`.)
+
+# %% [markdown] also=["processes_threads.read_first"] claim="processes_threads.join_first" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: read first; and a worker that is not waited for</summary>
+#
+# ```diff
+# -    before = worker.exitcode
+# -    results.get(timeout=20)
+# -    worker.join(20)
+# -    return before, worker.exitcode
+# +    after = worker.exitcode
+# +    results.get(timeout=20)
+# +    worker.join(20)
+# +    return worker.exitcode, after
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The law of what is left
+#
+# A job of 0.4 s, of which the desk does a share alone (it reads the file, it writes the report) and the workers share
+# the rest. How much faster is it with four? Gene Amdahl's answer, for a serial share *s* and *n* workers:
+# 1 / (s + (1 − s) / n).
+#
+# Here *s* is known because it is built in: the serial stage lasts *s* × 0.4 s, the parallel one as long as its part of
+# the work takes with a processor for each worker. What is measured is how many were at it, by the kernel's account of
+# who ran or stood ready to run ([1.1](01_interpreter.ipynb)). So a machine with two cores can measure four workers.
+
+# %%
+show_source(lab.speed_up, lab._stages)
+
+# %%
+predict(
+    "processes_threads.half_serial",
+    "Half of the job is serial. Four workers make it …",
+    about="processes_threads.amdahl_half",
+    a="4 times as fast in the parallel half, so 2.5 times on average",
+    b="about 2 times as fast",
+    c="about 1.6 times as fast",
+)
+
+# %%
+answer("processes_threads.half_serial", None)  # "a", "b" or "c"
+
+# %% tags=["timing"]
+def law(serial, workers):
+    return 1 / (serial + (1 - serial) / workers)
+
+
+SERIAL, TEAM = (0.1, 0.5), (2, 4)
+with lab.executor(max(TEAM)) as pool:
+    measured = {(s, n): lab.speed_up(pool, s, n) for s in SERIAL for n in TEAM}
+
+# %% tags=["nbval-ignore-output"]
+with picture("What a serial share leaves", "workers", "speed-up, ×", height=3.6) as axes:
+    for serial, colour, marker in ((0, "#7b7b7b", None), (0.1, "#3b82c4", "o"), (0.5, "#d97a06", "s")):
+        teams = range(1, 17)
+        axes.plot(teams, [law(serial, n) for n in teams], color=colour, linestyle="-" if serial else ":")
+        if marker:
+            dots = {n: value for (s, n), value in measured.items() if s == serial}
+            axes.plot(list(dots), list(dots.values()), marker, color=colour, markersize=8)
+        label = f"{serial:.0%} serial" + (f", never above {1 / serial:g}" if serial else "")
+        axes.annotate(label, (16, min(law(serial, 16), 11)), xytext=(0, 8), textcoords="offset points",
+                      ha="right", color=colour)
+    axes.set(ylim=(0, 12.5), xlim=(0.5, 16.5))
+
+# %%
+claim("processes_threads.amdahl_half", "half serial: four workers are worth 1.6",
+      measured[0.5, 4], between=(1.35, 1.85), unit="×", proves="c")
+claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 3.1",
+      measured[0.1, 4], between=(2.3, 3.6), unit="×")
+
+# %% [markdown]
+# **Reading it.** Lines are the law, marks are measured. From 10 % serial work on, sixteen workers are worth 6.4, and
+# no number of them is worth 10. The cheapest speed-up is at the other end: halve the serial share.
+#
+# **In production.** The serial share hides: pickling and unpickling in the parent, one lock, one connection, the chunk
+# of the last part, the `sum` at the end. Measure the speed-up S of *n* workers and solve for it: s = (1/S − 1/n) /
+# (1 − 1/n) (Karp and Flatt, 1990). If that share grows with *n*, it is not your algorithm, it is overhead.
+# ([Amdahl, 1967](https://doi.org/10.1145/1465482.1465560).)
+
+# %% [markdown] also=["processes_threads.amdahl_tenth"] claim="processes_threads.amdahl_half" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a job without a serial part, and one with nothing else</summary>
+#
+# ```diff
+# -    measured = {(s, n): lab.speed_up(pool, s, n) for s in SERIAL for n in TEAM}
+# +    measured = {(s, 4): lab.speed_up(pool, {0.5: 0.01, 0.1: 0.9}[s], 4) for s in SERIAL}
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A signal that nobody heard
+#
+# Threads now. A gate waits until the crew has reported. The gate looks, sees that the crew is not there, and goes to
+# sleep. The crew reports in between: after the look, before the sleep. The experiment puts it exactly there.
+
+# %%
+class Gate:
+    def __init__(self):
+        self.changed = threading.Condition()
+        self.crew_is_there = False
+
+    def report(self):
+        with self.changed:
+            self.crew_is_there = True
+            self.changed.notify_all()
+
+
+def board_blindly(gate, in_between):
+    if gate.crew_is_there:
+        return True
+    in_between()
+    with gate.changed:
+        return gate.changed.wait(timeout=0.5)
+
+
+def board(gate, in_between):
+    in_between()
+    with gate.changed:
+        return gate.changed.wait_for(lambda: gate.crew_is_there, timeout=5)
+
+
+# %%
+predict(
+    "processes_threads.in_between",
+    "The crew calls `notify_all` before the gate calls `wait`. The gate …",
+    about="processes_threads.lost_wakeup",
+    a="wakes at once: the notification waits for it",
+    b="sleeps on, although the crew is there",
+    c="gets a RuntimeError",
+)
+
+# %%
+answer("processes_threads.in_between", None)  # "a", "b" or "c"
+
+# %%
+def boarded(way):
+    """Whether the gate wakes, when the crew reports between its look and its sleep."""
+    gate = Gate()
+    crew = threading.Thread(target=gate.report)
+
+    def the_crew_comes():
+        crew.start()
+        crew.join()
+
+    return way(gate, the_crew_comes)
+
+
+claim("processes_threads.lost_wakeup", "a notification that comes before the wait is lost",
+      boarded(board_blindly), equals=False, proves="b")
+claim("processes_threads.predicate", "who asks for the fact, under the lock, before it sleeps, does not miss it",
+      boarded(board), equals=True)
+
+# %% [markdown]
+# **Why.** A condition has no memory: `notify` wakes who sleeps now. The memory is your variable. `wait_for` looks at it
+# with the lock held and gives the lock up *in the same step* in which it joins the sleepers (each sleeper is a lock of
+# its own in a deque: [`threading.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/threading.py)); there is no
+# in between for a reporter that needs the lock too.
+#
+# The fact must be asked again *after* waking, too. Two passengers stand by for one seat:
+
+# %%
+class StandBy:
+    def __init__(self):
+        self.freed, self.seats, self.slept = threading.Condition(), [], 0
+
+    def sleep(self):
+        self.slept += 1
+        self.freed.wait(20)
+
+    def free(self, seat):
+        with self.freed:
+            self.seats.append(seat)
+            self.freed.notify_all()
+
+    def take_if(self):
+        with self.freed:
+            if not self.seats:
+                self.sleep()
+            return self.seats.pop() if self.seats else "promised, and not there"
+
+    def take(self):
+        with self.freed:
+            while not self.seats:
+                self.sleep()
+            return self.seats.pop()
+
+
+# %%
+def stand_by(way):
+    """What two waiting passengers get of one seat and, where somebody still waits, of a second one."""
+    desk = StandBy()
+    with ThreadPoolExecutor(2) as passengers:
+        calls = [passengers.submit(way, desk) for _ in range(2)]
+        lab.until(lambda: desk.slept == 2)
+        desk.free("12A")
+        lab.until(lambda: desk.slept == 3 or all(call.done() for call in calls))
+        desk.free("14C")
+        return sorted(call.result(timeout=30) for call in calls)
+
+
+claim("processes_threads.woken_for_nothing", "two woken for one seat: with `if` the second finds none",
+      stand_by(StandBy.take_if), equals=["12A", "promised, and not there"])
+claim("processes_threads.woken_again", "with `while` it sleeps again, until there is one",
+      stand_by(StandBy.take), equals=["12A", "14C"])
+
+# %% [markdown]
+# **In production.** Three rules cover `Condition`: change the fact under its lock, notify under it, wait in a `while`
+# (or `wait_for`). `notify()` in place of `notify_all()` is an optimisation for waiters that are all alike. Better
+# still: a `queue.Queue` is a list, a lock and two conditions with these rules already kept; an `Event` is a condition
+# with a fact that stays true.
+
+# %% [markdown] also=["processes_threads.predicate"] claim="processes_threads.lost_wakeup" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the crew comes a little later; and a look that was taken before</summary>
+#
+# ```diff
+# -    in_between()
+# -    with gate.changed:
+# -        return gate.changed.wait(timeout=0.5)
+# +    with gate.changed:
+# +        threading.Thread(target=in_between).start()
+# +        return gate.changed.wait(timeout=5)
+# @@
+# -    in_between()
+# -    with gate.changed:
+# -        return gate.changed.wait_for(lambda: gate.crew_is_there, timeout=5)
+# +    seen = gate.crew_is_there
+# +    in_between()
+# +    with gate.changed:
+# +        return gate.changed.wait_for(lambda: seen, timeout=0.5)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.woken_again"] claim="processes_threads.woken_for_nothing" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: <code>if</code> for <code>while</code>, and the other way round</summary>
+#
+# ```diff
+# -            if not self.seats:
+# -                self.sleep()
+# -            return self.seats.pop() if self.seats else "promised, and not there"
+# +            while not self.seats:
+# +                self.sleep()
+# +            return self.seats.pop() if self.seats else "promised, and not there"
+# @@
+# -            while not self.seats:
+# -                self.sleep()
+# -            return self.seats.pop()
+# +            if not self.seats:
+# +                self.sleep()
+# +            return self.seats.pop() if self.seats else "promised, and not there"
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What each lock promises
+#
+# Five objects of `threading` look alike, and promise different things. One experiment each.
+#
+# **Lock and RLock.** A method that holds the lock calls another that takes it. And somebody else releases it.
+
+# %%
+def second_time(lock):
+    """Whether the thread that holds a lock can take it once more."""
+    with lock:
+        if again := lock.acquire(blocking=False):
+            lock.release()
+        return again
+
+
+def released_by_another(lock):
+    """What a thread gets that releases a lock which this one holds."""
+    lock.acquire()
+    outcome, = lab.together(lock.release)
+    return type(outcome).__name__ if outcome else "released"
+
+
+claim("processes_threads.reentrant", "who holds a Lock cannot take it again; an RLock it can",
+      (second_time(threading.Lock()), second_time(threading.RLock())), equals=(False, True))
+claim("processes_threads.owner", "a Lock may be released by anybody, an RLock by its owner only",
+      (released_by_another(threading.Lock()), released_by_another(threading.RLock())),
+      equals=("released", "RuntimeError"))
+
+# %% [markdown]
+# **Semaphore.** Three gates, nine aircraft. A barrier among those at the gates makes sure that three really are there
+# at a time: it lets nobody go before it has three.
+
+# %%
+GATES = 3
+
+
+def most_at_the_gates(semaphore, aircraft=9):
+    """How many aircraft were at the gates at once, at most."""
+    three, counting = threading.Barrier(GATES, timeout=3), threading.Lock()
+    there = most = 0
+
+    def turn_round():
+        nonlocal there, most
+        with semaphore:
+            with counting:
+                there += 1
+                most = max(most, there)
+            with contextlib.suppress(threading.BrokenBarrierError):
+                three.wait()
+            with counting:
+                there -= 1
+
+    lab.together(*[turn_round] * aircraft)
+    return most
+
+
+def entries_after_one_release_too_many(semaphore):
+    """How often it can be taken after somebody gave back what he never had; or the error he got."""
+    try:
+        semaphore.release()
+    except ValueError as error:
+        return type(error).__name__
+    return sum(semaphore.acquire(blocking=False) for _ in range(10))
+
+
+claim("processes_threads.semaphore", "a Semaphore(3) has three inside at a time, and no fourth",
+      most_at_the_gates(threading.Semaphore(GATES)), equals=3)
+claim("processes_threads.bounded", "one release too many makes a fourth gate; a BoundedSemaphore objects",
+      (entries_after_one_release_too_many(threading.Semaphore(GATES)),
+       entries_after_one_release_too_many(threading.BoundedSemaphore(GATES))),
+      equals=(4, "ValueError"))
+
+# %% [markdown]
+# **Barrier.** Fuel, catering and crew meet before departure. One waits, loses patience, and goes.
+
+# %%
+predict(
+    "processes_threads.impatient",
+    "A Barrier(3): one party waits in vain and times out. The two others come. They …",
+    about="processes_threads.barrier_broken",
+    a="wait for a third",
+    b="get an error at once",
+    c="pass: three have come in all",
+)
+
+# %%
+answer("processes_threads.impatient", None)  # "a", "b" or "c"
+
+# %%
+departure = threading.Barrier(3, timeout=20)
+fuel = lab.together(lambda: departure.wait(timeout=0.05))
+others = lab.together(departure.wait, departure.wait)
+arrived = [type(outcome).__name__ for outcome in fuel + others]
+departure.reset()
+after_reset = sorted(lab.together(*[departure.wait] * 3))
+
+claim("processes_threads.barrier_broken", "one that gives up breaks the barrier for all, also for those who come later",
+      arrived, equals=["BrokenBarrierError"] * 3, proves="b")
+claim("processes_threads.barrier_reset", "until somebody resets it; then each gets a number of its own",
+      after_reset, equals=[0, 1, 2])
+
+# %% [markdown]
+# **In production.**
+#
+# | object | promise | mind |
+# |---|---|---|
+# | `Lock` | one at a time | not re-entrant; has no owner, so a wrong release goes unnoticed |
+# | `RLock` | one *thread* at a time, as deep as it likes | hides that your invariant is broken while you call yourself; a split into public (locks) and private (does not) methods is clearer |
+# | `Semaphore`, `BoundedSemaphore` | *n* at a time | use the bounded one; for connections a `queue.Queue` of the connections themselves says more |
+# | `Condition` | sleep until a fact may have changed | the last part |
+# | `Event` | a fact that becomes true | never clear it while somebody may wait |
+# | `Barrier` | all or an error | give it a timeout: it is how the error arises at all |
+#
+# All but Lock and RLock are Python, made of locks and conditions, a page each in
+# [`threading.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/threading.py). asyncio's namesakes are for tasks
+# of one thread and none of these.
+
+# %% [markdown] also=["processes_threads.owner", "processes_threads.semaphore", "processes_threads.bounded"] claim="processes_threads.reentrant" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: do not hold the lock; release your own; close a gate; give back what you had</summary>
+#
+# ```diff
+# -    with lock:
+# -        if again := lock.acquire(blocking=False):
+# +    with contextlib.nullcontext():
+# +        if again := lock.acquire(blocking=False):
+# @@
+# -    outcome, = lab.together(lock.release)
+# +    outcome = lock.release()
+# @@
+# -      most_at_the_gates(threading.Semaphore(GATES)), equals=3)
+# +      most_at_the_gates(threading.Semaphore(GATES - 1)), equals=3)
+# @@
+# -    try:
+# -        semaphore.release()
+# +    try:
+# +        semaphore.acquire()
+# +        semaphore.release()
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.barrier_reset"] claim="processes_threads.barrier_broken" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: reset it in good time; and not at all</summary>
+#
+# ```diff
+# -fuel = lab.together(lambda: departure.wait(timeout=0.05))
+# +fuel = lab.together(lambda: departure.wait(timeout=0.05))
+# +departure = threading.Barrier(2, timeout=20)
+# @@
+# -departure.reset()
+# -after_reset = sorted(lab.together(*[departure.wait] * 3))
+# +departure.abort()
+# +after_reset = [type(error).__name__ for error in lab.together(*[departure.wait] * 3)]
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Two passengers, two seats
+#
+# Ann in 12A and Bob in 14C swap seats. Each seat has a lock, and a swap takes both. Two desks do it at the same
+# moment, one starting from Ann, one from Bob. A barrier brings them to the bad moment; a watchdog of `faulthandler`
+# looks after two seconds what everybody is doing, and ends the program.
+
+# %%
+SWAP = program("""
+    import contextlib, faulthandler, json, sys, threading
+
+    locks = {"12A": threading.Lock(), "14C": threading.Lock()}
+    one_held = threading.Barrier(2)
+
+
+    def as_asked(*seats):
+        return seats
+
+
+    def in_one_order(*seats):
+        return sorted(seats)
+
+
+    def swap(order, *seats):
+        first, second = order(*seats)
+        with locks[first]:
+            with contextlib.suppress(threading.BrokenBarrierError):
+                one_held.wait(0.5)
+            with locks[second]:
+                done.append(seats)
+
+
+    done, order = [], {"asked": as_asked, "sorted": in_one_order}[sys.argv[1]]
+    faulthandler.dump_traceback_later(2, exit=True)
+    desks = [threading.Thread(target=swap, args=(order, *seats)) for seats in (("12A", "14C"), ("14C", "12A"))]
+    for desk in desks:
+        desk.start()
+    for desk in desks:
+        desk.join()
+    faulthandler.cancel_dump_traceback_later()
+    print(json.dumps(len(done)))
+""")
+
+# %%
+deadlocked = lab.run(SWAP, "asked")
+ordered = lab.run(SWAP, "sorted")
+
+
+def blocked_at(ran):
+    """The source lines at which the dump saw threads inside `swap`."""
+    frames = [frame.split() for frame in ran.stacks() if frame.endswith("in swap")]
+    return [SWAP.splitlines()[int(number) - 1].strip() for _, _, number, *_ in frames]
+
+
+print(*[frame for frame in deadlocked.stacks() if frame.startswith("desk.py")], sep="\n")
+
+# %%
+claim("processes_threads.deadlock", "both desks wait at the second lock, and the watchdog ends them",
+      (deadlocked.said, blocked_at(deadlocked)), equals=([], ["with locks[second]:"] * 2))
+claim("processes_threads.lock_order", "with the seats in one order, both swaps are done",
+      ordered.said, equals=[2])
+
+# %% [markdown]
+# **Why.** Four conditions must meet (Coffman, 1971): exclusive locks, holding one while waiting for another, nobody
+# takes a lock away, and a *circle* of waiters. A global order breaks the circle: whoever waits for 14C holds only
+# what sorts before it, so along any chain of waiters the seats grow, and a chain that grows never closes.
+#
+# **Diagnosis in production.** `faulthandler.dump_traceback_later(t)` is a watchdog in C: it needs neither the GIL nor
+# a lock, so it works in a process that hangs. `faulthandler.register(signal.SIGUSR1, all_threads=True)` at start-up
+# lets you ask a live one with `kill -USR1`. Without either, `py-spy dump --pid` reads the stacks from outside. Look for
+# two threads at *different* `with` lines of locks, each in the other's code.
+# ([faulthandler](https://docs.python.org/3/library/faulthandler.html).)
+#
+# **Cures**, in the order to try them: one lock for both seats; a global order (a key of the data, not `id()` if two
+# processes meet at a database row); `acquire(timeout=…)`, give up *everything*, and try again after a random pause,
+# which is what a database does for you when it kills one of two transactions (3.1 shows it).
+
+# %% [markdown] also=["processes_threads.lock_order"] claim="processes_threads.deadlock" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: sort for one, shuffle for the other</summary>
+#
+# ```diff
+# -    def as_asked(*seats):
+# -        return seats
+# +    def as_asked(*seats):
+# +        return max(seats), min(seats)
+# @@
+# -    def in_one_order(*seats):
+# -        return sorted(seats)
+# +    def in_one_order(*seats):
+# +        return sorted(seats, key=seats.index)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Whose is it: the thread's or the request's?
+#
+# A service stores the current user in a `threading.local`, so that the log can name her. Requests run in a pool of
+# threads. Ann's request sets the user. The next request is anonymous and sets nothing.
+
+# %%
+thread_user = threading.local()
+context_user = contextvars.ContextVar("context_user", default="nobody")
+
+
+def in_thread_local(user=None):
+    if user:
+        thread_user.name = user
+    return getattr(thread_user, "name", "nobody")
+
+
+def in_context(user=None):
+    if user:
+        context_user.set(user)
+    return context_user.get()
+
+
+def two_requests(handle, submit=ThreadPoolExecutor.submit):
+    """What the log says of the anonymous request that follows Ann's."""
+    with ThreadPoolExecutor(1) as pool:
+        submit(pool, handle, "Ann").result()
+        return submit(pool, handle).result()
+
+
+def submit_in_context(pool, handle, *arguments):
+    return pool.submit(contextvars.copy_context().run, handle, *arguments)
+
+
+# %%
+predict(
+    "processes_threads.anonymous",
+    "Replace the `threading.local` by a ContextVar, change nothing else. Whom does the anonymous request log?",
+    about="processes_threads.context_leaks",
+    a="nobody: a context belongs to one task",
+    b="Ann",
+    c="LookupError",
+)
+
+# %%
+answer("processes_threads.anonymous", None)  # "a", "b" or "c"
+
+# %%
+claim("processes_threads.local_leaks", "a thread-local lives as long as the thread: the next request is Ann's",
+      two_requests(in_thread_local), equals="Ann")
+claim("processes_threads.context_leaks", "a context variable alone changes nothing: each thread has a context, and keeps it",
+      two_requests(in_context), equals="Ann", proves="b")
+claim("processes_threads.context_run", "run each request in a copy of the context, and it ends with the request",
+      two_requests(in_context, submit_in_context), equals="nobody")
+
+# %% [markdown]
+# In a loop it is the other way round: many requests, one thread. Two tasks set the user, and meet, and look.
+
+# %%
+async def two_tasks(handle):
+    """What each of two tasks sees when both have set their user."""
+    both_set = asyncio.Barrier(2)
+
+    async def request(user):
+        handle(user)
+        await both_set.wait()
+        return handle()
+
+    return await asyncio.gather(request("Ann"), request("Bob"))
+
+
+seen_by_tasks = {way.__name__: await two_tasks(way) for way in (in_thread_local, in_context)}
+print(seen_by_tasks)
+
+# %%
+claim("processes_threads.tasks_share", "two tasks of one thread share its locals: both requests are Bob's",
+      seen_by_tasks["in_thread_local"], equals=["Bob", "Bob"])
+claim("processes_threads.tasks_own", "each task has a context of its own",
+      seen_by_tasks["in_context"], equals=["Ann", "Bob"])
+
+# %% [markdown]
+# **Why.** A context is an immutable map (a HAMT, a tree of hashes) that a thread or a task holds; `set` replaces the
+# map. `asyncio` copies the context for each task it makes, in O(1); a thread pool copies nothing
+# ([PEP 567](https://peps.python.org/pep-0567/)). `asyncio.to_thread` does copy, `loop.run_in_executor` does not.
+#
+# And a new thread? It starts empty; from 3.14 on a flag, `thread_inherit_context`, lets it start with a copy of the
+# starter's context, and free-threaded builds set it. The claim asks this interpreter for its flag.
+
+# %%
+def inherited():
+    """What a new thread sees of its starter's context variable."""
+    token = context_user.set("Ann")
+    found = []
+    try:
+        starter = threading.Thread(target=lambda: found.append(context_user.get()))
+        starter.start()
+        starter.join()
+    finally:
+        context_user.reset(token)
+    return found[0]
+
+
+flag = bool(getattr(sys.flags, "thread_inherit_context", False))
+claim("processes_threads.new_thread", "a new thread starts with an empty context, unless 3.14's flag says otherwise",
+      inherited() == ("Ann" if flag else "nobody"), equals=True)
+
+# %% [markdown]
+# **In production.** A leaked user in a log is harmless; a leaked tenant in a query is an incident. Per request: a
+# context variable, set by a middleware and *reset* by it (`token = var.set(…)`, `var.reset(token)` in a `finally`).
+# Per thread: what is expensive and not thread-safe, such as a connection.
+
+# %% [markdown] also=["processes_threads.context_leaks", "processes_threads.context_run", "processes_threads.tasks_share"] claim="processes_threads.local_leaks" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: forget the user when she was read; a thread a request; a set that is never undone</summary>
+#
+# ```diff
+# -    return getattr(thread_user, "name", "nobody")
+# +    return thread_user.__dict__.pop("name", "nobody")
+# @@
+# -    with ThreadPoolExecutor(1) as pool:
+# -        submit(pool, handle, "Ann").result()
+# -        return submit(pool, handle).result()
+# +    if submit is submit_in_context:
+# +        context_user.set("Ann")
+# +    with ThreadPoolExecutor(1) as pool:
+# +        submit(pool, handle, "Ann").result()
+# +    with ThreadPoolExecutor(1) as pool:
+# +        return submit(pool, handle).result()
+# ```
+#
+# </details>
+
+# %% [markdown] also=["processes_threads.new_thread"] claim="processes_threads.tasks_own" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one context for both tasks; the thread's work in a copy of its starter's context</summary>
+#
+# ```diff
+# -    return await asyncio.gather(request("Ann"), request("Bob"))
+# +    loop, one = asyncio.get_running_loop(), contextvars.copy_context()
+# +    return await asyncio.gather(*[loop.create_task(request(user), context=one) for user in ("Ann", "Bob")])
+# @@
+# -        starter = threading.Thread(target=lambda: found.append(context_user.get()))
+# +        copy = contextvars.copy_context()
+# +        starter = threading.Thread(target=lambda: found.append(copy.run(context_user.get)))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Closing time
+#
+# Three clerks take bookings from a queue, each in a loop around `get`. How do they learn that no more will come? The
+# old way is a *sentinel*, one for each. Somebody adds a third clerk and forgets the third sentinel.
+
+# %%
+CLOSED = "closed"
+
+
+def clerk_until_sentinel(bookings, handled):
+    while (booking := bookings.get()) is not CLOSED:
+        handled.append(booking)
+
+
+def gone_home(clerks, sentinels, bookings=100):
+    """How many clerks have gone home; the others are sent home by what was forgotten."""
+    orders, handled = queue.Queue(), []
+    with ThreadPoolExecutor(clerks) as pool:
+        calls = [pool.submit(clerk_until_sentinel, orders, handled) for _ in range(clerks)]
+        for item in [*range(bookings), *[CLOSED] * sentinels]:
+            orders.put(item)
+        lab.until(lambda: sum(call.done() for call in calls) >= sentinels)
+        gone = sum(call.done() for call in calls)
+        for _ in range(clerks - sentinels):
+            orders.put(CLOSED)
+    return gone, len(handled)
+
+
+SENTINELS = 2
+claim("processes_threads.sentinels", "three clerks, two sentinels: all is handled, and one clerk waits for ever",
+      gone_home(clerks=3, sentinels=SENTINELS), equals=(2, 100))
+
+# %% [markdown]
+# Since 3.13 the queue itself can be closed: `shutdown()`. Producers get `queue.ShutDown` at once, consumers when the
+# queue is empty; with `immediate=True` it is emptied. 3.12 has neither.
+
+# %%
+predict(
+    "processes_threads.after_shutdown",
+    "100 bookings are in the queue, nobody has taken one. `shutdown()`. What do three clerks handle?",
+    about="processes_threads.shutdown",
+    a="nothing: the next `get` raises ShutDown",
+    b="100, then each of them gets ShutDown",
+    c="100, then one gets ShutDown and two wait",
+)
+
+# %%
+answer("processes_threads.after_shutdown", None)  # "a", "b" or "c"
+
+# %%
+HAS_SHUTDOWN = sys.version_info >= (3, 13)
+NEEDS_313 = None if HAS_SHUTDOWN else "queue.Queue.shutdown is new in 3.13; run `make setup PYTHON=3.13`"
+
+
+def clerk_until_shutdown(orders, handled):
+    with contextlib.suppress(queue.ShutDown):
+        while True:
+            handled.append(orders.get(timeout=5))
+            orders.task_done()
+
+
+def closed(**how):
+    """(bookings handled, clerks that ended by ShutDown, whether nothing is left to wait for)"""
+    orders, handled = queue.Queue(), []
+    for booking in range(100):
+        orders.put(booking)
+    orders.shutdown(**how)
+    clerks = lab.together(*[lambda: clerk_until_shutdown(orders, handled)] * 3)
+    return len(handled), clerks.count(None), orders.unfinished_tasks == 0
+
+
+claim("processes_threads.shutdown", "a queue that is shut down is emptied first; then each clerk is told",
+      HAS_SHUTDOWN and closed(), equals=(100, 3, True), unmeasured=NEEDS_313, proves="b")
+claim("processes_threads.shutdown_now", "immediate=True throws away what was in it, and lets `join` return",
+      HAS_SHUTDOWN and closed(immediate=True), equals=(0, 3, True), unmeasured=NEEDS_313)
+claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
+      hasattr(queue.Queue, "shutdown") == HAS_SHUTDOWN, equals=True)
+
+# %% [markdown]
+# **Why.** A sentinel is an item, so it is counted per consumer and queues behind everything. `shutdown` is a *fact*
+# about the queue: `get` tests it in its `while` around the condition, and `shutdown` calls `notify_all` on both
+# conditions ([`queue.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/queue.py)): the rules of the lost signal,
+# applied. `asyncio.Queue` has it as well; `multiprocessing.Queue` does not.
+#
+# **In production.** SIGTERM arrives, and thirty seconds later SIGKILL. `shutdown()` drains; `shutdown(immediate=True)`
+# is for what the next start will find again in the broker.
+
+# %% [markdown] also=["processes_threads.shutdown", "processes_threads.shutdown_now", "processes_threads.shutdown_since"] claim="processes_threads.sentinels" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a sentinel that is handed on; one booking too many or kept; another version</summary>
+#
+# A clerk who puts the sentinel back for the next one needs no counting.
+#
+# ```diff
+# -    while (booking := bookings.get()) is not CLOSED:
+# -        handled.append(booking)
+# +    while (booking := bookings.get()) is not CLOSED:
+# +        handled.append(booking)
+# +    bookings.put(CLOSED)
+# @@
+# -        lab.until(lambda: sum(call.done() for call in calls) >= sentinels)
+# +        lab.until(lambda: sum(call.done() for call in calls) > sentinels, seconds=5)
+# @@
+# -    orders.shutdown(**how)
+# +    orders.get()
+# +    orders.shutdown()
+# @@
+# -      hasattr(queue.Queue, "shutdown") == HAS_SHUTDOWN, equals=True)
+# +      hasattr(queue.SimpleQueue, "shutdown") == hasattr(queue.Queue, "put"), equals=True)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Lights out
+#
+# A thread writes the log of bookings, buffered, and flushes at its end. It is a *daemon*, "so that it does not hold up
+# the exit".
+
+# %%
+LOG = program("""
+    import sys, threading
+
+    how, path = sys.argv[1:]
+    stop, written = threading.Event(), threading.Event()
+
+
+    def write():
+        with open(path, "w") as log:
+            for seat in ("12A", "14C", "15D"):
+                print(seat, "booked", file=log)
+            written.set()
+            stop.wait()
+
+
+    writer = threading.Thread(target=write, daemon=how == "daemon")
+    writer.start()
+    written.wait()
+    if how == "told":
+        stop.set()
+        writer.join()
+""")
+
+
+def logged(how, seconds=20):
+    """How many bookings the log has, and whether the program ended by itself."""
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+        log = Path(folder) / "log.txt"
+        ran = lab.run(LOG, how, log, seconds=seconds)
+        return len(log.read_text().splitlines()), ran.ended
+
+
+# %%
+predict(
+    "processes_threads.daemon_log",
+    "The main program ends while the daemon waits inside `with open(…)`. What does the log say?",
+    about="processes_threads.daemon_loses",
+    a="three bookings: with closes the file, whatever happens",
+    b="three bookings: files are flushed at exit",
+    c="nothing",
+)
+
+# %%
+answer("processes_threads.daemon_log", None)  # "a", "b" or "c"
+
+# %%
+claim("processes_threads.daemon_loses", "a daemon thread is dropped at exit: no `finally`, no `__exit__`, no flush",
+      logged("daemon"), equals=(0, True), proves="c")
+claim("processes_threads.waited_for", "a thread that is no daemon is waited for, if need be for ever",
+      logged("plain", seconds=2)[1], equals=False)
+claim("processes_threads.told_and_joined", "told to stop, and joined, it writes everything",
+      logged("told"), equals=(3, True))
+
+# %% [markdown]
+# **Why.** At its end the interpreter joins all threads that are not daemons (`threading._shutdown`), then declares
+# itself finalising. A daemon that wants the GIL from then on never gets it: up to 3.13 the thread is ended on the
+# spot, from 3.14 on it hangs until the process is gone
+# ([Py_FinalizeEx](https://docs.python.org/3/c-api/interp-lifecycle.html#c.Py_FinalizeEx)). None of its Python code
+# runs any more, and `with` is Python code.
+#
+# **In production.** A daemon is right for what may be cut off at any point: a heartbeat, a sampler. For what must be
+# finished: an event, `join`, both in a `finally` (or an `ExitStack`, or `ThreadPoolExecutor`, whose threads are no
+# daemons since 3.9 and are joined at exit). `daemon=True` of a *process* means something else: it is terminated, by
+# SIGTERM, when its parent exits in an orderly way, and may have no children.
+
+# %% [markdown] also=["processes_threads.waited_for", "processes_threads.told_and_joined"] claim="processes_threads.daemon_loses" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
+#
+# ```diff
+# -                print(seat, "booked", file=log)
+# +                print(seat, "booked", file=log, flush=how == "daemon")
+# @@
+# -            stop.wait()
+# +            stop.wait(0.2 if how == "plain" else None)
+# @@
+# -    if how == "told":
+# -        stop.set()
+# -        writer.join()
+# +    if how == "told":
+# +        import os
+# +        os._exit(0)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Killed: the worker
+#
+# At night the pricing job needs more memory than the container has, and the kernel's OOM killer ends one worker:
+# SIGKILL, no handler, no `finally`. The job's log stops; nothing else happens, until somebody looks in the morning.
+# Here a worker kills itself at one flight; twenty others follow.
+
+# %%
+KILLED = program("""
+    import json, multiprocessing, os, signal, sys, threading, time
+    from concurrent.futures import ProcessPoolExecutor
+
+    BAD, LONG = "UA666", "UA777"
+
+
+    def price(flight):
+        if flight == BAD:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if flight == LONG:
+            time.sleep(4)
+        return len(flight)
+
+
+    def with_pool():
+        with multiprocessing.get_context("spawn").Pool(2) as pool:
+            bad = pool.apply_async(price, (BAD,))
+            later = [pool.apply(price, (f"UA{number}",)) for number in range(100, 120)]
+            return {"the bad one": "result" if bad.ready() else "none yet", "later ones": len(later)}
+
+
+    def name_of(error):
+        return type(error).__name__ if error else "result"
+
+
+    def with_executor():
+        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+            list(pool.map(price, ["UA100", "UA101"]))
+            beside, bad = [pool.submit(price, flight) for flight in (LONG, BAD)]
+            said = {"the bad one": name_of(bad.exception()), "the one beside it": name_of(beside.exception())}
+            try:
+                pool.submit(price, "UA103")
+                return said | {"later ones": "accepted"}
+            except Exception as error:
+                return said | {"later ones": name_of(error)}
+
+
+    def idle_worker():
+        pool = multiprocessing.get_context("spawn").Pool(1)
+        pool.apply(price, ("UA100",))
+        while pool._inqueue._rlock.acquire(block=False):
+            pool._inqueue._rlock.release()
+        idle, = pool._pool
+        os.kill(idle.pid, signal.SIGKILL)
+        idle.join()
+        try:
+            answer = pool.apply_async(price, ("UA101",)).get(timeout=2)
+        except multiprocessing.TimeoutError:
+            answer = "none"
+        ending = threading.Thread(target=pool.terminate, daemon=True)
+        ending.start()
+        ending.join(1)
+        return {"answer": answer, "new worker": pool._pool[0].pid != idle.pid and pool._pool[0].is_alive(),
+                "terminated": not ending.is_alive()}
+
+
+    if __name__ == "__main__":
+        print(json.dumps({"pool": with_pool, "executor": with_executor, "idle": idle_worker}[sys.argv[1]]()), flush=True)
+        for worker in multiprocessing.active_children():
+            worker.kill()
+        os._exit(0)
+""")
+
+# %%
+predict(
+    "processes_threads.oom",
+    "`multiprocessing.Pool`, two workers, one is killed in the middle of a task. What becomes of the task?",
+    about="processes_threads.pool_forgets",
+    a="it fails with an error that names the signal",
+    b="it is given to the worker that replaces the dead one",
+    c="nothing: its result never comes",
+)
+
+# %%
+answer("processes_threads.oom", None)  # "a", "b" or "c"
+
+# %%
+in_pool, = lab.run(KILLED, "pool").said
+in_executor, = lab.run(KILLED, "executor").said
+print(in_pool, in_executor, sep="\n")
+
+# %%
+claim("processes_threads.pool_forgets", "a Pool replaces the worker, does twenty later tasks, and forgets the one",
+      in_pool, equals={"the bad one": "none yet", "later ones": 20}, proves="c")
+claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the call beside it fails too, later ones are refused",
+      in_executor, equals=dict.fromkeys(("the bad one", "the one beside it", "later ones"), "BrokenProcessPool"))
+
+# %% [markdown]
+# **Why.** The pool's tasks lie in a pipe that all workers read; it does not know who took which. A thread of the
+# parent (`_handle_workers`) sees that a process has ended and starts another, and nobody has a note of the task it
+# held. `pool.map(…)` waits for ever, at 0 % CPU
+# ([gh-66587](https://github.com/python/cpython/issues/66587), open since 2014). The executor does not know either, so
+# it waits for all workers' *sentinels* together with the result pipe, and calls everything broken when one ends
+# (`_ExecutorManagerThread` in
+# [`process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)): rude, and honest.
+#
+# A worker that does *nothing* when it is killed is worse. One worker, idle:
+
+# %%
+idle, = lab.run(KILLED, "idle").said
+print(idle)
+claim("processes_threads.idle_killed", "an idle worker killed: the pool has a new one, and neither works nor ends",
+      idle, equals={"answer": "none", "new worker": True, "terminated": False})
+
+# %% [markdown]
+# **Why.** An idle worker waits in `recv` with the *read lock* of the pipe in its hand, a POSIX semaphore that all
+# workers share. A semaphore has no owner: the kernel frees the process and leaves the count at 0. The new worker
+# waits for it; so does `terminate()`, which wants to empty the pipe
+# ([gh-96062](https://github.com/python/cpython/issues/96062), open). It surprised us that leaving the `with` block of
+# such a pool hangs too: the first draft of this program had to be killed from outside.
+#
+# **In production.** Use `ProcessPoolExecutor`; catch `BrokenProcessPool`, make a new one, and give each pending task
+# a pool of one worker for its second try: the culprit kills only itself, and you have its name. With `Pool` give each
+# result a deadline: `apply_async(…).get(timeout=…)`. Bound memory a worker (`max_tasks_per_child`,
+# `RLIMIT_DATA`), so that a `MemoryError` with a traceback comes before the OOM killer without one. Watch exit codes:
+# −9 is SIGKILL.
+
+# %% [markdown] also=["processes_threads.executor_breaks", "processes_threads.idle_killed"] claim="processes_threads.pool_forgets" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: raise instead of dying; and end a worker that has put the lock back</summary>
+#
+# An exception crosses the pipe like a result. The last change kills the worker while it computes: then it holds no
+# lock.
+#
+# ```diff
+# -            os.kill(os.getpid(), signal.SIGKILL)
+# +            raise MemoryError("in the worker")
+# @@
+# -        os.kill(idle.pid, signal.SIGKILL)
+# -        idle.join()
+# +        idle.terminate()
+# +        pool._inqueue._rlock.release()
+# +        idle.join()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Killed: the parent
+#
+# The other way round. The service is killed (a deploy that lost patience, the OOM killer again), and its workers, who
+# wait for tasks, are not told. The program prints its workers' ids and kills itself.
+
+# %%
+ORPHANS = program("""
+    import json, multiprocessing, os, signal, sys, threading, time
+    from concurrent.futures import ProcessPoolExecutor
+
+
+    def worker_id(_):
+        time.sleep(0.05)
+        return os.getpid()
+
+
+    def end_with_parent():
+        def watch():
+            multiprocessing.parent_process().join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+    if __name__ == "__main__":
+        kind, how = sys.argv[1:3]
+        context = multiprocessing.get_context(how)
+        if kind == "pool":
+            workers = context.Pool(2).map(worker_id, range(4), 1)
+        else:
+            initializer = end_with_parent if kind == "watched" else None
+            pool = ProcessPoolExecutor(2, context, initializer)
+            workers = list(pool.map(worker_id, range(4)))
+        print(json.dumps(sorted(set(workers))), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+""")
+
+# %%
+predict(
+    "processes_threads.parent_killed",
+    "The parent of a pool is killed with SIGKILL. Whose workers live on?",
+    about="processes_threads.executor_orphans",
+    a="nobody's: the kernel ends a process's children with it",
+    b="those of ProcessPoolExecutor, not those of Pool",
+    c="those of both",
+)
+
+# %%
+answer("processes_threads.parent_killed", None)  # "a", "b" or "c"
+
+# %%
+patience = {"pool": 5, "executor": 2, "watched": 5}
+left_over = {kind: lab.survivors(ORPHANS, kind, "spawn", patience=seconds) for kind, seconds in patience.items()}
+print(left_over)
+
+# %%
+claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
+      left_over["pool"], equals=0)
+claim("processes_threads.executor_orphans", "those of a ProcessPoolExecutor live on, and wait",
+      left_over["executor"], at_least=1, proves="b")
+claim("processes_threads.watched", "a thread in each worker that joins the parent ends them",
+      left_over["watched"], equals=0)
+
+# %% [markdown]
+# **Why.** The kernel does not end children; it gives them to process 1 (or to the next *subreaper*). What a worker
+# notices is the end of its pipe, and a pipe ends when *nobody* has its writing end open. A worker of `Pool` closes its
+# copy of that end first thing (`inqueue._writer.close()` in
+# [`pool.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/pool.py)); one of the executor keeps
+# it, so each orphan waits for the others, and for itself
+# ([gh-111873](https://github.com/python/cpython/issues/111873), open). It does not depend on the start method.
+#
+# So the two classes fail in opposite ways: one does not see its workers die, the other's workers do not see it die.
+#
+# **In production.** In a container whose process 1 is your service the kernel ends all the rest with it. Elsewhere
+# orphans gather: each with its memory, its database connections, its GPU. `multiprocessing.parent_process()` (3.8) has
+# a sentinel that every start method passes on, hence the initializer above. Linux's `PR_SET_PDEATHSIG` is the other
+# cure, with a trap: it fires when the *thread* that started the worker ends
+# ([`PR_SET_PDEATHSIG`](https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html)).
+#
+# ### And who has been dead for long
+#
+# A child that has ended is a *zombie* until its parent asks for the exit code: a row in the process table.
+
+# %%
+def state_of(pid):
+    """The kernel's letter for a process (Z: zombie), or "gone"."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except FileNotFoundError:
+        return "gone"
+
+
+def life_after_death(ask):
+    child = subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
+    lab.until(lambda: state_of(child.pid) in ("Z", "gone"))
+    before = state_of(child.pid)
+    ask(child)
+    after = state_of(child.pid)
+    child.wait()
+    return before, after
+
+
+NO_PROC = None if sys.platform == "linux" else "/proc is Linux's"
+asked = NO_PROC or life_after_death(subprocess.Popen.poll)
+claim("processes_threads.zombie", "an ended child is a zombie until somebody asks how it ended",
+      asked, equals=("Z", "gone"), unmeasured=NO_PROC)
+
+# %% [markdown]
+# `Popen.poll`, `Process.join` and `multiprocessing.active_children()` ask (`waitpid`). A service that starts helpers
+# and never does collects zombies up to the limit of processes; a container whose process 1 is not made for it does the
+# same with everybody's orphans, which is why `tini` and `docker run --init` exist.
+
+# %% [markdown] also=["processes_threads.executor_orphans", "processes_threads.watched", "processes_threads.zombie"] claim="processes_threads.pool_workers_end" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: all the other way round</summary>
+#
+# A worker of the pool that is busy does not look at its pipe. An orderly end shuts the executor down. A watcher that
+# waits for the wrong thing. And a parent that does not ask.
+#
+# ```diff
+# -            workers = context.Pool(2).map(worker_id, range(4), 1)
+# +            pool = context.Pool(2)
+# +            workers = pool.map(worker_id, range(4), 1)
+# +            pool.map_async(time.sleep, [30, 30], 1)
+# +            time.sleep(0.5)
+# @@
+# -            multiprocessing.parent_process().join()
+# +            threading.Event().wait()
+# @@
+# -            workers = list(pool.map(worker_id, range(4)))
+# +            workers = list(pool.map(worker_id, range(4)))
+# +            if kind == "executor":
+# +                pool.shutdown()
+# @@
+# -asked = NO_PROC or life_after_death(subprocess.Popen.poll)
+# +asked = NO_PROC or life_after_death(str)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt.
+#
+# ### Two seats, two locks (10 minutes)
+#
+# A seat has a `number`, a `lock` and a `passenger`, who may be read and written only while the lock is held. Swap the
+# passengers of two seats; nobody may see the moment in between. Many desks swap at once, in whatever order. A write may
+# fail: then the caller gets the error, and no seat stays locked. `first` may be `second`.
+
+# %% exercise="processes_threads.swap" tags=["exercise"]
+def swap(first, second):
+    """Swap the passengers of two seats under their locks."""
+    raise NotImplementedError
+
+
+# %%
+check("processes_threads.swap", swap)
+
+# %% [markdown]
+# ### Seat maps for many threads (20 minutes)
+#
+# `SeatMaps(load, size).get(flight)` returns the seat map of a flight; `load(flight)` fetches it, slowly. Keep at most
+# `size` maps; when there are more, the least recently *used* goes. Threads that ask for a flight while it is being
+# loaded wait for that one load. A load holds up nobody who asks for another flight. If it fails, those who wait get the
+# error, and the next `get` tries again.
+
+# %% exercise="processes_threads.seat_maps" tags=["exercise"]
+class SeatMaps:
+    def __init__(self, load, size):
+        raise NotImplementedError
+
+    def get(self, flight):
+        """The flight's seat map, loaded if it is not there."""
+        raise NotImplementedError
+
+
+# %%
+check("processes_threads.seat_maps", SeatMaps)
+
+# %% [markdown]
+# ### A map that keeps its distance (20 minutes)
+#
+# Write a generator that yields `work(item)` for each item, in order, computed in `pool` (any
+# `concurrent.futures.Executor`). `items` may have no end: never pull more than `in_flight` items beyond those whose
+# results were handed over, and keep that many going. Call `progress(n)` as soon as the *n*-th item has finished,
+# whichever it is, and never from two threads at once. An error comes in the place of its result; after it, and when the
+# consumer closes the generator, what has not begun is cancelled.
+
+# %% exercise="processes_threads.parallel_map" tags=["exercise"]
+def parallel_map(pool, work, items, *, in_flight, progress):
+    """Yield work(item) in order, with at most in_flight items pulled and not handed over."""
+    raise NotImplementedError
+
+
+# %%
+check("processes_threads.parallel_map", parallel_map)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>fork, spawn, forkserver: what is the difference to the code in the worker?</summary>
+#
+# A forked worker has your memory, descriptors and locks as they stand (`processes_threads.module_variable`,
+# `processes_threads.open_file`); the others import the module and get their arguments pickled
+# (`processes_threads.argument`). A forkserver is a process with a past of its own: its environment and its imports
+# (`processes_threads.late_environment`, `processes_threads.same_lots`). 3.14 made it the default
+# (`processes_threads.default_314`).
+#
+# </details>
+#
+# <details>
+# <summary>Why is it dangerous to fork a process with threads? Logging does it all the time.</summary>
+#
+# Locks are copied as held, their holders are not copied (`processes_threads.own_lock`). Logging makes its locks anew
+# in the child (`processes_threads.logging_lock`), and so can you (`processes_threads.remade_lock`), for the locks that
+# you know of.
+#
+# </details>
+#
+# <details>
+# <summary>You replaced <code>Pool.map</code> by <code>ProcessPoolExecutor.map</code> and the job is slower. Why?</summary>
+#
+# Chunks: four a worker there, chunks of one here (`processes_threads.pool_default`,
+# `processes_threads.executor_default`). Pass `chunksize=`, not too large either (`processes_threads.chunk_large`), and
+# mind how the work is spread over the items (`processes_threads.sorted_work`).
+#
+# </details>
+#
+# <details>
+# <summary>Each of 1,000 tasks needs the same 200 MB table. How does it get there?</summary>
+#
+# Not as an argument (`processes_threads.by_pipe`): 200 GB through a pipe. By name in shared memory
+# (`processes_threads.by_name`), attached with `track=False` where the processes are not related
+# (`processes_threads.tracker`); once a worker by an initializer; or by a fork before the threads start.
+#
+# </details>
+#
+# <details>
+# <summary>A job is 10 % serial. The manager offers a machine with 64 cores. What do you say?</summary>
+#
+# Below 10 times, whatever he buys; 8.8 with 64, 3.1 with four (`processes_threads.amdahl_tenth`). First find the 10 %.
+#
+# </details>
+#
+# <details>
+# <summary>Why is <code>Condition.wait</code> called in a loop?</summary>
+#
+# It wakes when the fact *may* have changed; another may have been quicker (`processes_threads.woken_for_nothing`,
+# `processes_threads.woken_again`). And the fact is looked at before the first sleep, under the lock, or a
+# notification is lost (`processes_threads.lost_wakeup`, `processes_threads.predicate`).
+#
+# </details>
+#
+# <details>
+# <summary>A service hangs at 0 % CPU. What do you do, in which order?</summary>
+#
+# Get all stacks without stopping it (faulthandler's signal, py-spy): two threads at two `with` lines are a deadlock
+# (`processes_threads.deadlock`), cured by one order (`processes_threads.lock_order`). One thread, in a child, in a lock:
+# a fork (`processes_threads.stuck_where`). A parent in `Pool.map`: look for a dead worker
+# (`processes_threads.pool_forgets`). A parent in `join`: look for a full queue (`processes_threads.join_first`).
+#
+# </details>
+#
+# <details>
+# <summary>thread-local or ContextVar?</summary>
+#
+# A thread-local belongs to the thread: the next request of a pool finds it (`processes_threads.local_leaks`), all tasks
+# of a loop share it (`processes_threads.tasks_share`). A ContextVar belongs to a context; tasks have one each
+# (`processes_threads.tasks_own`), a pool's threads have one each and keep it (`processes_threads.context_leaks`) unless
+# each call runs in a copy (`processes_threads.context_run`).
+#
+# </details>
+#
+# <details>
+# <summary><code>multiprocessing.Pool</code> or <code>ProcessPoolExecutor</code>?</summary>
+#
+# The executor tells you that a worker died (`processes_threads.executor_breaks`), the pool forgets the task
+# (`processes_threads.pool_forgets`) or stops for good (`processes_threads.idle_killed`). The pool's workers end with the
+# parent (`processes_threads.pool_workers_end`), the executor's do not (`processes_threads.executor_orphans`) unless they
+# watch it (`processes_threads.watched`). The first is the worse failure, so: the executor, with a watcher.
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. a forked worker inherits variables and files (`processes_threads.module_variable`,
+#    `processes_threads.open_file`), no threads (`processes_threads.one_thread`), and gets its argument as it is, where
+#    others have it pickled (`processes_threads.argument`) and what cannot be refused
+#    (`processes_threads.cannot_travel`); a forkserver's the server's environment (`processes_threads.late_environment`), and whoever is forked from an import its generators
+#    (`processes_threads.same_lots`), but not that of `random` (`processes_threads.reseeded`); that 3.14 no longer forks by
+#    default (`processes_threads.default`, `processes_threads.default_314`); that a lock held at the fork is held for ever
+#    in the child (`processes_threads.own_lock`, `processes_threads.stuck_where`), which 3.12 warns of
+#    (`processes_threads.fork_warns`), unless it is made anew (`processes_threads.logging_lock`,
+#    `processes_threads.remade_lock`) or was never copied (`processes_threads.spawned_lock`);
+# 2. small chunks are many messages (`processes_threads.chunk_small`), a large one starves the others
+#    (`processes_threads.chunk_large`), the defaults are opposite (`processes_threads.pool_default`,
+#    `processes_threads.executor_default`), and sorted work sits in one chunk (`processes_threads.sorted_work`,
+#    `processes_threads.shuffled_work`); an array goes through the pipe whole (`processes_threads.by_pipe`,
+#    `processes_threads.dump_copies`) or by name (`processes_threads.by_name`) or beside its header
+#    (`processes_threads.out_of_band`, `processes_threads.no_copy`); a visitor removes a block
+#    (`processes_threads.tracker`) unless it does not track it (`processes_threads.untracked`); a join before the read
+#    waits for ever (`processes_threads.join_first`, `processes_threads.read_first`); a serial share bounds the speed-up
+#    (`processes_threads.amdahl_half`, `processes_threads.amdahl_tenth`);
+# 3. a notification has no memory (`processes_threads.lost_wakeup`, `processes_threads.predicate`), waking is no promise
+#    (`processes_threads.woken_for_nothing`, `processes_threads.woken_again`); an RLock has an owner and a depth
+#    (`processes_threads.reentrant`, `processes_threads.owner`), a semaphore a number (`processes_threads.semaphore`) that
+#    only the bounded one guards (`processes_threads.bounded`), a barrier breaks for all
+#    (`processes_threads.barrier_broken`) until it is reset (`processes_threads.barrier_reset`);
+# 4. two threads wait for each other, at lines that a watchdog names (`processes_threads.deadlock`), and do not if locks
+#    have one order (`processes_threads.lock_order`);
+# 5. a thread-local outlives the request (`processes_threads.local_leaks`) and is shared by tasks
+#    (`processes_threads.tasks_share`); a context variable is a task's own (`processes_threads.tasks_own`), but a pool's
+#    thread keeps its context (`processes_threads.context_leaks`) unless the call brings one
+#    (`processes_threads.context_run`), and a new thread has none (`processes_threads.new_thread`); sentinels must be
+#    counted (`processes_threads.sentinels`), a queue can be shut down, drained or not (`processes_threads.shutdown`,
+#    `processes_threads.shutdown_now`), since 3.13 (`processes_threads.shutdown_since`);
+# 6. a daemon thread is dropped in the middle (`processes_threads.daemon_loses`), another is waited for
+#    (`processes_threads.waited_for`) or told and joined (`processes_threads.told_and_joined`); a pool forgets the task of a
+#    killed worker (`processes_threads.pool_forgets`) or hangs for good (`processes_threads.idle_killed`), an executor
+#    breaks (`processes_threads.executor_breaks`); a pool's workers end with their parent
+#    (`processes_threads.pool_workers_end`), an executor's do not (`processes_threads.executor_orphans`) unless they watch
+#    it (`processes_threads.watched`); and the dead are zombies until somebody asks (`processes_threads.zombie`).
+#
+# **Further reading.** [multiprocessing: programming
+# guidelines](https://docs.python.org/3/library/multiprocessing.html#programming-guidelines) ·
+# [threading](https://docs.python.org/3/library/threading.html), and its source, which is short ·
+# [gh-84559](https://github.com/python/cpython/issues/84559), the discussion that ended the fork by default ·
+# [PEP 574](https://peps.python.org/pep-0574/), on buffers out of band · Allen Downey, [The Little Book of
+# Semaphores](https://greenteapress.com/wp/semaphores/).

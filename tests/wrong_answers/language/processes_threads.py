@@ -1,0 +1,355 @@
+"""Plausible wrong answers to the exercises of 1.8, and what must be said of each."""
+
+_CACHE = """
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock = threading.Lock()
+        self._maps, self._loading = OrderedDict(), {}
+
+    def get(self, flight):
+        with self._lock:
+            if flight in self._maps:
+                self._maps.move_to_end(flight)
+                return self._maps[flight]
+            loading = self._loading.get(flight)
+            mine = loading is None
+            if mine:
+                loading = self._loading[flight] = Future()
+        if not mine:
+            return loading.result()
+        try:
+            seat_map = self._load(flight)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[flight]
+            loading.set_exception(error)
+            raise
+        with self._lock:
+            del self._loading[flight]
+            self._maps[flight] = seat_map
+            if len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        loading.set_result(seat_map)
+        return seat_map
+"""
+
+
+def _cache_with(old: str, new: str) -> str:
+    assert _CACHE.count(old) == 1, old
+    return _CACHE.replace(old, new)
+
+
+_MAP = """
+import itertools
+import threading
+from collections import deque
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items, pending = iter(items), deque()
+    finished, counting = itertools.count(1), threading.Lock()
+
+    def count(future):
+        if not future.cancelled():
+            with counting:
+                progress(next(finished))
+
+    def submit(how_many):
+        for item in itertools.islice(items, how_many):
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+
+    try:
+        submit(in_flight)
+        while pending:
+            yield pending.popleft().result()
+            submit(1)
+    finally:
+        for future in pending:
+            future.cancel()
+"""
+
+
+def _map_with(old: str, new: str) -> str:
+    assert _MAP.count(old) == 1, old
+    return _MAP.replace(old, new)
+
+
+WRONG = {
+    "processes_threads.swap": [
+        (  # the order of the call
+            """
+def swap(first, second):
+    if first is second:
+        return
+    with first.lock, second.lock:
+        first.passenger, second.passenger = second.passenger, first.passenger
+""",
+            "a deadlock",
+        ),
+        (  # forgets that they may be one
+            """
+def swap(first, second):
+    lower, higher = sorted((first, second), key=lambda seat: seat.number)
+    with lower.lock, higher.lock:
+        first.passenger, second.passenger = second.passenger, first.passenger
+""",
+            "the same seat twice, does not end",
+        ),
+        (  # no locks: one assignment is atomic, is it not
+            """
+def swap(first, second):
+    first.passenger, second.passenger = second.passenger, first.passenger
+""",
+            "without holding its lock",
+        ),
+        (  # one lock at a time
+            """
+def swap(first, second):
+    if first is second:
+        return
+    with first.lock:
+        name = first.passenger
+    with second.lock:
+        name, second.passenger = second.passenger, name
+    with first.lock:
+        first.passenger = name
+""",
+            "Hold both for the whole swap",
+        ),
+        (  # an order that the swap itself changes
+            """
+def swap(first, second):
+    if first is second:
+        return
+    lower, higher = sorted((first, second), key=lambda seat: seat.passenger)
+    with lower.lock, higher.lock:
+        first.passenger, second.passenger = second.passenger, first.passenger
+""",
+            "was read without holding its lock",
+        ),
+        (  # releases on one way out only
+            """
+def swap(first, second):
+    if first is second:
+        return
+    lower, higher = sorted((first, second), key=lambda seat: seat.number)
+    lower.lock.acquire()
+    higher.lock.acquire()
+    first.passenger, second.passenger = second.passenger, first.passenger
+    higher.lock.release()
+    lower.lock.release()
+""",
+            "is still locked, for ever",
+        ),
+        (  # a lock of its own, new at each call
+            """
+import threading
+
+
+def swap(first, second):
+    with threading.Lock():
+        first.passenger, second.passenger = second.passenger, first.passenger
+""",
+            "without holding its lock",
+        ),
+    ],
+    "processes_threads.seat_maps": [
+        (  # one lock round everything
+            """
+import threading
+from collections import OrderedDict
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock, self._maps = threading.Lock(), OrderedDict()
+
+    def get(self, flight):
+        with self._lock:
+            if flight not in self._maps:
+                self._maps[flight] = self._load(flight)
+                if len(self._maps) > self._size:
+                    self._maps.popitem(last=False)
+            self._maps.move_to_end(flight)
+            return self._maps[flight]
+""",
+            "The lock is held during load",
+        ),
+        (  # no lock round the load, and nothing that says it is on its way
+            """
+import threading
+from collections import OrderedDict
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock, self._maps = threading.Lock(), OrderedDict()
+
+    def get(self, flight):
+        with self._lock:
+            if flight in self._maps:
+                self._maps.move_to_end(flight)
+                return self._maps[flight]
+        seat_map = self._load(flight)
+        with self._lock:
+            self._maps[flight] = seat_map
+            if len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        return seat_map
+""",
+            "it is loaded 4 times",
+        ),
+        (  # the standard cache
+            """
+import functools
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self.get = functools.lru_cache(maxsize=size)(load)
+""",
+            "it is loaded 4 times",
+        ),
+        (  # first in, first out
+            _cache_with("                self._maps.move_to_end(flight)\n", ""),
+            "least recently *used* is UA2",
+        ),
+        (  # never throws anything away
+            _cache_with("if len(self._maps) > self._size:", "if len(self._maps) > 1_000:"),
+            "UA2 is still there",
+        ),
+        (  # the failed load stays on its way
+            _cache_with(
+                "            with self._lock:\n                del self._loading[flight]\n            loading",
+                "            loading",
+            ),
+            "failed once, and would succeed now",
+        ),
+        (  # those who wait are not told of the error
+            _cache_with("            loading.set_exception(error)\n", ""),
+            "not all of them come back",
+        ),
+        (  # a list of all that was ever loaded, for the statistics
+            _cache_with(
+                "        loading.set_result(seat_map)\n",
+                "        loading.set_result(seat_map)\n        self.__dict__.setdefault('history', []).append(seat_map)\n",
+            ),
+            "maps are kept alive",
+        ),
+        (  # throws away what is in the cache before it loads
+            _cache_with(
+                "            if len(self._maps) > self._size:\n                self._maps.popitem(last=False)\n",
+                "",
+            ).replace(
+                "            if mine:\n",
+                "            if mine and len(self._maps) >= self._size:\n"
+                "                self._maps.popitem(last=False)\n            if mine:\n",
+            ),
+            "eight flights loaded at once",
+        ),
+    ],
+    "processes_threads.parallel_map": [
+        (  # what the standard library has
+            """
+def parallel_map(pool, work, items, *, in_flight, progress):
+    for number, result in enumerate(pool.map(work, items), 1):
+        progress(number)
+        yield result
+""",
+            "50 items have been pulled",
+        ),
+        (  # whoever is ready first
+            """
+import itertools
+from concurrent.futures import FIRST_COMPLETED, wait
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items = iter(items)
+    pending = {pool.submit(work, item) for item in itertools.islice(items, in_flight)}
+    finished = 0
+    while pending:
+        done, pending = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            finished += 1
+            progress(finished)
+        for future in done:
+            yield future.result()
+        pending |= {pool.submit(work, item) for item in itertools.islice(items, len(done))}
+""",
+            "not in order",
+        ),
+        (  # a batch at a time
+            _map_with(
+                "            submit(1)\n",
+                "            if not pending:\n                submit(in_flight)\n",
+            ),
+            "Not a whole batch at a time",
+        ),
+        (  # a semaphore that is given back when an item finishes
+            """
+import itertools
+import threading
+from collections import deque
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    room, counting, finished = threading.Semaphore(in_flight), threading.Lock(), itertools.count(1)
+    pending, fed = deque(), threading.Event()
+
+    def count(future):
+        room.release()
+        with counting:
+            progress(next(finished))
+
+    def feed():
+        for item in items:
+            room.acquire()
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+        fed.set()
+
+    threading.Thread(target=feed, daemon=True).start()
+    while not fed.is_set() or pending:
+        if pending:
+            yield pending.popleft().result()
+""",
+            "items have been pulled",
+        ),
+        (  # progress when a result is handed over
+            _map_with(
+                "            yield pending.popleft().result()\n",
+                "            result = pending.popleft().result()\n            progress(next(finished))\n            yield result\n",
+            ).replace("            future.add_done_callback(count)\n", ""),
+            "should not wait for the slow head",
+        ),
+        (  # progress from whichever threads happen to finish
+            _map_with(
+                "            with counting:\n                progress(next(finished))\n",
+                "            progress(next(finished))\n",
+            ),
+            "two threads at once",
+        ),
+        (  # leaves what it submitted
+            _map_with("            future.cancel()\n", "            pass\n"),
+            "still run",
+        ),
+        (  # cancels after an error only
+            _map_with("    finally:\n", "    except Exception:\n").replace(
+                "            future.cancel()\n", "            future.cancel()\n        raise\n"
+            ),
+            "the consumer closed the generator",
+        ),
+    ],
+}
