@@ -30,7 +30,7 @@ import re
 import sqlite3
 import tempfile
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -73,7 +73,20 @@ def value(engine, sql):
     return run(engine, sql)[0][0]
 
 
-airline = pg.engine(isolation_level="AUTOCOMMIT")
+def session_in(zone):
+    """An engine whose sessions have this time zone."""
+    return pg.engine(isolation_level="AUTOCOMMIT", connect_args={"options": f"-c timezone={zone}"})
+
+
+def copy_in(table, rows):
+    """COPY rows into a table: one statement, one stream."""
+    into = f"copy {table} from stdin"
+    with pg.connect(autocommit=True) as connection, connection.cursor() as cursor, cursor.copy(into) as copy:
+        for row in rows:
+            copy.write_row(row)
+
+
+airline = session_in("UTC")
 
 # %% [markdown]
 # Bugs of isolation need two clients in an unlucky order. Hoping for it proves nothing, and `sleep` makes the order
@@ -891,16 +904,14 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 # %% [markdown]
 # ## A seat that is sold twice
 #
-# The airline's 31,643 sold seats of this sample include seats that a customer gave back and another one bought. So *one
+# The sold seats of the airline's bookings include some that a customer gave back and another one bought. So *one
 # row for each flight and seat* is the wrong rule; *one active row* is the right one. The sale checks it in the very statement
 # that inserts:
 
 # %%
 rows = data.bookings().seats[["flight_id", "seat", "booking_id", "active"]]
 run(airline, "create table seats (flight_id int, seat text, booking_id int, active boolean)")
-with pg.connect() as connection, connection.cursor() as cursor:
-    with cursor.copy("copy seats from stdin") as copy:
-        copy.write("".join(f"{f}\t{s}\t{b}\t{a}\n" for f, s, b, a in rows.itertuples(index=False)))
+copy_in("seats", rows.itertuples(index=False))
 
 resold = value(airline, """
     select count(*) from (select from seats group by flight_id, seat having count(*) > 1) as more""")
@@ -1203,13 +1214,13 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # %% [markdown]
 # ## The report that was left open
 #
-# An analyst has opened a transaction, counted the airline's fare classes (six rows), and gone to lunch. The board meanwhile updates each
-# of its 10,000 rows five times: 50,000 dead versions of *another table*. Then comes `VACUUM`.
+# An analyst has opened a transaction, counted the airline's fare classes (six rows), and gone to lunch. The board meanwhile
+# updates each of its 10,000 rows five times, which makes 50,000 dead versions of *another table*. `VACUUM` runs after each round.
 
 # %%
 predict(
     "transactions_indexes.report",
-    "The analyst's transaction is at REPEATABLE READ and has never touched the board. How many dead rows does VACUUM leave?",
+    "The analyst's transaction is at REPEATABLE READ and has never touched the board. How many dead rows are left?",
     about="transactions_indexes.horizon_snapshot",
     a="none: the analyst does not use this table",
     b="10,000: the version that the analyst could still ask for",
@@ -1220,17 +1231,662 @@ predict(
 answer("transactions_indexes.report", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# `VACUUM (VERBOSE)` says by notices what it did. One sentence counts: *… are dead but not yet removable*.
+# `VACUUM (VERBOSE)` says by a notice what it did, and one sentence of it counts: *… are dead but not yet removable*.
 
 # %%
-KEPT = re.compile(r"(\d+) are dead but not yet removable")
-TABLE = "live_board"
+LEFT_THERE = re.compile(r"(\d+) are dead but not yet removable")
+LIVE_PAGES = "select pg_relation_size('live_board') / current_setting('block_size')::int"
 
 
-def kept_by_vacuum():
-    """The dead versions that VACUUM found and had to leave."""
+def dead_after_vacuum():
+    """How many dead versions of the board VACUUM found and had to leave."""
+    told = []
     with pg.connect(autocommit=True) as connection:
-        told = []
         connection.add_notice_handler(lambda notice: told.append(notice.message_primary))
-        connection.execute(f"vacuum (verbose) {TABLE}")
-    return next(int(KEPT[1]) for text in told if f".{TABLE}\"" in text and (KEPT := KEPT_IN(text)))
+        connection.execute("vacuum (verbose, process_toast false) live_board")
+    return next(int(found[1]) for text in told if (found := LEFT_THERE.search(text)))
+
+
+def new_board():
+    run(airline, "drop table if exists live_board",
+        "create table live_board (flight_id int primary key, gate text)",
+        "insert into live_board select n, 'B7' from generate_series(1, 10000) as n",
+        "vacuum live_board")
+
+
+# %%
+FIVE_TIMES = [f"update live_board set gate = 'C{n}'" for n in range(5)]
+
+
+def after_lunch(*analyst, database=airline):
+    """The dead versions and the pages while the analyst is away, and the dead ones after her return."""
+    new_board()
+    session = database.connect()
+    for sql in analyst:
+        session.exec_driver_sql(sql)
+    for update in FIVE_TIMES:
+        run(airline, update, "vacuum live_board")
+    away = dead_after_vacuum(), value(airline, LIVE_PAGES)
+    session.close()
+    return *away, dead_after_vacuum()
+
+
+# %% [markdown]
+# The analyst in five variants: nobody; the one of the question; one who reads at `READ COMMITTED`; one who has also written a
+# row; and one who is connected to *another database* of this server.
+
+# %%
+run(airline, "create table fares (class text, usd int)",
+    "insert into fares values ('Y', 320), ('B', 280), ('M', 190), ('H', 150), ('Q', 120), ('K', 90)")
+elsewhere = sqlalchemy.create_engine(pg.url_of("postgres"), isolation_level="AUTOCOMMIT")
+SNAPSHOT, COUNT = "begin isolation level repeatable read", "select count(*) from fares"
+
+lunches = {
+    "nobody": after_lunch(),
+    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT),
+    "READ COMMITTED": after_lunch("begin isolation level read committed", COUNT),
+    "READ COMMITTED, wrote a row": after_lunch("begin", "update fares set usd = 95 where class = 'K'"),
+    "REPEATABLE READ, other database": after_lunch(SNAPSHOT, "select 1", database=elsewhere),
+}
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {"the open transaction": who, "dead rows left": left, "pages": pages, "left after its end": later}
+        for who, (left, pages, later) in lunches.items()
+    ]
+)
+
+# %%
+dead = {who: left for who, (left, _, _) in lunches.items()}
+claim("transactions_indexes.horizon_nobody", "with no transaction open VACUUM leaves no dead row",
+      dead["nobody"], equals=0)
+claim("transactions_indexes.horizon_snapshot", "a snapshot of six other rows keeps all 50,000, also those that no snapshot can see",
+      dead["REPEATABLE READ"], equals=50_000, proves="c")
+claim("transactions_indexes.horizon_committed", "a reader at READ COMMITTED keeps nothing between its statements",
+      dead["READ COMMITTED"], equals=0)
+claim("transactions_indexes.horizon_writer", "one row written, in any table, keeps everything at every level",
+      dead["READ COMMITTED, wrote a row"], equals=50_000)
+claim("transactions_indexes.horizon_database", "a transaction in another database keeps nothing",
+      dead["REPEATABLE READ, other database"], equals=0)
+claim("transactions_indexes.horizon_pages", "the table has grown to three times what the same updates cost without her",
+      lunches["REPEATABLE READ"][1] / lunches["nobody"][1], at_least=2, unit="×")
+claim("transactions_indexes.horizon_released", "when she is back, the next VACUUM removes all of it",
+      lunches["REPEATABLE READ"][2], equals=0)
+
+# %% [markdown]
+# **Reading it.** The answer *10,000* would be right for a system that looks at each version and at each snapshot. Four of five
+# versions were born after the analyst's snapshot and died under it; nobody can ever read them. PostgreSQL keeps them all the
+# same, since it compares every death with *one* number.
+#
+# Whom to call? The catalog says whose number it is. And a setting ends such a session without a call:
+
+# %%
+CULPRIT = """select pid from pg_stat_activity where starts_with(state, 'idle in transaction')
+             order by greatest(age(backend_xmin), age(backend_xid)) desc nulls last limit 1"""
+
+
+def until_gone(pid, seconds=3):
+    """Wait for the end of a session, at most for some seconds."""
+    deadline = time.monotonic() + seconds
+    while value(airline, f"select count(*) from pg_stat_activity where pid = {pid}"):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.01)
+
+
+new_board()
+analyst = pg.connect(autocommit=True)
+her_pid = analyst.info.backend_pid
+analyst.execute(SNAPSHOT)
+analyst.execute(COUNT)
+named = run(airline, CULPRIT)
+analyst.execute("set idle_in_transaction_session_timeout = '50ms'")
+run(airline, *FIVE_TIMES)
+until_gone(her_pid)
+left_by_timeout = dead_after_vacuum()
+analyst.close()
+
+# %%
+claim("transactions_indexes.horizon_culprit", "the oldest snapshot in pg_stat_activity is the analyst's",
+      [pid == her_pid for (pid,) in named], equals=[True])
+claim("transactions_indexes.horizon_timeout", "with a timeout for idle transactions her session ends, and nothing is kept",
+      left_by_timeout, equals=0)
+
+# %% [markdown]
+# **Why.** Each session publishes two numbers: `backend_xid`, its own transaction if it has written, and `backend_xmin`, the oldest
+# transaction that was still at work when its snapshot was taken. The smallest over all sessions of a database is the *horizon*
+# ([`ComputeXidHorizons`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/storage/ipc/procarray.c)); a version that died behind
+# it may be needed by somebody, and whether it really is would cost a look at every snapshot for every row. At `READ COMMITTED` a
+# snapshot lives as long as its statement, so the idle reader publishes nothing. The idle *writer* does: her number was still at work
+# in every snapshot that anybody took since. Tables belong to one database, hence the last line (catalogs that all databases share have a
+# horizon over all).
+#
+# **In production.** The symptom is never the report: it is a small, busy table (a queue, sessions, a board) that gets slower by
+# the hour, while autovacuum runs and runs. Look at the age of `backend_xmin` and at four more holders of the
+# horizon: prepared transactions, replication slots, a standby with `hot_standby_feedback`, a `pg_dump`. Set
+# `idle_in_transaction_session_timeout` for every role that is a service
+# ([manual](https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT); 17 adds
+# `transaction_timeout`), and give analysts a standby. The price of the timeout: who is thrown out gets 25P03 with the next
+# statement and has to begin again. In InnoDB the same lunch makes the undo log grow (*History list length* in
+# `show engine innodb status`), and every reader walks back along it.
+
+# %% [markdown] also=["transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_snapshot" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: commit before lunch</summary>
+#
+# ```diff
+# -    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT),
+# +    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT, "commit"),
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.horizon_nobody", "transactions_indexes.horizon_writer", "transactions_indexes.horizon_database", "transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_committed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a cursor; somebody after all; a write that finds nothing; the same database</summary>
+#
+# An open cursor has a snapshot, at `READ COMMITTED` too: a result that is read in portions all day is a snapshot of all day. An
+# update that matches no row takes no number.
+#
+# ```diff
+# -    "nobody": after_lunch(),
+# +    "nobody": after_lunch(SNAPSHOT, COUNT),
+# -    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT),
+# -    "READ COMMITTED": after_lunch("begin isolation level read committed", COUNT),
+# -    "READ COMMITTED, wrote a row": after_lunch("begin", "update fares set usd = 95 where class = 'K'"),
+# -    "REPEATABLE READ, other database": after_lunch(SNAPSHOT, "select 1", database=elsewhere),
+# +    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT),
+# +    "READ COMMITTED": after_lunch("begin", "declare lines cursor for select * from fares", "fetch lines"),
+# +    "READ COMMITTED, wrote a row": after_lunch("begin", "update fares set usd = 95 where class = 'Z'"),
+# +    "REPEATABLE READ, other database": after_lunch(SNAPSHOT, "select 1", database=airline),
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.horizon_released", "transactions_indexes.horizon_timeout"] claim="transactions_indexes.horizon_culprit" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the youngest instead of the oldest; she stays; no timeout</summary>
+#
+# ```diff
+# -             order by greatest(age(backend_xmin), age(backend_xid)) desc nulls last limit 1"""
+# +             and backend_xid is not null limit 1"""
+# @@
+# -    session.close()
+# -    return *away, dead_after_vacuum()
+# +    return *away, dead_after_vacuum()
+# @@
+# -analyst.execute("set idle_in_transaction_session_timeout = '50ms'")
+# +analyst.execute("set idle_in_transaction_session_timeout = 0")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The flight that departs before it left
+#
+# The night to 3 November 2013 at JFK: the gate application notes *doors closed 01:50* and *pushed back 01:10*, both read from the
+# clock on the wall. Twenty minutes lie between the two, for at two o'clock of that night the clocks went back to one. (Both
+# events are invented; in the real data nothing moves in that hour.) One row, written down in two ways:
+
+# %%
+NEW_YORK = ZoneInfo("America/New_York")
+CLOSED = datetime(2013, 11, 3, 5, 50, tzinfo=UTC)  # 01:50 in New York, summer time
+LEFT = datetime(2013, 11, 3, 6, 10, tzinfo=UTC)  # 01:10 in New York, winter time
+
+
+def on_the_wall(instant):
+    """What a clock in New York shows: no zone, no offset."""
+    return instant.astimezone(NEW_YORK).replace(tzinfo=None)
+
+
+run(airline, "create table gate_log (closed_wall timestamp, left_wall timestamp, closed_at timestamptz, left_at timestamptz)")
+with airline.connect() as connection:
+    row = on_the_wall(CLOSED), on_the_wall(LEFT), CLOSED, LEFT
+    connection.exec_driver_sql("insert into gate_log values (%s, %s, %s, %s)", row)
+
+# %%
+predict(
+    "transactions_indexes.fold",
+    "A session in New York's time zone reads both `timestamptz` columns. What is left_at - closed_at in Python?",
+    about="transactions_indexes.fold_python",
+    a="20 minutes: both know their offset",
+    b="minus 40 minutes",
+    c="an error: the offsets differ",
+)
+
+# %%
+answer("transactions_indexes.fold", None)  # "a", "b" or "c"
+
+# %%
+by_wall, by_instant = run(airline, "select left_wall - closed_wall, left_at - closed_at from gate_log")[0]
+
+READ_BOTH = "select closed_at, left_at from gate_log"
+closed, left = run(session_in("America/New_York"), READ_BOTH)[0]
+closed_utc, left_utc = run(session_in("UTC"), READ_BOTH)[0]
+show_table(
+    [
+        {"who subtracts": who, "minutes": (span.total_seconds() / 60)}
+        for who, span in {
+            "PostgreSQL, timestamp": by_wall,
+            "PostgreSQL, timestamptz": by_instant,
+            "Python, session in New York": left - closed,
+            "Python, session in UTC": left_utc - closed_utc,
+        }.items()
+    ]
+)
+print(closed.isoformat(), left.isoformat(), sep="\n")
+
+# %%
+claim("transactions_indexes.fold_wall", "by the clock on the wall the flight left 40 minutes before its doors closed",
+      by_wall.total_seconds() / 60, equals=-40, unit="minutes")
+claim("transactions_indexes.fold_instant", "as timestamptz PostgreSQL finds the 20 minutes",
+      by_instant.total_seconds() / 60, equals=20, unit="minutes")
+claim("transactions_indexes.fold_python", "Python subtracts the same two values, offsets and all, and gets minus 40",
+      (left - closed).total_seconds() / 60, equals=-40, unit="minutes", proves="b")
+claim("transactions_indexes.fold_utc", "from a session in UTC it gets 20",
+      (left_utc - closed_utc).total_seconds() / 60, equals=20, unit="minutes")
+
+# %% [markdown]
+# **Reading it.** The two aware datetimes print `-04:00` and `-05:00`, and their difference ignores both. That is documented: if
+# both sides have *the same* `tzinfo` object, Python subtracts and compares the wall clocks; only between different ones it goes
+# through UTC ([`datetime`](https://docs.python.org/3/library/datetime.html#datetime.datetime), "supported operations";
+# [PEP 495](https://peps.python.org/pep-0495/)). psycopg makes every `timestamptz` a datetime in the session's zone, so the bug
+# sleeps in every service whose sessions are not in UTC, for 364 days a year.
+#
+# What did the column store? Eight bytes, microseconds since 2000 in UTC, no zone
+# ([`timestamp.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/datatype/timestamp.h)). The zone in which it prints is the
+# reader's; the offset that you wrote is gone. And a text without an offset is read in the session's zone, also when it names an
+# hour that came twice, or never:
+
+# %%
+TWICE, NEVER_WAS = "2013-11-03 01:30", "2013-03-10 02:30"
+
+
+def by_postgres(wall):
+    instant, shown = run(session_in("America/New_York"), f"select '{wall}'::timestamptz, '{wall}'::timestamptz::text")[0]
+    return f"{instant.astimezone(UTC):%H:%M}Z, shown as {shown[11:16]}"
+
+
+def by_python(wall):
+    instant = datetime.fromisoformat(wall).replace(tzinfo=NEW_YORK).astimezone(UTC)
+    return f"{instant:%H:%M}Z, shown as {instant.astimezone(NEW_YORK):%H:%M}"
+
+
+THREE_NOTES = """
+    select count(distinct noted), max(pg_column_size(noted)) from (values
+    (timestamptz '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
+    ) as notes (noted)"""
+claim("transactions_indexes.zone_not_stored", "noted in New York, London and Tokyo: one value of eight bytes, no zone in it",
+      list(run(airline, THREE_NOTES)[0]), equals=[1, 8])
+claim("transactions_indexes.hour_twice", "01:30, which came twice: PostgreSQL takes the second one, Python the first",
+      [by_postgres(TWICE), by_python(TWICE)], equals=["06:30Z, shown as 01:30", "05:30Z, shown as 01:30"])
+claim("transactions_indexes.hour_never", "02:30, which never was: both accept it, and show 03:30",
+      [by_postgres(NEVER_WAS), by_python(NEVER_WAS)], equals=["07:30Z, shown as 03:30"] * 2)
+claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is not equal to itself in UTC",
+      left == left.astimezone(UTC), equals=False)
+
+# %% [markdown]
+# **Why.** For PostgreSQL an ambiguous or impossible text means *standard time*
+# ([manual, B.2](https://www.postgresql.org/docs/17/datetime-invalid-input.html)), for Python `fold=0`, the first of the two. Each choice is
+# sensible; between them an hour is lost. The inequality is PEP 495's price for hashes: `fold` does not count in a comparison
+# within a zone, so a time whose meaning depends on it must not equal anything of another zone, else two unequal instants
+# could be equal to the same third one.
+#
+# **In production.** What *has happened* (pushed back, paid, logged) is an instant: `timestamptz`, written with an offset, sessions in UTC
+# (`alter role … set timezone = 'UTC'`), `DateTime(timezone=True)` in SQLAlchemy; convert where a person reads. What *shall happen* at a
+# place (a departure next June at 08:00 in São Paulo) is a wall clock **and the name of a zone**, in two columns: governments change
+# offsets between the sale and the flight, and an instant that was computed at the sale would be wrong by an hour. MySQL's
+# `timestamp` is an instant as well, converted by the session's `time_zone`, and its `datetime` is a wall clock
+# ([manual](https://dev.mysql.com/doc/refman/9.5/en/datetime.html)); SQLite stores what you give it.
+
+# %% [markdown] also=["transactions_indexes.fold_instant", "transactions_indexes.fold_python", "transactions_indexes.fold_utc", "transactions_indexes.fold_equal"] claim="transactions_indexes.fold_wall" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the same two events in July</summary>
+#
+# ```diff
+# -CLOSED = datetime(2013, 11, 3, 5, 50, tzinfo=UTC)  # 01:50 in New York, summer time
+# -LEFT = datetime(2013, 11, 3, 6, 10, tzinfo=UTC)  # 01:10 in New York, winter time
+# +CLOSED = datetime(2013, 7, 3, 5, 50, tzinfo=UTC)
+# +LEFT = datetime(2013, 7, 3, 6, 15, tzinfo=UTC)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.hour_twice", "transactions_indexes.hour_never"] claim="transactions_indexes.zone_not_stored" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: two letters less; hours of an ordinary night</summary>
+#
+# A `timestamp` reads the same three texts without a word, drops the offsets, and makes three values of them.
+#
+# ```diff
+# -    (timestamptz '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
+# +    (timestamp '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
+# @@
+# -TWICE, NEVER_WAS = "2013-11-03 01:30", "2013-03-10 02:30"
+# +TWICE, NEVER_WAS = "2013-11-04 01:30", "2013-03-11 02:30"
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## An hour longer in winter
+#
+# Two complaints about the reports. *San Juan takes an hour longer in winter than in summer*, says route planning. *Your daily totals
+# are wrong*, says the station, and sends its own. Both reports take the real times of the 2013 data at their word: hours and
+# minutes, each of the place where it was noted.
+
+# %%
+columns = ["year", "month", "day", "dep_time", "arr_time", "air_time", "dest"]
+real = data.flights(columns)
+same_day = real[(real.dest == "SJU") & real.air_time.notna() & (real.dep_time < real.arr_time)]
+run(airline, "create table san_juan (year int, month int, day int, dep int, arr int, in_air int)")
+copy_in("san_juan", same_day.drop(columns="dest").itertuples(index=False))
+
+# %%
+predict(
+    "transactions_indexes.san_juan",
+    "Puerto Rico has no summer time. The same flight, by the clocks of the two places: in which season is it longer?",
+    about="transactions_indexes.winter_wall",
+    a="in neither: a duration has no time zone",
+    b="an hour longer in winter",
+    c="an hour longer in summer",
+)
+
+# %%
+answer("transactions_indexes.san_juan", None)  # "a", "b" or "c"
+
+# %%
+TYPICAL = """
+    with times as (
+        select month in (1, 2) as winter, in_air,
+               make_timestamp(year, month, day, dep / 100, mod(dep, 100), 0) as departed,
+               make_timestamp(year, month, day, arr / 100, mod(arr, 100), 0) as arrived
+        from san_juan where month in (1, 2, 6, 7)
+    ), durations as (
+        select winter, in_air, arrived - departed as by_the_clocks,
+               arrived at time zone 'America/Puerto_Rico' - departed at time zone 'America/New_York' as by_instants
+        from times
+    )
+    select winter, count(*), percentile_cont(0.5) within group (order by in_air),
+           extract(epoch from percentile_cont(0.5) within group (order by by_the_clocks))::int / 60,
+           extract(epoch from percentile_cont(0.5) within group (order by by_instants))::int / 60
+    from durations group by winter order by winter"""
+summer, winter = run(airline, TYPICAL)
+names = ["winter", "flights", "minutes in the air", "gate to gate by the clocks", "by instants"]
+show_table([dict(zip(names, row, strict=True)) for row in (summer, winter)], caption="Medians, JFK and EWR to San Juan")
+
+# %% [markdown]
+# The other complaint. The reporting query is one line, `departs::date`; the two offices run it from sessions in two time zones.
+
+# %%
+per_hour = data.flights(["time_hour"])["time_hour"].value_counts()
+run(airline, "create table departures (departs timestamptz, flights int)")
+copy_in("departures", per_hour.items())
+
+OTHER_DAY = """
+    select sum(flights) filter (where departs::date <> (departs at time zone 'America/New_York')::date)::int, sum(flights)::int
+    from departures"""
+moved_utc, total = run(session_in("UTC"), OTHER_DAY)[0]
+moved_ny, _ = run(session_in("America/New_York"), OTHER_DAY)[0]
+print(f"{moved_utc:,} of {total:,} departures are reported for the next day by the session in UTC")
+
+# %% [markdown]
+# And how long is a day? `interval '1 day'` and `interval '24 hours'` are two values, and an addition to a `timestamptz` happens in the
+# session's zone.
+
+# %%
+LENGTH = """
+    select extract(epoch from (date '{day}' + 1)::timestamp at time zone 'America/New_York'
+                            - date '{day}'::timestamp at time zone 'America/New_York')::int / 3600"""
+hours = {day: value(airline, LENGTH.format(day=day)) for day in ("2013-03-10", "2013-07-04", "2013-11-03")}
+
+NEXT_DAY = "select timestamptz '2013-11-02 12:00-04' + interval '1 day' - (timestamptz '2013-11-02 12:00-04' + interval '24 hours')"
+apart = [value(session_in(zone), NEXT_DAY).total_seconds() / 3600 for zone in ("America/New_York", "UTC")]
+
+# %%
+claim("transactions_indexes.winter_wall", "by the clocks of the two places the flight to San Juan is an hour longer in winter",
+      winter[3] - summer[3], between=(45, 75), unit="minutes", proves="b")
+claim("transactions_indexes.winter_instant", "between instants it is not",
+      abs(winter[4] - summer[4]), at_most=15, unit="minutes")
+claim("transactions_indexes.day_of_session", "the same query moves 38,444 departures to another day in one session, none in the other",
+      [moved_utc, moved_ny or 0], equals=[38_444, 0])
+claim("transactions_indexes.day_length", "New York's days of 2013 have 23, 24 and 25 hours",
+      list(hours.values()), equals=[23, 24, 25])
+claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour apart for a session in New York, not for one in UTC",
+      apart, equals=[1, 0])
+
+# %% [markdown]
+# **Reading it.** The aircraft do not need longer in January: between instants they are 6 minutes faster. Puerto Rico's clock is an hour
+# ahead of New York's in winter and equal to it in summer, and a difference of two wall clocks contains the difference of
+# the walls. The daily totals agree in sum and disagree in every day: 11 % of the departures (those after seven or eight in the
+# evening) are tomorrow's for a session in UTC.
+#
+# **Why.** `departed at time zone 'America/New_York'` turns a wall clock *of that place* into an instant; applied to a
+# `timestamptz` it goes the other way, and gives the wall clock of that place ([manual,
+# 9.9.4](https://www.postgresql.org/docs/17/functions-datetime.html#FUNCTIONS-DATETIME-ZONECONVERT)): one operator, two directions, the type
+# decides. `departs::date` and `date_trunc('day', departs)` do the same with the session's zone, so the query has an argument that
+# is not in its text. `interval` stores months, days and microseconds apart, because neither has a fixed length
+# ([manual, 8.5.4](https://www.postgresql.org/docs/17/datatype-datetime.html#DATATYPE-INTERVAL-INPUT)).
+#
+# **In production.** Name the zone in the query: `(departs at time zone 'America/New_York')::date`, or the third argument of
+# `date_trunc`. An index on that expression works, one on `departs::date` is refused, since its result depends on a setting (*functions in index
+# expression must be marked IMMUTABLE*). A deadline *24 hours after booking* is `interval '24 hours'`; *the same time tomorrow* is
+# `'1 day'` in the customer's zone. A rate per day divides by 23 or 25 twice a year, and a job at 02:30 runs twice or
+# never.
+
+# %% [markdown] claim="transactions_indexes.winter_wall" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: two months of summer</summary>
+#
+# ```diff
+# -        select month in (1, 2) as winter, in_air,
+# +        select month = 6 as winter, in_air,
+# -        from san_juan where month in (1, 2, 6, 7)
+# +        from san_juan where month in (6, 7)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.day_of_session", "transactions_indexes.day_length", "transactions_indexes.day_hours"] claim="transactions_indexes.winter_instant" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: an offset instead of a place; the place in the query; hours only</summary>
+#
+# An offset is not a zone: it has no summer time, and all its days have 24 hours. With the place named on both sides it does
+# not matter whose session it is.
+#
+# ```diff
+# -               arrived at time zone 'America/Puerto_Rico' - departed at time zone 'America/New_York' as by_instants
+# +               arrived at time zone interval '-04:00' - departed at time zone interval '-05:00' as by_instants
+# @@
+# -    select sum(flights) filter (where departs::date <> (departs at time zone 'America/New_York')::date)::int, sum(flights)::int
+# +    select sum(flights) filter (where (departs at time zone 'America/New_York')::date <> (departs at time zone 'America/New_York')::date)::int, sum(flights)::int
+# @@
+# -    select extract(epoch from (date '{day}' + 1)::timestamp at time zone 'America/New_York'
+# -                            - date '{day}'::timestamp at time zone 'America/New_York')::int / 3600"""
+# +    select extract(epoch from (date '{day}' + 1)::timestamp at time zone interval '-05:00'
+# +                            - date '{day}'::timestamp at time zone interval '-05:00')::int / 3600"""
+# @@
+# -NEXT_DAY = "select timestamptz '2013-11-02 12:00-04' + interval '1 day' - (timestamptz '2013-11-02 12:00-04' + interval '24 hours')"
+# +NEXT_DAY = "select timestamptz '2013-11-02 12:00-04' + interval '24 hours' - (timestamptz '2013-11-02 12:00-04' + interval '24 hours')"
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt. The checks call your functions from two threads against the
+# server of this notebook, and let them send one statement each in turn: the unlucky order, every time.
+#
+# The table is `crew (name, base, on_call)`; each base must keep a pilot on call. `engine` is one of SQLAlchemy at
+# `READ COMMITTED`: `with engine.begin() as connection:` is one transaction, committed at its end, and
+# `connection.exec_driver_sql(sql, (name,))` sends SQL with `%s` for a value.
+#
+# ### Off call, by locks (10 minutes)
+#
+# Take the pilot off call and return `True`, or return `False` if nobody else of the same base would be left. Stay at
+# `READ COMMITTED`. Nobody may get an error, whoever presses at the same moment; and pilots of different bases must not
+# wait for each other.
+
+# %% exercise="transactions_indexes.skew_locked" tags=["exercise"]
+def off_call(engine, name):
+    """Take a pilot off call if the base keeps one; whether it was done. By a lock: nobody gets an error."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.skew_locked", off_call)
+
+# %% [markdown]
+# ### Off call, by repeating (15 minutes)
+#
+# The same rule without any lock: at `SERIALIZABLE`, and what is refused is repeated, at most `tries` attempts in all. Repeat
+# for 40001 and 40P01; every other error, and the last refusal, go on to the caller. (`lab.code_of(error)` gives the code of
+# a `sqlalchemy.exc.DBAPIError`.)
+
+# %% exercise="transactions_indexes.skew_retried" tags=["exercise"]
+def off_call_again(engine, name, tries=5):
+    """Take a pilot off call if the base keeps one; whether it was done. No locks: repeat what was refused."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.skew_retried", off_call_again)
+
+# %% [markdown]
+# ### Days of a place (10 minutes)
+#
+# `gate_departures (departs timestamptz)` has departures of New York's airports. Return one row for each local day that has
+# any, in order: the day as a date, how many departures, how many hours that day has. Your function gets a connection; in
+# which time zone its session is, you do not know.
+
+# %% exercise="transactions_indexes.local_days" tags=["exercise"]
+def local_days(connection):
+    """Rows of (day, departures, hours of that day) by New York's calendar, in order."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.local_days", local_days)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>Which isolation level does your service run at, and what does it not protect you from?</summary>
+#
+# Name the system with the level. PostgreSQL's default `READ COMMITTED` loses updates, shows phantoms, allows write skew
+# (`transactions_indexes.iso_postgres`); MySQL's default `REPEATABLE READ` shows no phantom and loses the update all the same
+# (`transactions_indexes.iso_mysql`); MariaDB's depends on the version (`transactions_indexes.iso_mariadb`).
+#
+# </details>
+#
+# <details>
+# <summary>Two transactions check a rule, both find it kept, both commit, and it is broken. How, and what do you do?</summary>
+#
+# Write skew: each writes a row that the other one only read (`transactions_indexes.pilots_snapshot`). `SERIALIZABLE` for
+# *all* writers, with a retry (`transactions_indexes.pilots_serializable`), or a lock on what the decision depends on. If the
+# rule is about one row, a constraint (`transactions_indexes.seat_indexed`).
+#
+# </details>
+#
+# <details>
+# <summary><code>insert … where not exists (…)</code> is one statement. Is it safe?</summary>
+#
+# No: it checks what was committed when it began (`transactions_indexes.seat_checked`). A unique index sees entries that are not
+# committed yet, and waits for them (`transactions_indexes.seat_indexed`).
+#
+# </details>
+#
+# <details>
+# <summary>What exactly do you retry after a serialisation failure?</summary>
+#
+# The whole transaction from its first read, on a new snapshot (`transactions_indexes.retry_whole`). The statement alone is not
+# accepted (`transactions_indexes.retry_statement`), the writes alone are accepted and wrong
+# (`transactions_indexes.retry_decision`).
+#
+# </details>
+#
+# <details>
+# <summary>A lock timeout in MySQL was caught and logged, the request answered "failed", and yet the customer was charged. Why?</summary>
+#
+# Error 1205 undoes the statement, not the transaction, and the commit kept the rest (`transactions_indexes.half_mysql`). Any
+# error ends the transaction: roll back.
+#
+# </details>
+#
+# <details>
+# <summary>How do you find who blocks whom, and what do you look for after a deadlock?</summary>
+#
+# `pg_blocking_pids` gives a chain, and the culprit is at its end (`transactions_indexes.waits_postgres`); InnoDB lists all who
+# stand before (`transactions_indexes.waits_mysql`). A deadlock's report names the circle (`transactions_indexes.deadlock_report`);
+# one order for all paths ends it (`transactions_indexes.deadlock_order`).
+#
+# </details>
+#
+# <details>
+# <summary>SQLite says <code>database is locked</code> at once, with a timeout of several seconds. What happened?</summary>
+#
+# A transaction that had read wanted to write, and somebody had written since: `SQLITE_BUSY_SNAPSHOT`, which no waiting cures
+# (`transactions_indexes.busy_snapshot`, `transactions_indexes.busy_at_once`). `begin immediate`, or begin again.
+#
+# </details>
+#
+# <details>
+# <summary>A small, busy table gets slower by the hour while autovacuum runs all the time. Your guess?</summary>
+#
+# An open transaction somewhere in that database: one snapshot keeps every version that died since
+# (`transactions_indexes.horizon_snapshot`), also for tables that it never touched, and a writer at any level does too
+# (`transactions_indexes.horizon_writer`). `pg_stat_activity` names it (`transactions_indexes.horizon_culprit`).
+#
+# </details>
+#
+# <details>
+# <summary>You deleted 99 % of a table and the disk is as full as before. Why, and what now?</summary>
+#
+# `VACUUM` makes room inside the file (`transactions_indexes.file_after`, `transactions_indexes.file_refilled`); only a rewrite
+# makes the file small (`transactions_indexes.file_rewritten`), under a lock that stops everybody.
+#
+# </details>
+#
+# <details>
+# <summary><code>timestamp</code> or <code>timestamptz</code>? And is UTC everywhere enough?</summary>
+#
+# `timestamptz` for what has happened: an instant, no zone stored (`transactions_indexes.zone_not_stored`), right across the change
+# of the clocks (`transactions_indexes.fold_instant`). Sessions in UTC, or Python's arithmetic is wrong by an hour
+# (`transactions_indexes.fold_python`). Not enough for plans: a wall clock and a zone's name; and days belong to a place
+# (`transactions_indexes.day_of_session`, `transactions_indexes.day_length`).
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown …
+#
+# 1. what each level lets through, in PostgreSQL (`transactions_indexes.iso_postgres`), MySQL (`transactions_indexes.iso_mysql`),
+#    MariaDB (`transactions_indexes.iso_mariadb`) and SQLite (`transactions_indexes.iso_journal`, `transactions_indexes.iso_wal`); that a
+#    snapshot allows write skew (`transactions_indexes.pilots_snapshot`) and `SERIALIZABLE` refuses it
+#    (`transactions_indexes.pilots_serializable`);
+# 2. that the whole transaction has to be repeated (`transactions_indexes.retry_whole`), not the statement
+#    (`transactions_indexes.retry_statement`) nor the writes (`transactions_indexes.retry_decision`); that SQLite refuses at once what no
+#    waiting cures (`transactions_indexes.busy_snapshot`), and that a lock timeout of InnoDB can leave half a booking
+#    (`transactions_indexes.half_mysql`, `transactions_indexes.half_mariadb`);
+# 3. who waits for whom, as a chain (`transactions_indexes.waits_postgres`) or a list (`transactions_indexes.waits_mysql`,
+#    `transactions_indexes.waits_mariadb`), and that a circle costs one session (`transactions_indexes.deadlock_one`) and an order
+#    prevents it (`transactions_indexes.deadlock_order`);
+# 4. that a check inside a statement reads the past (`transactions_indexes.seat_checked`), while a partial unique index sees what is
+#    under way (`transactions_indexes.seat_indexed`) and leaves the history alone (`transactions_indexes.seat_again`);
+# 5. that old rows live beside new ones (`transactions_indexes.two_versions`), that `VACUUM` makes room and no file smaller
+#    (`transactions_indexes.file_after`, `transactions_indexes.file_refilled`), and that one open transaction keeps every version alive
+#    (`transactions_indexes.horizon_snapshot`, `transactions_indexes.horizon_writer`);
+# 6. that a wall clock runs backwards once a year (`transactions_indexes.fold_wall`), in aware datetimes too
+#    (`transactions_indexes.fold_python`), that it makes a flight longer in winter (`transactions_indexes.winter_wall`), and that a
+#    day belongs to a place (`transactions_indexes.day_of_session`, `transactions_indexes.day_length`).
+#
+# **Further reading.** PostgreSQL's manual, [chapter 13](https://www.postgresql.org/docs/17/mvcc.html), short and exact. Berenson and
+# others, [*A Critique of ANSI SQL Isolation Levels*](https://www.microsoft.com/en-us/research/publication/a-critique-of-ansi-sql-isolation-levels/),
+# where write skew got its name. Kleppmann's [Hermitage](https://github.com/ept/hermitage), the same question put to more systems. The
+# [InnoDB chapter](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking-transaction-model.html) on locking and transactions.
