@@ -20,14 +20,19 @@ DECLARED = [(book, call.id) for book in TOPICS for call in book.of("check")]
 
 @cache
 def wrong_answers(section: str, topic: str) -> dict[str, list[tuple[str, str]]]:
-    """The WRONG of tests/wrong_answers/<section>/<topic>.py."""
-    path = ROOT / "tests" / "wrong_answers" / section / f"{topic}.py"
-    spec = importlib.util.spec_from_file_location(f"wrong_{section}_{topic}", path)
-    assert spec, path
-    assert spec.loader, path
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.WRONG
+    """WRONG of tests/wrong_answers/<section>/<topic>.py; or of <topic>_a.py, <topic>_b.py … together."""
+    folder = ROOT / "tests" / "wrong_answers" / section
+    paths = sorted([*folder.glob(f"{topic}.py"), *folder.glob(f"{topic}_[a-z].py")])
+    assert paths, folder / f"{topic}.py"
+    found: dict[str, list[tuple[str, str]]] = {}
+    for path in paths:
+        spec = importlib.util.spec_from_file_location(f"wrong_{section}_{path.stem}", path)
+        assert spec, path
+        assert spec.loader, path
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        found |= module.WRONG
+    return found
 
 
 def wrong_of(book: Notebook, id: str) -> list[tuple[str, str]]:

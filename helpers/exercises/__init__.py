@@ -1,13 +1,15 @@
 """Exercises: `check` runs the learner's answer in a box and says in one message what it did.
 
 One file a topic (`helpers/exercises/<section>/<topic>.py`) registers the topic's exercises with
-`exercise(...)`; its checks raise `Wrong` with a message that teaches.
+`exercise(...)`; its checks raise `Wrong` with a message that teaches. Where a topic has several
+notebooks (`01a_<topic>`, `01b_<topic>`), each has a file of its own: `<topic>_a.py`, `<topic>_b.py`.
 """
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +66,7 @@ def find(id: str) -> Exercise:
     """The exercise of that id; `LookupError` names the known ones of its topic."""
     topic = id.split(".")[0]
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
-        if module.name.rsplit(".", 1)[-1] == topic:
+        if re.fullmatch(re.escape(topic) + "(_[a-z])?", module.name.rsplit(".", 1)[-1]):
             importlib.import_module(module.name)
     if id not in _registry:
         known = ", ".join(sorted(known for known in _registry if known.split(".")[0] == topic))
