@@ -1,0 +1,272 @@
+"""Plausible wrong answers to the exercises of 3.1, second sitting, and what must be said of each."""
+
+READ = """
+def read(connection):
+    rows = connection.execute('''
+        select i.indexrelid::regclass::text, i.indisunique, s.idx_scan, c.relam, i.indkey::text,
+               i.indpred is null and i.indexprs is null
+        from pg_index i join pg_class c on c.oid = i.indexrelid
+        join pg_stat_user_indexes s using (indexrelid)
+        where i.indrelid = to_regclass('flights') order by 1''')
+    return rows.fetchall()
+"""
+
+WRONG = {
+    "transactions_indexes.board_of_delays": [
+        (  # covers everything, and every flight
+            """
+def board_of_delays():
+    return ["create index on flights (origin, dep_delay, flight)", "vacuum flights"]
+""",
+            "1 MiB was to be had",
+        ),
+        (  # forgets what the query returns
+            """
+def board_of_delays():
+    return ["create index on flights (origin, dep_delay) where dep_delay >= 120", "vacuum flights"]
+""",
+            "has dep_delay, origin",
+        ),
+        (  # nobody has marked the pages
+            """
+def board_of_delays():
+    return [
+        "create index on flights (origin, dep_delay) include (flight) where dep_delay >= 120",
+        "analyze flights",
+    ]
+""",
+            "Who sets those marks?",
+        ),
+        (  # VACUUM FULL writes a new table, and no marks
+            """
+def board_of_delays():
+    return [
+        "create index on flights (origin, dep_delay) include (flight) where dep_delay >= 120",
+        "vacuum (full, analyze) flights",
+    ]
+""",
+            "0 of the table's",
+        ),
+        (  # made for the query of the example
+            """
+def board_of_delays():
+    return [
+        "create index on flights (dep_delay, flight) where origin = 'LGA' and dep_delay >= 120",
+        "vacuum flights",
+    ]
+""",
+            "For origin = 'EWR' and dep_delay >= 120",
+        ),
+        (  # made for the threshold of the example
+            """
+def board_of_delays():
+    return [
+        "create index on flights (origin, dep_delay) include (flight) where dep_delay >= 180",
+        "vacuum flights",
+    ]
+""",
+            "For origin = 'LGA' and dep_delay >= 120 the plan is a Seq Scan",
+        ),
+        (  # fewer flights, smaller index
+            """
+def board_of_delays():
+    return [
+        "delete from flights where dep_delay is null or dep_delay < 120",
+        "create index on flights (origin, dep_delay) include (flight)",
+        "vacuum flights",
+    ]
+""",
+            "The data must stay as they are",
+        ),
+        (  # takes the choice away from the planner
+            """
+def board_of_delays():
+    return [
+        "create index on flights (origin, dep_delay) include (flight) where dep_delay >= 120",
+        "alter database exercise_own set enable_bitmapscan = off",
+        "vacuum flights",
+    ]
+""",
+            "That is another planner",
+        ),
+        (  # one string
+            """
+def board_of_delays():
+    return "create index on flights (origin, dep_delay) include (flight) where dep_delay >= 120; vacuum flights"
+""",
+            "Return a list of SQL statements",
+        ),
+    ],
+    "transactions_indexes.useless_indexes": [
+        (  # what was never scanned, rules included
+            READ
+            + """
+def useless_indexes(connection):
+    return [name for name, unique, scans, am, columns, plain in read(connection) if scans == 0]
+""",
+            "guards a rule",
+        ),
+        (  # what was never scanned, and no more
+            READ
+            + """
+def useless_indexes(connection):
+    return [
+        name for name, unique, scans, am, columns, plain in read(connection)
+        if scans == 0 and not unique
+    ]
+""",
+            "by_tail is still there",
+        ),
+        (  # rarely used is not unused
+            READ
+            + """
+def useless_indexes(connection):
+    return [
+        name for name, unique, scans, am, columns, plain in read(connection)
+        if scans < 5 and not unique
+    ] + ["by_tail"]
+""",
+            "Now «select flight from flights where arr_delay > 300",
+        ),
+        (  # each of two twins is a prefix of the other
+            READ
+            + """
+def useless_indexes(connection):
+    found = read(connection)
+    return {
+        name for name, unique, scans, am, columns, plain in found
+        if not unique and plain and (scans == 0 or any(
+            other != name and p and f"{c} ".startswith(f"{columns} ") for other, _, _, _, c, p in found))
+    }
+""",
+            "Now «select flight, departs from flights where dest = 'HNL'»",
+        ),
+        (  # a partial index is no prefix of a full one
+            READ
+            + """
+def useless_indexes(connection):
+    found = read(connection)
+    unused = {name for name, unique, scans, *_ in found if scans == 0 and not unique}
+    staying = [row for row in found if row[0] not in unused]
+    return unused | {
+        a for a, unique, _, _, columns, plain in staying
+        if not unique and any(
+            b != a and f"{c} ".startswith(f"{columns} ") for b, _, _, _, c, _ in staying)
+    }
+""",
+            "Now «select flight from flights where arr_delay > 300 and departs < '2013-04-01'» reads",
+        ),
+        (  # the same columns, wherever they stand
+            READ
+            + """
+def useless_indexes(connection):
+    found = read(connection)
+    unused = {name for name, unique, scans, *_ in found if scans == 0 and not unique}
+    staying = [row for row in found if row[0] not in unused]
+    return unused | {
+        a for a, unique, _, _, columns, plain in staying
+        if not unique and plain and any(
+            b != a and set(columns.split()) < set(c.split()) for b, _, _, _, c, _ in staying)
+    }
+""",
+            "departs >= '2013-02-08' and departs < '2013-02-09'» reads",
+        ),
+        (  # leans on an index that it drops
+            READ
+            + """
+def useless_indexes(connection):
+    found = read(connection)
+    unused = {name for name, unique, scans, *_ in found if scans == 0 and not unique}
+    kept_of_twins = {columns: name for name, _, scans, _, columns, plain in found if plain and scans}
+    return unused | {
+        a for a, unique, _, am, columns, plain in found
+        if not unique and plain and any(
+            b != a and m == am and p and f"{c} ".startswith(f"{columns} ")
+            and (c != columns or kept_of_twins.get(c) == b)
+            for b, _, _, m, c, p in found)
+    }
+""",
+            "You dropped by_dest_hash, by_number, by_tail, by_tail_and_delay",
+        ),
+        (  # a list of names from the first database
+            """
+def useless_indexes(connection):
+    there = connection.execute("select to_regclass('by_distance')").fetchone()[0]
+    again = connection.execute('''
+        select indexrelname from pg_stat_user_indexes
+        where idx_scan = 0 and indexrelname like 'by_dest%' ''').fetchone()
+    return ["by_distance", "by_tail", again[0]] if there else []
+""",
+            "by_number is still there",
+        ),
+    ],
+    "transactions_indexes.right_estimates": [
+        (  # nobody fills them
+            """
+def right_estimates():
+    return ["create statistics route (mcv, ndistinct) on carrier, origin, dest from flights"]
+""",
+            "empty: who fills it",
+        ),
+        (  # the list of combinations alone
+            """
+def right_estimates():
+    return [
+        "create statistics route (mcv) on carrier, origin, dest from flights",
+        "analyze flights",
+    ]
+""",
+            "For the groups the planner expects",
+        ),
+        (  # the number of combinations alone
+            """
+def right_estimates():
+    return [
+        "create statistics route (ndistinct) on carrier, origin, dest from flights",
+        "analyze flights",
+    ]
+""",
+            "Which statistics know how often each *combination* occurs?",
+        ),
+        (  # what everybody tries first
+            """
+def right_estimates():
+    return [
+        "create statistics route (dependencies, ndistinct) on carrier, origin, dest from flights",
+        "analyze flights",
+    ]
+""",
+            "expects 1,120, there are 2,276",
+        ),
+        (  # more of what does not know
+            """
+def right_estimates():
+    return [
+        "alter table flights alter column carrier set statistics 10000",
+        "alter table flights alter column origin set statistics 10000",
+        "alter table flights alter column dest set statistics 10000",
+        "analyze flights",
+    ]
+""",
+            "expects 486, there are 2,276",
+        ),
+        (  # an index has the combinations, the planner does not look
+            """
+def right_estimates():
+    return ["create index on flights (origin, carrier, dest)", "vacuum (analyze) flights"]
+""",
+            "as if the columns knew nothing of each other",
+        ),
+        (  # tells the planner what it should find out
+            """
+def right_estimates():
+    return [
+        "alter table flights alter column carrier set (n_distinct = 2)",
+        "create statistics route (mcv) on carrier, origin, dest from flights",
+        "analyze flights",
+    ]
+""",
+            "n_distinct=2 was set for good",
+        ),
+    ],
+}
