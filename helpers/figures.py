@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import html
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -182,8 +183,10 @@ def show_lines(
     """Curves with a mark at every measured point, named at their right ends; `log` is "x", "y", "xy"."""
     with picture(title, x, y, height=3.4) as axes:
         ends = []
+        places: set[float] = set()
         for (name, (xs, ys)), colour, marker in zip(series.items(), COLOURS, "osD^v", strict=False):
             xs, ys = list(xs), list(ys)
+            places.update(xs)
             axes.plot(xs, ys, marker=marker, color=colour)
             ends.append((ys[-1], xs[-1], name, colour))
         for axis, scale in (("x", axes.xaxis), ("y", axes.yaxis)):
@@ -191,9 +194,23 @@ def show_lines(
                 getattr(axes, f"set_{axis}scale")("log")
             else:
                 scale.set_major_formatter("{x:,g}")
+        if "x" in log:
+            _mark_measured(axes, places)
         if "y" not in log:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(bottom=-0.03 * axes.get_ylim()[1])  # a name at 0 keeps clear of the axis
         _name_at_ends(axes, ends)
+
+
+def _mark_measured(axes: Axes, places: set[float]) -> None:
+    """Write the measured places themselves on a logarithmic x axis, unless they are too many or too close."""
+    from matplotlib.ticker import NullLocator
+
+    ticks = sorted(places)
+    if len(ticks) <= 8 and all(
+        after >= 1.6 * before for before, after in itertools.pairwise(ticks)
+    ):
+        axes.set_xticks(ticks, [f"{tick:,g}" for tick in ticks])
+        axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _name_at_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:

@@ -71,7 +71,7 @@ def missing(version):
     return None if machine.interpreter(version) else machine.how_to_get(version)
 
 
-# %% [markdown]
+# %% [markdown] minutes=8
 # ## A second thread
 #
 # The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
@@ -225,7 +225,7 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## When C code lets go
 #
 # The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
@@ -339,7 +339,7 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Waiting is not working
 #
 # Twenty clerks ask a reservation system, each by a blocking socket call in a thread of its own. The system is
@@ -397,7 +397,7 @@ claim("interpreter.waiting_overlaps", "twenty threads wait for sockets at the sa
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## A computing neighbour
 #
 # One thread of a service waits for its cache, a process that answers after 2 ms. Another thread computes a
@@ -508,7 +508,7 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## Two clerks, one counter
 #
 # Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody
@@ -635,7 +635,7 @@ dis.dis("seats.sold += 1")
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Force the race
 #
 # A test that waits for a race to happen by itself passes until it matters. So order the steps: let clerk A read,
@@ -749,7 +749,7 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Interpreted? The code rewrites itself
 #
 # "Python is interpreted" hides four steps: source, syntax tree, bytecode, and bytecode *specialised to the
@@ -848,7 +848,7 @@ show_table(
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Compiled once
 #
 # A module is compiled when it is first imported; the bytecode is kept in `__pycache__`. An audit hook sees
@@ -873,7 +873,8 @@ def import_fares(folder):
 
 
 # %%
-shop = Path(tempfile.mkdtemp(prefix="course-"))
+shop_folder = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
+shop = Path(shop_folder.name)
 (shop / "fares.py").write_text("BAGGAGE = 30\n")
 first, second = import_fares(shop), import_fares(shop)
 print(*(file.name for file in shop.rglob("*.pyc")))
@@ -955,7 +956,7 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## What a number weighs
 #
 # In a dynamically typed language a list can hold anything, so it holds *references*, and each number is an
@@ -1028,7 +1029,7 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Annotations: who enforces them?
 #
 # The desk doubles a booking. The function is annotated, the caller passes a seat's name.
@@ -1063,7 +1064,8 @@ print(doubled)
 # %%
 PROGRAM = "def double(seats: int) -> int:\n    return seats * 2\n\n\nprint(double('12A'))\n"
 
-desk = Path(tempfile.mkdtemp(prefix="course-"))
+desk_folder = tempfile.TemporaryDirectory(prefix="course-")
+desk = Path(desk_folder.name)
 (desk / "desk.py").write_text(PROGRAM)
 checked = subprocess.run(
     [sys.executable, "-m", "mypy", "--no-error-summary", "--no-color-output", "--cache-dir", desk / "cache", "desk.py"],
@@ -1124,7 +1126,7 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## When an annotation is evaluated
 #
 # An annotation is an expression. Up to 3.13 it is *evaluated* when the function is defined, and the result
@@ -1189,7 +1191,7 @@ show_table(
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=30
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1243,7 +1245,7 @@ def sell_by_swap(store):
 # %%
 check("interpreter.sell_swapping", sell_by_swap)
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Asked in interviews
 #
 # <details>
@@ -1295,7 +1297,7 @@ check("interpreter.sell_swapping", sell_by_swap)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=1
 # ## Recap
 #
 # You have shown that …

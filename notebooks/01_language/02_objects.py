@@ -14,7 +14,7 @@
 # > Deep knowledge of the language: a deep understanding of OOP (encapsulation, polymorphism, inheritance,
 # > abstraction).
 #
-# 110 minutes. Needs no service, only the course's environment.
+# 135 minutes. Needs no service, only the course's environment.
 #
 # **You will be able to show that …**
 #
@@ -50,7 +50,8 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from helpers import answer, check, claim, measure, predict, stamp
 from helpers import show_bars, show_table
 
-set_hypothesis_home_dir(tempfile.mkdtemp(prefix="course-"))  # it would write beside the notebook
+hypothesis_home = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
+set_hypothesis_home_dir(hypothesis_home.name)  # it would write beside the notebook
 stamp()
 
 # %% [markdown]
@@ -65,7 +66,7 @@ def outcome(attempt):
         return type(error).__name__
 
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## A line in the log
 #
 # The booking service keeps the day's bookings in memory, a few million objects of four fields. Somebody adds a debug
@@ -238,7 +239,7 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## Who answers for `booking.fare`?
 #
 # Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
@@ -414,7 +415,7 @@ claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's a
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Computed once, or every time
 #
 # The invoice of a group booking is expensive to compute. `property` and `functools.cached_property` look alike in
@@ -481,7 +482,7 @@ claim("objects.cached_once", "1,000 reads ask the property 1,000 times and the c
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A spelling mistake
 #
 # A partner airline sends bookings as JSON. A thin wrapper makes the fields of the record attributes, and adds a
@@ -560,7 +561,7 @@ claim("objects.free_ticket", "getattr with a default takes the bug for a missing
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A transparent wrapper
 #
 # Operations want to know who reads the waiting lists. Somebody writes a wrapper in a few lines that records each access
@@ -649,7 +650,7 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## One underscore, two underscores
 #
 # The base class tracks whether a booking is paid. Another team's subclass tracks whether an upgrade is wanted. Both
@@ -794,7 +795,7 @@ claim("objects.same_name", "two classes of one name share it again",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## One passenger more
 #
 # A flight of two seats guards its passengers: a private list, a property without a setter, and `board`, which
@@ -872,7 +873,7 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## The price of slots
 #
 # 64 bytes instead of 168 is a good trade, if you know the price. Here is what stops working, on the slotted seat of a
@@ -964,7 +965,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## Which base comes first?
 #
 # The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
@@ -1125,7 +1126,7 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Saved twice
 #
 # A paid booking is audited and announced. Each of the two features was written as a subclass that does its part and
@@ -1258,7 +1259,7 @@ claim("objects.super_order", "super() in Audited goes on to whoever follows Audi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## Who is asked first?
 #
 # Fares are `Money`. A voucher is a kind of money, miles are not: they come from the loyalty team's library. `a + b`
@@ -1406,7 +1407,7 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A seat changes its row
 #
 # Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then
@@ -1517,7 +1518,7 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 # ```
 #
 # </details>
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## A new kind of disruption
 #
 # Passengers are compensated by what went wrong. Three colleagues wrote the rule in three ways: by a method of the
@@ -1697,7 +1698,7 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=9
 # ## Who checks the contract, and when?
 #
 # Notifications go by e-mail today and by SMS tomorrow. The booking service wants a contract: something that has
@@ -1798,7 +1799,8 @@ announce(Pager())
 announce(Number())
 """
 
-desk = Path(tempfile.mkdtemp(prefix="course-"))
+desk_folder = tempfile.TemporaryDirectory(prefix="course-")
+desk = Path(desk_folder.name)
 (desk / "desk.py").write_text(PROGRAM)
 checked = subprocess.run(
     [sys.executable, "-m", "mypy", "--no-error-summary", "--no-color-output", "--cache-dir", desk / "cache", "desk.py"],
@@ -1919,7 +1921,7 @@ claim("objects.missed_check", "a protocol that the class does not fulfil looks t
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## A seat map that is a dictionary
 #
 # The seat map must refuse seats that the aircraft does not have. It is a dictionary with a rule, so it derives from
@@ -2060,7 +2062,7 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## The requirement changes
 #
 # Bookings come in fares. *Flexible* ones may be changed free of charge, the others cost 75. The first version says it
@@ -2185,7 +2187,7 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## The everyday form
 #
 # Most classes of a backend are records with a few rules, and `@dataclass` writes their methods. It protects you from
@@ -2384,7 +2386,7 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 # ```
 #
 # </details>
-# %% [markdown]
+# %% [markdown] minutes=40
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -2443,7 +2445,7 @@ def mixin_order(classes):
 # %%
 check("objects.mixin_order", mixin_order)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Asked in interviews
 #
 # <details>
@@ -2517,7 +2519,7 @@ check("objects.mixin_order", mixin_order)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …

@@ -13,7 +13,7 @@
 # >
 # > Deep knowledge of the language: decorators, context managers, metaclasses.
 #
-# 80 minutes. Needs no service, only the course's environment; with `python3.14` beside it, one experiment compares
+# 120 minutes. Needs no service, only the course's environment; with `python3.14` beside it, one experiment compares
 # it.
 #
 # **You will be able to show that …**
@@ -69,7 +69,7 @@ def outcome(attempt):
         return type(error).__name__
 
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## One layer more
 #
 # The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
@@ -118,7 +118,7 @@ predict(
     "`fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?",
     about="metaprogramming.endpoint",
     a="flight and seats: it looks through the layer",
-    b="nothing: *args and **kwargs may be empty",
+    b="nothing: `*args` and `**kwargs` may be empty",
     c="two required parameters named args and kwargs",
 )
 
@@ -250,7 +250,7 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## What `wraps` does not mend
 #
 # Three readers are not convinced by copied attributes: the traceback, a pickle that finds somebody else under the
@@ -309,7 +309,7 @@ predict(
     about="metaprogramming.added_argument",
     a="booking: what the caller must give",
     b="agent and booking: what nobody can call it with",
-    c="*args and **kwargs: what the wrapper takes",
+    c="`*args` and `**kwargs`: what the wrapper takes",
 )
 
 # %%
@@ -375,7 +375,7 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## The type checker's view
 #
 # A type checker does not run `wraps`. It sees a call, `counted(fare)`, and believes the annotation of `counted`.
@@ -418,7 +418,8 @@ PROGRAM = textwrap.dedent("""\
 """)
 
 # %%
-shop = Path(tempfile.mkdtemp(prefix="course-"))
+shop_folder = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
+shop = Path(shop_folder.name)
 (shop / "shop.py").write_text(PROGRAM)
 checked = subprocess.run(
     [sys.executable, "-m", "mypy", "--no-error-summary", "--no-color-output", "--cache-dir", "cache", "shop.py"],
@@ -462,7 +463,7 @@ claim("metaprogramming.typed",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## Which layer is outside?
 #
 # The refund endpoint is registered by one decorator and guarded by another. Whoever wrote it put the guard on top,
@@ -631,7 +632,7 @@ claim("metaprogramming.parentheses",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## The layer meets `self`
 #
 # A counter should be asked how often the function ran, so this decorator is an object. On functions it works.
@@ -746,7 +747,7 @@ claim("metaprogramming.method_cache",
 #
 # **In production.** The "leak" of a web service after somebody speeds up a model's method by `lru_cache`: each
 # entry holds a request's object, and what that refers to, its session included. With `maxsize=128`, the default, it
-# stays at 128 per method; `@functools.cache` has no limit. (Ruff's rule B019 finds it.)
+# stays at 128 per method; `@functools.cache` has no limit. (Ruff's rule B019 finds it; 1.10 compares the cures.)
 
 # %% [markdown] claim="metaprogramming.lost_self" tags=["break-it"]
 # <details>
@@ -777,7 +778,7 @@ claim("metaprogramming.method_cache",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## The layer meets `async def`
 #
 # The watch on the partner airline's API: note the start, catch the time-out, note the stop. It was written for
@@ -958,7 +959,7 @@ claim("metaprogramming.recognised",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The price of a layer
 #
 # "Decorators are free", says one review, "each costs a stack frame", says the next. Count the bytecode instructions
@@ -1088,7 +1089,7 @@ claim("metaprogramming.generator_price",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## Seven ways out of a `with`
 #
 # A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
@@ -1277,7 +1278,7 @@ claim("metaprogramming.seven_ways",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Ctrl-C during a sale
 #
 # A sale writes a line into a journal when it is over, however it ended. Then somebody presses Ctrl-C in the middle.
@@ -1407,7 +1408,7 @@ claim("metaprogramming.rest_skipped",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## As many as there are
 #
 # A flight with three legs needs a gate at each airport: a number of resources that is known at run time, any of
@@ -1542,7 +1543,7 @@ claim("metaprogramming.async_exit",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## How a class comes into being
 #
 # The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
@@ -1715,7 +1716,7 @@ claim("metaprogramming.late_attribute",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## One registry, four ways
 #
 # The delay report is delivered as CSV, as TSV and as JSON, and partners add formats of their own. Which class
@@ -1846,8 +1847,9 @@ claim("metaprogramming.slotted_dataclass",
 # **Why.** Slots decide about the layout of instances, and must be in the namespace when `type.__new__` runs. The
 # decorator comes later (the experiment before), so `dataclass` builds a *second* class from the first one's
 # namespace ([`_add_slots` in
-# `Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)). attrs does the same. A
-# registry keyed by name ends up with the second, by luck; one that refuses duplicates refuses its own class.
+# `Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)). attrs does the same.
+# (1.2 shows what becomes of `super()` in such a class: `objects.stale_cell`.) A registry keyed by name ends up with
+# the second, by luck; one that refuses duplicates refuses its own class.
 #
 # | registry by … | gains | pays |
 # |---|---|---|
@@ -1882,7 +1884,7 @@ claim("metaprogramming.slotted_dataclass",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## One file a format
 #
 # The formats move into modules of their own, and a partner brings one in a package that is installed beside ours.
@@ -1930,7 +1932,8 @@ FILES = {
 }
 
 # %%
-site = Path(tempfile.mkdtemp(prefix="course-"))
+site_folder = tempfile.TemporaryDirectory(prefix="course-")
+site = Path(site_folder.name)
 for name, text in FILES.items():
     (site / name).parent.mkdir(exist_ok=True)
     (site / name).write_text(textwrap.dedent(text).lstrip())
@@ -2025,7 +2028,7 @@ claim("metaprogramming.entry_points",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Two metaclasses
 #
 # Our report formats are registered by a metaclass. A library numbers its documents, by a metaclass of its own. A
@@ -2135,7 +2138,7 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The fields of an old ORM
 #
 # A small ORM, written in 2019, collects its fields in a metaclass, from the annotations in the namespace. The same
@@ -2250,7 +2253,7 @@ claim("metaprogramming.when_made",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=40
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
@@ -2314,7 +2317,7 @@ def transaction(connection):
 # %%
 check("metaprogramming.transaction", transaction)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Asked in interviews
 #
 # <details>
@@ -2387,7 +2390,7 @@ check("metaprogramming.transaction", transaction)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …

@@ -9,9 +9,9 @@
 # %% [markdown]
 # # 1.4 Generators, iterators, coroutines
 #
-# > Генераторы, итераторы, корутины.
+# > Глубокое знание языка — Генераторы, итераторы, корутины.
 # >
-# > Generators, iterators, coroutines.
+# > Deep knowledge of the language: generators, iterators, coroutines.
 #
 # 75 minutes. Needs no service, only the course's environment.
 #
@@ -58,7 +58,8 @@ stamp()
 
 # %%
 columns = ["carrier", "flight", "origin", "dest", "dep_delay"]
-departures = Path(tempfile.mkdtemp(prefix="course-")) / "departures.csv"
+folder = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
+departures = Path(folder.name) / "departures.csv"
 pyarrow.csv.write_csv(
     pq.read_table(data.path("flights"), columns=columns),
     departures,
@@ -67,7 +68,7 @@ pyarrow.csv.write_csv(
 with departures.open() as file:
     print(*islice(file, 3), sep="")
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## A month, then a year
 #
 # The operations desk wants the total departure delay. The job ran for years on a month of data, in a
@@ -190,7 +191,7 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Ask the kernel: a fresh process for each way
 #
 # `tracemalloc` counts what Python's allocators hand out. The container was killed by the kernel, and
@@ -295,7 +296,7 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A second instrument
 #
 # A colleague reads the same flights from Parquet with Arrow, all 19 columns, and watches `tracemalloc`.
@@ -405,7 +406,7 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## The second pass finds nothing
 #
 # A report prints the mean delay: the sum, divided by the count. Somebody "optimised" the list into a
@@ -502,7 +503,7 @@ print("B6" in carriers, list(carriers))
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## A frame that waits
 #
 # What *is* the object that a generator function returns? A frame, the same structure that every call
@@ -664,7 +665,7 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Clean-up, and who runs it
 #
 # A generator that reads from a cursor holds the cursor while it waits. Three consumers leave it in three
@@ -757,7 +758,7 @@ claim("generators.kept", "one that somebody still refers to stays open",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Delegation: what `yield from` forwards
 #
 # A generator that loops over another and yields its items looks like `yield from`. It is not: `send`,
@@ -859,7 +860,7 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## The price of a stage
 #
 # Laziness is not free: each item passes through each stage by a resumption and a suspension. Count it:
@@ -930,7 +931,7 @@ claim("generators.stage_price", "every further stage costs each item the same ha
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=9
 # ## From generator to coroutine: an event loop in 60 lines
 #
 # Now build the thing that asyncio is. A **task** is a coroutine; the loop advances it by `send(None)`,
@@ -1158,7 +1159,7 @@ claim("generators.loop_concurrency", "one thread had all 200 clients open at the
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Leaving an async generator early
 #
 # The cursor again, now asynchronous. The consumer stops at the first late flight, then sends its report.
@@ -1267,7 +1268,7 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## When the loop ends first
 #
 # A log is followed by an async generator that somebody still refers to. Then the program ends. Who closes the log?
@@ -1332,7 +1333,7 @@ claim("generators.shutdown", "asyncio.run closes suspended async generators, a b
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=25
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1370,7 +1371,7 @@ def holdable(upstream):
 # %%
 check("generators.holdable", holdable)
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Asked in interviews
 #
 # <details>
@@ -1418,7 +1419,7 @@ check("generators.holdable", holdable)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=1
 # ## Recap
 #
 # You have shown that …

@@ -9,11 +9,11 @@
 # %% [markdown]
 # # 1.5 Exceptions
 #
-# > Исключения и их обработка.
+# > Глубокое знание языка — Исключения и их обработка.
 # >
-# > Exceptions and how they are handled.
+# > Deep knowledge of the language: exceptions and how they are handled.
 #
-# 60 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it shows a warning that is
+# 95 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it shows a warning that is
 # new there.
 #
 # **You will be able to show that …**
@@ -73,7 +73,7 @@ def entries(error):
     return sum(1 for _ in traceback.walk_tb(error.__traceback__))
 
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## "Take the `try` out of the loop"
 #
 # The delay report adds up a partner's column of minutes. Some fields are empty, so the addition is guarded. The
@@ -213,7 +213,7 @@ claim("exceptions.table", "the handler of the addition stands in a table beside 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Ask first, or try?
 #
 # The report looks up flight codes; some are unknown. *Ask first* (LBYL, look before you leap) or *try and see* (EAFP,
@@ -360,7 +360,7 @@ claim("exceptions.all_misses", "no code known: trying takes several times as lon
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Two desks, one seat
 #
 # So far it was a question of speed. Now two desks hold seat 12A at the same moment: who holds it owns a file of that
@@ -391,8 +391,8 @@ DESKS = 2
 
 def holders(way):
     """How many of the desks believe that they hold the seat."""
-    seat = Path(tempfile.mkdtemp(prefix="course-")) / "12A"
-    with ThreadPoolExecutor(DESKS) as desks:
+    with tempfile.TemporaryDirectory(prefix="course-") as folder, ThreadPoolExecutor(DESKS) as desks:
+        seat = Path(folder) / "12A"
         meet = threading.Barrier(DESKS, timeout=20).wait
         calls = [desks.submit(way, seat, meet) for _ in range(2)]
         return sum(call.result(timeout=30) for call in calls)
@@ -437,7 +437,7 @@ claim("exceptions.tried", "both desks tried, one succeeded",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## What the log shows
 #
 # The seat map is a dictionary; the desk's callers should see a `SeatUnknown`, not a `KeyError`. Four handlers differ
@@ -485,9 +485,9 @@ predict(
     "exceptions.none",
     "After `raise SeatUnknown(seat) from None`: where is the KeyError?",
     about="exceptions.from_none",
-    a="gone: __cause__ and __context__ are both None",
-    b="still in __context__, only not printed",
-    c="in __cause__, marked as hidden",
+    a="gone: `__cause__` and `__context__` are both None",
+    b="still in `__context__`, only not printed",
+    c="in `__cause__`, marked as hidden",
 )
 
 # %%
@@ -585,7 +585,7 @@ claim("exceptions.note", "a note changes neither class nor chain, and ends the p
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## One error, raised 1,000 times
 #
 # The reservation system is down. The client notes the error once, and from then on gives every request the same
@@ -723,7 +723,7 @@ claim("exceptions.requests_kept", "each request that met the stored error is kep
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## A payment, and a `finally`
 #
 # `charge` reports how the payment ended. Somebody moved the `return` into the `finally`, "so that it always returns".
@@ -854,7 +854,7 @@ print("this kernel", sys.version.split()[0], "says", warnings_of(sys.executable)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## The bad row of a manifest
 #
 # An import reads a manifest, meets a bad row, keeps the error for its report, and returns a string. The manifest
@@ -1019,7 +1019,7 @@ claim("exceptions.kept_text", "its formatted text keeps the text",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Several errors at once
 #
 # The desk asks three partners at the same time. The first says that its gate is closed, which the desk can handle: it
@@ -1174,7 +1174,7 @@ claim("exceptions.group_shape", "split keeps the nesting on both sides, and copi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## One map, at one boundary
 #
 # The booking service keeps its seats in SQLite. Its callers must not know that: they need to know whether to choose
@@ -1213,7 +1213,8 @@ def boundary(seat):
 # somebody misspelt.
 
 # %%
-database = Path(tempfile.mkdtemp(prefix="course-")) / "seats.db"
+store_folder = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
+database = Path(store_folder.name) / "seats.db"
 desk, other = (sqlite3.connect(database, timeout=0, isolation_level=None) for _ in range(2))
 desk.execute("CREATE TABLE sold (flight TEXT, seat TEXT, UNIQUE (flight, seat))")
 desk.execute("INSERT INTO sold VALUES ('UA1545', '12A')")
@@ -1334,7 +1335,7 @@ claim("exceptions.tries", "only the locked store is tried again",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A marker on somebody else's class
 #
 # A timeout of a partner's library may be repeated. Its class is not ours to change, so somebody declares it retryable
@@ -1406,7 +1407,7 @@ claim("exceptions.marker", "isinstance sees the registered class, the except cla
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Through a process boundary
 #
 # Bookings are priced in worker processes. Seat 12A is taken, so its call raises `SeatTaken`; the three others are
@@ -1556,7 +1557,7 @@ claim("exceptions.baggage", "fields and notes cross; cause and traceback do not"
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=35
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1610,7 +1611,7 @@ class FlightFull(Exception):
 # %%
 check("exceptions.travels", FlightFull)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Asked in interviews
 #
 # <details>
@@ -1681,7 +1682,7 @@ check("exceptions.travels", FlightFull)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …
