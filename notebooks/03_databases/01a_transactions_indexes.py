@@ -1094,7 +1094,8 @@ MOVE = """
     A: rollback
     B: select ctid::text, xmin::text, xmax::text, gate from gates
 """
-run(airline, "create table gates (flight text primary key, gate text)", "insert into gates values ('UA1545', 'B3')")
+run(airline, "create table gates (flight text primary key, gate text)",
+    "insert into gates values ('UA1545', 'B3')")
 moved = on_postgres(MOVE)
 seen_by_a, seen_by_b, seen_after = [step.rows[0] for step in moved.steps if step.rows]
 
@@ -1115,7 +1116,9 @@ CONTRIB = "select count(*) from pg_available_extensions where name = 'pageinspec
 no_pageinspect = None if value(airline, CONTRIB) else "this server has no pageinspect; Docker's or your system's has"
 if not no_pageinspect:
     run(airline, "create extension if not exists pageinspect")
-    on_page = run(airline, "select lp, t_ctid::text, t_xmin::text, t_xmax::text from heap_page_items(get_raw_page('gates', 0))")
+    on_page = run(airline, """
+        select lp, t_ctid::text, t_xmin::text, t_xmax::text
+        from heap_page_items(get_raw_page('gates', 0))""")
 
 # %% tags=["nbval-ignore-output"]
 if not no_pageinspect:
