@@ -51,9 +51,17 @@ stamp()
 # every `begin` and `commit` below is one that you can read.
 
 # %%
-def sqlite(journal, **options):
+FILES = tempfile.TemporaryDirectory(prefix="course-")  # goes when the notebook ends
+
+
+def new_file():
+    """Where nothing is yet."""
+    return Path(tempfile.mkdtemp(dir=FILES.name)) / "airline.db"
+
+
+def sqlite(journal):
     """An engine on an SQLite file of its own, in this journal mode; nobody waits for a lock."""
-    path = Path(tempfile.mkdtemp(prefix="course-")) / "airline.db"
+    path = new_file()
     engine = sqlalchemy.create_engine(
         f"sqlite:///{path}", isolation_level="AUTOCOMMIT", connect_args={"timeout": 0}
     )
@@ -451,7 +459,7 @@ PATIENCE = 4  # seconds
 
 def gate_file():
     """An SQLite file in WAL mode with one gate; and how to connect to it without the driver's help."""
-    path = Path(tempfile.mkdtemp(prefix="course-")) / "gates.db"
+    path = new_file()
     with sqlite3.connect(path) as connection:
         connection.execute("pragma journal_mode = wal")
         connection.execute("create table gates (gate text, flight text)")
@@ -482,32 +490,47 @@ a.close(), b.close()
 print(error)
 
 # %% [markdown]
-# For comparison, the ordinary case: B *holds* the write lock, and A is ready to wait 0.3 s for it.
+# For comparison B *holds* the write lock and keeps it: once A has read before, once it has not.
 
 # %%
-path = gate_file()
-a = sqlite3.connect(path, isolation_level=None, timeout=0.3)
-b = sqlite3.connect(path, isolation_level=None, timeout=PATIENCE)
-b.execute("begin immediate")
-locked_error, locked_after = attempt(a, "update gates set flight = 'B6725'")
-a.close(), b.close()
-print(locked_error)
+def beside_a_writer(patience, *before):
+    """The error of A's update and the seconds it took, while B is in the middle of a write transaction."""
+    path = gate_file()
+    a = sqlite3.connect(path, isolation_level=None, timeout=patience)
+    b = sqlite3.connect(path, isolation_level=None)
+    b.execute("begin immediate")
+    for sql in before:
+        a.execute(sql).fetchall()
+    met = attempt(a, "update gates set flight = 'B6725'")
+    a.close(), b.close()
+    return met
+
+
+upgrade_error, upgrade_after = beside_a_writer(PATIENCE, "begin", "select flight from gates")
+locked_error, locked_after = beside_a_writer(0.3)
+print(upgrade_error, locked_error)
 
 # %%
 claim("transactions_indexes.busy_snapshot", "A's snapshot is out of date, and no waiting could cure that",
       error, equals="SQLITE_BUSY_SNAPSHOT", proves="c")
 claim("transactions_indexes.busy_at_once", "so it fails without using its timeout of 4 s",
       after, at_most=2, unit="s")
-claim("transactions_indexes.busy_patient", "where waiting can help, SQLite waits for the whole timeout",
+claim("transactions_indexes.busy_upgrade", "who has read does not wait for a busy writer either, whatever its timeout",
+      upgrade_after, at_most=2, unit="s")
+claim("transactions_indexes.busy_patient", "who has read nothing waits for the whole timeout",
       locked_after, at_least=0.3, unit="s")
 
 # %% [markdown]
 # **Why.** In WAL mode a read transaction remembers the last frame of the log that it may see. To write it must append
 # *behind the newest* frame, which would make B's change disappear from a history that A never read. SQLite
-# refuses ([`SQLITE_BUSY_SNAPSHOT`](https://www.sqlite.org/rescode.html#busy_snapshot)), and does not call the busy handler: the
-# snapshot would be as old after the wait. It is SQLite's 40001, and the cure is the same: roll back, begin again, read
-# again. Or say beforehand that you will write: `begin immediate` takes the write lock *before* the first read, with
-# patience.
+# refuses ([`SQLITE_BUSY_SNAPSHOT`](https://www.sqlite.org/rescode.html#busy_snapshot)). It is SQLite's 40001, and the cure is the
+# same: roll back, begin again, read again.
+#
+# And the timeout? It is a *busy handler*, which SQLite asks only where waiting cannot end in a circle. A reader that wants to
+# write while another one writes is half of such a circle (in a rollback journal the writer waits for the readers to go), so
+# it gets the error at once ([`sqlite3_busy_handler`](https://www.sqlite.org/c3ref/busy_handler.html)). The timeout protects the
+# *first* statement of a transaction. So say beforehand that you will write: `begin immediate` takes the write lock before the
+# first read, with patience.
 #
 # The second trap is the driver. `sqlite3` in its default mode sends a `begin` of its own before `insert`, `update` and `delete`,
 # not before `select`. Two reads that look like one transaction are two:
@@ -533,27 +556,28 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 
 # %% [markdown] also=["transactions_indexes.busy_at_once"] claim="transactions_indexes.busy_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: B is still busy</summary>
+# <summary><b>Break it</b>: A reads outside of a transaction, and B is still busy</summary>
 #
-# With the lock still held it is the ordinary `SQLITE_BUSY`, and the four seconds are used up.
+# A has no snapshot to be out of date, so it is the ordinary `SQLITE_BUSY`, and the four seconds are used up.
 #
 # ```diff
-# -b.execute("update gates set flight = 'AA1141'")
-# -error, after = attempt(a, "update gates set flight = 'B6725'")
+# -a.execute("begin")
+# -a.execute("select flight from gates").fetchall()
 # +b.execute("begin immediate")
-# +b.execute("update gates set flight = 'AA1141'")
-# +error, after = attempt(a, "update gates set flight = 'B6725'")
+# +a.execute("select flight from gates").fetchall()
 # ```
 #
 # </details>
 
-# %% [markdown] also=["transactions_indexes.driver_begin"] claim="transactions_indexes.busy_patient" tags=["break-it"]
+# %% [markdown] also=["transactions_indexes.busy_upgrade", "transactions_indexes.driver_begin"] claim="transactions_indexes.busy_patient" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no patience; and a driver that begins</summary>
+# <summary><b>Break it</b>: no patience; a transaction that has not read; and a driver that begins</summary>
 #
 # ```diff
-# -a = sqlite3.connect(path, isolation_level=None, timeout=0.3)
-# +a = sqlite3.connect(path, isolation_level=None, timeout=0)
+# -upgrade_error, upgrade_after = beside_a_writer(PATIENCE, "begin", "select flight from gates")
+# -locked_error, locked_after = beside_a_writer(0.3)
+# +upgrade_error, upgrade_after = beside_a_writer(PATIENCE, "begin")
+# +locked_error, locked_after = beside_a_writer(0)
 # @@
 # -reader = sqlite3.connect(path)
 # +reader = sqlite3.connect(path, autocommit=False)
@@ -842,6 +866,11 @@ crossed, ordered = on_postgres(CROSSED), on_postgres(ORDERED)
 report = "\n".join(step.detail for step in crossed.steps if step.detail)
 waits = re.findall(r"Process (\d+) waits .* blocked by process (\d+)", report)
 
+loser = "".join(crossed.refused)
+if again := [step.sql for step in crossed.steps if step.session == loser]:
+    run(airline, *again)
+seated = {holder for (holder,) in run(airline, "select holder from seat_map")}
+
 # %% tags=["nbval-ignore-output"]
 show_table(crossed.table(), left=3)
 print(report)
@@ -851,6 +880,8 @@ claim("transactions_indexes.deadlock_one", "of two sessions that wait for each o
       crossed.errors, equals=["40P01"])
 claim("transactions_indexes.deadlock_report", "the report names a closed circle of two processes",
       [len(waits), {one for one, _ in waits} == {other for _, other in waits}], equals=[2, True])
+claim("transactions_indexes.deadlock_retried", "begun again as it was, the refused transaction goes through",
+      seated == {{"A": "Hopper", "B": "Lovelace"}.get(loser)}, equals=True)
 claim("transactions_indexes.deadlock_order", "in the same order on both sides one waits, and none is refused",
       [ordered.errors, ordered.waited], equals=[[], ["B"]])
 
@@ -886,7 +917,7 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 #
 # </details>
 
-# %% [markdown] also=["transactions_indexes.deadlock_report"] claim="transactions_indexes.deadlock_one" tags=["break-it"]
+# %% [markdown] also=["transactions_indexes.deadlock_report", "transactions_indexes.deadlock_retried"] claim="transactions_indexes.deadlock_one" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: all locks first, in order</summary>
 #
@@ -998,7 +1029,7 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # MariaDB have none: a generated column that is null for inactive rows, in a unique index, does it, since nulls are never equal.
 # And 23505 is no server error: it is the answer *somebody was faster*.
 
-# %% [markdown] claim="transactions_indexes.seat_checked" tags=["break-it"]
+# %% [markdown] also=["transactions_indexes.seat_indexed"] claim="transactions_indexes.seat_checked" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: one at a time, by an advisory lock</summary>
 #
@@ -1063,7 +1094,8 @@ MOVE = """
     A: rollback
     B: select ctid::text, xmin::text, xmax::text, gate from gates
 """
-run(airline, "create table gates (flight text primary key, gate text)", "insert into gates values ('UA1545', 'B3')")
+run(airline, "create table gates (flight text primary key, gate text)",
+    "insert into gates values ('UA1545', 'B3')")
 moved = on_postgres(MOVE)
 seen_by_a, seen_by_b, seen_after = [step.rows[0] for step in moved.steps if step.rows]
 
@@ -1084,7 +1116,9 @@ CONTRIB = "select count(*) from pg_available_extensions where name = 'pageinspec
 no_pageinspect = None if value(airline, CONTRIB) else "this server has no pageinspect; Docker's or your system's has"
 if not no_pageinspect:
     run(airline, "create extension if not exists pageinspect")
-    on_page = run(airline, "select lp, t_ctid::text, t_xmin::text, t_xmax::text from heap_page_items(get_raw_page('gates', 0))")
+    on_page = run(airline, """
+        select lp, t_ctid::text, t_xmin::text, t_xmax::text
+        from heap_page_items(get_raw_page('gates', 0))""")
 
 # %% tags=["nbval-ignore-output"]
 if not no_pageinspect:
@@ -1115,12 +1149,11 @@ claim("transactions_indexes.on_page", "and so is the version that never came to 
 
 # %% [markdown] also=["transactions_indexes.same_writer", "transactions_indexes.rolled_back_mark", "transactions_indexes.on_page"] claim="transactions_indexes.two_versions" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: look, do not write</summary>
+# <summary><b>Break it</b>: A writes nothing</summary>
 #
 # ```diff
 # -    A: update gates set gate = 'B7'
-# +    A: select gate from gates
-# -    A: select ctid::text, xmin::text, xmax::text, gate from gates
+# +    A: savepoint nothing_written
 # ```
 #
 # </details>
@@ -1155,7 +1188,7 @@ pages = {"10,000 rows": value(airline, PAGES)}
 run(airline, "delete from board where flight_id <= 9900")
 run(airline, "vacuum board")
 pages["9,900 deleted, VACUUM"] = value(airline, PAGES)
-run(airline, "insert into board " + BOARD.format(rows=9_900))
+run(airline, "insert into board " + BOARD.format(rows=ROWS) + " on conflict do nothing")
 pages["9,900 inserted"] = value(airline, PAGES)
 run(airline, "delete from board where flight_id <= 9900", "vacuum full board")
 pages["9,900 deleted, VACUUM FULL"] = value(airline, PAGES)
@@ -1183,14 +1216,25 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # deleted, no dead row anywhere. Autovacuum (off in this notebook, for reproducible pages) starts at 20 % dead rows, which is late for a
 # table of 500 million: lower `autovacuum_vacuum_scale_factor` there.
 
-# %% [markdown] also=["transactions_indexes.file_rewritten"] claim="transactions_indexes.file_after" tags=["break-it"]
+# %% [markdown] claim="transactions_indexes.file_after" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: each command in the other one's place</summary>
+# <summary><b>Break it</b>: delete the other 9,900</summary>
+#
+# Now the hundred survivors are on the first page, all others are empty *at the end*, and VACUUM cuts them off. The same
+# command, the same number of rows.
 #
 # ```diff
-# -run(airline, "vacuum board")
-# +run(airline, "vacuum full board")
-# @@
+# -run(airline, "delete from board where flight_id <= 9900")
+# +run(airline, "delete from board where flight_id > 100")
+# ```
+#
+# </details>
+
+# %% [markdown] claim="transactions_indexes.file_rewritten" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: VACUUM without FULL</summary>
+#
+# ```diff
 # -run(airline, "delete from board where flight_id <= 9900", "vacuum full board")
 # +run(airline, "delete from board where flight_id <= 9900", "vacuum board")
 # ```
@@ -1310,7 +1354,7 @@ claim("transactions_indexes.horizon_writer", "one row written, in any table, kee
 claim("transactions_indexes.horizon_database", "a transaction in another database keeps nothing",
       dead["REPEATABLE READ, other database"], equals=0)
 claim("transactions_indexes.horizon_pages", "the table has grown to three times what the same updates cost without her",
-      lunches["REPEATABLE READ"][1] / lunches["nobody"][1], at_least=2, unit="×")
+      lunches["REPEATABLE READ"][1] / lunches["nobody"][1], between=(2.5, 3.5), unit="×")
 claim("transactions_indexes.horizon_released", "when she is back, the next VACUUM removes all of it",
       lunches["REPEATABLE READ"][2], equals=0)
 
@@ -1406,7 +1450,7 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 
 # %% [markdown] also=["transactions_indexes.horizon_released", "transactions_indexes.horizon_timeout"] claim="transactions_indexes.horizon_culprit" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the youngest instead of the oldest; she stays; no timeout</summary>
+# <summary><b>Break it</b>: who has written, not who has read; VACUUM before her return; no timeout</summary>
 #
 # ```diff
 # -             order by greatest(age(backend_xmin), age(backend_xid)) desc nulls last limit 1"""
@@ -1414,7 +1458,9 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 # @@
 # -    session.close()
 # -    return *away, dead_after_vacuum()
-# +    return *away, dead_after_vacuum()
+# +    still = dead_after_vacuum()
+# +    session.close()
+# +    return *away, still
 # @@
 # -analyst.execute("set idle_in_transaction_session_timeout = '50ms'")
 # +analyst.execute("set idle_in_transaction_session_timeout = 0")
@@ -1440,7 +1486,9 @@ def on_the_wall(instant):
     return instant.astimezone(NEW_YORK).replace(tzinfo=None)
 
 
-run(airline, "create table gate_log (closed_wall timestamp, left_wall timestamp, closed_at timestamptz, left_at timestamptz)")
+run(airline, """
+    create table gate_log (closed_wall timestamp, left_wall timestamp,
+                           closed_at timestamptz, left_at timestamptz)""")
 with airline.connect() as connection:
     row = on_the_wall(CLOSED), on_the_wall(LEFT), CLOSED, LEFT
     connection.exec_driver_sql("insert into gate_log values (%s, %s, %s, %s)", row)
@@ -1492,7 +1540,7 @@ claim("transactions_indexes.fold_utc", "from a session in UTC it gets 20",
 # both sides have *the same* `tzinfo` object, Python subtracts and compares the wall clocks; only between different ones it goes
 # through UTC ([`datetime`](https://docs.python.org/3/library/datetime.html#datetime.datetime), "supported operations";
 # [PEP 495](https://peps.python.org/pep-0495/)). psycopg makes every `timestamptz` a datetime in the session's zone, so the bug
-# sleeps in every service whose sessions are not in UTC, for 364 days a year.
+# sleeps in every service whose sessions are not in UTC, and wakes for two nights a year.
 #
 # What did the column store? Eight bytes, microseconds since 2000 in UTC, no zone
 # ([`timestamp.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/datatype/timestamp.h)). The zone in which it prints is the
@@ -1504,7 +1552,8 @@ TWICE, NEVER_WAS = "2013-11-03 01:30", "2013-03-10 02:30"
 
 
 def by_postgres(wall):
-    instant, shown = run(session_in("America/New_York"), f"select '{wall}'::timestamptz, '{wall}'::timestamptz::text")[0]
+    twice = f"select timestamptz '{wall}', (timestamptz '{wall}')::text"
+    instant, shown = run(session_in("America/New_York"), twice)[0]
     return f"{instant.astimezone(UTC):%H:%M}Z, shown as {shown[11:16]}"
 
 
@@ -1529,9 +1578,8 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 # %% [markdown]
 # **Why.** For PostgreSQL an ambiguous or impossible text means *standard time*
 # ([manual, B.2](https://www.postgresql.org/docs/17/datetime-invalid-input.html)), for Python `fold=0`, the first of the two. Each choice is
-# sensible; between them an hour is lost. The inequality is PEP 495's price for hashes: `fold` does not count in a comparison
-# within a zone, so a time whose meaning depends on it must not equal anything of another zone, else two unequal instants
-# could be equal to the same third one.
+# sensible; between them an hour is lost. The inequality is the price of hashes (PEP 495): within a zone `fold` does not count, so
+# both 01:10 are equal to each other; if each were also equal to its own instant in UTC, two different instants would be.
 #
 # **In production.** What *has happened* (pushed back, paid, logged) is an instant: `timestamptz`, written with an offset, sessions in UTC
 # (`alter role … set timezone = 'UTC'`), `DateTime(timezone=True)` in SQLAlchemy; convert where a person reads. What *shall happen* at a
@@ -1573,8 +1621,8 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 # ## An hour longer in winter
 #
 # Two complaints about the reports. *San Juan takes an hour longer in winter than in summer*, says route planning. *Your daily totals
-# are wrong*, says the station, and sends its own. Both reports take the real times of the 2013 data at their word: hours and
-# minutes, each of the place where it was noted.
+# are wrong*, says the station, and sends its own. Both reports are made of the real data of 2013, whose hours and minutes are
+# those of the place where each was noted.
 
 # %%
 columns = ["year", "month", "day", "dep_time", "arr_time", "air_time", "dest"]
@@ -1625,8 +1673,9 @@ run(airline, "create table departures (departs timestamptz, flights int)")
 copy_in("departures", per_hour.items())
 
 OTHER_DAY = """
-    select sum(flights) filter (where departs::date <> (departs at time zone 'America/New_York')::date)::int, sum(flights)::int
-    from departures"""
+    select coalesce(sum(flights) filter (
+        where departs::date <> (departs at time zone 'America/New_York')::date
+    ), 0)::int, sum(flights)::int from departures"""
 moved_utc, total = run(session_in("UTC"), OTHER_DAY)[0]
 moved_ny, _ = run(session_in("America/New_York"), OTHER_DAY)[0]
 print(f"{moved_utc:,} of {total:,} departures are reported for the next day by the session in UTC")
@@ -1641,7 +1690,9 @@ LENGTH = """
                             - date '{day}'::timestamp at time zone 'America/New_York')::int / 3600"""
 hours = {day: value(airline, LENGTH.format(day=day)) for day in ("2013-03-10", "2013-07-04", "2013-11-03")}
 
-NEXT_DAY = "select timestamptz '2013-11-02 12:00-04' + interval '1 day' - (timestamptz '2013-11-02 12:00-04' + interval '24 hours')"
+NEXT_DAY = """
+    select noon + interval '1 day' - (noon + interval '24 hours')
+    from (values (timestamptz '2013-11-02 12:00-04')) as day_before (noon)"""
 apart = [value(session_in(zone), NEXT_DAY).total_seconds() / 3600 for zone in ("America/New_York", "UTC")]
 
 # %%
@@ -1650,7 +1701,7 @@ claim("transactions_indexes.winter_wall", "by the clocks of the two places the f
 claim("transactions_indexes.winter_instant", "between instants it is not",
       abs(winter[4] - summer[4]), at_most=15, unit="minutes")
 claim("transactions_indexes.day_of_session", "the same query moves 38,444 departures to another day in one session, none in the other",
-      [moved_utc, moved_ny or 0], equals=[38_444, 0])
+      [moved_utc, moved_ny], equals=[38_444, 0])
 claim("transactions_indexes.day_length", "New York's days of 2013 have 23, 24 and 25 hours",
       list(hours.values()), equals=[23, 24, 25])
 claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour apart for a session in New York, not for one in UTC",
@@ -1682,6 +1733,7 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 # ```diff
 # -        select month in (1, 2) as winter, in_air,
 # +        select month = 6 as winter, in_air,
+# @@
 # -        from san_juan where month in (1, 2, 6, 7)
 # +        from san_juan where month in (6, 7)
 # ```
@@ -1699,16 +1751,16 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 # -               arrived at time zone 'America/Puerto_Rico' - departed at time zone 'America/New_York' as by_instants
 # +               arrived at time zone interval '-04:00' - departed at time zone interval '-05:00' as by_instants
 # @@
-# -    select sum(flights) filter (where departs::date <> (departs at time zone 'America/New_York')::date)::int, sum(flights)::int
-# +    select sum(flights) filter (where (departs at time zone 'America/New_York')::date <> (departs at time zone 'America/New_York')::date)::int, sum(flights)::int
+# -        where departs::date <> (departs at time zone 'America/New_York')::date
+# +        where (departs at time zone 'America/New_York')::date <> (departs at time zone 'America/New_York')::date
 # @@
 # -    select extract(epoch from (date '{day}' + 1)::timestamp at time zone 'America/New_York'
 # -                            - date '{day}'::timestamp at time zone 'America/New_York')::int / 3600"""
 # +    select extract(epoch from (date '{day}' + 1)::timestamp at time zone interval '-05:00'
 # +                            - date '{day}'::timestamp at time zone interval '-05:00')::int / 3600"""
 # @@
-# -NEXT_DAY = "select timestamptz '2013-11-02 12:00-04' + interval '1 day' - (timestamptz '2013-11-02 12:00-04' + interval '24 hours')"
-# +NEXT_DAY = "select timestamptz '2013-11-02 12:00-04' + interval '24 hours' - (timestamptz '2013-11-02 12:00-04' + interval '24 hours')"
+# -    select noon + interval '1 day' - (noon + interval '24 hours')
+# +    select noon + interval '24 hours' - (noon + interval '24 hours')
 # ```
 #
 # </details>
@@ -1875,8 +1927,8 @@ check("transactions_indexes.local_days", local_days)
 #    waiting cures (`transactions_indexes.busy_snapshot`), and that a lock timeout of InnoDB can leave half a booking
 #    (`transactions_indexes.half_mysql`, `transactions_indexes.half_mariadb`);
 # 3. who waits for whom, as a chain (`transactions_indexes.waits_postgres`) or a list (`transactions_indexes.waits_mysql`,
-#    `transactions_indexes.waits_mariadb`), and that a circle costs one session (`transactions_indexes.deadlock_one`) and an order
-#    prevents it (`transactions_indexes.deadlock_order`);
+#    `transactions_indexes.waits_mariadb`); that a circle costs one session a second attempt (`transactions_indexes.deadlock_one`,
+#    `transactions_indexes.deadlock_retried`), and an order prevents it (`transactions_indexes.deadlock_order`);
 # 4. that a check inside a statement reads the past (`transactions_indexes.seat_checked`), while a partial unique index sees what is
 #    under way (`transactions_indexes.seat_indexed`) and leaves the history alone (`transactions_indexes.seat_again`);
 # 5. that old rows live beside new ones (`transactions_indexes.two_versions`), that `VACUUM` makes room and no file smaller

@@ -168,7 +168,9 @@ class Story:
 
 
 def _told(step: Step) -> str:
-    said = f" → {', '.join(map(str, step.rows[0]))}" if step.rows else ""
+    rows = step.rows or []
+    told = [row[0] for row in rows] if all(len(row) == 1 for row in rows) else rows[0]
+    said = f" → {', '.join(map(str, told))}" if rows else ""
     said += " … waits" if step.waited else ""
     said += f" ✗ {step.error}" if step.error else ""
     return step.sql + said
