@@ -7,14 +7,15 @@
 # ---
 
 # %% [markdown]
-# # 3.1 Transactions, indexes, plans — second sitting: indexes, plans, normalisation
+# # 3.1 Transactions, indexes, plans: indexes, plans, normalisation
 #
 # > PostgreSQL, MySQL, SQLite — Транзакции, индексы, нормализация, EXPLAIN ANALYZE.
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# 90 minutes. Needs PostgreSQL (15 or later); with MySQL and MariaDB beside it, it reads their plans too. SQLite comes
-# with Python.
+# Second of two sittings, 100 minutes: what a query reads, what an index spares it, and what both cost. (The first is about
+# transactions; neither needs the other.) Needs PostgreSQL, 15 or later; with MySQL and MariaDB beside it, it reads their
+# plans too. SQLite comes with Python.
 #
 # **You will be able to show that …**
 #
@@ -1265,7 +1266,7 @@ claim("transactions_indexes.five_indexes", "with five indexes a booking writes m
 # itself; some 70 bytes for a key of four. (And each is a descent, a lock on a leaf page, sometimes a page split.)
 #
 # An **update** is a new version of the row, so every index gets a new entry, also those whose column did not change:
-# unless none of the changed columns is in an index, and the new version fits into the same page. Then PostgreSQL leaves
+# unless none of the changed columns is in an index (BRIN does not count from version 16 on), and the new version fits into the same page. Then PostgreSQL leaves
 # the indexes alone and chains the versions inside the page: a *heap-only tuple*
 # ([HOT](https://www.postgresql.org/docs/current/storage-hot.html)). Confirm every booking, without an index on `status`,
 # with one, and with one that only *mentions* it: a partial index for cancelled bookings, of which there are none.
