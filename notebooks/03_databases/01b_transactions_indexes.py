@@ -1231,7 +1231,7 @@ answer("transactions_indexes.wal_of_five", None)  # "a", "b" or "c"
 
 # %%
 FIELDS = ["booking_id", "reference", "customer_id", "flight_id", "booked_at", "status", "total_cents"]
-sold = data.bookings(scale).bookings[FIELDS]
+sold = data.bookings(scale).bookings[FIELDS].head(1_000_000)
 
 run("drop table if exists sold")
 run("""create table sold (booking_id int, reference text, customer_id int, flight_id int,
