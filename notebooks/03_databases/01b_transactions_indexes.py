@@ -7,20 +7,21 @@
 # ---
 
 # %% [markdown]
-# # 3.1 Transactions, indexes, plans — second sitting: indexes, plans, normalisation
+# # 3.1 Transactions, indexes, plans: indexes, plans, normalisation
 #
 # > PostgreSQL, MySQL, SQLite — Транзакции, индексы, нормализация, EXPLAIN ANALYZE.
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# 90 minutes. Needs PostgreSQL (15 or later); with MySQL and MariaDB beside it, it reads their plans too. SQLite comes
-# with Python.
+# Second of two sittings, 100 minutes: what a query reads, what an index spares it, and what both cost. (The first is about
+# transactions; neither needs the other.) Needs PostgreSQL, 15 or later; with MySQL and MariaDB beside it, it reads their
+# plans too. SQLite comes with Python.
 #
 # **You will be able to show that …**
 #
 # 1. what a plan says, and how many pages a query reads without an index, through one, and from one alone;
 # 2. which index a condition can use: partial, on an expression, in which order of columns, of which kind;
-# 3. when the planner is right to leave an index alone, and two ways in which it is wrong;
+# 3. when the planner is right to leave an index alone, and three ways in which it is wrong;
 # 4. how the same query runs in PostgreSQL, MySQL, MariaDB and SQLite;
 # 5. what an index costs whoever writes, and what a random key costs;
 # 6. what a wide table does to your data, and what it saves and costs to take it apart.
@@ -50,23 +51,16 @@ scale = "quick"
 # 300 × 1,200 is more than the table has.) On a real server leave autovacuum on.
 
 # %%
-pg = services.postgres(
-    settings={
-        "autovacuum": "off",
-        "jit": "off",
-        "max_parallel_workers_per_gather": 0,
-        "default_statistics_target": 1200,
-        "shared_buffers": "256MB",
-        "checkpoint_timeout": "1h",
-        "max_wal_size": "4GB",
-    }
-)
+pg = services.postgres(settings=lab.SETTINGS)
+show_table([{"setting": name, "here": str(value)} for name, value in lab.SETTINGS.items()], left=2)
 db = pg.engine(isolation_level="AUTOCOMMIT").connect()
 stamp()
 
 # %%
 def run(sql, **parameters):
-    return db.execute(text(sql), parameters)
+    """The rows of a query; None of a statement that has none."""
+    result = db.execute(text(sql), parameters)
+    return result if result.returns_rows else None
 
 
 def size(name):
@@ -323,7 +317,7 @@ claim("transactions_indexes.partial_use", "it serves a query whose condition imp
 # **Why.** At planning time PostgreSQL tries to *prove* that every row the query wants is in the index: from `dep_time is
 # null` it can, from `coalesce(dep_time, -1) = -1`, which selects the same rows, it cannot; it is a planner, not a theorem
 # prover ([`predtest.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/optimizer/util/predtest.c)). Nor
-# can it from `status = $1` when it plans without looking at the parameter (a *generic* plan).
+# can it from `status = $1` when it plans without the value (a *generic* plan: *The eleventh time*, below).
 #
 # **In production.** Partial indexes pay twice: they are small, and the other 98 % of the writes do not touch them.
 # Work queues (`where done_at is null`), soft deletes (`where deleted_at is null`), *at most one active booking a seat*
@@ -588,6 +582,115 @@ claim("transactions_indexes.limit_served", "an index on (tailnum, departs) answe
 # -only("of_tail_and_time on flights (tailnum, departs)")
 # +only("of_tail_and_time on flights (departs, tailnum)")
 # +ITS_FLIGHTS = ITS_FLIGHTS.replace("N14228", AIRCRAFT)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The eleventh time
+#
+# The page of a destination shows its first flight: `where dest = … order by departs limit 1`. Chicago is asked for all
+# day. Lexington, with one flight in the whole year, is asked for now and then, and *sometimes* takes a thousand times as long; on
+# a new connection nobody can reproduce it.
+#
+# The driver is psycopg, as it comes. `lexington(times)` opens a connection, asks it for Chicago so many times, and then
+# looks at the plan that *this connection* has for Lexington.
+
+# %%
+FIRST_TO = "select departs, flight from flights where dest = %s order by departs limit 1"
+SEEN = "select name, custom_plans, generic_plans from pg_prepared_statements where statement like 'select departs%'"
+
+
+def lexington(times, **options):
+    with pg.connect(autocommit=True, **options) as desk:
+        for _ in range(times):
+            desk.execute(FIRST_TO, ["ORD"])
+        if prepared := desk.execute(SEEN).fetchone():
+            name, custom, generic = prepared
+            return explain(desk, f"execute {name} ('LEX')"), custom, generic
+        return explain(desk, FIRST_TO, ["LEX"]), 0, 0
+
+
+# %%
+predict(
+    "transactions_indexes.same_query",
+    "`dest` and `departs` have an index each. Lexington costs a handful of pages on a fresh connection. And on one that has "
+    "been asked for Chicago ten times?",
+    about="transactions_indexes.eleventh",
+    a="the same handful: it is the same query on the same data",
+    b="fewer: the statement is prepared, its plan is cached",
+    c="more than a thousand",
+)
+
+# %%
+answer("transactions_indexes.same_query", None)  # "a", "b" or "c"
+
+# %%
+only("of_dest on flights (dest)", "of_time on flights (departs)")
+asked = {times: lexington(times) for times in (0, 5, 6, 9, 10, 11)}
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {
+            "asked for Chicago": times, "prepared": custom + generic > 0, "custom plans": custom,
+            "generic plans": generic, "Lexington then reads, pages": plan.buffers,
+        }
+        for times, (plan, custom, generic) in asked.items()
+    ]
+)
+show_plan(asked[10][0], "Lexington, the eleventh time")
+
+# %%
+planned_anew = lexington(10, options="-c plan_cache_mode=force_custom_plan")[0]
+only("of_dest_and_time on flights (dest, departs)")
+either_way = lexington(10)[0]
+
+claim("transactions_indexes.eleventh", "the eleventh time on one connection reads at least 100 times the pages of the tenth",
+      asked[10][0].buffers / asked[9][0].buffers, at_least=100, unit="×", proves="c")
+claim("transactions_indexes.custom_plan", "with plan_cache_mode = force_custom_plan the eleventh is like the first",
+      planned_anew.buffers, at_most=20, unit="pages")
+claim("transactions_indexes.either_way", "with an index on (dest, departs) the plan without the value is a good one too",
+      either_way.buffers, at_most=5, unit="pages")
+
+# %% [markdown]
+# **Why.** Two counters, five each. psycopg sends the first five executions of a text as they are, and *prepares* the sixth
+# (`prepare_threshold`, [psycopg](https://www.psycopg.org/psycopg3/docs/advanced/prepare.html)). The server plans the first
+# five executions of a prepared statement with the value (*custom*), then makes a plan without it (*generic*), for an
+# average destination, and keeps that if its estimated cost is below the custom ones' average with the effort of
+# planning added ([PREPARE](https://www.postgresql.org/docs/current/sql-prepare.html#SQL-PREPARE-NOTES), `choose_custom_plan` in
+# [`plancache.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/cache/plancache.c)). For an
+# average destination, with 3,200 flights a year, the right plan walks the index on `departs`: it meets one soon. That
+# plan serves Lexington by throwing away 303,478 flights, until the one in November comes. (Of the handful of a fresh
+# connection three pages are its first look into the catalog.)
+#
+# **In production.** Ask for the plan where it runs: `auto_explain`, or `explain execute` on such a connection; pasting the
+# query with its values into a console shows the other plan. Drivers count differently (asyncpg prepares at once, so there it is
+# the sixth), pools keep connections for hours. Cures in this order: an index that makes one plan good for every
+# value; `plan_cache_mode` for the role or the transaction; no preparing (`prepare_threshold=None`), which costs a planning
+# each time.
+
+# %% [markdown] claim="transactions_indexes.eleventh" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a driver that does not prepare</summary>
+#
+# ```diff
+# -asked = {times: lexington(times) for times in (0, 5, 6, 9, 10, 11)}
+# +asked = {times: lexington(times, prepare_threshold=None) for times in (0, 5, 6, 9, 10, 11)}
+# ```
+#
+# </details>
+
+# %% [markdown] also=["transactions_indexes.either_way"] claim="transactions_indexes.custom_plan" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: leave the choice to the server; and the columns in the other order</summary>
+#
+# ```diff
+# -planned_anew = lexington(10, options="-c plan_cache_mode=force_custom_plan")[0]
+# +planned_anew = lexington(10, options="-c plan_cache_mode=auto")[0]
+# @@
+# -only("of_dest_and_time on flights (dest, departs)")
+# +only("of_dest_and_time on flights (departs, dest)")
 # ```
 #
 # </details>
@@ -1060,7 +1163,7 @@ show_table(
     [
         {"engine": engine, "question": question, "answer": phrase, "in its own words": str(words)}
         for engine, answers in told.items()
-        for question, (phrase, words) in zip(questions, answers)
+        for question, (phrase, words) in zip(questions, answers, strict=False)
     ],
     left=4,
 )
@@ -1128,7 +1231,7 @@ answer("transactions_indexes.wal_of_five", None)  # "a", "b" or "c"
 
 # %%
 FIELDS = ["booking_id", "reference", "customer_id", "flight_id", "booked_at", "status", "total_cents"]
-sold = data.bookings(scale).bookings[FIELDS]
+sold = data.bookings(scale).bookings[FIELDS].head(1_000_000)
 
 run("drop table if exists sold")
 run("""create table sold (booking_id int, reference text, customer_id int, flight_id int,
@@ -1163,10 +1266,10 @@ claim("transactions_indexes.five_indexes", "with five indexes a booking writes m
 # itself; some 70 bytes for a key of four. (And each is a descent, a lock on a leaf page, sometimes a page split.)
 #
 # An **update** is a new version of the row, so every index gets a new entry, also those whose column did not change:
-# unless none of the changed columns is in an index, and the new version fits into the same page. Then PostgreSQL leaves
+# unless none of the changed columns is in an index (BRIN does not count from version 16 on), and the new version fits into the same page. Then PostgreSQL leaves
 # the indexes alone and chains the versions inside the page: a *heap-only tuple*
-# ([HOT](https://www.postgresql.org/docs/current/storage-hot.html)). Confirm every booking, with and without an
-# index on `status`:
+# ([HOT](https://www.postgresql.org/docs/current/storage-hot.html)). Confirm every booking, without an index on `status`,
+# with one, and with one that only *mentions* it: a partial index for cancelled bookings, of which there are none.
 
 # %%
 def confirmed(*wanted):
@@ -1174,8 +1277,8 @@ def confirmed(*wanted):
     run("drop table if exists held")
     run("create table held with (fillfactor = 45) as select booking_id, 'pending' as status from sold")
     run("create index on held (booking_id)")
-    for column in wanted:
-        run(f"create index on held ({column})")
+    for index in wanted:
+        run(f"create index on held {index}")
     changed = explain(db, "update held set status = 'confirmed'", wal=True)
     run("select pg_stat_force_next_flush()")
     hot, all_of_it = run("select n_tup_hot_upd, n_tup_upd from pg_stat_user_tables where relname = 'held'").one()
@@ -1183,25 +1286,30 @@ def confirmed(*wanted):
 
 
 hot_without, wal_without = confirmed()
-hot_with, wal_with = confirmed("status")
+hot_with, wal_with = confirmed("(status)")
+hot_partial, wal_partial = confirmed("(booking_id) where status = 'cancelled'")
 
 # %% tags=["nbval-ignore-output"]
 show_table(
     [
-        {"indexes on": on, "HOT updates, %": 100 * hot, "WAL of one update, bytes": written}
-        for on, hot, written in [("booking_id", hot_without, wal_without), ("booking_id, status", hot_with, wal_with)]
+        {"index beside booking_id's": beside, "HOT updates, %": 100 * hot, "WAL of one update, bytes": written}
+        for beside, hot, written in [
+            ("none", hot_without, wal_without),
+            ("on status", hot_with, wal_with),
+            ("partial, where status = 'cancelled'", hot_partial, wal_partial),
+        ]
     ]
 )
 
 # %%
-claim("transactions_indexes.hot", "nearly all updates leave the indexes alone while the column has none, and none does when it has",
-      (hot_without >= 0.9, hot_with), equals=(True, 0))
+claim("transactions_indexes.hot", "nearly all updates leave the indexes alone while none knows the column, and no update when one does",
+      (hot_without >= 0.9, hot_with, hot_partial), equals=(True, 0, 0))
 claim("transactions_indexes.hot_wal", "one index on the updated column doubles the WAL of an update at least",
       wal_with / wal_without, at_least=2, unit="×")
 
 # %% [markdown]
 # **In production.** The index on `status` or `updated_at`, made for one dashboard, is the dearest of all: it takes
-# HOT from every update of the table. A partial index (`where status = 'pending'`) does so too: its condition's columns count as
+# HOT from every update of the column. A partial index does so too, were it empty: its condition's columns count as
 # indexed. Look at `n_tup_hot_upd / n_tup_upd`; give tables that are updated a `fillfactor` below 100, so that the new
 # version finds room; and drop indexes that nobody uses (an exercise below).
 
@@ -1336,6 +1444,7 @@ claim("transactions_indexes.random_size", "and leaves an index at least a sixth 
 
 # %%
 airports = data.airports()[["faa", "name", "tzone"]]
+only()
 run("drop table if exists airlines, airports, planes, wide")
 run("create table airlines (carrier text primary key, name text not null)")
 run("create table airports (faa text primary key, name text not null, tzone text)")
@@ -1382,7 +1491,94 @@ show_table([{"X": x, "Y": y, "values of X with several Y": count} for (x, y), co
 # normal form: every column depends on the key, the whole key, and nothing but the key). The third looks right and is
 # not: 17 aircraft flew for two carriers. A column `planes.carrier` would have been wrong.
 #
-# Now three things happen. Endeavor Air is renamed, month by month so as not to lock for long, and the job dies in July. A new airline is to be
+# Between tables the rule is a *foreign key*: every carrier, destination and tail number of a flight stands in the table
+# that describes it. Declaring one asks the data.
+
+# %%
+def refused(statement):
+    """The class of the error that a statement ends in; None if it ends in none."""
+    try:
+        run(statement)
+    except sqlalchemy.exc.DBAPIError as error:
+        return type(error.orig).__name__
+
+
+REFERENCES = {"carrier": "airlines", "dest": "airports", "tailnum": "planes"}
+declared = {
+    column: refused(f"alter table flights add constraint of_{column} foreign key ({column}) references {table}")
+    for column, table in REFERENCES.items()
+}
+show_table(
+    [
+        {"column": column, "references": REFERENCES[column], "answer": error or "declared"}
+        for column, error in declared.items()
+    ],
+    left=3,
+)
+
+# %% [markdown]
+# Four destinations are in no list of airports (all in Puerto Rico and the Virgin Islands), and 721 aircraft in no list of planes. A wide table,
+# made with left joins, has NULL there, and nobody ever asks why.
+#
+# The one key that holds works in both directions: whoever deletes an airline has PostgreSQL look for its flights. How
+# many rows of `flights` does it read to delete an airline that has none?
+
+# %%
+def read_to_delete():
+    """Rows of flights that a sequential scan reads when an airline without flights is deleted."""
+    READ = "select seq_tup_read from pg_stat_user_tables where relname = 'flights'"
+    run("select pg_stat_force_next_flush()")
+    before = run(READ).scalar_one()
+    run("insert into airlines values ('SY', 'Sun Country Airlines')")
+    run("delete from airlines where carrier = 'SY'")
+    run("select pg_stat_force_next_flush()")
+    return run(READ).scalar_one() - before
+
+
+bare = read_to_delete()
+only("of_carrier on flights (carrier)")
+indexed = read_to_delete()
+only()
+for column in REFERENCES:
+    run(f"alter table flights drop constraint if exists of_{column}")
+
+# %%
+claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 aircraft have two carriers",
+      list(supposed.values()), equals=[0, 0, 17])
+claim("transactions_indexes.foreign_keys", "of three foreign keys the data allow one",
+      declared, equals={"carrier": None, "dest": "ForeignKeyViolation", "tailnum": "ForeignKeyViolation"})
+claim("transactions_indexes.foreign_key_reads", "deleting an airline without flights reads all flights, unless the key's column has an index",
+      (bare, indexed), equals=(336_776, 0))
+
+# %% [markdown]
+# **Reading it.** PostgreSQL demands an index on the side that is referenced (it must be unique), and makes none on the side
+# that refers ([Foreign keys](https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK)); InnoDB
+# makes one by itself. The scan runs inside the delete, once for each deleted row, and no plan shows it but as *Trigger for constraint*.
+# On a live table declare such a key `NOT VALID`, clean up, then `VALIDATE` (3.5).
+
+# %% [markdown] also=["transactions_indexes.foreign_keys", "transactions_indexes.foreign_key_reads"] claim="transactions_indexes.dependencies_hold" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: suppose less; do not ask the rows that are there; have the index before</summary>
+#
+# ```diff
+# -    ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
+# +    ("tailnum, carrier", "model"): exceptions("tailnum, carrier", "model"),
+# @@
+# -    column: refused(f"alter table flights add constraint of_{column} foreign key ({column}) references {table}")
+# +    column: refused(f"alter table flights add constraint of_{column} foreign key ({column}) references {table} not valid")
+# @@
+# -bare = read_to_delete()
+# -only("of_carrier on flights (carrier)")
+# +only("of_carrier on flights (carrier)")
+# +bare = read_to_delete()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ### Three anomalies
+#
+# Three things happen. Endeavor Air is renamed, month by month so as not to lock for long, and the job dies in July. A new airline is to be
 # entered before its first flight. And the cancelled flights are removed.
 
 # %%
@@ -1395,14 +1591,6 @@ names = {
 }
 
 # %%
-def refused(statement):
-    """The class of the error that a statement ends in; None if it ends in none."""
-    try:
-        run(statement)
-    except sqlalchemy.exc.DBAPIError as error:
-        return type(error.orig).__name__
-
-
 entered = {
     "airlines": refused("insert into airlines (carrier, name) values ('SY', 'Sun Country Airlines')"),
     "wide": refused("insert into wide (carrier, airline) values ('SY', 'Sun Country Airlines')"),
@@ -1431,8 +1619,6 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 aircraft have two carriers",
-      list(supposed.values()), equals=[0, 0, 17])
 claim("transactions_indexes.update_anomaly", "in the wide table one airline now has two names",
       (names["airlines"], names["wide"]), equals=(1, 2))
 claim("transactions_indexes.insert_anomaly", "an airline without a flight cannot be entered there",
@@ -1493,9 +1679,9 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 # trigger writes (a materialised view: 3.2), a read model fed by events (6.1). The rule of thumb of production: normalise until it
 # hurts somebody you can name, denormalise until it stops, and write down who keeps the copies in step.
 
-# %% [markdown] also=["transactions_indexes.dependencies_hold", "transactions_indexes.insert_anomaly", "transactions_indexes.delete_anomaly"] claim="transactions_indexes.update_anomaly" tags=["break-it"]
+# %% [markdown] also=["transactions_indexes.insert_anomaly", "transactions_indexes.delete_anomaly"] claim="transactions_indexes.update_anomaly" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: rename in one transaction; enter the airline with a flight; cancel nothing; suppose less</summary>
+# <summary><b>Break it</b>: rename in one transaction; enter the airline with a flight; keep the flights to LaGuardia</summary>
 #
 # Discipline works, as long as everybody has it.
 #
@@ -1508,9 +1694,6 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 # @@
 # -run("delete from wide where dep_time is null")
 # +run("delete from wide where dep_time is null and dest <> 'LGA'")
-# @@
-# -    ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
-# +    ("tailnum, carrier", "model"): exceptions("tailnum, carrier", "model"),
 # ```
 #
 # </details>
@@ -1636,6 +1819,24 @@ check("transactions_indexes.right_estimates", right_estimates)
 # </details>
 #
 # <details>
+# <summary>A query is fast in the console and slow in the service, for the same values. Why?</summary>
+#
+# The service's connection has prepared it and goes by a generic plan (`transactions_indexes.eleventh`). `explain execute` on such a
+# connection shows it, `plan_cache_mode` cures it (`transactions_indexes.custom_plan`), a fitting index makes it harmless
+# (`transactions_indexes.either_way`). Next guesses: another `search_path` or role with settings, `LIMIT`
+# (`transactions_indexes.limit_walks`), a cold cache.
+#
+# </details>
+#
+# <details>
+# <summary>Does a foreign key need an index?</summary>
+#
+# The referenced side has one by force. The referring side needs one as soon as somebody deletes or re-keys what is referenced
+# (`transactions_indexes.foreign_key_reads`); PostgreSQL makes none, InnoDB does.
+#
+# </details>
+#
+# <details>
 # <summary>UUIDs as primary keys?</summary>
 #
 # Timed ones (v7). Random ones write several times the WAL after each checkpoint and leave a larger index
@@ -1680,15 +1881,17 @@ check("transactions_indexes.right_estimates", right_estimates)
 # 3. the planner rightly declines an index that leads all over the table (`transactions_indexes.scattered`,
 #    `transactions_indexes.declined`, `transactions_indexes.forced`), is wrong about columns that know each other
 #    (`transactions_indexes.multiplied`, `transactions_indexes.other_join`) until a list of combinations tells it
-#    (`transactions_indexes.mcv`, and not `transactions_indexes.dependencies`), and about where in an order the rows lie
-#    (`transactions_indexes.limit_walks`, `transactions_indexes.limit_served`);
+#    (`transactions_indexes.mcv`, and not `transactions_indexes.dependencies`), about where in an order the rows lie
+#    (`transactions_indexes.limit_walks`, `transactions_indexes.limit_served`), and about a value that it plans without
+#    (`transactions_indexes.eleventh`, `transactions_indexes.custom_plan`, `transactions_indexes.either_way`);
 # 4. MySQL, MariaDB and SQLite keep the primary key in every index, PostgreSQL an address (`transactions_indexes.in_mysql`,
 #    `transactions_indexes.in_mariadb`, `transactions_indexes.in_sqlite`, `transactions_indexes.in_postgres`);
 # 5. each index adds its bytes to every insert (`transactions_indexes.each_index`, `transactions_indexes.five_indexes`), one on an
 #    updated column takes HOT from its updates (`transactions_indexes.hot`, `transactions_indexes.hot_wal`), and random keys cost whole pages
 #    (`transactions_indexes.random_keys`, `transactions_indexes.random_size`);
 # 6. a wide table lets facts contradict each other, refuses some and loses others (`transactions_indexes.update_anomaly`,
-#    `transactions_indexes.insert_anomaly`, `transactions_indexes.delete_anomaly`, `transactions_indexes.dependencies_hold`); taken apart,
+#    `transactions_indexes.insert_anomaly`, `transactions_indexes.delete_anomaly`, `transactions_indexes.dependencies_hold`); foreign keys keep
+#    what they can (`transactions_indexes.foreign_keys`) and want an index of their own (`transactions_indexes.foreign_key_reads`); taken apart,
 #    reports and renames get cheaper (`transactions_indexes.report_pages`, `transactions_indexes.rename_wal`) and the single
 #    card dearer (`transactions_indexes.card_pages`).
 #

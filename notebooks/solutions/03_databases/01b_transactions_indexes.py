@@ -78,7 +78,7 @@ check("transactions_indexes.useless_indexes", useless_indexes)
 
 # %% [markdown]
 # **Why does it expect that?** For the route: EWR has 36 % of the flights, MQ 8 %, ORD 5 %, and the product of the three
-# gives 486. But Envoy flies from Newark to hardly anywhere but Chicago. For the groups: 16 carriers × 3 airports × 105
+# gives 486. But Envoy flies from Newark to Chicago and nowhere else. For the groups: 16 carriers × 3 airports × 105
 # destinations = 5,040, and 439 exist.
 #
 # One object can hold the cure of both, `mcv` for the condition and `ndistinct` for the groups, and an `ANALYZE` fills
