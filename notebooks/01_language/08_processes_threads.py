@@ -57,7 +57,7 @@ import numpy as np
 
 from helpers import answer, check, claim, data, machine, measure, predict, stamp
 from helpers import show_bars, show_source, show_table
-from helpers.figures import picture
+from helpers.figures import BLUE, INK, ORANGE, picture
 from helpers.labs.language import processes_threads as lab
 
 stamp()
@@ -292,8 +292,8 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # `np.random`, have nobody who does that: two workers, the same "random" samples, the same tokens.
 #
 # It surprised us that 3.14's forkserver is no cure. In 3.13.0 each worker imported `desk.py` itself; in 3.14.7 the
-# *server* does, once ([gh-126631](https://github.com/python/cpython/issues/126631)), and every worker starts with a
-# copy of what that import made: generators, connections, caches.
+# *server* does, once, as was always meant ([gh-126631](https://github.com/python/cpython/issues/126631), repaired in
+# 3.13 too), and every worker starts with a copy of what that import made: generators, connections, caches.
 
 # %% [markdown] also=["processes_threads.open_file", "processes_threads.one_thread", "processes_threads.cannot_travel"] claim="processes_threads.module_variable" tags=["break-it"]
 # <details>
@@ -643,8 +643,10 @@ def largest_share(chunk):
 with picture("400 flights, two workers", height=3.0, panels=2) as (left, right):
     left.plot(CHUNKS, [by_chunk[chunk][0] for chunk in CHUNKS], marker="o")
     left.set(xscale="log", yscale="log", xlabel="flights in a chunk", ylabel="messages sent")
-    right.plot(CHUNKS, [100 * largest_share(chunk) for chunk in CHUNKS], marker="s", color="#d97a06")
+    right.plot(CHUNKS, [100 * largest_share(chunk) for chunk in CHUNKS], marker="s", color=ORANGE)
     right.set(xscale="log", xlabel="flights in a chunk", ylabel="flights of the busier worker, %", ylim=(0, 105))
+    for axis in (left.xaxis, left.yaxis, right.xaxis):
+        axis.set_major_formatter("{x:g}")
 show_table([{"flights in a chunk": chunk, "messages": sent, "ms": 1000 * seconds}
             for chunk, (sent, _, seconds) in by_chunk.items()])
 
@@ -1004,15 +1006,15 @@ with lab.executor(max(TEAM)) as pool:
 
 # %% tags=["nbval-ignore-output"]
 with picture("What a serial share leaves", "workers", "speed-up, ×", height=3.6) as axes:
-    for serial, colour, marker in ((0, "#7b7b7b", None), (0.1, "#3b82c4", "o"), (0.5, "#d97a06", "s")):
+    for serial, colour, marker in ((0, INK, None), (0.1, BLUE, "o"), (0.5, ORANGE, "s")):
         teams = range(1, 17)
         axes.plot(teams, [law(serial, n) for n in teams], color=colour, linestyle="-" if serial else ":")
         if marker:
             dots = {n: value for (s, n), value in measured.items() if s == serial}
             axes.plot(list(dots), list(dots.values()), marker, color=colour, markersize=8)
-        label = f"{serial:.0%} serial" + (f", never above {1 / serial:g}" if serial else "")
-        axes.annotate(label, (16, min(law(serial, 16), 11)), xytext=(0, 8), textcoords="offset points",
-                      ha="right", color=colour)
+        label = f"{serial:.0%} serial, never above {1 / serial:g}" if serial else "nothing serial"
+        axes.annotate(label, (16, min(law(serial, 16), 12)), xytext=(0, 8), textcoords="offset points",
+                      ha="right", va="top" if not serial else "bottom", color=colour)
     axes.set(ylim=(0, 12.5), xlim=(0.5, 16.5))
 
 # %%
@@ -1832,6 +1834,7 @@ def with_pool():
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         bad = pool.apply_async(price, (BAD,))
         later = [pool.apply(price, (f"UA{number}",)) for number in range(100, 120)]
+        bad.wait(2)
         print(json.dumps({"the bad one": "result" if bad.ready() else "none yet", "later ones": len(later)}))
 
 

@@ -512,6 +512,7 @@ def _window(parallel_map: Callable[..., Iterator[Any]]) -> None:
                 )
             work.let_go(1, 2)
             until(lambda: len(progress.calls) >= 2 or first, PATIENCE)
+            until(lambda: first, 0.3)
             if first:
                 raise Wrong(
                     f"Item 0 is not finished; the first result was {first[0][0]}: not in order."
@@ -529,7 +530,7 @@ def _window(parallel_map: Callable[..., Iterator[Any]]) -> None:
             taking.join(PATIENCE)
             got = [first[0][0] if first else None, _next(results, "Items 0, 1 and 2 are finished")]
             if got != [0, 10]:
-                raise Wrong(f"The first two results should be [0, 10], got {got}.")
+                raise Wrong(f"The first two results should be [0, 10], got {got}: not in order.")
             if not until(lambda: work.pulled > 3, 0.5):
                 raise Wrong(
                     "in_flight=3, two results handed over: no further item was pulled. Not a whole batch at a time: "
