@@ -1975,12 +1975,13 @@ def serve_and_die(kind):
     context = multiprocessing.get_context("spawn")
     if kind == "pool":
         pool = context.Pool(2)
-        workers = pool.map(worker_id, range(4), 1)
     else:
         initializer = end_with_parent if kind == "watched" else None
         pool = ProcessPoolExecutor(2, context, initializer)
-        workers = list(pool.map(worker_id, range(4)))
-    print(json.dumps(sorted(set(workers))), flush=True)
+    workers = set()
+    while len(workers) < 2:
+        workers |= set(pool.map(worker_id, range(4)))
+    print(json.dumps(sorted(workers)), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
 # %%
@@ -2000,7 +2001,6 @@ answer("processes_threads.parent_killed", None)  # "a", "b" or "c"
 ORPHANS = program(serve_and_die)
 patience = {"pool": 5, "executor": 2, "watched": 5}
 left_over = {kind: lab.survivors(ORPHANS, kind, patience=seconds) for kind, seconds in patience.items()}
-print(left_over)
 
 # %%
 claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
@@ -2067,18 +2067,16 @@ claim("processes_threads.zombie", "an ended child is a zombie until somebody ask
 # waits for the wrong thing. And a parent that does not ask.
 #
 # ```diff
-# -        workers = pool.map(worker_id, range(4), 1)
-# +        workers = pool.map(worker_id, range(4), 1)
+# -    print(json.dumps(sorted(workers)), flush=True)
+# +    if kind == "pool":
 # +        pool.map_async(time.sleep, [30, 30], 1)
 # +        time.sleep(0.5)
+# +    if kind == "executor":
+# +        pool.shutdown()
+# +    print(json.dumps(sorted(workers)), flush=True)
 # @@
 # -        multiprocessing.parent_process().join()
 # +        threading.Event().wait()
-# @@
-# -        workers = list(pool.map(worker_id, range(4)))
-# +        workers = list(pool.map(worker_id, range(4)))
-# +        if kind == "executor":
-# +            pool.shutdown()
 # @@
 # -asked = NO_PROC or life_after_death(subprocess.Popen.poll)
 # +asked = NO_PROC or life_after_death(str)
