@@ -30,20 +30,25 @@
 import asyncio
 import contextlib
 import contextvars
+import faulthandler
 import json
+import linecache
+import logging
 import multiprocessing
+import os
 import pickle
 import queue
 import random
-import statistics
+import signal
 import subprocess
 import sys
 import tempfile
 import textwrap
 import threading
 import time
+import warnings
 from collections import Counter
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import shared_memory
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -51,20 +56,31 @@ from pathlib import Path
 import numpy as np
 
 from helpers import answer, check, claim, data, machine, measure, predict, stamp
-from helpers import show_bars, show_lines, show_source, show_table
-from helpers.figures import picture
+from helpers import show_bars, show_source, show_table
+from helpers.figures import BLUE, INK, ORANGE, picture
 from helpers.labs.language import processes_threads as lab
 
 stamp()
 
 # %% [markdown]
 # A notebook's functions cannot go to a fresh worker: it imports them by name, and a notebook has no name to import.
-# So the experiments with processes are whole programs, written to a file `desk.py` and run with a time limit, in a
-# process group that is killed at the end, whatever hangs in it. They answer in lines of JSON.
+# So each experiment with processes becomes a program: the text of its cells in a file `desk.py`, which calls `main`. It
+# runs with a time limit, in a process group that is killed at the end, whatever hangs in it, and answers in lines of
+# JSON.
 
 # %%
-def program(text):
-    return textwrap.dedent(text).lstrip()
+IMPORTS = """
+import contextlib, faulthandler, json, logging, multiprocessing, os, random, signal, sys, threading, time, warnings
+from concurrent.futures import ProcessPoolExecutor
+"""
+
+
+def program(*functions):
+    """The cells in which these functions were defined, as the text of a file that calls the last one."""
+    cells = dict.fromkeys(function.__code__.co_filename for function in functions)
+    texts = ["".join(linecache.getlines(cell)) for cell in cells]
+    call = f'if __name__ == "__main__":\n    {functions[-1].__name__}(*sys.argv[1:])\n'
+    return "\n\n".join([IMPORTS.strip(), *texts, call])
 
 
 NEWER = machine.interpreter("3.14")
@@ -78,61 +94,63 @@ show_source(lab.run)
 # module, opened a file, started a thread. What of it does the worker find? The worker reports.
 
 # %%
-INHERIT = program("""
-    import json, multiprocessing, os, random, sys, threading
-
-    baggage = 30
-    imported_in = os.getpid()
-    lots = random.Random()
+baggage = 30
+imported_in = os.getpid()
+lots = random.Random()
 
 
-    class Booking:
-        '''Carries what the desk knows, and counts how often it was pickled on its way.'''
+class Booking:
+    """Carries what the desk knows, and counts how often it was pickled on its way."""
 
-        def __init__(self, **known):
-            self.known, self.pickled = known, 0
+    def __init__(self, **known):
+        self.known, self.pickled = known, 0
 
-        def __getstate__(self):
-            return {"known": self.known, "pickled": self.pickled + 1}
-
-
-    def is_open(fd, inode):
-        try:
-            return os.fstat(fd).st_ino == inode
-        except OSError:
-            return False
+    def __getstate__(self):
+        return {"known": self.known, "pickled": self.pickled + 1}
 
 
-    def report(booking, out):
-        known = booking.known
-        out.put({
-            "module variable": baggage,
-            "argument pickled": booking.pickled,
-            "open file": is_open(known["fd"], known["inode"]),
-            "environment": os.environ["DESK"],
-            "threads": threading.active_count(),
-            "child of": "the desk" if os.getppid() == known["desk"] else "the server",
-            "imported in": {os.getpid(): "the worker", known["desk"]: "the desk"}.get(imported_in, "the server"),
-            "lot": lots.random(),
-            "lot of random": random.random(),
-        })
+def is_open(fd, inode):
+    try:
+        return os.fstat(fd).st_ino == inode
+    except OSError:
+        return False
 
 
-    if __name__ == "__main__":
-        context = multiprocessing.get_context(sys.argv[1])
-        baggage = 45
-        threading.Thread(target=threading.Event().wait, daemon=True).start()
-        out = context.SimpleQueue()
-        with open("manifest.txt", "w") as manifest:
-            fd = manifest.fileno()
-            known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
-            for desk in ("first", "second"):
-                os.environ["DESK"] = desk
-                worker = context.Process(target=report, args=(Booking(**known), out))
-                worker.start()
-                print(json.dumps(out.get()))
-                worker.join()
-""")
+def report(booking, out):
+    known = booking.known
+    importers = {os.getpid(): "the worker", known["desk"]: "the desk"}
+    out.put({
+        "module variable": baggage,
+        "argument pickled": booking.pickled,
+        "open file": is_open(known["fd"], known["inode"]),
+        "environment": os.environ["DESK"],
+        "threads": threading.active_count(),
+        "child of": "the desk" if os.getppid() == known["desk"] else "the server",
+        "imported in": importers.get(imported_in, "the server"),
+        "lot": lots.random(),
+        "lot of random": random.random(),
+    })
+
+
+# %% [markdown]
+# And the desk, which starts two workers, one after the other:
+
+# %%
+def dispatch(start_method):
+    global baggage
+    context = multiprocessing.get_context(start_method)
+    baggage = 45
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+    out = context.SimpleQueue()
+    with open("manifest.txt", "w") as manifest:
+        fd = manifest.fileno()
+        known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
+        for desk in ("first", "second"):
+            os.environ["DESK"] = desk
+            worker = context.Process(target=report, args=(Booking(**known), out))
+            worker.start()
+            print(json.dumps(out.get()))
+            worker.join()
 
 # %%
 predict(
@@ -148,6 +166,7 @@ predict(
 answer("processes_threads.inherits", None)  # "a", "b" or "c"
 
 # %%
+INHERIT = program(report, dispatch)
 METHODS = ("fork", "spawn", "forkserver")
 workers = {how: lab.run(INHERIT, how).said for how in METHODS}
 newer_workers = lab.run(INHERIT, "forkserver", python=NEWER).said if NEWER else []
@@ -161,7 +180,7 @@ def seen(what):
 # %% tags=["nbval-ignore-output"]
 show_table(
     [
-        {"of the desk": what} | {how: str(found) for how, found in zip(METHODS, seen(what))}
+        {"of the desk": what} | {how: str(found) for how, found in zip(METHODS, seen(what), strict=True)}
         for what in workers["fork"][1]
         if not what.startswith("lot")
     ],
@@ -181,7 +200,7 @@ claim("processes_threads.argument", "the argument is pickled on its way to a wor
 # %% [markdown]
 # **Why.** `fork` copies the process: same memory, page by page on the first write, same descriptors. `spawn` starts
 # an interpreter from nothing, tells it over a pipe where the program's file is, and it *imports* that file (under the
-# name `__mp_main__`, so the part below `if __name__ == "__main__"` does not run). `forkserver` starts one such
+# name `__mp_main__`, so what stands below `if __name__ == "__main__"`, the call of `dispatch`, does not run). `forkserver` starts one such
 # interpreter without threads at the first need, and that one forks every worker: a fork, but not of *your* process.
 # ([Contexts and start methods](https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods),
 # [`popen_spawn_posix.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/popen_spawn_posix.py),
@@ -273,8 +292,8 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # `np.random`, have nobody who does that: two workers, the same "random" samples, the same tokens.
 #
 # It surprised us that 3.14's forkserver is no cure. In 3.13.0 each worker imported `desk.py` itself; in 3.14.7 the
-# *server* does, once ([gh-126631](https://github.com/python/cpython/issues/126631)), and every worker starts with a
-# copy of what that import made: generators, connections, caches.
+# *server* does, once, as was always meant ([gh-126631](https://github.com/python/cpython/issues/126631), repaired in
+# 3.13 too), and every worker starts with a copy of what that import made: generators, connections, caches.
 
 # %% [markdown] also=["processes_threads.open_file", "processes_threads.one_thread", "processes_threads.cannot_travel"] claim="processes_threads.module_variable" tags=["break-it"]
 # <details>
@@ -283,15 +302,13 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # What stands at the top of the module happens in every worker that imports it, threads included.
 #
 # ```diff
-# -    baggage = 30
-# +    baggage = 45
-# +    threading.Thread(target=threading.Event().wait, daemon=True).start()
+# -baggage = 30
+# +baggage = 45
+# +threading.Thread(target=threading.Event().wait, daemon=True).start()
 # @@
-# -            fd = manifest.fileno()
-# -            known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
-# +            fd = manifest.fileno()
-# +            known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
-# +            manifest.close()
+# -        known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
+# +        known = {"fd": fd, "inode": os.fstat(fd).st_ino, "desk": os.getpid()}
+# +        manifest.close()
 # @@
 # -    "a lambda": lambda flight: flight,
 # +    "a lambda": str.upper,
@@ -306,17 +323,17 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # A seed at import makes all workers alike, under any start method, also those that imported the module themselves.
 #
 # ```diff
-# -                os.environ["DESK"] = desk
-# +                os.environ["DESK"] = "second"
+# -            os.environ["DESK"] = desk
+# +            os.environ["DESK"] = "second"
 # @@
-# -            return {"known": self.known, "pickled": self.pickled + 1}
-# +            return {"known": self.known, "pickled": self.pickled}
+# -        return {"known": self.known, "pickled": self.pickled + 1}
+# +        return {"known": self.known, "pickled": self.pickled}
 # @@
-# -    lots = random.Random()
-# +    lots = random.Random(2013)
+# -lots = random.Random()
+# +lots = random.Random(2013)
 # @@
-# -            "lot of random": random.random(),
-# +            "lot of random": random.Random(2013).random(),
+# -        "lot of random": random.random(),
+# +        "lot of random": random.Random(2013).random(),
 # ```
 #
 # </details>
@@ -351,7 +368,7 @@ claim("processes_threads.default_314", "3.14 no longer forks your process unless
 # module imported?
 
 # %%
-START = program("""
+START = textwrap.dedent("""
     import json, multiprocessing, sys, time
     import asyncio, http.client, sqlite3
 
@@ -403,7 +420,7 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 #
 # ```diff
 # -ASK_DEFAULT = "import json, multiprocessing; print(json.dumps(multiprocessing.get_start_method()))"
-# +ASK_DEFAULT = program("""
+# +ASK_DEFAULT = textwrap.dedent("""
 # +    import json, multiprocessing, sys
 # +    multiprocessing.set_start_method("fork" if sys.version_info >= (3, 14) else "forkserver")
 # +    print(json.dumps(multiprocessing.get_start_method()))
@@ -420,63 +437,62 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 # take their turn: the desk's own, and the one inside a handler of `logging`.
 
 # %%
-LOCKED = program("""
-    import faulthandler, json, logging, multiprocessing, os, sys, threading, warnings
+seats_lock = threading.Lock()
+handler = logging.StreamHandler(open(os.devnull, "w"))
+log = logging.Logger("desk")
+log.addHandler(handler)
 
+
+def new_lock():
+    global seats_lock
     seats_lock = threading.Lock()
-    handler = logging.StreamHandler(open(os.devnull, "w"))
-    log = logging.getLogger("desk")
-    log.addHandler(handler)
 
 
-    def new_lock():
-        global seats_lock
-        seats_lock = threading.Lock()
+def book():
+    with seats_lock:
+        return "12A"
 
 
-    def book():
-        with seats_lock:
-            return "12A"
+def write():
+    log.warning("12A is booked")
 
 
-    def write():
-        log.warning("12A is booked")
+def work(what, pipe):
+    """The worker: says when it asks for the lock, and when it is through; a watchdog tells where it is."""
+    pipe.send("asking")
+    faulthandler.dump_traceback_later(1)
+    {"own": book, "logging": write}[what]()
+    pipe.send("through")
 
 
-    def work(what, pipe):
-        pipe.send("asking")
-        faulthandler.dump_traceback_later(1)
-        {"own": book, "logging": write}[what]()
-        pipe.send("through")
+# %% [markdown]
+# The desk: a thread that holds the lock, a worker started meanwhile, and two seconds of patience.
+
+# %%
+def hold(lock, held, leave):
+    with lock:
+        held.set()
+        leave.wait()
 
 
-    def hold(lock, held, leave):
-        with lock:
-            held.set()
-            leave.wait()
-
-
-    if __name__ == "__main__":
-        what, how = sys.argv[1:3]
-        if "remade" in sys.argv:
-            os.register_at_fork(after_in_child=new_lock)
-        held, leave = threading.Event(), threading.Event()
-        lock = {"own": seats_lock, "logging": handler.lock}[what]
-        holder = threading.Thread(target=hold, args=(lock, held, leave))
-        holder.start()
-        held.wait()
-        context = multiprocessing.get_context(how)
-        here, there = context.Pipe()
-        worker = context.Process(target=work, args=(what, there))
-        with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
-            worker.start()
-        here.recv()
-        got = here.recv() if here.poll(2) else "stuck"
-        print(json.dumps([got, [warning.category.__name__ for warning in said]]))
-        worker.kill()
-        leave.set()
-""")
+def start_while_held(what, how, remade=""):
+    if remade:
+        os.register_at_fork(after_in_child=new_lock)
+    lock = {"own": seats_lock, "logging": handler.lock}[what]
+    held, leave = threading.Event(), threading.Event()
+    threading.Thread(target=hold, args=(lock, held, leave)).start()
+    held.wait()
+    context = multiprocessing.get_context(how)
+    here, there = context.Pipe()
+    worker = context.Process(target=work, args=(what, there))
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        worker.start()
+    here.recv()
+    got = here.recv() if here.poll(2) else "stuck"
+    print(json.dumps([got, [warning.category.__name__ for warning in said]]))
+    worker.kill()
+    leave.set()
 
 # %%
 predict(
@@ -492,6 +508,7 @@ predict(
 answer("processes_threads.forked_lock", None)  # "a", "b" or "c"
 
 # %%
+LOCKED = program(work, start_while_held)
 own = lab.run(LOCKED, "own", "fork")
 logging_lock = lab.run(LOCKED, "logging", "fork")
 spawned = lab.run(LOCKED, "own", "spawn")
@@ -538,34 +555,34 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 
 # %% [markdown] also=["processes_threads.own_lock"] claim="processes_threads.stuck_where" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: take the lock before the fork that needs it, with a limit</summary>
+# <summary><b>Break it</b>: take the lock with a time limit</summary>
 #
 # A lock with a timeout turns the hang into an error that somebody sees.
 #
 # ```diff
-# -        with seats_lock:
-# -            return "12A"
-# +        return "12A" if seats_lock.acquire(timeout=0.2) else time_out()
+# -    with seats_lock:
+# -        return "12A"
+# +    return "12A" if seats_lock.acquire(timeout=0.2) else give_up()
 # +
 # +
-# +    def time_out():
-# +        faulthandler.dump_traceback()
-# +        return "no seat: the lock cannot be had"
+# +def give_up():
+# +    faulthandler.dump_traceback()
+# +    return "no seat: the lock cannot be had"
 # ```
 #
 # </details>
 
 # %% [markdown] also=["processes_threads.remade_lock", "processes_threads.spawned_lock", "processes_threads.fork_warns"] claim="processes_threads.logging_lock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget to register, and fork where you spawned; a handler with a lock of yours</summary>
+# <summary><b>Break it</b>: a handler that keeps its lock; forget to register; fork where you spawned</summary>
 #
 # ```diff
-# -    log.addHandler(handler)
-# +    log.addHandler(handler)
-# +    handler._at_fork_reinit = lambda: None
+# -log.addHandler(handler)
+# +log.addHandler(handler)
+# +handler._at_fork_reinit = lambda: None
 # @@
-# -            os.register_at_fork(after_in_child=new_lock)
-# +            pass
+# -        os.register_at_fork(after_in_child=new_lock)
+# +        pass
 # @@
 # -spawned = lab.run(LOCKED, "own", "spawn")
 # +spawned = lab.run(LOCKED, "own", "fork")
@@ -626,8 +643,10 @@ def largest_share(chunk):
 with picture("400 flights, two workers", height=3.0, panels=2) as (left, right):
     left.plot(CHUNKS, [by_chunk[chunk][0] for chunk in CHUNKS], marker="o")
     left.set(xscale="log", yscale="log", xlabel="flights in a chunk", ylabel="messages sent")
-    right.plot(CHUNKS, [100 * largest_share(chunk) for chunk in CHUNKS], marker="s", color="#d97a06")
+    right.plot(CHUNKS, [100 * largest_share(chunk) for chunk in CHUNKS], marker="s", color=ORANGE)
     right.set(xscale="log", xlabel="flights in a chunk", ylabel="flights of the busier worker, %", ylim=(0, 105))
+    for axis in (left.xaxis, left.yaxis, right.xaxis):
+        axis.set_major_formatter("{x:g}")
 show_table([{"flights in a chunk": chunk, "messages": sent, "ms": 1000 * seconds}
             for chunk, (sent, _, seconds) in by_chunk.items()])
 
@@ -709,7 +728,7 @@ claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has
 # </details>
 
 # %% [markdown]
-# ## Two megabytes through a pipe
+# ## 2.7 MB through a pipe
 #
 # A worker is to average the delays of the year: 336,776 numbers of 8 bytes. The argument of a task is pickled and
 # written to the pipe, by every call anew.
@@ -754,7 +773,7 @@ claim("processes_threads.by_name", "of an array in shared memory only the name d
 # and exits.
 
 # %%
-ATTACH = program("""
+ATTACH = textwrap.dedent("""
     import sys
     from multiprocessing import shared_memory
 
@@ -987,15 +1006,15 @@ with lab.executor(max(TEAM)) as pool:
 
 # %% tags=["nbval-ignore-output"]
 with picture("What a serial share leaves", "workers", "speed-up, ×", height=3.6) as axes:
-    for serial, colour, marker in ((0, "#7b7b7b", None), (0.1, "#3b82c4", "o"), (0.5, "#d97a06", "s")):
+    for serial, colour, marker in ((0, INK, None), (0.1, BLUE, "o"), (0.5, ORANGE, "s")):
         teams = range(1, 17)
         axes.plot(teams, [law(serial, n) for n in teams], color=colour, linestyle="-" if serial else ":")
         if marker:
             dots = {n: value for (s, n), value in measured.items() if s == serial}
             axes.plot(list(dots), list(dots.values()), marker, color=colour, markersize=8)
-        label = f"{serial:.0%} serial" + (f", never above {1 / serial:g}" if serial else "")
-        axes.annotate(label, (16, min(law(serial, 16), 11)), xytext=(0, 8), textcoords="offset points",
-                      ha="right", color=colour)
+        label = f"{serial:.0%} serial, never above {1 / serial:g}" if serial else "nothing serial"
+        axes.annotate(label, (16, min(law(serial, 16), 12)), xytext=(0, 8), textcoords="offset points",
+                      ha="right", va="top" if not serial else "bottom", color=colour)
     axes.set(ylim=(0, 12.5), xlim=(0.5, 16.5))
 
 # %%
@@ -1359,49 +1378,49 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 # looks after two seconds what everybody is doing, and ends the program.
 
 # %%
-SWAP = program("""
-    import contextlib, faulthandler, json, sys, threading
-
-    locks = {"12A": threading.Lock(), "14C": threading.Lock()}
-    one_held = threading.Barrier(2)
+locks = {"12A": threading.Lock(), "14C": threading.Lock()}
+one_held = threading.Barrier(2)
+done = []
 
 
-    def as_asked(*seats):
-        return seats
+def as_asked(*seats):
+    return seats
 
 
-    def in_one_order(*seats):
-        return sorted(seats)
+def in_one_order(*seats):
+    return sorted(seats)
 
 
-    def swap(order, *seats):
-        first, second = order(*seats)
-        with locks[first]:
-            with contextlib.suppress(threading.BrokenBarrierError):
-                one_held.wait(0.5)
-            with locks[second]:
-                done.append(seats)
+def swap_seats(order, *seats):
+    first, second = order(*seats)
+    with locks[first]:
+        with contextlib.suppress(threading.BrokenBarrierError):
+            one_held.wait(0.5)
+        with locks[second]:
+            done.append(seats)
 
 
-    done, order = [], {"asked": as_asked, "sorted": in_one_order}[sys.argv[1]]
+def two_desks(order):
     faulthandler.dump_traceback_later(2, exit=True)
-    desks = [threading.Thread(target=swap, args=(order, *seats)) for seats in (("12A", "14C"), ("14C", "12A"))]
+    chosen = {"asked": as_asked, "sorted": in_one_order}[order]
+    asked = [("12A", "14C"), ("14C", "12A")]
+    desks = [threading.Thread(target=swap_seats, args=(chosen, *seats)) for seats in asked]
     for desk in desks:
         desk.start()
     for desk in desks:
         desk.join()
     faulthandler.cancel_dump_traceback_later()
     print(json.dumps(len(done)))
-""")
 
 # %%
+SWAP = program(two_desks)
 deadlocked = lab.run(SWAP, "asked")
 ordered = lab.run(SWAP, "sorted")
 
 
 def blocked_at(ran):
-    """The source lines at which the dump saw threads inside `swap`."""
-    frames = [frame.split() for frame in ran.stacks() if frame.endswith("in swap")]
+    """The source lines at which the dump saw threads inside `swap_seats`."""
+    frames = [frame.split() for frame in ran.stacks() if frame.endswith("in swap_seats")]
     return [SWAP.splitlines()[int(number) - 1].strip() for _, _, number, *_ in frames]
 
 
@@ -1433,15 +1452,11 @@ claim("processes_threads.lock_order", "with the seats in one order, both swaps a
 # <summary><b>Break it</b>: sort for one, shuffle for the other</summary>
 #
 # ```diff
-# -    def as_asked(*seats):
-# -        return seats
-# +    def as_asked(*seats):
-# +        return max(seats), min(seats)
+# -    return seats
+# +    return max(seats), min(seats)
 # @@
-# -    def in_one_order(*seats):
-# -        return sorted(seats)
-# +    def in_one_order(*seats):
-# +        return sorted(seats, key=seats.index)
+# -    return sorted(seats)
+# +    return sorted(seats, key=seats.index)
 # ```
 #
 # </details>
@@ -1715,28 +1730,26 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
 # the exit".
 
 # %%
-LOG = program("""
-    import sys, threading
+def write_log(path, stop, written):
+    with open(path, "w") as log:
+        for seat in ("12A", "14C", "15D"):
+            print(seat, "booked", file=log)
+        written.set()
+        stop.wait()
 
-    how, path = sys.argv[1:]
+
+def take_bookings(how, path):
     stop, written = threading.Event(), threading.Event()
-
-
-    def write():
-        with open(path, "w") as log:
-            for seat in ("12A", "14C", "15D"):
-                print(seat, "booked", file=log)
-            written.set()
-            stop.wait()
-
-
-    writer = threading.Thread(target=write, daemon=how == "daemon")
+    writer = threading.Thread(target=write_log, args=(path, stop, written), daemon=how == "daemon")
     writer.start()
     written.wait()
     if how == "told":
         stop.set()
         writer.join()
-""")
+
+
+# %%
+LOG = program(take_bookings)
 
 
 def logged(how, seconds=20):
@@ -1785,17 +1798,14 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 # <summary><b>Break it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
 #
 # ```diff
-# -                print(seat, "booked", file=log)
-# +                print(seat, "booked", file=log, flush=how == "daemon")
+# -            print(seat, "booked", file=log)
+# +            print(seat, "booked", file=log, flush=threading.current_thread().daemon)
 # @@
-# -            stop.wait()
-# +            stop.wait(0.2 if how == "plain" else None)
+# -        stop.wait()
+# +        stop.wait(0.1)
 # @@
-# -    if how == "told":
 # -        stop.set()
 # -        writer.join()
-# +    if how == "told":
-# +        import os
 # +        os._exit(0)
 # ```
 #
@@ -1809,69 +1819,41 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 # Here a worker kills itself at one flight; twenty others follow.
 
 # %%
-KILLED = program("""
-    import json, multiprocessing, os, signal, sys, threading, time
-    from concurrent.futures import ProcessPoolExecutor
-
-    BAD, LONG = "UA666", "UA777"
+BAD, LONG = "UA666", "UA777"
 
 
-    def price(flight):
-        if flight == BAD:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if flight == LONG:
-            time.sleep(4)
-        return len(flight)
+def price(flight):
+    if flight == BAD:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if flight == LONG:
+        time.sleep(4)
+    return len(flight)
 
 
-    def with_pool():
-        with multiprocessing.get_context("spawn").Pool(2) as pool:
-            bad = pool.apply_async(price, (BAD,))
-            later = [pool.apply(price, (f"UA{number}",)) for number in range(100, 120)]
-            return {"the bad one": "result" if bad.ready() else "none yet", "later ones": len(later)}
+def with_pool():
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        bad = pool.apply_async(price, (BAD,))
+        later = [pool.apply(price, (f"UA{number}",)) for number in range(100, 120)]
+        bad.wait(2)
+        print(json.dumps({"the bad one": "result" if bad.ready() else "none yet", "later ones": len(later)}))
 
 
-    def name_of(error):
-        return type(error).__name__ if error else "result"
+# %%
+def name_of(error):
+    return type(error).__name__ if error else "result"
 
 
-    def with_executor():
-        with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
-            list(pool.map(price, ["UA100", "UA101"]))
-            beside, bad = [pool.submit(price, flight) for flight in (LONG, BAD)]
-            said = {"the bad one": name_of(bad.exception()), "the one beside it": name_of(beside.exception())}
-            try:
-                pool.submit(price, "UA103")
-                return said | {"later ones": "accepted"}
-            except Exception as error:
-                return said | {"later ones": name_of(error)}
-
-
-    def idle_worker():
-        pool = multiprocessing.get_context("spawn").Pool(1)
-        pool.apply(price, ("UA100",))
-        while pool._inqueue._rlock.acquire(block=False):
-            pool._inqueue._rlock.release()
-        idle, = pool._pool
-        os.kill(idle.pid, signal.SIGKILL)
-        idle.join()
+def with_executor():
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as pool:
+        list(pool.map(price, ["UA100", "UA101"]))
+        beside, bad = [pool.submit(price, flight) for flight in (LONG, BAD)]
+        said = {"the bad one": name_of(bad.exception()), "the one beside it": name_of(beside.exception())}
         try:
-            answer = pool.apply_async(price, ("UA101",)).get(timeout=2)
-        except multiprocessing.TimeoutError:
-            answer = "none"
-        ending = threading.Thread(target=pool.terminate, daemon=True)
-        ending.start()
-        ending.join(1)
-        return {"answer": answer, "new worker": pool._pool[0].pid != idle.pid and pool._pool[0].is_alive(),
-                "terminated": not ending.is_alive()}
-
-
-    if __name__ == "__main__":
-        print(json.dumps({"pool": with_pool, "executor": with_executor, "idle": idle_worker}[sys.argv[1]]()), flush=True)
-        for worker in multiprocessing.active_children():
-            worker.kill()
-        os._exit(0)
-""")
+            pool.submit(price, "UA103")
+            said["later ones"] = "accepted"
+        except Exception as error:
+            said["later ones"] = name_of(error)
+    print(json.dumps(said))
 
 # %%
 predict(
@@ -1887,8 +1869,8 @@ predict(
 answer("processes_threads.oom", None)  # "a", "b" or "c"
 
 # %%
-in_pool, = lab.run(KILLED, "pool").said
-in_executor, = lab.run(KILLED, "executor").said
+in_pool, = lab.run(program(with_pool)).said
+in_executor, = lab.run(program(price, with_executor)).said
 print(in_pool, in_executor, sep="\n")
 
 # %%
@@ -1909,7 +1891,30 @@ claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the ca
 # A worker that does *nothing* when it is killed is worse. One worker, idle:
 
 # %%
-idle, = lab.run(KILLED, "idle").said
+def idle_worker():
+    pool = multiprocessing.get_context("spawn").Pool(1)
+    pool.apply(price, ("UA100",))
+    while pool._inqueue._rlock.acquire(block=False):
+        pool._inqueue._rlock.release()
+    idle, = pool._pool
+    os.kill(idle.pid, signal.SIGKILL)
+    idle.join()
+    try:
+        answer = pool.apply_async(price, ("UA101",)).get(timeout=2)
+    except multiprocessing.TimeoutError:
+        answer = "none"
+    ending = threading.Thread(target=pool.terminate, daemon=True)
+    ending.start()
+    ending.join(1)
+    new = pool._pool[0].pid != idle.pid and pool._pool[0].is_alive()
+    print(json.dumps({"answer": answer, "new worker": new, "terminated": not ending.is_alive()}), flush=True)
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    os._exit(0)
+
+
+# %%
+idle, = lab.run(program(price, idle_worker)).said
 print(idle)
 claim("processes_threads.idle_killed", "an idle worker killed: the pool has a new one, and neither works nor ends",
       idle, equals={"answer": "none", "new worker": True, "terminated": False})
@@ -1929,20 +1934,19 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 
 # %% [markdown] also=["processes_threads.executor_breaks", "processes_threads.idle_killed"] claim="processes_threads.pool_forgets" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: raise instead of dying; and end a worker that has put the lock back</summary>
+# <summary><b>Break it</b>: raise instead of dying; and give the dead one's lock back</summary>
 #
-# An exception crosses the pipe like a result. The last change kills the worker while it computes: then it holds no
-# lock.
+# An exception crosses the pipe like a result. And a semaphore does not mind who releases it.
 #
 # ```diff
-# -            os.kill(os.getpid(), signal.SIGKILL)
-# +            raise MemoryError("in the worker")
+# -        os.kill(os.getpid(), signal.SIGKILL)
+# +        raise MemoryError("in the worker")
 # @@
-# -        os.kill(idle.pid, signal.SIGKILL)
-# -        idle.join()
-# +        idle.terminate()
-# +        pool._inqueue._rlock.release()
-# +        idle.join()
+# -    os.kill(idle.pid, signal.SIGKILL)
+# -    idle.join()
+# +    os.kill(idle.pid, signal.SIGKILL)
+# +    pool._inqueue._rlock.release()
+# +    idle.join()
 # ```
 #
 # </details>
@@ -1954,36 +1958,31 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 # wait for tasks, are not told. The program prints its workers' ids and kills itself.
 
 # %%
-ORPHANS = program("""
-    import json, multiprocessing, os, signal, sys, threading, time
-    from concurrent.futures import ProcessPoolExecutor
+def worker_id(_):
+    time.sleep(0.05)
+    return os.getpid()
 
 
-    def worker_id(_):
-        time.sleep(0.05)
-        return os.getpid()
+def end_with_parent():
+    def watch():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
-    def end_with_parent():
-        def watch():
-            multiprocessing.parent_process().join()
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
-
-
-    if __name__ == "__main__":
-        kind, how = sys.argv[1:3]
-        context = multiprocessing.get_context(how)
-        if kind == "pool":
-            workers = context.Pool(2).map(worker_id, range(4), 1)
-        else:
-            initializer = end_with_parent if kind == "watched" else None
-            pool = ProcessPoolExecutor(2, context, initializer)
-            workers = list(pool.map(worker_id, range(4)))
-        print(json.dumps(sorted(set(workers))), flush=True)
-        os.kill(os.getpid(), signal.SIGKILL)
-""")
+def serve_and_die(kind):
+    context = multiprocessing.get_context("spawn")
+    if kind == "pool":
+        pool = context.Pool(2)
+    else:
+        initializer = end_with_parent if kind == "watched" else None
+        pool = ProcessPoolExecutor(2, context, initializer)
+    workers = set()
+    while len(workers) < 2:
+        workers |= set(pool.map(worker_id, range(4)))
+    print(json.dumps(sorted(workers)), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
 
 # %%
 predict(
@@ -1999,9 +1998,9 @@ predict(
 answer("processes_threads.parent_killed", None)  # "a", "b" or "c"
 
 # %%
+ORPHANS = program(serve_and_die)
 patience = {"pool": 5, "executor": 2, "watched": 5}
-left_over = {kind: lab.survivors(ORPHANS, kind, "spawn", patience=seconds) for kind, seconds in patience.items()}
-print(left_over)
+left_over = {kind: lab.survivors(ORPHANS, kind, patience=seconds) for kind, seconds in patience.items()}
 
 # %%
 claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
@@ -2068,19 +2067,16 @@ claim("processes_threads.zombie", "an ended child is a zombie until somebody ask
 # waits for the wrong thing. And a parent that does not ask.
 #
 # ```diff
-# -            workers = context.Pool(2).map(worker_id, range(4), 1)
-# +            pool = context.Pool(2)
-# +            workers = pool.map(worker_id, range(4), 1)
-# +            pool.map_async(time.sleep, [30, 30], 1)
-# +            time.sleep(0.5)
+# -    print(json.dumps(sorted(workers)), flush=True)
+# +    if kind == "pool":
+# +        pool.map_async(time.sleep, [30, 30], 1)
+# +        time.sleep(0.5)
+# +    if kind == "executor":
+# +        pool.shutdown()
+# +    print(json.dumps(sorted(workers)), flush=True)
 # @@
-# -            multiprocessing.parent_process().join()
-# +            threading.Event().wait()
-# @@
-# -            workers = list(pool.map(worker_id, range(4)))
-# +            workers = list(pool.map(worker_id, range(4)))
-# +            if kind == "executor":
-# +                pool.shutdown()
+# -        multiprocessing.parent_process().join()
+# +        threading.Event().wait()
 # @@
 # -asked = NO_PROC or life_after_death(subprocess.Popen.poll)
 # +asked = NO_PROC or life_after_death(str)

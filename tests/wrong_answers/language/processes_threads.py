@@ -266,7 +266,7 @@ def parallel_map(pool, work, items, *, in_flight, progress):
         progress(number)
         yield result
 """,
-            "50 items have been pulled",
+            "Before the first result",
         ),
         (  # whoever is ready first
             """
@@ -325,7 +325,7 @@ def parallel_map(pool, work, items, *, in_flight, progress):
         if pending:
             yield pending.popleft().result()
 """,
-            "items have been pulled",
+            "items have been pulled.",
         ),
         (  # progress when a result is handed over
             _map_with(
