@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 something is red, 2 asked wrongly, 130 interrupted.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import sys
 from enum import StrEnum
@@ -20,6 +21,7 @@ from helpers import machine
 from helpers.course.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
+    from helpers.course.outline import Item
     from helpers.course.report import Report
     from helpers.course.run import Result
 
@@ -32,12 +34,13 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         from helpers.checklist import UnknownTopic
+        from helpers.course.workspace import WorkspaceProblem
         from helpers.data import DataProblem
         from helpers.services.core import ServiceProblem
 
         try:
             return super().invoke(ctx)
-        except (UnknownTopic, DataProblem) as problem:
+        except (UnknownTopic, DataProblem, WorkspaceProblem) as problem:
             _line(f"course: {problem}")
             raise typer.Exit(2) from None
         except ServiceProblem as problem:
@@ -141,14 +144,205 @@ def doctor(as_json: AsJson = False) -> None:
     epilog=EXIT_CODES,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
-def lab(ctx: typer.Context) -> None:
-    """Open JupyterLab on the start page (prints the address where there is no display).
+def lab(
+    ctx: typer.Context,
+    source: Annotated[
+        bool, typer.Option("--source", help="The course's own notebooks, paired (for authors).")
+    ] = False,
+) -> None:
+    """Open your own copy of the notebooks in JupyterLab (prints the address where there is no display).
 
-    Further options go to JupyterLab: `course lab --port 9000`.
+    The copy is in workspace/, which git ignores; what is missing there is made, what is there is
+    not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
+    from helpers.course import workspace
     from helpers.course.lab import open_lab
 
-    raise typer.Exit(open_lab(ctx.args))
+    if source:
+        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
+    if news := workspace.prepare():
+        _line(f"The course has a newer version of {_named(news)}: `course update` brings it into "
+              "your copy and keeps your answers.")  # fmt: skip
+    _flush()
+    raise typer.Exit(open_lab(workspace.folder(), ctx.args))
+
+
+def _named(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} notebooks"
+
+
+def _flush() -> None:
+    console.file.flush()
+
+
+@app.command(epilog=EXIT_CODES)
+def update(as_json: AsJson = False) -> None:
+    """Bring a new version of the course into your copy; your answers and your own cells are kept.
+
+    Needs no network: get the new version first (`git pull`). What both of you changed is there
+    twice, yours to run, the course's in a note above it.
+    """
+    from helpers.course import workspace
+
+    changes = workspace.update()
+    if as_json:
+        print(json.dumps([change.as_dict() for change in changes], indent=1, ensure_ascii=False))
+        return
+    for change in changes:
+        _line(f"{change.what:9} {change.notebook}")
+        for detail in change.details:
+            _line(f"          {detail}")
+    if not changes:
+        _line(f"{workspace.folder()} is what the course ships, with what you made of it")
+    elif any(change.what not in ("new",) for change in changes):
+        _line("Notebooks that are open in JupyterLab: File > Reload Notebook from Disk.")
+
+
+@app.command(epilog=EXIT_CODES)
+def reset(
+    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    exercise: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
+    ] = None,
+) -> None:
+    """Bring a topic's notebooks in your copy back to what the course ships, after keeping a backup."""
+    from helpers.course import workspace
+
+    names = _shipped(topic)
+    if exercise and "." not in exercise:
+        exercise = f"{names[0].rsplit('/', 1)[-1].partition('_')[2]}.{exercise}"
+    for name, kept in workspace.reset(names, exercise).items():
+        what = f"{exercise} in {name}" if exercise else name
+        _line(f"{what} is as the course ships it; " + (f"yours is kept: {kept}" if kept else "new"))
+    _line("Open in JupyterLab? File > Reload Notebook from Disk. What you solved stays solved.")
+
+
+@app.command(epilog=EXIT_CODES)
+def progress(
+    as_json: AsJson = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of your record.")
+    ] = False,
+) -> None:
+    """What you predicted, saw hold and solved, per section and topic, and where to go on."""
+    from rich.table import Table
+
+    from helpers import progress as record_of
+    from helpers.course import standing
+
+    if schema:
+        from helpers.course.progress_schema import schema as schema_of
+
+        print(schema_of(), end="")
+        return
+    record = record_of.read()
+    if as_json:
+        whole = {"file": str(record_of.file()), **standing.as_json(record)}
+        print(json.dumps(whole, indent=1, ensure_ascii=False))
+        return
+    if record_of.is_damaged():
+        _line(
+            f"{record_of.file()} cannot be read; it will be kept aside when something is noted next."
+        )
+    for section in standing.sections(record):
+        rows = [topic.counts.row(topic.name) for topic in section.topics]
+        total = section.counts.row("together")
+        table = Table(
+            title=f"{section.number} {section.title}",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
+        for name in ("", "predicted", "right", "held here", "solved", "minutes"):
+            table.add_column(name, no_wrap=True)
+        for topic, row in zip(section.topics, rows, strict=True):
+            table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
+        table.add_row(*total.values(), style="bold")
+        console.print(table, "")
+    found = standing.first_open(record)
+    if found is None:
+        _line("Everything that is there is done.")
+    else:
+        bullet, item = found
+        _line(
+            f"Go on: {bullet.number} {bullet.title} › {item.part}: the {item.what} {item.id} is open"
+        )
+        _line(f"       {_place(item.notebook)}")
+
+
+def _place(notebook: str) -> str:
+    """Where a learner finds a notebook: the own copy, or how to get one."""
+    from helpers.course import workspace
+
+    path = workspace.folder() / f"{notebook}.ipynb"
+    return str(path) if path.exists() else f"`make lab`, then {notebook}.ipynb"
+
+
+@app.command(epilog=EXIT_CODES)
+def hint(
+    id: Annotated[
+        str | None, typer.Argument(help="An exercise (generators.turn); none: the first open one.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="All three hints.")] = False,
+) -> None:
+    """The next of an exercise's three hints; each call goes one further, here and in the notebook."""
+    from helpers import exercises, progress as record_of  # noqa: I001
+    from helpers.course import standing
+
+    if id is None:
+        found = standing.first_open(record_of.read(), "exercise")
+        if found is None:
+            _line("Every exercise is solved.")
+            return
+        item = found[1]
+    else:
+        item = _exercise(id)
+    _line(f"exercise {item.id}: {item.notebook} › {item.part}")
+    for number in (1, 2, 3) if whole else (None,):
+        exercises.hint(item.id, number)
+
+
+def _exercise(id: str) -> Item:
+    """The exercise of that id; the part behind the dot is enough where it is the only one."""
+    from helpers import checklist
+    from helpers.course.outline import items_of
+
+    known = [
+        item
+        for bullet in checklist.load().bullets
+        for item in items_of(bullet)
+        if item.what == "exercise"
+    ]
+    found = [item for item in known if id in (item.id, item.id.split(".")[1])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        many = " or ".join(item.id for item in found)
+        raise checklist.UnknownTopic(f"which {id}: {many}?")
+    close = difflib.get_close_matches(id, [item.id for item in known], n=3, cutoff=0.5)
+    same = [item.id for item in known if item.id.split(".")[0] == id.split(".")[0]]
+    names = f"; there are {', '.join(close or same)}" if close or same else ""
+    hint = "`course hint` alone takes the first open one"
+    raise checklist.UnknownTopic(f"no exercise {id!r}{names}; {hint}")
+
+
+def _shipped(topic: str) -> list[str]:
+    """The names of the notebooks that a learner means by a topic, or by a notebook on no map."""
+    from helpers import checklist
+    from helpers.course import workspace
+
+    wanted = topic.removesuffix(".ipynb").removesuffix(".py")
+    for start in ("workspace/", "notebooks/"):
+        wanted = wanted.removeprefix(start)
+    if wanted in workspace.shipped():
+        return [wanted]
+    bullet = checklist.load().bullet(topic)
+    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    if not there:
+        raise checklist.UnknownTopic(
+            f"{bullet.number} {bullet.topic} has no notebook: it is planned"
+        )
+    return there
 
 
 @app.command(epilog=EXIT_CODES)
