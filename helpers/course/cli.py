@@ -34,12 +34,13 @@ class _Group(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         from helpers.checklist import UnknownTopic
+        from helpers.course.workspace import WorkspaceProblem
         from helpers.data import DataProblem
         from helpers.services.core import ServiceProblem
 
         try:
             return super().invoke(ctx)
-        except (UnknownTopic, DataProblem) as problem:
+        except (UnknownTopic, DataProblem, WorkspaceProblem) as problem:
             _line(f"course: {problem}")
             raise typer.Exit(2) from None
         except ServiceProblem as problem:
@@ -143,14 +144,96 @@ def doctor(as_json: AsJson = False) -> None:
     epilog=EXIT_CODES,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
-def lab(ctx: typer.Context) -> None:
-    """Open JupyterLab on the start page (prints the address where there is no display).
+def lab(
+    ctx: typer.Context,
+    source: Annotated[
+        bool, typer.Option("--source", help="The course's own notebooks, paired (for authors).")
+    ] = False,
+) -> None:
+    """Open your own copy of the notebooks in JupyterLab (prints the address where there is no display).
 
-    Further options go to JupyterLab: `course lab --port 9000`.
+    The copy is in workspace/, which git ignores; what is missing there is made, what is there is
+    not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
+    from helpers.course import workspace
     from helpers.course.lab import open_lab
 
-    raise typer.Exit(open_lab(ctx.args))
+    if source:
+        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
+    if news := workspace.prepare():
+        _line(f"The course has a newer version of {_named(news)}: `course update` brings it into "
+              "your copy and keeps your answers.")  # fmt: skip
+    _flush()
+    raise typer.Exit(open_lab(workspace.folder(), ctx.args))
+
+
+def _named(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{len(names)} notebooks"
+
+
+def _flush() -> None:
+    console.file.flush()
+
+
+@app.command(epilog=EXIT_CODES)
+def update(as_json: AsJson = False) -> None:
+    """Bring a new version of the course into your copy; your answers and your own cells are kept.
+
+    Needs no network: get the new version first (`git pull`). What both of you changed is there
+    twice, yours to run, the course's in a note above it.
+    """
+    from helpers.course import workspace
+
+    changes = workspace.update()
+    if as_json:
+        print(json.dumps([change.as_dict() for change in changes], indent=1, ensure_ascii=False))
+        return
+    for change in changes:
+        _line(f"{change.what:9} {change.notebook}")
+        for detail in change.details:
+            _line(f"          {detail}")
+    if not changes:
+        _line(f"{workspace.folder()} is what the course ships, with what you made of it")
+    elif any(change.what not in ("new",) for change in changes):
+        _line("Notebooks that are open in JupyterLab: File > Reload Notebook from Disk.")
+
+
+@app.command(epilog=EXIT_CODES)
+def reset(
+    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    exercise: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
+    ] = None,
+) -> None:
+    """Bring a topic's notebooks in your copy back to what the course ships, after keeping a backup."""
+    from helpers.course import workspace
+
+    names = _shipped(topic)
+    if exercise and "." not in exercise:
+        exercise = f"{names[0].rsplit('/', 1)[-1].partition('_')[2]}.{exercise}"
+    for name, kept in workspace.reset(names, exercise).items():
+        what = f"{exercise} in {name}" if exercise else name
+        _line(f"{what} is as the course ships it; " + (f"yours is kept: {kept}" if kept else "new"))
+    _line("Open in JupyterLab? File > Reload Notebook from Disk. What you solved stays solved.")
+
+
+def _shipped(topic: str) -> list[str]:
+    """The names of the notebooks that a learner means by a topic, or by a notebook on no map."""
+    from helpers import checklist
+    from helpers.course import workspace
+
+    wanted = topic.removesuffix(".ipynb").removesuffix(".py")
+    for start in ("workspace/", "notebooks/"):
+        wanted = wanted.removeprefix(start)
+    if wanted in workspace.shipped():
+        return [wanted]
+    bullet = checklist.load().bullet(topic)
+    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    if not there:
+        raise checklist.UnknownTopic(
+            f"{bullet.number} {bullet.topic} has no notebook: it is planned"
+        )
+    return there
 
 
 @app.command(epilog=EXIT_CODES)

@@ -1,4 +1,4 @@
-"""`course lab`: JupyterLab on the start page, its own folder of settings, on loopback."""
+"""`course lab`: JupyterLab on the learner's own copy, its own folder of settings, on loopback."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helpers.course.notebooks import NOTEBOOKS, ROOT
+from helpers.course.notebooks import ROOT
 
 SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
 START = "00_start_here.ipynb"
 
 
-def command(arguments: list[str]) -> list[str]:
-    """The command line; `arguments` are passed on to JupyterLab."""
-    line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={NOTEBOOKS}"]
+def command(folder: Path, arguments: list[str]) -> list[str]:
+    """The command line for a folder of notebooks; `arguments` are passed on to JupyterLab."""
+    line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
     line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
-    line += [f"--LabApp.default_url=/lab/tree/{START}"] if (NOTEBOOKS / START).exists() else []
+    line += [f"--LabApp.default_url=/lab/tree/{START}"] if (folder / START).exists() else []
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         line.append("--allow-root")
     if not _has_display():
@@ -36,15 +36,16 @@ def environment() -> dict[str, str]:
     }
 
 
-def open_lab(arguments: list[str]) -> int:
+def open_lab(folder: Path, arguments: list[str]) -> int:
     """Become JupyterLab (Windows: run it) and return its status."""
-    if "--no-browser" in command(arguments):
+    line = command(folder, arguments)
+    if "--no-browser" in line:
         print("No display here: JupyterLab prints its address below; open it in a browser.",
               flush=True)  # fmt: skip
     os.chdir(ROOT)
     if os.name == "nt":
-        return subprocess.run(command(arguments), env=environment(), check=False).returncode
-    os.execve(sys.executable, command(arguments), environment())
+        return subprocess.run(line, env=environment(), check=False).returncode
+    os.execve(sys.executable, line, environment())
 
 
 def _has_display() -> bool:
