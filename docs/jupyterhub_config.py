@@ -5,8 +5,8 @@ COURSE is the checkout. Each learner gets a folder in HUB_HOMES: their copy of t
 password (HUB_PASSWORD) is whoever they say: for a classroom's network, never for the internet.
 """
 
+import asyncio
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -32,11 +32,10 @@ c.Spawner.cmd = [str(Path(sys.executable).with_name("jupyterhub-singleuser"))]
 c.Spawner.args = ["--LabApp.news_url=None"]
 if os.geteuid() == 0:
     c.Spawner.args.append("--allow-root")
-c.JupyterHub.concurrent_spawn_limit = os.cpu_count() or 2  # the others wait in the queue,
-c.Spawner.start_timeout = c.Spawner.http_timeout = 180  # and may wait this long
+c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # a whole class that comes at once
 
 
-def prepare(spawner):
+async def prepare(spawner):
     """A learner who comes for the first time gets the notebooks; everybody gets a record of their own."""
     home = HOMES / spawner.user.name
     spawner.environment = {
@@ -48,7 +47,10 @@ def prepare(spawner):
     }
     make = "from helpers.course import workspace; workspace.prepare()"
     mine = {**os.environ, **spawner.environment}
-    subprocess.run([sys.executable, "-c", make], env=mine, cwd=COURSE, check=True, timeout=60)
+    # Awaited: what blocks in here blocks the hub, for everybody.
+    made = await asyncio.create_subprocess_exec(sys.executable, "-c", make, env=mine, cwd=COURSE)
+    if await made.wait():
+        raise RuntimeError(f"no workspace for {spawner.user.name}: see the hub's log")
 
 
 c.Spawner.pre_spawn_hook = prepare

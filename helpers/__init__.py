@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helpers import data, figures, machine, measure, services
     from helpers.claims import ClaimFailed, claim
+    from helpers.diagnostic import diagnosis, quiz
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
     from helpers.machine import stamp
     from helpers.plans import explain, show_plan
     from helpers.predictions import answer, predict
-    from helpers.progress import board, evidence
+    from helpers.progress import board, evidence, surprises
 
 _HOME = {
     "claim": "helpers.claims",
@@ -30,6 +31,9 @@ _HOME = {
     "stamp": "helpers.machine",
     "board": "helpers.progress",
     "evidence": "helpers.progress",
+    "surprises": "helpers.progress",
+    "quiz": "helpers.diagnostic",
+    "diagnosis": "helpers.diagnostic",
     "show_table": "helpers.figures",
     "show_bars": "helpers.figures",
     "show_lines": "helpers.figures",
@@ -46,6 +50,7 @@ __all__ = [
     "check",
     "claim",
     "data",
+    "diagnosis",
     "evidence",
     "explain",
     "figures",
@@ -53,6 +58,7 @@ __all__ = [
     "machine",
     "measure",
     "predict",
+    "quiz",
     "services",
     "show_bars",
     "show_lines",
@@ -61,6 +67,7 @@ __all__ = [
     "show_table",
     "solution",
     "stamp",
+    "surprises",
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 from helpers import figures, progress
@@ -9,9 +10,10 @@ from helpers import figures, progress
 
 @dataclass(frozen=True)
 class Question:
-    """One prediction: the claim that settles it and its options by letter."""
+    """One prediction: the claim that settles it, its words and its options by letter."""
 
     about: str
+    text: str
     options: dict[str, str]
 
 
@@ -25,7 +27,7 @@ def predict(id: str, question: str, *, about: str | None = None, **options: str)
     """
     if len(options) < 2:
         raise TypeError(f"predict {id}: give at least two options, a=…, b=…")
-    _asked[id] = Question(about or id, options)
+    _asked[id] = Question(about or id, question, options)
     lines = [f"**Predict.** {question}", ""]
     lines += [f"- **{letter}** {text}" for letter, text in options.items()]
     figures.show_markdown("\n".join(lines))
@@ -35,8 +37,12 @@ def answer(id: str, choice: str | None) -> None:
     """Note the prediction; `None` leaves it open, and nothing waits for it.
 
     A letter that is not among the options, or an id that was not asked, is named and not noted.
+    Answers the questions of a section's diagnostic (`quiz`) too.
     """
     question = _asked.get(id)
+    diagnostic = sys.modules.get("helpers.diagnostic")  # loaded by `quiz`
+    if question is None and diagnostic and diagnostic.answered(id, choice):
+        return
     if question is None:
         print(f"no question {id} was asked yet: run the cell above first")
     elif choice is None:
@@ -45,8 +51,13 @@ def answer(id: str, choice: str | None) -> None:
     elif choice not in question.options:
         print(f"{choice!r} is not an option; choose one of {', '.join(question.options)}")
     else:
-        progress.predicted(id, choice)
-        print(f"noted: {choice}. {question.options[choice]}")
+        text = question.options[choice]
+        if progress.predicted(id, choice, question.text, text) or progress.prediction(id) is None:
+            print(f"noted: {choice}. {text}")
+        elif (first := progress.prediction(id)) == choice:
+            print(f"you predicted {choice} before the measurement. {text}")
+        else:
+            print(f"you predicted {first} before the measurement, and that stands")
 
 
 def score(claim_id: str, right: str) -> None:
@@ -62,4 +73,4 @@ def score(claim_id: str, right: str) -> None:
             print(f"you predicted {choice}, and so it is: {truth}")
         else:
             print(f"you predicted {choice}; measured: {truth}")
-        progress.scored(id, choice, right)
+        progress.scored(id, choice, right, question.options[right], claim_id)

@@ -9,13 +9,38 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
-_EMPTY: dict[str, Any] = {"version": 1, "predictions": {}, "claims": {}, "exercises": {}}
+_EMPTY: dict[str, Any] = {
+    "version": 1,
+    "predictions": {},
+    "claims": {},
+    "exercises": {},
+    "quiz": {},
+    "time": {},
+}
+_TEXT, _NUMBER, _NONE = (str,), (int, float), (type(None),)
+# The shape of a row of each table: what it must have, and what it may have. The schema for others
+# is in helpers.course.progress_schema.
+_MUST: dict[str, dict[str, tuple[type, ...]]] = {
+    "predictions": {"choice": _TEXT},
+    "claims": {"held": (bool, *_NONE)},
+    "exercises": {"status": _TEXT, "attempts": (int,)},
+    "quiz": {"choice": _TEXT, "right": (bool,)},
+}
+_MAY: dict[str, dict[str, tuple[type, ...]]] = {
+    "predictions": dict.fromkeys(("right", "question", "text", "truth", "claim"), _TEXT + _NONE),
+    "claims": {"value": (*_NUMBER, bool, *_NONE)}
+    | dict.fromkeys(("unit", "python"), _TEXT + _NONE),
+    "exercises": {"hints": (int, *_NONE)},
+    "quiz": {},
+}
+_IDLE = 600  # seconds: a longer silence was not spent on the course
 
 
 def home() -> Path:
@@ -26,7 +51,8 @@ def home() -> Path:
     return Path(given) if given else Path(platformdirs.user_data_dir("backend-by-experiment"))
 
 
-def _file() -> Path:
+def file() -> Path:
+    """The record's file, whether it is there yet or not."""
     return home() / "progress.json"
 
 
@@ -38,17 +64,59 @@ def read() -> dict[str, Any]:
         return _empty()
 
 
+def is_damaged() -> bool:
+    """Whether there is a file that makes no sense as a record."""
+    try:
+        return _parsed() is None
+    except OSError:
+        return True
+
+
 def _parsed() -> dict[str, Any] | None:
     """The file's record, or None if the file makes no sense. Raises `OSError` but for a missing file."""
     try:
-        record = json.loads(_file().read_text(encoding="utf-8"))
-        if record["version"] == 1 and all(isinstance(record[k], dict) for k in list(_EMPTY)[1:]):
-            return record
+        record = json.loads(file().read_text(encoding="utf-8"))
+        if is_record(record):
+            return {**_empty(), **record}
     except FileNotFoundError:
         return _empty()
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, RecursionError):
         pass
     return None
+
+
+def is_record(record: Any) -> bool:
+    """Whether a JSON value has the shape of a record of this version; what it has beyond is kept."""
+    if not isinstance(record, dict) or type(record.get("version")) is not int:
+        return False
+    tables = {name: record.get(name, {} if name == "quiz" else None) for name in _MUST}
+    return (
+        record["version"] == _EMPTY["version"]
+        and all(isinstance(table, dict) for table in tables.values())
+        and all(_is_row(name, row) for name, table in tables.items() for row in table.values())
+        and _is_time(record.get("time", {}))
+    )
+
+
+def _is_row(table: str, row: Any) -> bool:
+    if not isinstance(row, dict):
+        return False
+    must, may = _MUST[table], _MAY[table]
+    if table == "exercises" and row.get("status") not in ("open", "wrong", "solved"):
+        return False
+    return all(type(row.get(name, ...)) in types for name, types in must.items()) and all(
+        type(row[name]) in types for name, types in may.items() if name in row
+    )
+
+
+def _is_time(time: Any) -> bool:
+    if not isinstance(time, dict) or not isinstance(time.get("seconds", {}), dict):
+        return False
+    return (
+        type(time.get("last")) in (*_NUMBER, *_NONE)
+        and type(time.get("topic")) in (str, *_NONE)
+        and all(type(seconds) in _NUMBER for seconds in time.get("seconds", {}).values())
+    )
 
 
 def _empty() -> dict[str, Any]:
@@ -58,8 +126,8 @@ def _empty() -> dict[str, Any]:
 def _set_aside() -> None:
     """Keep a file that makes no sense out of the way (under the lock: no reader may move it)."""
     moment = time.strftime("%Y%m%d-%H%M%S")
-    aside = _file().with_name(f"progress.unreadable-{moment}-{os.getpid()}.json")
-    _file().replace(aside)
+    aside = file().with_name(f"progress.unreadable-{moment}-{os.getpid()}.json")
+    file().replace(aside)
     print(f"progress: the file could not be read; kept aside as {aside}, starting anew")
 
 
@@ -75,16 +143,17 @@ def _changing() -> Iterator[dict[str, Any]]:
             _set_aside()
             record = _empty()
         yield record
-        fresh = _file().with_name(f"progress.{os.getpid()}.new")
+        fresh = file().with_name(f"progress.{os.getpid()}.new")
         fresh.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-        fresh.replace(_file())
+        fresh.replace(file())
 
 
-def _change(how: Callable[[dict[str, Any]], None]) -> None:
+def _change(id: str, how: Callable[[dict[str, Any]], None]) -> None:
     """Apply a change; a folder that cannot be written must not stop an experiment."""
     try:
         with _changing() as record:
             how(record)
+            _clock(record["time"], id.split(".")[0])
     except OSError as problem:
         if not _change_failed:
             _change_failed.append(str(problem))
@@ -94,14 +163,35 @@ def _change(how: Callable[[dict[str, Any]], None]) -> None:
 _change_failed: list[str] = []  # said once a process
 
 
-def predicted(id: str, choice: str) -> None:
-    """Note a prediction; the first one stands once it was scored."""
+def _clock(spent: dict[str, Any], topic: str) -> None:
+    """Count the time since the last note for this topic, unless it was a break."""
+    now = time.time()
+    passed = now - spent.get("last", now)
+    if 0 < passed < _IDLE:
+        seconds = spent.setdefault("seconds", {})
+        seconds[topic] = round(seconds.get(topic, 0) + passed, 1)
+    spent.update(last=round(now, 1), topic=topic)
+
+
+def predicted(id: str, choice: str, question: str = "", text: str = "") -> bool:
+    """Note a prediction (with its question and option in words), unless one was made and scored.
+
+    Returns whether it was noted: the first one stands once the measurement was seen.
+    """
+    noted = []
 
     def note(record: dict[str, Any]) -> None:
-        if "right" not in record["predictions"].get(id, {}):
-            record["predictions"][id] = {"choice": choice}
+        if not record["predictions"].get(id, {}).get("right"):
+            words = {"question": question, "text": text}
+            record["predictions"][id] = {"choice": choice, **_given(words)}
+            noted.append(id)
 
-    _change(note)
+    _change(id, note)
+    return bool(noted)
+
+
+def _given(words: dict[str, str]) -> dict[str, str]:
+    return {name: text for name, text in words.items() if text}
 
 
 def prediction(id: str) -> str | None:
@@ -109,20 +199,23 @@ def prediction(id: str) -> str | None:
     return read()["predictions"].get(id, {}).get("choice")
 
 
-def scored(id: str, choice: str | None, right: str) -> None:
-    """Note what the measurement said of a prediction that was made."""
+def scored(id: str, choice: str | None, right: str, truth: str = "", claim: str = "") -> None:
+    """Note what the measurement said of a prediction that was made: the letter, in words, by which claim."""
 
     def note(record: dict[str, Any]) -> None:
-        record["predictions"].setdefault(id, {"choice": choice}).update(right=right)
+        entry = record["predictions"].setdefault(id, {"choice": choice})
+        entry.update(right=right, **_given({"truth": truth, "claim": claim}))
 
     if choice is not None:
-        _change(note)
+        _change(id, note)
 
 
 def saw_claim(id: str, held: bool | None, value: Any, unit: str) -> None:
     """Note that a claim was measured here, with its value."""
-    entry = {"held": held, "value": value if isinstance(value, int | float) else None, "unit": unit}
-    _change(lambda record: record["claims"].update({id: entry}))
+    number = value if isinstance(value, int | float) and value == value else None  # JSON has no NaN
+    python = platform.python_version()
+    entry = {"held": held, "value": number, "unit": unit, "python": python}
+    _change(id, lambda record: record["claims"].update({id: entry}))
 
 
 def tried_exercise(id: str, status: str) -> None:
@@ -134,7 +227,35 @@ def tried_exercise(id: str, status: str) -> None:
         if entry["status"] != "solved" and status != "unsolved":
             entry["status"] = status
 
-    _change(note)
+    _change(id, note)
+
+
+def hinted(id: str, number: int) -> None:
+    """Note that a hint was shown."""
+
+    def note(record: dict[str, Any]) -> None:
+        entry = record["exercises"].setdefault(id, {"status": "open", "attempts": 0})
+        entry["hints"] = max(number, entry.get("hints") or 0)
+
+    _change(id, note)
+
+
+def hints(id: str) -> int:
+    """How many hints of an exercise were shown on this machine."""
+    return read()["exercises"].get(id, {}).get("hints") or 0
+
+
+def answered(id: str, choice: str, right: bool) -> bool:
+    """Note an answer to a question of a diagnostic; returns whether it is the first, which stands."""
+    noted = []
+
+    def note(record: dict[str, Any]) -> None:
+        if id not in record["quiz"]:
+            record["quiz"][id] = {"choice": choice, "right": right}
+            noted.append(id)
+
+    _change(id, note)
+    return bool(noted)
 
 
 def attempts(id: str) -> int:
@@ -143,47 +264,109 @@ def attempts(id: str) -> int:
 
 
 def board() -> None:
-    """Show the learner's board: per section what was predicted, seen to hold, and solved."""
+    """Show the learner's board: what was predicted, seen to hold and solved, and where to go on."""
+    from helpers import figures
+    from helpers.course import standing
+
+    record = read()
+    rows, begun = [], False
+    for section in standing.sections(record):
+        rows.append(section.counts.row(f"{section.number} {section.title}"))
+        topics = [topic for topic in section.topics if topic.counts.begun]
+        rows += [topic.counts.row(f"\N{EN SPACE}{topic.name}") for topic in topics]
+        begun = begun or bool(topics)
+    figures.show_table(rows)
+    if begun:
+        figures.show_markdown(_resume(record))
+
+
+def _resume(record: dict[str, Any]) -> str:
+    from helpers.course import outline, standing
+
+    found = standing.first_open(record)
+    if found is None:
+        return "**Everything that is there is done.**"
+    bullet, item = found
+    name = f"{bullet.number} {bullet.title}"
+    link = outline.link(item.notebook, item.cell)
+    where = f"[{name}]({link})" if link else f"{name} (`{item.notebook}`)"
+    return f"**Go on:** {where} › {item.part}: the {item.what} `{item.id}` is open."
+
+
+def evidence(topic: str) -> None:
+    """Show each claim of a topic: its sentence, the committed figure, the one measured here.
+
+    The caption says on which machine the committed ones were measured.
+    """
+    from helpers import figures
+    from helpers.checklist import load, notebook_paths
+    from helpers.course.notebooks import committed_claims, committed_on
+
+    here, rows, where = read()["claims"], [], ""
+    for path in notebook_paths(load().bullet(topic)):
+        where = where or committed_on(path)
+        for id, (sentence, figure) in committed_claims(path).items():
+            slug, verdict = id.split(".", 1)[1], _verdict(here.get(id))
+            figure, verdict = (shorten(text, 40, placeholder="…") for text in (figure, verdict))
+            rows.append({"claim": slug, "sentence": sentence, "committed": figure, "here": verdict})
+    caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
+    figures.show_table(rows, caption=caption, left=4)
+
+
+def _verdict(seen: dict[str, Any] | None) -> str:
+    """A claim's verdict and figure as measured here; the Python too, if it was another one."""
+    from helpers.quantities import quantity
+
+    if seen is None:
+        return ""
+    value = seen.get("value")
+    words = {True: "held", False: "FALSE", None: "unmeasured"}
+    said = [words[seen["held"]], "" if value is None else quantity(value, seen.get("unit") or "")]
+    if seen.get("python") not in (None, platform.python_version()):
+        said.append(f"(Python {seen['python']})")
+    return " ".join(filter(None, said))
+
+
+def surprises(section: str = "") -> None:
+    """Show where the learner's intuition was wrong: each prediction that the measurement contradicted.
+
+    `section` is a number, a slug ("language") or a folder; empty means the whole course.
+    """
     from helpers import figures
     from helpers.checklist import load
 
     record = read()
-    rows = []
-    for section in load().sections:
-        topics = [bullet.topic for bullet in section.bullets if bullet.status == "ready"]
-        if topics:
-            rows.append({"section": f"{section.number} {section.title}", **_counts(record, topics)})
-    figures.show_table(rows)
+    wanted = [s for s in load().sections if section in ("", s.slug, s.folder, str(s.number))]
+    bullets = [bullet for s in wanted for bullet in s.bullets if bullet.status == "ready"]
+    made, wrong = 0, []
+    for bullet in bullets:
+        for id, entry in record["predictions"].items():
+            if id.split(".")[0] == bullet.topic and entry.get("right"):
+                made += 1
+                if entry["right"] != entry["choice"]:
+                    wrong.append(_surprise(bullet, id, entry, record["claims"]))
+    if not wanted:
+        print(f"no section {section!r}; there are {', '.join(s.slug for s in load().sections)}")
+    elif wrong:
+        head = f"{len(wrong)} of {made} predictions were contradicted by what you measured here:"
+        figures.show_markdown("\n".join([head, "", *wrong]))
+    elif made:
+        print(f"nothing surprised you yet: {made} predictions made, all of them right")
+    else:
+        print("no prediction was scored yet: answer before you measure, and come back")
 
 
-def _counts(record: dict[str, Any], topics: list[str]) -> dict[str, int]:
-    def of(kind: str) -> list[dict[str, Any]]:
-        return [entry for id, entry in record[kind].items() if id.split(".")[0] in topics]
+def _surprise(bullet: Any, id: str, entry: dict[str, Any], claims: dict[str, Any]) -> str:
+    from helpers.course import outline
 
-    made = of("predictions")
-    return {
-        "predictions made": len(made),
-        "of them right": sum(p.get("right") == p["choice"] for p in made),
-        "claims seen to hold here": sum(c["held"] is True for c in of("claims")),
-        "exercises solved": sum(e["status"] == "solved" for e in of("exercises")),
-    }
-
-
-def evidence(topic: str) -> None:
-    """Show each claim of a topic: its sentence, the committed figure, the one measured here."""
-    from helpers import figures
-    from helpers.checklist import load, notebook_paths
-    from helpers.course.notebooks import committed_claims
-    from helpers.quantities import quantity
-
-    here, rows = read()["claims"], []
-    for path in notebook_paths(load().bullet(topic)):
-        for id, (sentence, figure) in committed_claims(path).items():
-            seen = here.get(id, {})
-            value = "" if seen.get("value") is None else quantity(seen["value"], seen["unit"])
-            words = {True: f"held {value}", False: f"FALSE {value}", None: "unmeasured"}
-            verdict = words[seen["held"]].strip() if seen else ""
-            slug = id.split(".", 1)[1]
-            figure, verdict = (shorten(text, 40, placeholder="…") for text in (figure, verdict))
-            rows.append({"claim": slug, "sentence": sentence, "committed": figure, "here": verdict})
-    figures.show_table(rows, caption=f"{topic}.…", left=4)
+    claim = entry.get("claim") or id
+    figure = _verdict(claims.get(claim))
+    asked = [item for item in outline.items_of(bullet) if item.id == id]
+    link = outline.link(asked[0].notebook, asked[0].cell) if asked else None
+    where = f"[{bullet.number}]({link})" if link else bullet.number
+    said = entry.get("text") or entry["choice"]
+    truth = entry.get("truth") or entry["right"]
+    proof = f"`{claim}`" + (f" ⟨{figure}⟩" if figure else "")
+    return (
+        f"- {where} {entry.get('question') or id} You said: *{said}*. Measured: **{truth}** {proof}"
+    )

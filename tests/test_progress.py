@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import jsonschema
+import pydantic
 import pytest
+from typer.testing import CliRunner
 
-from helpers import claim, predict, progress
+from helpers import answer, checklist, claim, exercises, predict, predictions, progress
+from helpers.course import cli, notebooks, outline, progress_schema
 
 SAVES = 40
 
@@ -20,6 +27,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COURSE_HOME", str(folder))
     monkeypatch.delenv("COURSE_RECORD", raising=False)
     monkeypatch.setattr(progress, "_change_failed", [])
+    monkeypatch.setattr(predictions, "_asked", {})
+    monkeypatch.setattr(exercises, "_hinted", {})
     return folder
 
 
@@ -119,11 +128,276 @@ def test_the_file_is_whole_at_every_moment(home: Path) -> None:
     assert sorted(path.name for path in home.iterdir()) == ["progress.json", "progress.lock"]
 
 
-def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
-    progress.predicted("generators.flat", "a")
-    progress.scored("generators.flat", "a", "a")
+# --- the record's shape ------------------------------------------------------------------------------
+
+WHOLE: dict[str, Any] = {
+    "version": 1,
+    "predictions": {"generators.two": {"choice": "a", "right": "b", "text": "three"}},
+    "claims": {"generators.flat": {"held": None, "value": 1.5, "unit": "B", "python": "3.13.0"}},
+    "exercises": {"generators.turn": {"status": "wrong", "attempts": 2, "hints": 1}},
+    "quiz": {"generators.blind": {"choice": "c", "right": True}},
+    "time": {"last": 1.5, "topic": "generators", "seconds": {"generators": 60}},
+}
+
+
+def variants() -> Iterator[Any]:
+    """The record with one value somewhere replaced, taken away or added."""
+    yield WHOLE
+    yield from ([], None, "text", 5, {})
+
+    def changed(value: Any) -> Iterator[Any]:
+        if isinstance(value, dict):
+            yield {**value, "unknown": value.get("unknown", {})}
+            for key, inner in value.items():
+                yield {k: v for k, v in value.items() if k != key}
+                for other in changed(inner):
+                    yield {**value, key: other}
+        yield from (other for other in ([], None, "text", 5, 1.5, True, {}) if other != value)
+
+    yield from changed(WHOLE)
+
+
+def by_schema(value: Any) -> bool:
+    try:
+        progress_schema.Progress.model_validate(value)
+    except pydantic.ValidationError:
+        return False
+    return True
+
+
+def test_the_file_is_held_against_its_schema() -> None:
+    """By hand at every save, as importing pydantic would cost each kernel; the same is accepted."""
+    seen = {True: 0, False: 0}
+    for value in variants():
+        expected = by_schema(value)
+        assert progress.is_record(value) is expected, value
+        seen[expected] += 1
+    assert min(seen.values()) > 20
+
+
+def test_what_a_newer_course_noted_beside_it_is_kept(home: Path) -> None:
+    home.mkdir()
+    newer = {**WHOLE, "streaks": {"days": 3}}
+    (home / "progress.json").write_text(json.dumps(newer))
     progress.saw_claim("generators.flat", True, 1, "")
-    progress.tried_exercise("generators.turn", "solved")
+    record = json.loads((home / "progress.json").read_text())
+    assert record["streaks"] == {"days": 3}
+    assert record["quiz"] == WHOLE["quiz"]
+
+
+def test_a_record_of_the_first_days_is_read(home: Path) -> None:
+    home.mkdir()
+    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "time")}
+    (home / "progress.json").write_text(json.dumps(old))
+    progress.answered("generators.blind", "a", False)
+    assert progress.read()["exercises"] == WHOLE["exercises"]
+
+
+def test_minutes_leave_breaks_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    at = [1_000.0]
+    monkeypatch.setattr(progress.time, "time", lambda: at[0])
+    for passed, topic in (
+        (0, "generators"),
+        (100, "generators"),
+        (3_000, "generators"),  # lunch
+        (50, "exceptions"),
+        (-500, "exceptions"),  # the clock was set back
+        (10, "exceptions"),
+    ):
+        at[0] += passed
+        progress.saw_claim(f"{topic}.flat", True, 1, "")
+    assert progress.read()["time"]["seconds"] == {"generators": 100, "exceptions": 60}
+
+
+# --- the board, course progress, course hint ----------------------------------------------------
+
+
+def ids(what: str, topic: str = "generators") -> list[str]:
+    found = outline.items_of(checklist.load().bullet(topic))
+    return [item.id for item in found if item.what == what]
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(cli.app, list(arguments))
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return done.exit_code, done.output
+
+
+def test_the_outline_has_what_the_contracts_see() -> None:
+    for path in sorted(notebooks.NOTEBOOKS.glob("0*/0[1-9]*.ipynb")):
+        book = notebooks.load(path)
+        items = outline.items(book.name)
+        for what, word in (("prediction", "predict"), ("claim", "claim"), ("exercise", "check")):
+            seen = [item.id for item in items if item.what == what]
+            assert seen == [call.id for call in book.of(word)]
+        assert all(item.part for item in items)
+
+
+def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    asked, claimed = ids("prediction"), ids("claim")
+    progress.tried_exercise("exceptions.no_longer_there", "solved")
+    progress.predicted(asked[0], "a")
+    progress.scored(asked[0], "a", "a")
+    progress.predicted(asked[1], "b")
+    for id in claimed[:3]:
+        progress.saw_claim(id, True, 1, "")
+    progress.saw_claim(claimed[3], None, None, "")
+    progress.tried_exercise(ids("exercise")[0], "solved")
     progress.board()
-    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("1 "))
-    assert line.split()[-4:] == ["1", "1", "1", "1"]
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if "1.4 Generators" in line)
+    counts = re.findall(r"\d+ of \d+|(?<=  )\d+(?=  )", line)
+    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", "1 of 2", "0 of 75"]
+    assert counts == wanted
+    assert "1.5 Exceptions" not in out  # not begun: it is in the section's sum alone
+    assert "**Go on:** 1.4 Generators" in out
+
+    code, said = run("progress", "--json")
+    assert code == 0
+    document = json.loads(said)
+    topics = {t["topic"]: t for s in document["sections"] for t in s["topics"]}
+    mine = topics["generators"]
+    assert mine["predictions"] == {"made": 2, "right": 1, "of": len(asked)}
+    assert mine["claims"] == {"held": 3, "seen": 4, "of": len(claimed)}
+    assert mine["exercises"] == {"solved": 1, "of": 2}
+    assert document["resume"]["topic"] == "generators"
+    assert document["file"].endswith("progress.json")
+
+
+def test_a_board_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    progress.board()
+    out = capsys.readouterr().out
+    assert "0 of" in out
+    assert "Go on" not in out  # the start page says where to begin
+
+
+def test_go_on_names_part_and_link(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for id in ids("prediction"):
+        progress.predicted(id, "a")
+    for id in ids("claim")[:-1]:
+        progress.saw_claim(id, True, 1, "")
+    monkeypatch.chdir(notebooks.NOTEBOOKS)
+    progress.board()
+    out = capsys.readouterr().out
+    found = re.search(r"\[1\.4 .*\]\((.*)#cell-id=(.*)\) › (.+): the claim `(.*)` is open", out)
+    assert found
+    path, cell, part, id = found.groups()
+    assert id == ids("claim")[-1]
+    node = json.loads((notebooks.NOTEBOOKS / path).read_text())
+    [pointed] = [c for c in node["cells"] if c["id"] == cell]
+    assert id in "".join(pointed["source"])
+    assert any(f"## {part}" in "".join(c["source"]) for c in node["cells"])
+    monkeypatch.chdir(notebooks.NOTEBOOKS / "01_language")
+    progress.board()
+    assert "](04_generators.ipynb#cell-id=" in capsys.readouterr().out
+
+
+def test_when_all_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    with progress._changing() as record:
+        for bullet in checklist.load().bullets:
+            for item in outline.items_of(bullet):
+                if item.what == "exercise":
+                    record["exercises"][item.id] = {"status": "solved", "attempts": 1}
+                elif item.what == "claim":
+                    record["claims"][item.id] = {"held": True}
+    code, said = run("progress")
+    assert code == 0
+    assert "Everything that is there is done." in said
+    assert "Every exercise is solved." in run("hint")[1]
+
+
+def test_progress_in_the_terminal(home: Path) -> None:
+    progress.tried_exercise("generators.daily_totals", "solved")
+    code, said = run("progress")
+    assert code == 0
+    assert re.search(r"1\.4 Generators.* 1 of 2 ", said)
+    assert "Go on: 1.4 Generators" in said
+    (home / "progress.json").write_text("{half")
+    code, said = run("progress")
+    assert code == 0
+    assert "cannot be read; it will be kept aside" in said
+    assert (home / "progress.json").read_text() == "{half"
+
+
+def test_the_schema_is_printed() -> None:
+    schema = json.loads(run("progress", "--schema")[1])
+    jsonschema.validate(WHOLE, schema)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate({**WHOLE, "version": 2}, schema)
+
+
+def test_hints_go_on_from_call_to_call(capsys: pytest.CaptureFixture[str]) -> None:
+    said = [run("hint", "generators.daily_totals")[1] for _ in range(2)]
+    assert "hint 1 of 3: " in said[0]
+    assert "hint 2 of 3: " in said[1]
+    exercises.hint("generators.daily_totals")  # in the notebook
+    exercises.hint("generators.daily_totals")
+    assert capsys.readouterr().out.count("hint 3 of 3: ") == 2
+    exercises.hint("generators.daily_totals", 0)
+    assert "hint 0: there are 3" in capsys.readouterr().out
+    assert run("hint", "daily_totals", "--all")[1].count(" of 3: ") == 3
+
+
+def test_a_hint_without_an_id_is_of_the_first_open_exercise() -> None:
+    first, second = ids("exercise")
+    progress.tried_exercise(first, "wrong")  # the topic that is being worked on
+    assert f"exercise {first}: 01_language/04_generators › Exercises" in run("hint")[1]
+    progress.tried_exercise(first, "solved")
+    assert f"exercise {second}: " in run("hint")[1]
+
+
+@pytest.mark.parametrize(
+    ("id", "text"),
+    [
+        ("generators.daily_totls", "there are generators.daily_totals"),
+        ("generators.zzz", "there are generators."),
+        ("zzz", "`course hint` alone takes the first open one"),
+    ],
+)
+def test_a_hint_asked_wrongly(id: str, text: str) -> None:
+    code, said = run("hint", id)
+    assert code == 2
+    assert text in said
+
+
+# --- surprises -----------------------------------------------------------------------------------
+
+
+def test_surprises(capsys: pytest.CaptureFixture[str]) -> None:
+    progress_of = progress.surprises
+    progress_of("language")
+    assert "no prediction was scored yet" in capsys.readouterr().out
+    progress_of("nosuch")
+    assert "no section 'nosuch'; there are language, web" in capsys.readouterr().out
+
+    predict("generators.one", "How many legs?", a="two", b="three")
+    answer("generators.one", "a")
+    claim("generators.one", "two legs", 2, equals=2, proves="a")
+    capsys.readouterr()
+    progress_of("language")
+    assert "1 predictions made, all of them right" in capsys.readouterr().out
+
+    predict("generators.peak", "How much memory?", about="generators.flat", a="64 ×", b="the same")
+    answer("generators.peak", "a")
+    claim("generators.flat", "the peak is flat", 4_096, at_most=65_536, unit="B", proves="b")
+    capsys.readouterr()
+    progress_of("1")
+    out = capsys.readouterr().out
+    assert "1 of 2 predictions were contradicted" in out
+    assert "How much memory? You said: *64 ×*. Measured: **the same** `generators.flat`" in out
+    assert "⟨held 4 KiB⟩" in out
+    progress_of("databases")
+    assert "no prediction was scored yet" in capsys.readouterr().out
+
+
+def test_a_prediction_after_the_measurement_changes_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    predict("generators.one", "How many legs?", a="two", b="three")
+    answer("generators.one", "b")
+    claim("generators.one", "two legs", 2, equals=2, proves="a")
+    answer("generators.one", "a")
+    assert "you predicted b before the measurement, and that stands" in capsys.readouterr().out
+    assert progress.read()["predictions"]["generators.one"]["choice"] == "b"

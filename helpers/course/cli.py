@@ -6,6 +6,7 @@ Exit codes: 0 done, 1 something is red, 2 asked wrongly, 130 interrupted.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import json
 import re
 import sys
@@ -22,6 +23,7 @@ from helpers import machine
 from helpers.course.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
+    from helpers.course.outline import Item
     from helpers.course.report import Report
     from helpers.course.run import Result
 
@@ -215,6 +217,115 @@ def reset(
         what = f"{exercise} in {name}" if exercise else name
         _line(f"{what} is as the course ships it; " + (f"yours is kept: {kept}" if kept else "new"))
     _line("Open in JupyterLab? File > Reload Notebook from Disk. What you solved stays solved.")
+
+
+@app.command(epilog=EXIT_CODES)
+def progress(
+    as_json: AsJson = False,
+    schema: Annotated[
+        bool, typer.Option("--schema", help="Print the JSON schema of your record.")
+    ] = False,
+) -> None:
+    """What you predicted, saw hold and solved, per section and topic, and where to go on."""
+    from rich.table import Table
+
+    from helpers import progress as record_of
+    from helpers.course import standing
+
+    if schema:
+        from helpers.course.progress_schema import schema as schema_of
+
+        print(schema_of(), end="")
+        return
+    record = record_of.read()
+    if as_json:
+        whole = {"file": str(record_of.file()), **standing.as_json(record)}
+        print(json.dumps(whole, indent=1, ensure_ascii=False))
+        return
+    if record_of.is_damaged():
+        _line(
+            f"{record_of.file()} cannot be read; it will be kept aside when something is noted next."
+        )
+    for section in standing.sections(record):
+        rows = [topic.counts.row(topic.name) for topic in section.topics]
+        total = section.counts.row("together")
+        table = Table(
+            title=f"{section.number} {section.title}",
+            title_justify="left",
+            box=None,
+            pad_edge=False,
+        )
+        for name in ("", "predicted", "right", "held here", "solved", "minutes"):
+            table.add_column(name, no_wrap=True)
+        for topic, row in zip(section.topics, rows, strict=True):
+            table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
+        table.add_row(*total.values(), style="bold")
+        console.print(table, "")
+    found = standing.first_open(record)
+    if found is None:
+        _line("Everything that is there is done.")
+    else:
+        bullet, item = found
+        _line(
+            f"Go on: {bullet.number} {bullet.title} › {item.part}: the {item.what} {item.id} is open"
+        )
+        _line(f"       {_place(item.notebook)}")
+
+
+def _place(notebook: str) -> str:
+    """Where a learner finds a notebook: the own copy, or how to get one."""
+    from helpers.course import workspace
+
+    path = workspace.folder() / f"{notebook}.ipynb"
+    return str(path) if path.exists() else f"`make lab`, then {notebook}.ipynb"
+
+
+@app.command(epilog=EXIT_CODES)
+def hint(
+    id: Annotated[
+        str | None, typer.Argument(help="An exercise (generators.turn); none: the first open one.")
+    ] = None,
+    whole: Annotated[bool, typer.Option("--all", help="All three hints.")] = False,
+) -> None:
+    """The next of an exercise's three hints; each call goes one further, here and in the notebook."""
+    from helpers import exercises, progress as record_of  # noqa: I001
+    from helpers.course import standing
+
+    if id is None:
+        found = standing.first_open(record_of.read(), "exercise")
+        if found is None:
+            _line("Every exercise is solved.")
+            return
+        item = found[1]
+    else:
+        item = _exercise(id)
+    _line(f"exercise {item.id}: {item.notebook} › {item.part}")
+    for number in (1, 2, 3) if whole else (None,):
+        exercises.hint(item.id, number)
+
+
+def _exercise(id: str) -> Item:
+    """The exercise of that id; the part behind the dot is enough where it is the only one."""
+    from helpers import checklist
+    from helpers.course.outline import items_of
+
+    known = [
+        item
+        for bullet in checklist.load().bullets
+        for item in items_of(bullet)
+        if item.what == "exercise"
+    ]
+    found = [item for item in known if id in (item.id, item.id.split(".")[1])]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        many = " or ".join(item.id for item in found)
+        raise checklist.UnknownTopic(f"which {id}: {many}?")
+    close = difflib.get_close_matches(id, [item.id for item in known], n=3, cutoff=0.5)
+    same = [item.id for item in known if item.id.split(".")[0] == id.split(".")[0]]
+    names = f"; there are {', '.join(close or same)}" if close or same else ""
+    hint = "`course hint` alone takes the first open one"
+    raise checklist.UnknownTopic(f"no exercise {id!r}{names}; {hint}")
 
 
 def _shipped(topic: str) -> list[str]:

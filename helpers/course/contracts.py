@@ -9,7 +9,7 @@ from pathlib import Path
 
 import nbformat
 
-from helpers import checklist
+from helpers import checklist, diagnostic
 from helpers.course import notebooks, parts, published, teaching
 from helpers.course.controls import find_hunk
 from helpers.course.notebooks import Notebook, Problem
@@ -29,6 +29,7 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
         problems += _for_teachers(books)
+        problems += _diagnostics(books)
     if folder == published.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
         problems += [Problem(path.name, None, text) for path in published.stale()]
@@ -88,8 +89,11 @@ def _predictions(book: Notebook) -> None:
             book.problem(call.cell, f"prediction {call.id} has no answer(…) cell")
     asked = {call.id for call in book.of("predict")}
     for call in book.of("answer"):
-        if call.id not in asked:
+        if call.id not in asked | {quiz.id for quiz in book.of("quiz")}:
             book.problem(call.cell, f"answer({call.id!r}, …) has no predict(…) of that id")
+    for call in book.of("quiz"):
+        if call.id not in answered:
+            book.problem(call.cell, f"question {call.id} has no answer(…) cell")
 
 
 def _controls(book: Notebook) -> None:
@@ -213,6 +217,40 @@ def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
         book.problem(index, f"a picture is over its budget of {PICTURE_BUDGET:,} bytes")
     if len(json.dumps(output)) - sum(map(len, pictures)) > TEXT_BUDGET:
         book.problem(index, f"its output is over the budget of {TEXT_BUDGET:,} characters")
+
+
+def _diagnostics(books: list[Notebook]) -> list[Problem]:
+    """Each section page asks the questions of its file, and each question cites claims that exist."""
+    claims = {call.id for book in books for call in book.of("claim")}
+    topics = {bullet.topic: bullet for bullet in checklist.load().bullets}
+    asked = {
+        (book.path.parent.name, call.id): (book, call) for book in books for call in book.of("quiz")
+    }
+    known, found = set(), []
+    for path in sorted(diagnostic.FOLDER.glob("*.yaml")):
+        name = f"data/diagnostic/{path.name}"
+        try:
+            questions = diagnostic.load(path)
+        except ValueError as error:
+            found.append(Problem(name, None, " ".join(str(error).split())))
+            continue
+        for id, question in questions.items():
+            known.add((path.stem, id))
+            problems = [
+                f"{id} cites {c}, which no notebook claims"
+                for c in question.claims
+                if c not in claims
+            ]
+            if question.topic not in topics:
+                problems.append(f"{id} is about {question.topic}, which is no topic")
+            if (path.stem, id) not in asked:
+                problems.append(f"{id} is asked nowhere in {path.stem}")
+            found += [Problem(name, None, text) for text in problems]
+    for place, (book, call) in asked.items():
+        if place not in known:
+            text = f"question {call.id} is not in data/diagnostic/{place[0]}.yaml"
+            found.append(Problem(book.name, call.cell + 1, text))
+    return found
 
 
 def _map(books: list[Notebook]) -> list[Problem]:

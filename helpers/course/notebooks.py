@@ -32,7 +32,7 @@ TAGS = frozenset(
     }
 )
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-CALLS = frozenset({"claim", "predict", "answer", "check"})
+CALLS = frozenset({"claim", "predict", "answer", "check", "quiz"})
 
 
 @dataclass(frozen=True)
@@ -312,3 +312,14 @@ def committed_claims(pair: Path) -> dict[str, tuple[str, str]]:
             for id, sentence, verdict in line.findall(output.get("text", "")):
                 found[id] = (sentence, verdict)
     return found
+
+
+def committed_on(pair: Path) -> str:
+    """Where the outputs of an `.ipynb` were measured, as its `stamp()` said; empty if it did not."""
+    import nbformat
+
+    for cell in nbformat.read(pair, as_version=4).cells:
+        for output in cell.get("outputs", []):
+            if found := re.search(r"^measured on ⟨(.*)⟩$", output.get("text", ""), flags=re.M):
+                return found[1]
+    return ""

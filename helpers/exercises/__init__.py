@@ -99,13 +99,17 @@ def check(id: str, answer: Any) -> None:
 
 
 def hint(id: str, number: int | None = None) -> None:
-    """Print the next hint of an exercise (each call in a session goes one further), or hint `number`."""
+    """Print the next hint of an exercise (each call goes one further), or hint `number`."""
+    from helpers import progress
+
     task = find(id)
-    number = number or min(_hinted.get(id, 0) + 1, len(task.hints))
+    last = max(_hinted.get(id, 0), progress.hints(id))  # the record, if it can be saved
+    number = min(last + 1, len(task.hints)) if number is None else number
     if not 1 <= number <= len(task.hints):
         print(f"hint {number}: there are {len(task.hints)}")
         return
-    _hinted[id] = number
+    _hinted[id] = max(number, last)
+    progress.hinted(id, number)
     print(f"hint {number} of {len(task.hints)}: {task.hints[number - 1]}")
 
 

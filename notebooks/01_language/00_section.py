@@ -22,133 +22,83 @@
 #
 # ## Ten minutes to find your way
 #
-# Answer each question before you open it. If all of a topic's answers were yours, with the reason, you may skip the
-# topic, or go straight to its exercises.
-#
+# Three questions a topic. Run a topic's questions, write a letter for `None` in the cell below them, run that cell:
+# it says what is right, and which claim shows it. Your first answer counts. The table at the end says which topics to
+# take and which you may skip. What you leave open stays `None`.
+
+# %%
+from helpers import answer, diagnosis, quiz
+
+# %% [markdown]
 # **1.1 What makes Python Python**
-#
-# <details>
-# <summary>Two threads hash 4 MiB each, in pieces of 1 KiB. Do they use both cores?</summary>
-#
-# No. `hashlib` keeps the GIL for small pieces; for the whole 4 MiB it lets go. See `interpreter.held_for_small` and
-# `interpreter.released_by_hash` in [1.1](01_interpreter.ipynb).
-#
-# </details>
-#
-# <details>
-# <summary>Two threads run <code>seats.sold += 1</code> a million times on CPython 3.13 and lose nothing. Is it safe?</summary>
-#
-# No. It is luck of the evaluation loop: put a function call on the right-hand side and sales are lost. See
-# `interpreter.race_hidden` and `interpreter.race_shown`.
-#
-# </details>
-#
-# <details>
-# <summary>The source on disk says 45, a fresh process imports it and says 30. How?</summary>
-#
-# Its `.pyc` was taken for fresh: time in whole seconds and size were unchanged. See `interpreter.stale_pyc`.
-#
-# </details>
+
+# %%
+quiz("interpreter.two_hashers")
+quiz("interpreter.lucky_counter")
+quiz("interpreter.old_fee")
+
+# %%
+answer("interpreter.two_hashers", None)
+answer("interpreter.lucky_counter", None)
+answer("interpreter.old_fee", None)
 
 # %% [markdown]
 # **1.2 Objects**
-#
-# <details>
-# <summary>A property raises <code>AttributeError</code> because of a typing error in its body, and the class has a <code>__getattr__</code>. What does the caller see?</summary>
-#
-# Not the error of the body: `__getattr__` is asked as if the property did not exist. See `objects.misspelt` and
-# `objects.free_ticket` in [1.2](02_objects.ipynb).
-#
-# </details>
-#
-# <details>
-# <summary>A wrapper forwards everything by <code>__getattr__</code>. Which uses of the wrapped list does it not see?</summary>
-#
-# `len()`, `bool()`, `==`, iteration: special methods are looked up on the class. See `objects.implicit`.
-#
-# </details>
-#
-# <details>
-# <summary>A key was put into a dictionary, then one of its fields changed. Neither the old nor the new value finds it. Where is it?</summary>
-#
-# Still in its slot, under the old hash. See `objects.moved_key`.
-#
-# </details>
-#
+
+# %%
+quiz("objects.typing_error")
+quiz("objects.forwarding")
+quiz("objects.lost_key")
+
+# %%
+answer("objects.typing_error", None)
+answer("objects.forwarding", None)
+answer("objects.lost_key", None)
+
+# %% [markdown]
 # **1.3 Metaprogramming**
-#
-# <details>
-# <summary>A decorator uses <code>functools.wraps</code> and adds an argument. Which signature does <code>inspect</code> report?</summary>
-#
-# That of the wrapped function, which is a lie: who follows it gets a TypeError. See `metaprogramming.added_argument` in
-# [1.3](03_metaprogramming.ipynb).
-#
-# </details>
-#
-# <details>
-# <summary>A <code>@contextmanager</code> without <code>try … finally</code>: when is its clean-up skipped?</summary>
-#
-# On every way out by an exception, the closing of a generator included. See `metaprogramming.seven_ways`.
-#
-# </details>
-#
-# <details>
-# <summary>A plug-in registers itself by <code>__init_subclass__</code> and is missing from the registry. First suspicion?</summary>
-#
-# Nobody imported its module. See `metaprogramming.after_import`.
-#
-# </details>
+
+# %%
+quiz("metaprogramming.signature")
+quiz("metaprogramming.clean_up")
+quiz("metaprogramming.missing_plugin")
+
+# %%
+answer("metaprogramming.signature", None)
+answer("metaprogramming.clean_up", None)
+answer("metaprogramming.missing_plugin", None)
 
 # %% [markdown]
 # **1.4 Generators, iterators, coroutines**
-#
-# <details>
-# <summary><code>tracemalloc</code> reports 5 KiB after a table of 30 MiB was read. Which tool is broken?</summary>
-#
-# None: Arrow allocates outside Python's allocators. See `generators.arrow_unseen` in [1.4](04_generators.ipynb).
-#
-# </details>
-#
-# <details>
-# <summary>You <code>break</code> out of an <code>async for</code>. When does the generator's <code>finally</code> run, and in which task?</summary>
-#
-# Later, in another task. See `generators.async_left_open`, and `generators.aclosing` for the cure.
-#
-# </details>
-#
-# <details>
-# <summary>What does an event loop do at an <code>await</code>?</summary>
-#
-# It gets a wish from the bottom of a chain of suspended frames, and resumes the chain by `send` when the wish came
-# true. See `generators.loop_concurrency`, where you run 60 lines of it.
-#
-# </details>
+
+# %%
+quiz("generators.blind_tool")
+quiz("generators.left_early")
+quiz("generators.at_an_await")
+
+# %%
+answer("generators.blind_tool", None)
+answer("generators.left_early", None)
+answer("generators.at_an_await", None)
 
 # %% [markdown]
 # **1.5 Exceptions**
-#
-# <details>
-# <summary>What does <code>raise SeatUnknown(seat) from None</code> do to the first error?</summary>
-#
-# It stays in `__context__` and is only not printed. See `exceptions.from_none` in [1.5](05_exceptions.ipynb).
-#
-# </details>
-#
-# <details>
-# <summary>A cached error is raised for every request. What grows?</summary>
-#
-# Its traceback, by the frames of each request, which are kept with all their locals. See `exceptions.raised_again` and
-# `exceptions.requests_kept`.
-#
-# </details>
-#
-# <details>
-# <summary>An error class with an <code>__init__</code> of two arguments works in threads. In a process pool the pool breaks. Why?</summary>
-#
-# It is pickled by its `args` and cannot be made again from them. See `exceptions.unpickled` and
-# `exceptions.four_callers`.
-#
-# </details>
+
+# %%
+quiz("exceptions.hidden_cause")
+quiz("exceptions.cached_error")
+quiz("exceptions.two_arguments")
+
+# %%
+answer("exceptions.hidden_cause", None)
+answer("exceptions.cached_error", None)
+answer("exceptions.two_arguments", None)
+
+# %% [markdown]
+# Where that leaves you:
+
+# %%
+diagnosis("language")
 
 # %% [markdown]
 # ## The evidence
@@ -157,8 +107,11 @@
 # here. The last column fills as you run the notebooks.
 
 # %% tags=["nbval-ignore-output"]
-from helpers import evidence
+from helpers import evidence, stamp, surprises
 
+stamp()
+
+# %% tags=["nbval-ignore-output"]
 evidence("interpreter")
 
 # %% tags=["nbval-ignore-output"]
@@ -172,3 +125,11 @@ evidence("generators")
 
 # %% tags=["nbval-ignore-output"]
 evidence("exceptions")
+
+# %% [markdown]
+# ## What surprised you
+#
+# Predictions that the measurement contradicted: what is most worth remembering, as you would have built on it.
+
+# %% tags=["nbval-ignore-output"]
+surprises("language")

@@ -1,0 +1,96 @@
+"""What a shipped notebook asks of a learner, in order: predictions, claims, exercises, with their parts.
+
+Read from the `.ipynb` without jupytext or nbformat, which take longer to import than this to run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from helpers.checklist import Bullet
+from helpers.course import notebooks, workspace
+
+_WORDS = re.compile(rf"^({'|'.join(sorted(notebooks.CALLS))})\(", flags=re.M)
+_WHAT = {"predict": "prediction", "claim": "claim", "check": "exercise"}
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to do: what it is, its id, the notebook, the heading above it, its cell's id.
+
+    `about` names the claim that settles a prediction.
+    """
+
+    what: str
+    id: str
+    notebook: str
+    part: str
+    cell: str
+    about: str = ""
+
+
+def items_of(bullet: Bullet) -> list[Item]:
+    """All that a topic's notebooks ask, in their order; nothing for a notebook that is not there."""
+    return [item for name in bullet.notebooks for item in items(name)]
+
+
+def items(name: str) -> list[Item]:
+    """All that one notebook asks, in its order."""
+    path = notebooks.NOTEBOOKS / f"{name}.ipynb"
+    try:
+        return _items(path, path.stat().st_mtime_ns)
+    except OSError:
+        return []
+
+
+@functools.cache
+def _items(path: Path, changed: int) -> list[Item]:
+    node = workspace.read(path)
+    if node is None:
+        return []
+    cells = [_plain(cell) for cell in node["cells"]]
+    book = notebooks.Notebook(path, SimpleNamespace(cells=cells))  # type: ignore[arg-type]
+    found = []
+    for call in book.calls:
+        if call.word in _WHAT:
+            # The learner writes the answer in the cell before the check.
+            at = call.cell - (call.word == "check" and call.cell > 0)
+            about = str(call.arguments.get("about", call.id)) if call.word == "predict" else ""
+            found.append(
+                Item(_WHAT[call.word], call.id, book.name, _part(cells, at), cells[at].id, about)
+            )
+    return found
+
+
+def _plain(cell: dict[str, Any]) -> SimpleNamespace:
+    source = cell["source"]
+    if cell["cell_type"] == "code" and not _WORDS.search(source):
+        source = ""  # nothing in it is asked for: no need to parse it
+    kind, metadata = cell["cell_type"], cell["metadata"]
+    return SimpleNamespace(cell_type=kind, source=source, metadata=metadata, id=cell.get("id", ""))
+
+
+def _part(cells: list[SimpleNamespace], at: int) -> str:
+    for cell in reversed(cells[: at + 1]):
+        if cell.cell_type == "markdown" and (found := re.match(r"##? (.+)", cell.source)):
+            return found[1].strip()
+    return ""
+
+
+def link(notebook: str, cell: str = "") -> str | None:
+    """Where a notebook is, as seen from the current folder: in the workspace, or in `notebooks/`.
+
+    None in any other folder. JupyterLab scrolls to the cell.
+    """
+    here = Path.cwd()
+    for root in (workspace.folder(), notebooks.NOTEBOOKS):
+        if here == root or here.is_relative_to(root):
+            path = os.path.relpath(root / f"{notebook}.ipynb", here).replace(os.sep, "/")
+            return path + (f"#cell-id={cell}" if cell else "")
+    return None
