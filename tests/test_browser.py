@@ -116,6 +116,12 @@ class Page:
         self.errors: list[str] = []
         page.set_default_timeout(1000 * SECONDS)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
+        page.on("request", lambda request: self._note(request.url))
+
+    def _note(self, url: str) -> None:
+        """A room without internet: nothing may come from elsewhere."""
+        if url.startswith(("http", "ws")) and not re.match(r"\w+://127\.0\.0\.1:", url):
+            self.errors.append(f"asked for {url}")
 
     def open_start_page(self) -> None:
         self.page.goto(self.lab.address)
