@@ -28,7 +28,7 @@ from helpers.course.notebooks import NOTEBOOKS, ROOT
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)
 PICTURES = ROOT / "build" / "browser"
-SECONDS = 60  # for one thing to show up
+SECONDS = 120  # for one thing to show up
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux only"),
@@ -241,10 +241,8 @@ def page(lab: Lab) -> Iterator[Page]:
         view = Page(lab, browser.new_page(viewport={"width": 1280, "height": 860}))
         try:
             yield view
-        except BaseException:
-            view.picture("failed")
-            raise
         finally:
+            view.picture("last")  # what was there when a test failed
             browser.close()
 
 
