@@ -6,7 +6,7 @@ import importlib.util
 from functools import cache
 
 import pytest
-from support import answer_cell, imports, judged, not_rejected, note
+from support import answer_cell, judged, not_rejected, note
 
 from helpers import exercises
 from helpers.course import contracts, notebooks
@@ -63,8 +63,9 @@ def test_the_stub_is_open(book: Notebook, id: str) -> None:
 
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
 def test_the_worked_answer_passes(book: Notebook, id: str) -> None:
-    worked = solutions_of(book)
-    verdict = judged(id, book, f"{imports(worked)}\n{answer_cell(worked, id)}")
+    """As `solution("…")` shows it, pasted into the topic's notebook."""
+    _, code = notebooks.worked_answer(id)
+    verdict = judged(id, book, code)
     note("exercise", what="reference", id=id, ok=verdict.status == "solved")
     assert verdict.status == "solved", verdict.message
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import difflib
 import json
+import re
 import sys
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -496,6 +498,39 @@ def flake(
     ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
     print(text)
     raise typer.Exit(1 if ledger.problems(found) else 0)
+
+
+@app.command(epilog=EXIT_CODES)
+def schedule(
+    topics: Annotated[
+        str, typer.Option(metavar="TOPIC,…", help="In this order: numbers (1.1,1.4) or names.")
+    ],
+    hours: Annotated[
+        float, typer.Option(min=0.5, max=10, help="From the first minute to the last.")
+    ],
+    start: Annotated[
+        datetime, typer.Option(formats=["%H:%M"], metavar="HH:MM", help="When it begins.")
+    ] = "09:00",  # type: ignore[assignment]
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Leave out what is to be cut first, until it fits.")
+    ] = False,
+    notes: Annotated[
+        bool, typer.Option("--notes", help="Append the instructor's prompts for these parts.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Lay out a workshop as Markdown: parts, votes, exercises, breaks, what to cut first.
+
+    `course schedule --hours 4 --topics 1.1,1.4 > plan.md`
+    """
+    from helpers.course import schedule
+
+    names = [name for name in re.split(r"[,\s]+", topics) if name]
+    plan = schedule.plan(names, hours, start.time(), fit=fit)
+    if as_json:
+        print(json.dumps(schedule.as_dict(plan), indent=1, ensure_ascii=False))
+    else:
+        print(schedule.markdown(plan, notes=notes), end="")
 
 
 servers = typer.Typer(epilog=EXIT_CODES, invoke_without_command=True)

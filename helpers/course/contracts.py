@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 from helpers import checklist, diagnostic
-from helpers.course import notebooks, published
+from helpers.course import notebooks, parts, published, teaching
 from helpers.course.controls import find_hunk
 from helpers.course.notebooks import Notebook, Problem
 
@@ -28,6 +28,7 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         problems += [problem for book in books for problem in check_pair(book)]
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
+        problems += _for_teachers(books)
         problems += _diagnostics(books)
     if folder == published.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
@@ -272,6 +273,26 @@ def _map(books: list[Notebook]) -> list[Problem]:
         stem = name.rsplit("/", 1)[-1]
         if not name.startswith("solutions/") and not stem.startswith("00_") and name not in listed:
             found.append(Problem(name, None, "is missing from data/checklist.yaml"))
+    return found
+
+
+def _for_teachers(books: list[Notebook]) -> list[Problem]:
+    """Minutes add up to the map's; the instructor's pages have the notebooks' parts."""
+    by_name = {book.name: book for book in books}
+    found = []
+    for bullet in checklist.load().bullets:
+        mine = [by_name[name] for name in bullet.notebooks if name in by_name]
+        page = teaching.path_of(bullet).relative_to(notebooks.ROOT).as_posix()
+        if len(mine) < len(bullet.notebooks):
+            if teaching.path_of(bullet).exists():
+                found.append(Problem(page, None, f"{bullet.number} has no notebook yet"))
+            continue
+        for book, cell, text in parts.problems(bullet, mine):
+            found.append(Problem(book.name, None if cell is None else cell + 1, text))
+        found += [Problem(page, None, text) for text in teaching.problems(bullet, mine)]
+    for path in teaching.strays():
+        name = path.relative_to(notebooks.ROOT).as_posix()
+        found.append(Problem(name, None, "is the page of no topic"))
     return found
 
 

@@ -270,8 +270,9 @@ def _hunks(notebook: Notebook, index: int, block: str) -> tuple[tuple[str, str],
     return tuple(hunks)
 
 
-def worked_answer(exercise_id: str) -> str:
-    """The Markdown and code of an exercise's worked solution, from `notebooks/solutions/`.
+def worked_answer(exercise_id: str) -> tuple[str, str]:
+    """The reasoning (Markdown) and the code of an exercise's worked solution, from
+    `notebooks/solutions/`; the code with the imports that it needs, so that it runs where it is pasted.
 
     Raises `LookupError` when no solution notebook has a cell for it.
     """
@@ -281,9 +282,23 @@ def worked_answer(exercise_id: str) -> str:
             cell = notebook.cells[index]
             if cell.metadata.get("exercise") == exercise_id:
                 before = notebook.cells[index - 1]
-                words = before.source + "\n\n" if before.cell_type == "markdown" else ""
-                return f"{words}```python\n{cell.source}\n```"
+                words = before.source if before.cell_type == "markdown" else ""
+                return words, _imports_of(notebook, cell.source) + cell.source
     raise LookupError(f"no worked solution for {exercise_id}")
+
+
+def _imports_of(notebook: Notebook, source: str) -> str:
+    """The lines of a notebook's set-up that import what a cell names, and the blank lines after."""
+    named = {node.id for node in ast.walk(parsed(source)) if isinstance(node, ast.Name)}
+    lines = []
+    for index in notebook.parts[0]:
+        if notebook.cells[index].cell_type != "code":
+            continue
+        for node in parsed(notebook.cells[index].source).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                node.names = [a for a in node.names if (a.asname or a.name.split(".")[0]) in named]
+                lines += [ast.unparse(node)] if node.names else []
+    return "\n".join([*lines, "", "", ""]) if lines else ""
 
 
 def committed_claims(pair: Path) -> dict[str, tuple[str, str]]:

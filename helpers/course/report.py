@@ -34,11 +34,13 @@ class _Row(BaseModel):
 
 
 class NotebookCounts(_Row):
-    """Notebooks that exist, were executed to their last cell, and passed every comparison."""
+    """Notebooks that exist, were executed to their last cell, and passed every comparison; the
+    seconds that their cells took."""
 
     declared: list[str]
     executed: list[str]
     passed: list[str]
+    seconds: dict[str, float]
 
 
 class ClaimRow(_Row):
@@ -237,9 +239,12 @@ def _claim(entry: dict[str, Any], home: dict[str, str]) -> ClaimRow:
 
 def _notebooks(record: Path, books: list[notebooks.Notebook]) -> NotebookCounts:
     ran: dict[str, dict[str, list[bool]]] = {}  # a notebook with servers runs once a tier
+    seconds: dict[str, dict[str, float]] = {}
     for entry in entries(record, "cell"):
-        stages = ran.setdefault(entry["notebook"], {})
-        stages.setdefault(entry["stage"], []).append(entry["passed"])
+        name, stage = entry["notebook"], entry["stage"]
+        ran.setdefault(name, {}).setdefault(stage, []).append(entry["passed"])
+        took = seconds.setdefault(name, {})
+        took[stage] = took.get(stage, 0.0) + entry["seconds"]
     cells = {b.name: sum(c.cell_type == "code" for c in b.cells) for b in books}
     executed = [
         name
@@ -250,6 +255,7 @@ def _notebooks(record: Path, books: list[notebooks.Notebook]) -> NotebookCounts:
         declared=list(cells),
         executed=executed,
         passed=[name for name in executed if all(map(all, ran[name].values()))],
+        seconds={name: round(max(seconds[name].values()), 1) for name in executed},
     )
 
 

@@ -129,4 +129,17 @@ def solution(id: str, *, insist: bool = False) -> None:
             f"no attempt at {id} yet: try, or ask for hint({id!r}); solution({id!r}, insist=True)"
         )
         return
-    figures.show_markdown(worked_answer(id))
+    words, code = worked_answer(id)
+    figures.show_markdown(f"{words}\n\n```python\n{code}\n```")
+
+
+def _within_reach() -> None:
+    """In a kernel, `hint` and `solution` need no import: a learner types them, the notebook does not."""
+    from IPython.core.getipython import get_ipython
+
+    if shell := get_ipython():
+        for word in (hint, solution):
+            shell.user_ns.setdefault(word.__name__, word)
+
+
+_within_reach()
