@@ -176,7 +176,7 @@ show_lines(
     },
     title="When the answers are there: the right end is the p99",
     x="share of the fares, %",
-    y="after the moment they were wanted, s",
+    y="s after they were wanted",
     log="y",
 )
 
@@ -208,7 +208,8 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 # %% [markdown]
 # **Reading it.** For waiting, one figure rules: *wall ≈ fares × 50 ms / open at a time*. Where the wall lies above it
 # the client's own CPU is the limit: an HTTP request costs aiohttp about half a millisecond of one core, so 500 at once
-# gain nothing over 100 (measured: 0.5 s either way). uvloop's loop is faster in itself, but here most of the
+# gain nothing over 100 (measured: 0.5 to 0.9 s either way), and the curve shows what they lose: the *first* answer comes
+# about as late as the last, for the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but here most of the
 # time goes to parsing and to tasks, which stay the same Python; do not expect its advertised factor from it.
 #
 # Two columns disagree about the p99. A stopwatch that starts with each call says 60 ms for the loop, and is content; the
@@ -505,8 +506,8 @@ with lab.one_worker() as processes:
 
 # %% tags=["nbval-ignore-output"]
 show_bars(
-    {f"{what}, ms": 1000 * silence for what, silence in silences.items()}
-    | {"unpickling them, ms": 1000 * unpickling},
+    {what: 1000 * silence for what, silence in silences.items()}
+    | {"unpickling them, alone": 1000 * unpickling},
     title="The parent's longest silence while a process parses",
     x="ms",
     text="{:.0f}".format,
@@ -1385,11 +1386,12 @@ claim("concurrency.memory_flat", "and less than a tenth of that in the bounded o
 # each row is an unbounded queue as well, made of tasks; the first exercise is about that one. (3.13 added
 # `Queue.shutdown`, which ends getters and putters in an orderly way.)
 
-# %% [markdown] also=["concurrency.unbounded_peak", "concurrency.memory_grows"] claim="concurrency.put_never_waits" tags=["break-it"]
+# %% [markdown] also=["concurrency.unbounded_peak", "concurrency.bounded_peak", "concurrency.memory_grows"] claim="concurrency.put_never_waits" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: give way after each booking</summary>
 #
-# One line, and the two workers keep up with the reader. They do so only as long as they are fast enough.
+# One line, and the two workers keep up with the reader; the bounded queue does not fill up either. That lasts as long as
+# they are fast enough.
 #
 # ```diff
 # -            lengths.append(queue.qsize())
@@ -1570,14 +1572,16 @@ claim("concurrency.cancel_running", "cancel takes a call out of the line, and do
 async def deadline_round_a_thread():
     """The story of a payment in a thread, whose caller does not wait that long."""
     log, may_pay, paid = [], threading.Event(), threading.Event()
+    loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
 
     def pay():
+        loop.call_soon_threadsafe(deadline.reschedule, 0)  # it passes as soon as this runs
         may_pay.wait(20)
         log.append("paid")
         paid.set()
 
     try:
-        async with asyncio.timeout(0.01):
+        async with deadline:
             await asyncio.to_thread(pay)
     except TimeoutError:
         log.append("caller gets TimeoutError")
@@ -1593,7 +1597,7 @@ claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thre
 # %% [markdown]
 # **Why.** A thread has no place at which one could throw something in; `Future.cancel` is a state change under a lock,
 # possible only from PENDING ([`_base.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/_base.py)).
-# `wrap_future` cancels the asyncio side and tries the other, in vain. The error sits in the future until somebody asks;
+# `wrap_future` cancels the asyncio side and tries the other, in vain; only a call that has not begun is taken out. The error sits in the future until somebody asks;
 # a `concurrent.futures.Future` has no `__del__` that would complain, an `asyncio.Future` has.
 # `Executor.map` keeps errors too, until you reach their place in the iteration; without iterating you see none.
 #
@@ -1603,7 +1607,7 @@ claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thre
 
 # %% [markdown] also=["concurrency.lost_error", "concurrency.task_error_logged", "concurrency.thread_goes_on"] claim="concurrency.as_completed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: results in order; a call that logs its failure; a task that is asked; a thread that is awaited</summary>
+# <summary><b>Break it</b>: results in order; a call that logs its failure; a task that is asked; no deadline</summary>
 #
 # ```diff
 # -        first = next(as_completed([slow, quick])).result()
@@ -1616,9 +1620,8 @@ claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thre
 # -    del task
 # +    task.exception()
 # @@
-# -            await asyncio.to_thread(pay)
-# +            may_pay.set()
-# +            pay()
+# -        loop.call_soon_threadsafe(deadline.reschedule, 0)  # it passes as soon as this runs
+# +        may_pay.set()
 # ```
 #
 # </details>
