@@ -1,0 +1,2003 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 1.6 Concurrency models
+#
+# > Асинхронность: asyncio, concurrent.futures.
+# >
+# > Asynchrony: asyncio, concurrent.futures.
+#
+# 90 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it also looks into a process
+# that hangs.
+#
+# **You will be able to show that …**
+#
+# 1. how many requests are open at a time decides how long a batch takes, and which limit you did not set decides that;
+# 2. which work freezes an event loop from inside a thread, and what a process rescues;
+# 3. who goes on running when one of several tasks fails, and how long a task lives that nobody holds;
+# 4. what a cancellation is, what survives it, and how a task is stopped without losing the order to stop yourself;
+# 5. what an unbounded queue does, and where a hung program waits;
+# 6. what becomes of errors, cancellations, nested calls and context in a pool.
+
+# %%
+import asyncio
+import contextlib
+import contextvars
+import gc
+import hashlib
+import json
+import logging
+import pickle
+import re
+import sys
+import threading
+import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor, as_completed, wait
+from itertools import pairwise
+
+from helpers import answer, check, claim, data, machine, measure, predict, stamp
+from helpers import show_bars, show_lines, show_source, show_table
+from helpers.labs.language import concurrency as lab
+
+stamp()
+
+# %% [markdown]
+# A notebook's kernel runs an event loop already, so a cell may `await`, and `asyncio.run` would refuse. Where an
+# experiment needs a loop of its own, it gets one in a thread of its own. `turns` lets the loop go round a number of
+# times: everything that can happen without waiting for the world has then happened. No experiment sleeps in order to
+# be second.
+
+# %%
+def in_a_loop_of_its_own(main, *arguments, debug=False):
+    """What the coroutine function returns, run by a new loop in a new thread."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, main(*arguments), debug=debug).result()
+
+
+async def turns(number=20):
+    for _ in range(number):
+        await asyncio.sleep(0)
+
+
+def name_of(error):
+    return type(error).__name__ if error else "no error"
+
+
+# %% [markdown]
+# Two instruments. A **heartbeat** shows how a loop fares: a task that sleeps 5 ms and notes the time, again and again.
+# Its longest silence is what every other request had to wait. `Lines` keeps what is logged.
+
+# %%
+async def heartbeat(beats, every=0.005):
+    while True:
+        beats.append(time.perf_counter())
+        await asyncio.sleep(every)
+
+
+class Lines(logging.Handler):
+    """Keeps what is logged."""
+
+    def __init__(self):
+        super().__init__()
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(record.getMessage())
+
+
+# %% [markdown]
+# ## 500 fares, one answer takes 50 ms
+#
+# A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open; it is a
+# process of its own on this machine and counts *how many it has open at a time*. We want 500 fares, at once. Five ways
+# to ask, each in a fresh process:
+#
+# | way | client | asks for |
+# |---|---|---|
+# | one after the other | `http.client`, one connection | 50, for 500 would take half a minute |
+# | threads | the same, 50 threads, a connection each | 500 |
+# | processes | the same, 8 processes, a connection each | 500 |
+# | asyncio | aiohttp, 500 tasks, one session, as it comes | 500 |
+# | asyncio, no limit | aiohttp with `TCPConnector(limit=0)` | 500 |
+# | uvloop, no limit | the same on uvloop, an event loop on libuv, written in Cython | 500 |
+
+# %%
+show_source(lab.Partner, lab.ask, lab.by_tasks)
+
+# %%
+predict(
+    "concurrency.session",
+    "500 tasks, one aiohttp session as it comes. How many requests does the server have open at its peak?",
+    about="concurrency.peak_default",
+    a="500: every task sends its request",
+    b="100: the client has a limit that nobody set",
+    c="about 10: one thread cannot send faster",
+)
+
+# %%
+answer("concurrency.session", None)  # "a", "b" or "c"
+
+# %%
+WAYS = {
+    "one after the other": ("sequential", 50),
+    "threads": ("threads", 500),
+    "processes": ("processes", 500),
+    "asyncio": ("asyncio", 500),
+    "asyncio, no limit": ("asyncio without a limit", 500),
+    "uvloop, no limit": ("uvloop", 500),
+}
+
+
+def ask_in_every_way():
+    """What each way took (client's report) and how many requests were open at its peak (server's)."""
+    reports, peaks = {}, {}
+    with lab.partner() as port:
+        for way, (model, requests) in WAYS.items():
+            reports[way] = measure.in_fresh_process(lab.__name__, "ask", model, port, requests)
+            peaks[way] = lab.counts(port)["peak"]
+    return reports, peaks
+
+
+def percentile(seconds, percent):
+    return seconds[round((len(seconds) - 1) * percent / 100)]
+
+
+# %% tags=["timing"]
+reports, peaks = ask_in_every_way()
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [
+        {
+            "way": way, "fares": len(report["wanted"]), "open at the peak": peaks[way],
+            "wall, s": report["wall"],
+            "fares × 50 ms / peak, s": len(report["wanted"]) * lab.ANSWER_AFTER / peaks[way],
+            "p99 by the stopwatch, ms": 1000 * percentile(report["called"], 99),
+            "p99 as wanted, ms": 1000 * percentile(report["wanted"], 99),
+            "memory, MiB": report["memory"] / 2**20,
+        }
+        for way, report in reports.items()
+    ],
+    caption="The stopwatch starts with the call; wanted were all of them at second 0",
+)
+shares = [1, 10, 25, 50, 75, 90, 99, 100]
+show_lines(
+    {
+        way: (shares, [percentile(report["wanted"], share) for share in shares])
+        for way, report in reports.items()
+        if way != "uvloop, no limit"
+    },
+    title="When the answers are there: the right end is the p99",
+    x="share of the fares, %",
+    y="s after they were wanted",
+    log="y",
+)
+
+# %%
+claim("concurrency.peak_sequential", "a loop of blocking calls has one request open at a time",
+      peaks["one after the other"], equals=1)
+claim("concurrency.peak_threads", "50 threads have up to 50 open",
+      peaks["threads"], between=(25, 50))
+claim("concurrency.peak_processes", "8 processes have up to 8 open",
+      peaks["processes"], between=(4, 8))
+claim("concurrency.peak_default", "500 tasks on one session as it comes: the client opens 100 and no more",
+      peaks["asyncio"], between=(51, 100), proves="b")
+claim("concurrency.peak_unlimited", "without a limit there are more than that, on asyncio's loop and on uvloop's",
+      min(peaks["asyncio, no limit"], peaks["uvloop, no limit"]), at_least=101)
+
+# %%
+one_by_one, tasks = reports["one after the other"], reports["asyncio"]
+claim("concurrency.omission", "a stopwatch round each call hides how long the batch's last fare was waited for",
+      percentile(one_by_one["wanted"], 99) / percentile(one_by_one["called"], 50), at_least=10, unit="×")
+claim("concurrency.waits_inside", "a task waits inside the client for a connection, and its stopwatch runs",
+      percentile(tasks["called"], 99), at_least=4 * lab.ANSWER_AFTER, unit="s")
+memory_each = {
+    "thread": reports["threads"]["memory"] / lab.THREADS,
+    "process": reports["processes"]["memory"] / lab.PROCESSES,
+}
+claim("concurrency.memory", "a worker process weighs ten threads and more",
+      memory_each["process"] / memory_each["thread"], at_least=10, unit="×")
+
+# %% [markdown]
+# **Reading it.** For waiting, one figure rules: *wall ≈ fares × 50 ms / open at a time*. Where the wall lies above it
+# the client's own CPU is the limit: an HTTP request costs aiohttp about half a millisecond of one core, so 500 at once
+# gain nothing over 100 (measured: 0.5 to 0.9 s either way), and the curve shows what they lose: the *first* answer comes
+# about as late as the last, for the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but here most of the
+# time goes to parsing and to tasks, which stay the same Python; do not expect its advertised factor from it.
+#
+# Two columns disagree about the p99. A stopwatch that starts with each call says 60 ms for the loop, and is content; the
+# last of the 50 fares came 2.6 s after it was wanted. Load testers call that *coordinated omission*. With aiohttp it is
+# the other way round: the call begins at once and waits *inside* for one of 100 connections.
+#
+# **Why.** A thread that waits costs a stack and a scheduler entry, a process an interpreter (about 15 MiB here), a task
+# a few Python objects and a socket. None of them needs a core for waiting: the GIL is released in `recv`
+# (`interpreter.waiting_overlaps` in [1.1](01_interpreter.ipynb)), and a suspended task is nothing but a frame
+# (`generators.loop_concurrency` in [1.4](04_generators.ipynb)). aiohttp's `TCPConnector(limit=100)` is a default of its
+# constructor ([client reference](https://docs.aiohttp.org/en/stable/client_reference.html#tcpconnector)); httpx has one
+# of 100 as well, a `ThreadPoolExecutor` one of `min(32, cores + 4)`, and `asyncio.to_thread` uses just such an executor.
+#
+# **In production.**
+#
+# | model | for | pays |
+# |---|---|---|
+# | threads | a library that blocks, some dozens of calls at a time | memory a thread, races, no cancellation |
+# | processes | computing; for waiting never | start-up, memory, pickling |
+# | asyncio | hundreds or thousands of connections that wait | everything on the path must be async |
+#
+# Whatever the model, write the limit down yourself, as a number that the partner agreed to. The one that you did not
+# set is still there.
+
+# %% [markdown] also=["concurrency.peak_processes", "concurrency.peak_threads", "concurrency.waits_inside", "concurrency.omission"] claim="concurrency.peak_default" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: swap the models</summary>
+#
+# A loop takes the place of the threads and of the tasks, fifty threads that of the processes. And where only two fares
+# are wanted, the last has not waited long.
+#
+# ```diff
+# -    "one after the other": ("sequential", 50),
+# -    "threads": ("threads", 500),
+# -    "processes": ("processes", 500),
+# -    "asyncio": ("asyncio", 500),
+# +    "one after the other": ("sequential", 2),
+# +    "threads": ("sequential", 10),
+# +    "processes": ("threads", 500),
+# +    "asyncio": ("sequential", 5),
+# ```
+#
+# </details>
+
+# %% [markdown] also=["concurrency.peak_unlimited", "concurrency.omission", "concurrency.memory"] claim="concurrency.peak_sequential" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a few threads in place of the loop, the limit in place of none</summary>
+#
+# With 50 threads for 50 fares the stopwatch is right, too. And for the memory, a pool of threads is taken for
+# the eight processes.
+#
+# ```diff
+# -    "one after the other": ("sequential", 50),
+# +    "one after the other": ("threads", 50),
+# @@
+# -    "asyncio, no limit": ("asyncio without a limit", 500),
+# +    "asyncio, no limit": ("asyncio", 500),
+# @@
+# -    "process": reports["processes"]["memory"] / lab.PROCESSES,
+# +    "process": reports["threads"]["memory"] / lab.PROCESSES,
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The heart of a loop
+#
+# Everything that the service does, it does on one loop, in one thread. The heartbeat runs beside a call that blocks: on
+# the loop, or in a thread of `asyncio.to_thread`. What counts is its longest silence, compared with the time that the
+# call itself took.
+
+# %%
+def clocked(work):
+    """When the call began, and when it ended."""
+    began = time.perf_counter()
+    work()
+    return began, time.perf_counter()
+
+
+async def silence_during(call, work):
+    """The heart's longest silence while `await call(work)` runs, as a share of the work's own duration."""
+    beats = []
+    heart = asyncio.create_task(heartbeat(beats))
+    while len(beats) < 3:
+        await asyncio.sleep(0.001)
+    before = len(beats) - 1
+    began, ended = await call(work)
+    after = len(beats) + 2
+    while len(beats) < after:
+        await asyncio.sleep(0.001)
+    heart.cancel()
+    return max(later - earlier for earlier, later in pairwise(beats[before:])) / (ended - began)
+
+
+# %% [markdown]
+# The work: a partner's schedule of 100,000 flights arrives as JSON; a careless regular expression validates a field; the
+# day's connections are sorted; delays are added up in Python; a backup is hashed; a driver that blocks waits for its
+# server.
+
+# %%
+flights = data.flights(["carrier", "flight", "origin", "dest", "dep_delay"]).head(100_000)
+SCHEDULE = flights.to_json(orient="records")
+CONNECTIONS = [hash(f"connection {number}") for number in range(300_000)]
+BACKUP = bytes(200 * 2**20)
+
+
+def parse_schedule():
+    json.loads(SCHEDULE)
+
+
+def validate_field():
+    re.search("(a+)+b", "a" * 21)
+
+
+def sort_connections():
+    sorted(CONNECTIONS)
+
+
+def add_up_delays():
+    minutes = 0
+    for flight in range(3_000_000):
+        minutes += flight * 37 % 180
+
+
+def hash_backup():
+    hashlib.sha256(BACKUP).digest()
+
+
+def ask_by_driver():
+    time.sleep(0.2)
+
+
+# %%
+predict(
+    "concurrency.rescue",
+    "`await asyncio.to_thread(json.loads, schedule)`: for how long does the loop stand still?",
+    about="concurrency.one_c_call",
+    a="not at all: the work is in another thread",
+    b="about 5 ms at a time, the switch interval",
+    c="as long as json.loads takes",
+)
+
+# %%
+answer("concurrency.rescue", None)  # "a", "b" or "c"
+
+# %%
+async def on_the_loop(work):
+    return clocked(work)
+
+
+async def in_a_thread(work):
+    return await asyncio.to_thread(clocked, work)
+
+
+KINDS = (parse_schedule, validate_field, sort_connections, add_up_delays, hash_backup, ask_by_driver)
+
+
+async def least_silence(call, work, times=3):
+    """Of several readings the least: what else the machine does can only lengthen a silence."""
+    return min([await silence_during(call, work) for _ in range(times)])
+
+
+# %% tags=["timing"]
+blocking = await least_silence(on_the_loop, parse_schedule, times=1)
+in_thread = {work.__name__: await least_silence(in_a_thread, work) for work in KINDS}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(
+    {"parse_schedule, on the loop": blocking} | in_thread,
+    title="The loop's longest silence while a thread works",
+    x="share of the time that the work takes",
+    mark=1,
+    mark_label="as long as the work",
+)
+
+# %%
+claim("concurrency.blocked", "a call on the loop silences it for as long as the call takes",
+      blocking, at_least=0.8)
+claim("concurrency.one_c_call", "in a thread, json.loads, a regex and sorted silence it just as long",
+      min(in_thread[work] for work in ("parse_schedule", "validate_field", "sort_connections")),
+      at_least=0.6, proves="c")
+claim("concurrency.python_loop", "in a thread, a Python loop silences it for a small part of its time",
+      in_thread["add_up_delays"], at_most=0.4)
+claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly silence it",
+      max(in_thread["hash_backup"], in_thread["ask_by_driver"]), at_most=0.4)
+
+# %% [markdown]
+# **Reading it.** A silence is compared with the duration of the very call that caused it, so a slow or busy machine
+# lengthens both. Three bars stand at 1: the thread was of no use. The Python loop's silence is some switch
+# intervals long, whatever the loop takes.
+#
+# **Why.** The loop needs the GIL for every step. A thread that runs *bytecode* looks at the eval breaker at each
+# backward jump and gives the lock up when somebody has waited for 5 ms. A thread inside *one* C call looks at nothing:
+# `json.loads`, `re` and `list.sort` handle Python objects from beginning to end, never let go, and return when they are
+# done. (`sorted` of objects with a Python `__lt__` would be bytecode again.) `hashlib` and blocking system calls let go
+# themselves (`interpreter.released_by_hash`, `interpreter.held_for_small` in [1.1](01_interpreter.ipynb)). The loop is
+# hit harder than a thread: after each `select` it must win the lock back, so that beside a computing thread every
+# turn of the loop costs up to an interval.
+# ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c); the manual recommends
+# `to_thread` for I/O and says why not for more:
+# [`asyncio.to_thread`](https://docs.python.org/3/library/asyncio-task.html#asyncio.to_thread).)
+#
+# **In production.** Ask of each blocking call: does it *wait*, does it compute in *bytecode*, or is it *one C call* that
+# keeps the lock? Waiting: a thread. Bytecode: a thread keeps the service alive, a process gives the core back. One long
+# C call: a process, or smaller pieces (`ijson`, a streaming parser, `LIMIT`), or a library that lets go. And measure
+# the loop: a heartbeat like this one, as a metric, finds what no profiler of requests shows.
+
+# %% [markdown] also=["concurrency.one_c_call"] claim="concurrency.blocked" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a driver that waits, in a thread; and a regex without nesting</summary>
+#
+# The second change takes the backtracking out of the pattern: it needs microseconds, during which no silence is
+# long, so give it some work in bytecode instead.
+#
+# ```diff
+# -blocking = await least_silence(on_the_loop, parse_schedule, times=1)
+# +blocking = await least_silence(in_a_thread, ask_by_driver)
+# @@
+# -    re.search("(a+)+b", "a" * 21)
+# +    for _ in range(1_000_000):
+# +        re.search("a+b", "a")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["concurrency.lets_go"] claim="concurrency.python_loop" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a loop inside one C call; and 200 MiB translated instead of hashed</summary>
+#
+# `sum` over a `range` is a loop in C, and looks at no breaker. `bytes.translate` is C code that keeps the lock.
+#
+# ```diff
+# -    minutes = 0
+# -    for flight in range(3_000_000):
+# -        minutes += flight * 37 % 180
+# +    sum(range(30_000_000))
+# @@
+# -    hashlib.sha256(BACKUP).digest()
+# +    BACKUP.translate(bytes(256))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A process, then?
+#
+# Another process has another GIL. So the schedule goes to a worker process: once it returns the parsed flights, once
+# only the number that we want of them.
+
+# %%
+show_source(lab.total_delay)
+
+# %%
+predict(
+    "concurrency.by_process",
+    "`await loop.run_in_executor(processes, json.loads, schedule)`: what does the loop of the parent feel?",
+    about="concurrency.rows_come_back",
+    a="nothing: the parsing is in another process",
+    b="one long silence again",
+    c="a little of it, all the time",
+)
+
+# %%
+answer("concurrency.by_process", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# The yardstick this time: how long the parent needs to unpickle the parsed schedule.
+
+# %%
+rows = data.flights(["carrier", "flight", "origin", "dest", "dep_delay"]).head(100_000)
+schedule = rows.to_json(orient="records")
+
+
+async def longest_silence(processes, work):
+    """Seconds, the least of three readings, while the work is done in the pool."""
+    silences = []
+    for _ in range(3):
+        heart = asyncio.create_task(heartbeat(beats := []))
+        await asyncio.get_running_loop().run_in_executor(processes, work, schedule)
+        await asyncio.sleep(0.02)
+        heart.cancel()
+        silences.append(max(later - earlier for earlier, later in pairwise(beats)))
+    return min(silences)
+
+
+# %% tags=["timing"]
+pickled = pickle.dumps(json.loads(schedule))
+unpickling = measure.interleaved({"unpickle": lambda: pickle.loads(pickled)}, rounds=5)["unpickle"].best
+with lab.one_worker() as processes:
+    silences = {
+        "all flights come back": await longest_silence(processes, json.loads),
+        "one number comes back": await longest_silence(processes, lab.total_delay),
+    }
+
+# %% tags=["nbval-ignore-output"]
+show_bars(
+    {what: 1000 * silence for what, silence in silences.items()}
+    | {"unpickling them, alone": 1000 * unpickling},
+    title="The parent's longest silence while a process parses",
+    x="ms",
+    text="{:.0f}".format,
+)
+
+# %%
+claim("concurrency.rows_come_back", "the parsed flights silence the parent while they are unpickled",
+      silences["all flights come back"] / unpickling, at_least=0.6, proves="b")
+claim("concurrency.number_comes_back", "of a number that comes back the parent feels little",
+      silences["one number comes back"] / unpickling, at_most=0.4)
+
+# %% [markdown]
+# **Why.** What a worker returns is pickled there and unpickled here, by the pool's manager thread
+# (`_ExecutorManagerThread` in
+# [`concurrent/futures/process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)), in
+# one C call that builds as many objects as `json.loads` did. The arguments go the same way: a text is one block and
+# cheap to copy, a list of 100,000 dictionaries is not.
+#
+# **In production.** Move the work to where its result is small: parse *and* reduce in the worker, and send a path, a
+# key or bytes, not objects. If the parent needs all the rows, a process does not help; pieces do.
+
+# %% [markdown] claim="concurrency.rows_come_back" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: count the flights in the worker</summary>
+#
+# ```diff
+# -        "all flights come back": await longest_silence(processes, json.loads),
+# +        "all flights come back": await longest_silence(processes, lab.total_delay),
+# ```
+#
+# </details>
+
+# %% [markdown] claim="concurrency.number_comes_back" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask for the number, and for the rows along with it</summary>
+#
+# ```diff
+# -        "one number comes back": await longest_silence(processes, lab.total_delay),
+# +        "one number comes back": await longest_silence(processes, json.loads),
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Who blocked it?
+#
+# A request was slow, and with it all others. Which handler was it? asyncio's *debug mode* times every step of every
+# task.
+
+# %%
+async def quote_by_driver():
+    time.sleep(0.5)  # a driver that blocks
+
+
+async def quote_in_thread():
+    await asyncio.to_thread(time.sleep, 0.5)
+
+
+async def serve_one(quote):
+    asyncio.get_running_loop().slow_callback_duration = 0.4
+    await asyncio.create_task(quote(), name="UA1545")
+
+
+def logged_in_debug_mode(quote):
+    """What asyncio's debug mode logs while this quote is served: only what names its task."""
+    log, lines = logging.getLogger("asyncio"), Lines()
+    log.addHandler(lines)
+    log.propagate = False
+    try:
+        in_a_loop_of_its_own(serve_one, quote, debug=True)
+    finally:
+        log.removeHandler(lines)
+        log.propagate = True
+    return [line for line in lines.lines if "UA1545" in line]
+
+
+# %%
+said = logged_in_debug_mode(quote_by_driver)
+claim("concurrency.debug_names", "debug mode names the task, and the coroutine, that held the loop",
+      (len(said), "quote_by_driver" in "".join(said)), equals=(1, True))
+claim("concurrency.debug_thread", "and says nothing of one that waits for a thread",
+      len(logged_in_debug_mode(quote_in_thread)), equals=0)
+
+# %% tags=["nbval-ignore-output"]
+print(re.sub(r"/\S*/", "", said[0]))
+
+# %% [markdown]
+# **Why.** `_run_once` reads the clock before and after each callback when debug is on, and warns above
+# `slow_callback_duration` (0.1 s)
+# ([`base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)). What it cannot name is
+# the thread of the last but one experiment: there the loop stood still *between* its steps, waiting for the GIL. That
+# is why a service wants both: the heartbeat says *that*, debug mode says *who*, if it was a handler.
+#
+# **In production.** Debug mode (`PYTHONASYNCIODEBUG=1`) also remembers where each task was created and finds calls from
+# the wrong thread; it costs too much to be left on. A staging run with it, under load, before each release is cheap.
+
+# %% [markdown] also=["concurrency.debug_thread"] claim="concurrency.debug_names" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: let each do as the other does</summary>
+#
+# ```diff
+# -    time.sleep(0.5)  # a driver that blocks
+# +    await asyncio.sleep(0.5)
+# @@
+# -    await asyncio.to_thread(time.sleep, 0.5)
+# +    time.sleep(0.5)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## One partner fails
+#
+# A booking asks two partners at once. The first refuses. The second is about to charge the card: it waits for a signal
+# that comes twenty turns of the loop later. What does the caller know by then, and is the card charged?
+
+# %%
+class Booking:
+    """Two partners, and a log of what happened in which order."""
+
+    def __init__(self):
+        self.log, self.let_charge = [], asyncio.Event()
+
+    async def refuse(self):
+        raise ConnectionError("no seat")
+
+    async def charge(self):
+        try:
+            await self.let_charge.wait()
+            self.log.append("card charged")
+        except asyncio.CancelledError:
+            self.log.append("charge cancelled")
+            raise
+
+
+# %%
+async def by_gather(*partners):
+    return await asyncio.gather(*partners)
+
+
+async def by_gather_of_all(*partners):
+    return await asyncio.gather(*partners, return_exceptions=True)
+
+
+async def by_wait(*partners):
+    tasks = [asyncio.create_task(partner) for partner in partners]
+    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+    for task in done:
+        task.exception()  # or it would be logged as never retrieved
+    return f"{len(done)} done, {len(pending)} pending"
+
+
+async def by_group(*partners):
+    async with asyncio.TaskGroup() as group:
+        for partner in partners:
+            group.create_task(partner)
+    return "all that was asked for"
+
+
+# %%
+predict(
+    "concurrency.refused",
+    "`await gather(refuse(), charge())` raises ConnectionError. The caller answers *no booking*. And the card?",
+    about="concurrency.gather_goes_on",
+    a="is not charged: gather cancels what is left",
+    b="is charged",
+    c="is not charged: nobody awaits the task any more",
+)
+
+# %%
+answer("concurrency.refused", None)  # "a", "b" or "c"
+
+# %%
+async def story(way):
+    """What happened, in its order."""
+    booking = Booking()
+
+    async def signal_later():
+        await turns()
+        booking.let_charge.set()
+
+    signal = asyncio.create_task(signal_later())
+    try:
+        result = await way(booking.refuse(), booking.charge())
+        said = result if isinstance(result, str) else [name_of(r) for r in result]
+        booking.log.append(f"caller gets {said}")
+    except (ConnectionError, ExceptionGroup) as error:
+        booking.log.append(f"caller gets {name_of(error)}")
+    await signal
+    await turns()
+    return booking.log
+
+
+stories = {way.__name__: await story(way) for way in (by_gather, by_wait, by_gather_of_all, by_group)}
+show_table([{"way": way, "story": ", then ".join(log)} for way, log in stories.items()], left=2)
+
+# %%
+claim("concurrency.gather_goes_on", "gather gives the error to its caller at once, and the other call goes on",
+      stories["by_gather"], equals=["caller gets ConnectionError", "card charged"], proves="b")
+claim("concurrency.wait_goes_on", "wait cancels nothing either, and raises nothing",
+      stories["by_wait"], equals=["caller gets 1 done, 1 pending", "card charged"])
+claim("concurrency.gather_waits", "gather with return_exceptions waits for all, and gives errors as results",
+      stories["by_gather_of_all"],
+      equals=["card charged", "caller gets ['ConnectionError', 'no error']"])
+claim("concurrency.group_ends_all", "a TaskGroup cancels the other, waits until it is over, then raises",
+      stories["by_group"], equals=["charge cancelled", "caller gets ExceptionGroup"])
+
+# %% [markdown]
+# And if both fail? `gather` hands on the first error, and takes the second for retrieved: no log says a word of it.
+
+# %%
+async def second_error(way):
+    """Which errors of two the caller gets, and what the loop has to say of the rest."""
+    said, got = [], []
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda loop, context: said.append(context["message"]))
+
+    async def refuse_later():
+        try:
+            await turns(3)
+        finally:
+            raise ValueError("no such fare")
+
+    try:
+        await way(Booking().refuse(), refuse_later())
+    except (ConnectionError, ExceptionGroup) as error:
+        got = sorted(map(name_of, getattr(error, "exceptions", [error])))
+    await turns()
+    gc.collect()
+    return got, len(said)
+
+
+both_fail = {way.__name__: in_a_loop_of_its_own(second_error, way) for way in (by_gather, by_group)}
+claim("concurrency.second_error", "of two errors gather delivers one and drops one; a TaskGroup delivers both",
+      both_fail, equals={"by_gather": (["ConnectionError"], 0),
+                         "by_group": (["ConnectionError", "ValueError"], 0)})
+
+# %% [markdown]
+# **Why.** `gather` is a future with a callback on each of its tasks. The first error is set on that future, and the
+# callbacks of the others find it done and fetch their exceptions only to silence the log (`_done_callback` in
+# [`asyncio/tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py)). It is older than the idea
+# that a block should not end before what it started. A `TaskGroup` is that idea: `__aexit__` waits for every child, and
+# a child's error makes it cancel the rest first
+# ([`taskgroups.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/taskgroups.py);
+# [the manual's comparison](https://docs.python.org/3/library/asyncio-task.html#asyncio.gather)). What the group looks
+# like to `except` is in [1.5](05_exceptions.ipynb) (`exceptions.plain_except`, `exceptions.group_siblings`).
+#
+# **In production.**
+#
+# | all or nothing | `TaskGroup` |
+# |---|---|
+# | each for itself, all results wanted | `gather(…, return_exceptions=True)`, and look at each result |
+# | the first good answer wins | `wait(…, FIRST_COMPLETED)`, then cancel *and await* the rest |
+# | bare `gather` | calls that may go on, unwatched, after you have answered *no* |
+
+# %% [markdown] also=["concurrency.wait_goes_on"] claim="concurrency.gather_goes_on" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: cancel what is left, and wait for it</summary>
+#
+# ```diff
+# -    return await asyncio.gather(*partners)
+# +    tasks = [asyncio.ensure_future(partner) for partner in partners]
+# +    try:
+# +        return await asyncio.gather(*tasks)
+# +    except ConnectionError:
+# +        for task in tasks:
+# +            task.cancel()
+# +        await asyncio.wait(tasks)
+# +        raise
+# @@
+# -    done, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+# +    done, pending = await asyncio.wait(tasks, return_when=asyncio.ALL_COMPLETED)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["concurrency.gather_waits", "concurrency.second_error"] claim="concurrency.group_ends_all" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: swap the two; and a group in which an error is caught by the task itself</summary>
+#
+# ```diff
+# -    return await asyncio.gather(*partners, return_exceptions=True)
+# +    return [await partner for partner in partners]
+# @@
+# -            group.create_task(partner)
+# +            group.create_task(asyncio.wait([asyncio.ensure_future(partner)]))
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What a cancellation is
+#
+# `task.cancel()` interrupts nothing. It asks the loop to raise `CancelledError` inside the task, at the `await` where it
+# waits, the next time its turn comes. From there on it is an exception like any other. Five tasks hold a seat; each is
+# cancelled once.
+
+# %%
+async def clean(log):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await turns(2)  # a clean-up may await
+        log.append("seat released")
+
+
+async def catches_exception(log):
+    try:
+        await asyncio.Event().wait()
+    except Exception:
+        log.append("caught")
+
+
+async def swallows(log):
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.Event().wait()
+    log.append("goes on")
+
+
+async def never_waits(log):
+    for _ in range(3):
+        await no_waiting()
+    log.append("goes on")
+
+
+async def no_waiting():
+    """Awaited, but there is no suspension in it."""
+
+
+# %%
+async def cancelled(kind, after):
+    """Cancel the task after so many turns of the loop: its log, and how it ended."""
+    log = []
+    task = asyncio.create_task(kind(log))
+    await turns(after)
+    task.cancel()
+    await asyncio.wait([task])
+    return log, "cancelled" if task.cancelled() else name_of(task.exception())
+
+
+# %%
+predict(
+    "concurrency.just_created",
+    "`task = create_task(clean(log)); task.cancel()`, with no await in between. Does the `finally` run?",
+    about="concurrency.never_began",
+    a="yes: finally always runs",
+    b="no: the task never begins",
+    c="yes, but its await raises",
+)
+
+# %%
+answer("concurrency.just_created", None)  # "a", "b" or "c"
+
+# %%
+ends = {
+    "clean": await cancelled(clean, after=1),
+    "clean, cancelled before its first step": await cancelled(clean, after=0),
+    "except Exception": await cancelled(catches_exception, after=1),
+    "suppress(CancelledError)": await cancelled(swallows, after=1),
+    "never suspends": await cancelled(never_waits, after=1),
+}
+show_table([{"task": task, "its log": ", ".join(log), "ended": end} for task, (log, end) in ends.items()], left=3)
+
+# %%
+claim("concurrency.finally_awaits", "a cancelled task runs its finally, and may await in it",
+      ends["clean"], equals=(["seat released"], "cancelled"))
+claim("concurrency.never_began", "a task that is cancelled before its first step never begins: no try, no finally",
+      ends["clean, cancelled before its first step"], equals=([], "cancelled"), proves="b")
+claim("concurrency.not_exception", "except Exception does not see a cancellation",
+      ends["except Exception"], equals=([], "cancelled"))
+claim("concurrency.no_await", "awaits that never suspend are no place where a cancellation could arrive",
+      ends["never suspends"], equals=(["goes on"], "no error"))
+claim("concurrency.swallowed", "a task that swallows it goes on, and was never cancelled",
+      ends["suppress(CancelledError)"], equals=(["goes on"], "no error"))
+
+# %% [markdown]
+# A timeout is a cancellation with a clock: at the deadline `asyncio.timeout` cancels its own task, and turns the
+# `CancelledError` that comes out of its block into `TimeoutError`. If it comes out.
+
+# %%
+async def with_deadline(work):
+    """How the block ends, and whether the deadline had passed."""
+    log, deadline = [], asyncio.timeout(0)
+    try:
+        async with deadline:
+            await work(log)
+    except TimeoutError:
+        log.append("TimeoutError")
+    return log, deadline.expired()
+
+
+in_time, too_late = await with_deadline(clean), await with_deadline(swallows)
+print("clean:", in_time, " swallows:", too_late)
+
+# %%
+claim("concurrency.timeout", "a deadline that passes ends the block with TimeoutError, clean-up first",
+      in_time, equals=(["seat released", "TimeoutError"], True))
+claim("concurrency.timeout_swallowed", "swallowed inside, the deadline passed and nobody hears of it",
+      too_late, equals=(["goes on"], True))
+
+# %% [markdown]
+# A clean-up that awaits can be cancelled itself: by an impatient second `cancel`, or by the end of the program.
+
+# %%
+async def release(log):
+    await turns(5)
+    log.append("seat released")
+
+
+async def plain_cleanup(log):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await release(log)
+
+
+async def shielded_cleanup(log):
+    try:
+        await asyncio.Event().wait()
+    finally:
+        releasing = asyncio.create_task(release(log))
+        await asyncio.shield(releasing)
+
+
+async def cancelled_twice(kind):
+    log = []
+    task = asyncio.create_task(kind(log))
+    for _ in range(2):
+        await turns(2)
+        task.cancel()
+    await asyncio.wait([task])
+    await turns()
+    return log
+
+
+claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; a shield lets it end",
+      [await cancelled_twice(plain_cleanup), await cancelled_twice(shielded_cleanup)],
+      equals=[[], ["seat released"]])
+
+# %% [markdown]
+# **Why.** `Task.cancel` sets a flag and cancels the *future* that the task waits for; the task is woken by it and
+# `__step` calls `coro.throw(CancelledError())` in place of `send(None)`
+# ([`tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py); you saw `throw` in
+# [1.4](04_generators.ipynb)). A coroutine that has not begun has no `try` yet: `throw` into it ends it before its first
+# line. `CancelledError` is a `BaseException` since 3.8, so that `except Exception` in a handler lets it pass.
+# `asyncio.shield` puts a future in between: that one is cancelled, the task behind it goes on, in nobody's care.
+#
+# **In production.** Acquire *inside* the `try`'s reach or hand over what is already held with the coroutine; a task that
+# owns a connection from its arguments leaks it if it never begins. Catch `CancelledError` only to clean up, then
+# `raise`. Keep clean-ups short, and shield the ones that must end (a refund, a rollback), holding the inner task
+# yourself. A computation without `await` cannot be cancelled at all, by anybody.
+
+# %% [markdown] also=["concurrency.never_began", "concurrency.no_await", "concurrency.timeout_swallowed"] claim="concurrency.finally_awaits" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: cancel a turn earlier, and a turn later; suspend; and pass the cancellation on</summary>
+#
+# ```diff
+# -        await no_waiting()
+# +        await asyncio.sleep(0)
+# @@
+# -    "clean": await cancelled(clean, after=1),
+# -    "clean, cancelled before its first step": await cancelled(clean, after=0),
+# +    "clean": await cancelled(clean, after=0),
+# +    "clean, cancelled before its first step": await cancelled(clean, after=1),
+# @@
+# -in_time, too_late = await with_deadline(clean), await with_deadline(swallows)
+# +in_time, too_late = await with_deadline(clean), await with_deadline(catches_exception)
+# ```
+#
+# </details>
+
+# %% [markdown] also=["concurrency.not_exception", "concurrency.timeout", "concurrency.second_cancel"] claim="concurrency.swallowed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: catch everything, swallow nothing, shield nobody, and come before the deadline</summary>
+#
+# ```diff
+# -    except Exception:
+# -        log.append("caught")
+# +    except BaseException:
+# +        log.append("caught")
+# @@
+# -    "suppress(CancelledError)": await cancelled(swallows, after=1),
+# +    "suppress(CancelledError)": await cancelled(clean, after=1),
+# @@
+# -in_time, too_late = await with_deadline(clean), await with_deadline(swallows)
+# +in_time, too_late = await with_deadline(never_waits), await with_deadline(swallows)
+# @@
+# -        await asyncio.shield(releasing)
+# +        await releasing
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## To stop a task, and to be stopped
+#
+# A connection stops its background task. Everybody writes it like this: cancel, await, suppress the error.
+
+# %%
+async def stop_by_suppress(task):
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def stop_by_count(task):
+    task.cancel()
+    try:
+        await task
+    except asyncio.CancelledError:
+        if asyncio.current_task().cancelling():
+            raise  # this one was meant for us
+
+
+async def stop_by_wait(task):
+    task.cancel()
+    await asyncio.wait([task])
+
+
+# %%
+predict(
+    "concurrency.two_errors",
+    "While `stop_by_suppress` waits for the background task to clean up, its own task is cancelled too. And then?",
+    about="concurrency.own_swallowed",
+    a="it ends, cancelled, at once",
+    b="it goes on as if nothing had happened",
+    c="it ends, cancelled, when the background task has cleaned up",
+)
+
+# %%
+answer("concurrency.two_errors", None)  # "a", "b" or "c"
+
+# %%
+async def stopped_while_stopping(stop):
+    """What a task does that is cancelled while it stops another; how often the other was interrupted."""
+    log = []
+
+    async def background():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await release(log)
+
+    async def release(log):
+        try:
+            await turns(5)
+        except asyncio.CancelledError:
+            log.append("clean-up interrupted")
+            raise
+
+    async def connection():
+        task = asyncio.create_task(background())
+        await turns(2)
+        await stop(task)
+        log.append("goes on")
+
+    closing = asyncio.create_task(connection())
+    await turns(4)
+    closing.cancel()
+    await asyncio.wait([closing])
+    await turns()
+    return log, "cancelled" if closing.cancelled() else "not cancelled"
+
+
+stops = {
+    stop.__name__: await stopped_while_stopping(stop)
+    for stop in (stop_by_suppress, stop_by_count, stop_by_wait)
+}
+show_table([{"stop": how, "log": ", ".join(log), "the stopper was": end} for how, (log, end) in stops.items()], left=3)
+
+# %%
+claim("concurrency.own_swallowed", "suppress swallows the order that was meant for the stopper itself",
+      stops["stop_by_suppress"], equals=(["clean-up interrupted", "goes on"], "not cancelled"), proves="b")
+claim("concurrency.cancelling", "cancelling() tells whose order it was",
+      stops["stop_by_count"], equals=(["clean-up interrupted"], "cancelled"))
+claim("concurrency.stop_by_wait", "wait raises only what is meant for the caller, and passes nothing on to the task",
+      stops["stop_by_wait"], equals=([], "cancelled"))
+
+# %% [markdown]
+# The count goes down again by `uncancel`, which is how a timeout inside a timeout knows whose deadline it was:
+
+# %%
+async def nested(inner, outer):
+    """Who sees a TimeoutError, with two deadlines round one endless wait; and the count at the end."""
+    seen = []
+    try:
+        async with asyncio.timeout(outer):
+            try:
+                async with asyncio.timeout(inner):
+                    await asyncio.Event().wait()
+            except TimeoutError:
+                seen.append("inner")
+    except TimeoutError:
+        seen.append("outer")
+    return seen, asyncio.current_task().cancelling()
+
+
+deadlines = {
+    "inner first": await asyncio.create_task(nested(inner=0, outer=600)),
+    "outer first": await asyncio.create_task(nested(inner=600, outer=0)),
+}
+claim("concurrency.uncancel", "each deadline turns only its own cancellation into a TimeoutError, and takes it back",
+      deadlines, equals={"inner first": (["inner"], 0), "outer first": (["outer"], 0)})
+
+# %% [markdown]
+# **Why.** A `CancelledError` carries no address. `await task` raises one if the *other* task was cancelled, and one if
+# *you* were; they look alike. What tells them apart is a counter in each task: `cancel` adds one, `uncancel` takes
+# one away, `cancelling` reads it. `timeout` and `TaskGroup` cancel the task they live in, take back their own, and if
+# the count is then not below what it was on entry, somebody else wants the task to end, and the `CancelledError` goes on
+# ([`timeouts.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/timeouts.py);
+# [`Task.uncancel`](https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel)). And `await task` passes
+# a cancellation *down* to the task, whose clean-up it interrupts; `asyncio.wait` puts itself in between.
+#
+# **In production.** Look for `suppress(CancelledError)` in your code base. Each is a service that sometimes does not
+# stop at SIGTERM, or a timeout that sometimes does not fire. `wait([task])`, then look at `task.exception()`.
+
+# %% [markdown] also=["concurrency.cancelling", "concurrency.stop_by_wait"] claim="concurrency.own_swallowed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: swap the three</summary>
+#
+# ```diff
+# -    with contextlib.suppress(asyncio.CancelledError):
+# -        await task
+# +    await asyncio.wait([task])
+# @@
+# -        if asyncio.current_task().cancelling():
+# -            raise  # this one was meant for us
+# +        pass
+# @@
+# -async def stop_by_wait(task):
+# -    task.cancel()
+# -    await asyncio.wait([task])
+# +async def stop_by_wait(task):
+# +    task.cancel()
+# +    await asyncio.gather(task, return_exceptions=True)
+# ```
+#
+# </details>
+
+# %% [markdown] claim="concurrency.uncancel" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a deadline by hand, without <code>uncancel</code></summary>
+#
+# It cancels, it converts, and forgets to take back. From then on every scope further out believes that the task is to
+# end.
+#
+# ```diff
+# -                async with asyncio.timeout(inner):
+# -                    await asyncio.Event().wait()
+# -            except TimeoutError:
+# +                task = asyncio.current_task()
+# +                asyncio.get_running_loop().call_later(inner, task.cancel)
+# +                await asyncio.Event().wait()
+# +            except asyncio.CancelledError:
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Fire and forget
+#
+# After a booking, a confirmation is sent by a task that nobody keeps: `asyncio.create_task(confirm())`. One version
+# waits a moment first. One waits for the partner's receipt, a future that only its own connection knows.
+# Then the garbage collector comes by.
+
+# %%
+async def waits_for_time(log):
+    await asyncio.sleep(0.1)
+    log.append("confirmed")
+
+
+known_connections = weakref.WeakSet()
+
+
+class Connection:
+    """To a partner, whose receipt arrives by a callback; the client library knows its connections weakly."""
+
+    def __init__(self):
+        self.receipt = asyncio.get_running_loop().create_future()
+        known_connections.add(self)
+
+
+def receipts_arrive():
+    """The library's callback."""
+    for connection in list(known_connections):
+        if not connection.receipt.done():
+            connection.receipt.set_result("confirmed")
+
+
+async def waits_for_receipt(log):
+    connection = Connection()
+    log.append(await connection.receipt)
+
+
+# %%
+predict(
+    "concurrency.forgotten",
+    "Neither task is stored anywhere. The collector runs while both wait. Which of them is confirmed?",
+    about="concurrency.collected",
+    a="both: the loop holds its tasks",
+    b="only the one that waits for time",
+    c="neither",
+)
+
+# %%
+answer("concurrency.forgotten", None)  # "a", "b" or "c"
+
+# %%
+async def fire_and_forget(kind, keep=lambda task: None):
+    """Start the task, collect garbage, let the receipts arrive: is it confirmed, and what does the loop say?"""
+    log, said = [], []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context["message"]))
+    keep(asyncio.create_task(kind(log)))
+    await turns(2)
+    gc.collect()
+    receipts_arrive()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(3):
+            while not log and not said:
+                await asyncio.sleep(0.005)
+    return log == ["confirmed"], said
+
+
+background = set()
+
+
+def kept(task):
+    background.add(task)
+    task.add_done_callback(background.discard)
+
+
+forgotten = {
+    "waits for time": in_a_loop_of_its_own(fire_and_forget, waits_for_time),
+    "waits for a receipt": in_a_loop_of_its_own(fire_and_forget, waits_for_receipt),
+    "waits for a receipt, kept": in_a_loop_of_its_own(fire_and_forget, waits_for_receipt, kept),
+}
+show_table([{"task": task, "confirmed": done, "the loop says": ", ".join(said)} for task, (done, said) in forgotten.items()])
+
+# %%
+claim("concurrency.collected", "a task whose future nobody else holds is collected while it waits",
+      forgotten["waits for a receipt"], equals=(False, ["Task was destroyed but it is pending!"]), proves="b")
+claim("concurrency.timer_holds", "one that sleeps is held by the loop's timer",
+      forgotten["waits for time"], equals=(True, []))
+claim("concurrency.kept", "one that somebody holds until it is done is safe, and is let go then",
+      (*forgotten["waits for a receipt, kept"], len(background)), equals=(True, [], 0))
+
+# %% [markdown]
+# **Why.** Follow the references of a waiting task. The loop's registry of tasks is weak. Its ready queue holds a task
+# only while it is about to run. A task that waits is held by what will wake it: the *future's* list of callbacks. A
+# sleeper's future is held by a timer handle in the loop's heap, a socket's by the selector. A future that hangs from the
+# task itself (task → coroutine → frame → connection → future → callback → task) is a cycle that nobody outside
+# holds, which is what the collector is for. ([`create_task`](https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task):
+# *save a reference*; the long debate is [gh-91887](https://github.com/python/cpython/issues/91887).)
+#
+# That is why it "works": most tasks wait for a timer or a socket. It fails in the client library with weak callbacks,
+# at the moment of a full collection.
+#
+# **In production.** A `TaskGroup` that lives as long as the service is the best keeper: it also reports errors and ends
+# the tasks at shutdown. Else a set and `add_done_callback(set.discard)`. Linters know it (RUF006).
+
+# %% [markdown] also=["concurrency.timer_holds", "concurrency.kept"] claim="concurrency.collected" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a library that holds its connections; a timer that is not due; and a set that never lets go</summary>
+#
+# ```diff
+# -known_connections = weakref.WeakSet()
+# +known_connections = set()
+# @@
+# -    await asyncio.sleep(0.1)
+# +    await asyncio.sleep(60)
+# @@
+# -    task.add_done_callback(background.discard)
+# +    task.add_done_callback(print)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A queue without end
+#
+# A reader takes bookings off a file and puts them into a queue; two workers write them to a partner, one turn of the loop
+# a booking. `await queue.put(…)` is an await, so reader and workers take turns. Do they?
+
+# %%
+async def import_bookings(number, maxsize):
+    """Reader and two workers: the length of the queue at every put and every get."""
+    queue, lengths, written = asyncio.Queue(maxsize), [], 0
+
+    async def reader():
+        for booking in range(number):
+            await queue.put(bytes(1_000) + booking.to_bytes(4))
+            lengths.append(queue.qsize())
+        return written
+
+    async def worker():
+        nonlocal written
+        while True:
+            await queue.get()
+            lengths.append(queue.qsize())
+            await asyncio.sleep(0)
+            written += 1
+            queue.task_done()
+
+    workers = [asyncio.create_task(worker()) for _ in range(2)]
+    written_meanwhile = await asyncio.create_task(reader())
+    await queue.join()
+    for each in workers:
+        each.cancel()
+    await asyncio.wait(workers)
+    return lengths, written_meanwhile
+
+
+# %%
+predict(
+    "concurrency.unbounded",
+    "4,000 bookings through `asyncio.Queue()`. How many are written by the time the last is put in?",
+    about="concurrency.put_never_waits",
+    a="all but a few: two workers, one reader",
+    b="about half: reader and workers take turns",
+    c="none",
+)
+
+# %%
+answer("concurrency.unbounded", None)  # "a", "b" or "c"
+
+# %%
+BOOKINGS, ROOM = 4_000, 100
+unbounded, written_meanwhile = in_a_loop_of_its_own(import_bookings, BOOKINGS, 0)
+bounded, _ = in_a_loop_of_its_own(import_bookings, BOOKINGS, ROOM)
+
+# %%
+def memory_peak(number, maxsize):
+    return measure.peak(lambda: in_a_loop_of_its_own(import_bookings, number, maxsize))
+
+
+numbers = [1_000, 2_000, 4_000]
+memory = {
+    "unbounded": [memory_peak(number, 0) for number in numbers],
+    f"at most {ROOM}": [memory_peak(number, ROOM) for number in numbers],
+}
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {name: (numbers, [peak / 2**20 for peak in peaks]) for name, peaks in memory.items()},
+    title="Memory at the peak of an import",
+    x="bookings",
+    y="MiB (tracemalloc)",
+)
+
+# %%
+claim("concurrency.put_never_waits", "none: put on a queue with room never suspends, so no worker ran",
+      written_meanwhile, equals=0, proves="c")
+claim("concurrency.unbounded_peak", "the unbounded queue held all bookings at once",
+      max(unbounded), equals=BOOKINGS)
+claim("concurrency.bounded_peak", "the bounded one held its hundred",
+      max(bounded), equals=ROOM)
+growth_of = {name: (peaks[-1] - peaks[0]) / (numbers[-1] - numbers[0]) for name, peaks in memory.items()}
+claim("concurrency.memory_grows", "every further booking weighs its full kilobyte in the unbounded import",
+      growth_of["unbounded"], at_least=1_000, unit="B")
+claim("concurrency.memory_flat", "and less than a tenth of that in the bounded one",
+      growth_of[f"at most {ROOM}"], at_most=100, unit="B")
+
+# %% [markdown]
+# **Reading it.** A booking in the bounded import still leaves a trace: our own list of lengths.
+#
+# **Why.** `await` is not a suspension; it is *permission* to suspend. `Queue.put` looks: `while self.full(): await …`,
+# and a queue without `maxsize` is never full
+# ([`queues.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/queues.py)). The coroutine runs on, down the
+# chain of frames nothing yields, the loop does not get its turn. A bounded queue turns the slowest stage's pace into
+# everybody's: that is *back-pressure*. TCP does the same with its window, and `await writer.drain()` passes it on to
+# your code; without `drain`, `writer.write` is an unbounded queue.
+#
+# **In production.** Each queue has a bound, or it has one that you did not choose: the memory of the machine. Choose by
+# time: the bound divided by the rate of the workers is how old a booking is when it is written. At a full queue, wait
+# (a file can), or refuse (`put_nowait` and a 503: a client that has given up should not be served). `create_task` for
+# each row is an unbounded queue as well, made of tasks; the first exercise is about that one. (3.13 added
+# `Queue.shutdown`, which ends getters and putters in an orderly way.)
+
+# %% [markdown] also=["concurrency.unbounded_peak", "concurrency.bounded_peak", "concurrency.memory_grows"] claim="concurrency.put_never_waits" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: give way after each booking</summary>
+#
+# One line, and the two workers keep up with the reader; the bounded queue does not fill up either. That lasts as long as
+# they are fast enough.
+#
+# ```diff
+# -            lengths.append(queue.qsize())
+# -        return written
+# +            lengths.append(queue.qsize())
+# +            await asyncio.sleep(0)
+# +        return written
+# ```
+#
+# </details>
+
+# %% [markdown] also=["concurrency.memory_flat"] claim="concurrency.bounded_peak" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a bound that is never reached</summary>
+#
+# ```diff
+# -BOOKINGS, ROOM = 4_000, 100
+# +BOOKINGS, ROOM = 4_000, 50_000
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Where does it hang?
+#
+# Two passengers change seats: UA1545 holds 12A and wants 14C, DL17 holds 14C and wants 12A. The process answers nobody,
+# uses no CPU, logs nothing. From Python 3.14 on one can ask it from outside.
+
+# %%
+show_source(lab.hung_desk, lab.pstree)
+
+# %%
+new_enough = sys.executable if sys.version_info >= (3, 14) else machine.interpreter("3.14")
+tree = lab.pstree(new_enough) if new_enough else ""
+if not new_enough:
+    no_tree = machine.how_to_get("3.14")
+else:
+    no_tree = None if tree else "pstree may not read the memory of another process here (ptrace rights): try as root"
+
+
+def branch(tree, task):
+    """The functions in which a task waits, from the outside in, as its branch of the tree has them."""
+    lines = tree.partition(f"(T) {task}\n")[2].partition("(T)")[0].splitlines()
+    return [line.lstrip(" │├└─").split()[0].rpartition(".")[2] for line in lines if line.strip(" │├└─")]
+
+
+# %% tags=["nbval-ignore-output"]
+print(re.sub(r"/\S*/", "", tree))
+
+# %%
+claim("concurrency.pstree", "the tree shows each booking, and that both wait for a lock inside take",
+      [branch(tree, task) for task in ("UA1545", "DL17")],
+      equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree)
+
+# %% [markdown]
+# **Why.** Since 3.14 tasks are kept in linked lists, a frame knows its interpreter's place in memory, and a task knows
+# who awaits it. `python -m asyncio pstree PID` reads all that out of the other process's memory (`process_vm_readv`,
+# which needs the rights of a debugger), without stopping it or running a line in it; `asyncio.print_call_graph` shows
+# the same from inside ([asyncio introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities)).
+# The caller must be of the same Python version.
+#
+# **In production.** A container usually forbids it (`CAP_SYS_PTRACE`); allow it where you debug. *Name your tasks*:
+# `create_task(…, name="UA1545")` is the difference between this tree and forty lines of `Task-17`. The cure of this
+# hang is older than asyncio: take locks in one order, or hold none while you wait.
+
+# %% [markdown] claim="concurrency.pstree" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: leave the tasks without their names</summary>
+#
+# The name is all by which you would find them.
+#
+# ```diff
+# -      [branch(tree, task) for task in ("UA1545", "DL17")],
+# +      [branch(tree, task) for task in ("Task-2", "Task-3")],
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What a pool does not tell you
+#
+# `concurrent.futures` predates asyncio and looks like it. Four quotes in a pool of threads: the first takes long, the
+# second fails, the third is quick, and the fourth still stands in line when it is cancelled.
+
+# %%
+class Quotes:
+    """Four calls for a pool of two workers; the log says which of them began."""
+
+    def __init__(self):
+        self.began, self.let_go, self.log = threading.Event(), threading.Event(), []
+
+    def slow(self):
+        self.log.append("slow began")
+        self.began.set()
+        self.let_go.wait(20)
+        return 199
+
+    def failing(self):
+        raise ConnectionError("no such fare")
+
+    def quick(self):
+        return 249
+
+    def late(self):
+        self.log.append("late began")
+
+
+# %%
+predict(
+    "concurrency.fourth",
+    "`failing` was submitted, and nobody asks for its result. Where does its ConnectionError appear?",
+    about="concurrency.lost_error",
+    a="in the log, as with a task of asyncio",
+    b="where the pool is left: `with` raises it",
+    c="nowhere",
+)
+
+# %%
+answer("concurrency.fourth", None)  # "a", "b" or "c"
+
+# %%
+def two_workers():
+    """What came first, what could be cancelled, what began, and how much was logged."""
+    quotes, lines = Quotes(), Lines()
+    logging.getLogger().addHandler(lines)
+    with ThreadPoolExecutor(2) as pool:
+        slow = pool.submit(quotes.slow)
+        quotes.began.wait(20)
+        failing, quick = pool.submit(quotes.failing), pool.submit(quotes.quick)
+        pool.submit(quotes.let_go.wait, 20)  # the second worker is busy, too
+        late = pool.submit(quotes.late)
+        cancelled = {"running": slow.cancel(), "waiting": late.cancel()}
+        first = next(as_completed([slow, quick])).result()
+        wait([failing])
+        quotes.let_go.set()
+        in_order = [call.result() for call in (slow, quick)]
+    logging.getLogger().removeHandler(lines)
+    return first, in_order, cancelled, quotes.log, len(lines.lines)
+
+
+first, in_order, cancelled_calls, began, logged = two_workers()
+print("as_completed:", first, " in order:", in_order, " cancelled:", cancelled_calls, " began:", began)
+
+# %% [markdown]
+# The same failure in a task of asyncio that nobody awaits:
+
+# %%
+async def unwatched_task():
+    said = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context["message"]))
+    task = asyncio.create_task(fails())
+    await turns()
+    del task
+    gc.collect()
+    return said
+
+
+async def fails():
+    raise ConnectionError("no such fare")
+
+
+said_of_task = in_a_loop_of_its_own(unwatched_task)
+
+# %%
+claim("concurrency.as_completed", "as_completed hands out the quick answer first, results in order wait for the slow one",
+      (first, in_order), equals=(249, [199, 249]))
+claim("concurrency.lost_error", "of a failed call whose result nobody asks for, nothing is logged and nothing raised",
+      logged, equals=0, proves="c")
+claim("concurrency.task_error_logged", "of such a task asyncio logs, when it is collected",
+      said_of_task, equals=["Task exception was never retrieved"])
+claim("concurrency.cancel_running", "cancel takes a call out of the line, and does nothing to one that runs",
+      (cancelled_calls, began), equals=({"running": False, "waiting": True}, ["slow began"]))
+
+# %% [markdown]
+# Now through asyncio: a deadline around a call in a thread. The caller gets `TimeoutError`; the thread …
+
+# %%
+async def deadline_round_a_thread():
+    """The story of a payment in a thread, whose caller does not wait that long."""
+    log, may_pay, paid = [], threading.Event(), threading.Event()
+    loop, deadline = asyncio.get_running_loop(), asyncio.timeout(None)
+
+    def pay():
+        loop.call_soon_threadsafe(deadline.reschedule, 0)  # it passes as soon as this runs
+        may_pay.wait(20)
+        log.append("paid")
+        paid.set()
+
+    try:
+        async with deadline:
+            await asyncio.to_thread(pay)
+    except TimeoutError:
+        log.append("caller gets TimeoutError")
+    may_pay.set()
+    await asyncio.to_thread(paid.wait, 20)
+    return log
+
+
+payment = await deadline_round_a_thread()
+claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thread: the payment is made afterwards",
+      payment, equals=["caller gets TimeoutError", "paid"])
+
+# %% [markdown]
+# **Why.** A thread has no place at which one could throw something in; `Future.cancel` is a state change under a lock,
+# possible only from PENDING ([`_base.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/_base.py)).
+# `wrap_future` cancels the asyncio side and tries the other, in vain; only a call that has not begun is taken out. The error sits in the future until somebody asks;
+# a `concurrent.futures.Future` has no `__del__` that would complain, an `asyncio.Future` has.
+# `Executor.map` keeps errors too, until you reach their place in the iteration; without iterating you see none.
+#
+# **In production.** Give each `submit` an owner that calls `result()`, or an `add_done_callback` that logs. Put the
+# deadline where the work is: a timeout of the socket, a `statement_timeout`, a flag that the loop reads. A
+# `TimeoutError` round a payment means *unknown*, not *no*.
+
+# %% [markdown] also=["concurrency.lost_error", "concurrency.task_error_logged", "concurrency.thread_goes_on"] claim="concurrency.as_completed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: results in order; a call that logs its failure; a task that is asked; no deadline</summary>
+#
+# ```diff
+# -        first = next(as_completed([slow, quick])).result()
+# +        quotes.let_go.set()
+# +        first = slow.result()
+# @@
+# -        raise ConnectionError("no such fare")
+# +        logging.getLogger().error("no such fare")
+# @@
+# -    del task
+# +    task.exception()
+# @@
+# -        loop.call_soon_threadsafe(deadline.reschedule, 0)  # it passes as soon as this runs
+# +        may_pay.set()
+# ```
+#
+# </details>
+
+# %% [markdown] claim="concurrency.cancel_running" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a worker for each call</summary>
+#
+# ```diff
+# -    with ThreadPoolExecutor(2) as pool:
+# +    with ThreadPoolExecutor(4) as pool:
+# @@
+# -        late = pool.submit(quotes.late)
+# +        wait([late := pool.submit(quotes.late)])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## The pool that waits on itself
+#
+# A booking needs a price. Both are functions of the service, both go to *the* pool of the service: `book` submits
+# `price` and waits for its result.
+
+# %%
+show_source(lab.pool_on_itself)
+
+# %%
+predict(
+    "concurrency.nested",
+    "Four workers. How many bookings at the same time does it take until nothing moves?",
+    about="concurrency.pool_full",
+    a="four",
+    b="five",
+    c="it slows down, but always moves",
+)
+
+# %%
+answer("concurrency.nested", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# Such a pool cannot be left, its workers never come home; so each runs in a process that ends itself.
+
+# %%
+def nested(workers, bookings):
+    return measure.in_fresh_process(lab.__name__, "pool", workers, bookings)
+
+
+one_free, none_free = nested(workers=4, bookings=3), nested(workers=4, bookings=4)
+show_table([{"workers": 4, "bookings": n, **found} for n, found in ((3, one_free), (4, none_free))])
+
+# %%
+claim("concurrency.pool_spare", "as long as one worker is free all bookings are made",
+      one_free["booked"], equals=3)
+claim("concurrency.pool_full", "with a booking in each worker none is: four run, four prices stand in line for them",
+      none_free, equals={"booked": 0, "bookings running": 4, "prices waiting for a worker": 4}, proves="a")
+
+# %% [markdown]
+# **Why.** It is a deadlock without a lock: the resource is the worker. Nothing detects it, and tests pass, since
+# tests book one seat at a time. asyncio has it as well: a semaphore that is taken again inside itself, a connection
+# pool from which a transaction takes a second connection, and the default executor, shared by `to_thread`,
+# `getaddrinfo` and half of your libraries.
+#
+# **In production.** Never wait inside a pool for the same pool. Two pools in a fixed order, or no inner submit: call
+# `price()` directly. In asyncio *await* the inner call, which holds no worker while it waits.
+
+# %% [markdown] also=["concurrency.pool_spare"] claim="concurrency.pool_full" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one worker more; and one less</summary>
+#
+# ```diff
+# -one_free, none_free = nested(workers=4, bookings=3), nested(workers=4, bookings=4)
+# +one_free, none_free = nested(workers=3, bookings=3), nested(workers=5, bookings=4)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Whose request is this?
+#
+# The log line of each call should carry the id of the request. A `ContextVar` holds it. Which ways of starting work
+# take it along, and who sees a change that the work makes?
+
+# %%
+request_id = lab.request_id
+
+
+def change():
+    """What the call sees; and it sets the id to something else."""
+    seen = request_id.get("nothing")
+    request_id.set("changed")
+    return seen
+
+
+async def changing():
+    return change()
+
+
+async def called_back():
+    done = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(lambda: done.set_result(change()))
+    return await done
+
+
+# %%
+predict(
+    "concurrency.context",
+    "The id was set in the handler. Which of the two sees it: `to_thread(f)` or `run_in_executor(None, f)`?",
+    about="concurrency.executor_blind",
+    a="both: they use the same threads",
+    b="only to_thread",
+    c="neither: a thread has its own context",
+)
+
+# %%
+answer("concurrency.context", None)  # "a", "b" or "c"
+
+# %%
+async def seen_by(start):
+    """What the work sees, and what its starter sees afterwards."""
+    request_id.set("UA1545")
+    seen = await start()
+    return seen, request_id.get()
+
+
+async def contexts(threads, processes):
+    loop = asyncio.get_running_loop()
+    ways = {
+        "await": changing,
+        "create_task": lambda: asyncio.create_task(changing()),
+        "gather": lambda: asyncio.gather(changing()),
+        "call_soon": called_back,
+        "to_thread": lambda: asyncio.to_thread(change),
+        "run_in_executor": lambda: loop.run_in_executor(threads, change),
+        "run_in_executor, once more": lambda: loop.run_in_executor(threads, change),
+        "run_in_executor, in a copy": lambda: loop.run_in_executor(threads, contextvars.copy_context().run, change),
+        "a process": lambda: loop.run_in_executor(processes, lab.read_request_id),
+    }
+    found = {}
+    for way, start in ways.items():
+        seen, after = await asyncio.create_task(seen_by(start))
+        found[way] = (seen[0] if isinstance(seen, list) else seen, after)
+    return found
+
+
+with ThreadPoolExecutor(1) as threads, lab.one_worker() as processes:
+    seen = in_a_loop_of_its_own(contexts, threads, processes)
+show_table([{"way": way, "the work sees": saw, "its starter afterwards": after} for way, (saw, after) in seen.items()], left=3)
+
+# %%
+own, copy, blind = ("UA1545", "changed"), ("UA1545", "UA1545"), ("nothing", "UA1545")
+claim("concurrency.await_shares", "an awaited coroutine runs in its caller's context: a change stays",
+      seen["await"], equals=own)
+claim("concurrency.copies", "tasks, gather, callbacks and to_thread get a copy: the id goes along, no change comes back",
+      [seen[way] for way in ("create_task", "gather", "call_soon", "to_thread")], equals=[copy] * 4)
+claim("concurrency.executor_blind", "run_in_executor and a process see nothing",
+      [seen["run_in_executor"][0], seen["a process"][0]], equals=["nothing", "nothing"], proves="b")
+claim("concurrency.context_leaks", "and what a call sets there, the next request finds in that thread",
+      seen["run_in_executor, once more"][0], equals="changed")
+claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves nothing behind",
+      seen["run_in_executor, in a copy"], equals=copy)
+
+# %% [markdown]
+# **Why.** Every thread has a *current context*, an immutable map (a HAMT, so that a copy costs nothing,
+# [PEP 567](https://peps.python.org/pep-0567/)). A task is made with a copy of it, `call_soon` keeps one with the callback,
+# and both run inside theirs. `to_thread` is one line more than `run_in_executor`: `copy_context().run`
+# ([`threads.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/threads.py)). A worker of an executor has the
+# context of its thread, which lives as long as the thread does. (Threads that you start yourself inherit the starter's
+# context by default on free-threaded builds from 3.14 on: `sys.flags.thread_inherit_context`.)
+#
+# **In production.** The id of another customer's request in a log line is worse than none. In executors use
+# `to_thread`, or hand the context over; never `set` in a pooled thread without `reset`. To a process, a queue, another
+# service, the id goes as an argument: that is what a `traceparent` header is. And an `await` is a function call: a helper
+# that sets a variable has set it for its caller.
+
+# %% [markdown] also=["concurrency.copy_by_hand", "concurrency.context_leaks"] claim="concurrency.executor_blind" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a copy where there was none, none where there was a copy</summary>
+#
+# ```diff
+# -        "run_in_executor": lambda: loop.run_in_executor(threads, change),
+# -        "run_in_executor, once more": lambda: loop.run_in_executor(threads, change),
+# -        "run_in_executor, in a copy": lambda: loop.run_in_executor(threads, contextvars.copy_context().run, change),
+# +        "run_in_executor": lambda: asyncio.to_thread(change),
+# +        "run_in_executor, once more": lambda: asyncio.to_thread(change),
+# +        "run_in_executor, in a copy": lambda: loop.run_in_executor(threads, change),
+# ```
+#
+# </details>
+
+# %% [markdown] also=["concurrency.copies"] claim="concurrency.await_shares" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a task in place of the await, and an await in place of the task</summary>
+#
+# ```diff
+# -        "await": changing,
+# -        "create_task": lambda: asyncio.create_task(changing()),
+# +        "await": lambda: asyncio.create_task(changing()),
+# +        "create_task": changing,
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt.
+#
+# ### As many as agreed (15 minutes)
+#
+# `await ask(flight)` gets a fare from the partner, who agreed to `limit` requests at a time. Ask for all flights and
+# return the fares in the order of the flights. Use the limit: as soon as one has answered, ask for the next. If one
+# fails, the others must be cancelled *and over* before your caller gets that error, as itself, and no further one may
+# be asked. If you are cancelled, so are they.
+
+# %% exercise="concurrency.bounded_gather" tags=["exercise"]
+async def ask_all(ask, flights, limit):
+    """The fares of all flights, in their order, at most `limit` open at a time; all or nothing."""
+    raise NotImplementedError
+
+
+# %%
+check("concurrency.bounded_gather", ask_all)
+
+# %% [markdown]
+# ### A service that stands still (15 minutes)
+#
+# The morning report needs the sum of all delays in `schedule`, a JSON text of 100,000 flights, and the fares of two
+# flights from `ask_by_driver(flight)`, a driver that blocks for 0.2 s. As it is, the loop stands still meanwhile.
+# Write it so that the loop beats on, and that both fares are asked for at the same time. `processes` is a pool of one
+# process that is up. (What must be importable there is in `lab`.)
+#
+# ```python
+# async def report(schedule, ask_by_driver, processes):
+#     delay = sum(flight["dep_delay"] or 0 for flight in json.loads(schedule))
+#     return delay, [ask_by_driver(flight) for flight in ("UA1545", "DL17")]
+# ```
+
+# %% exercise="concurrency.unblock" tags=["exercise"]
+async def report(schedule, ask_by_driver, processes):
+    """The sum of the delays, and the fares of UA1545 and DL17, without a long silence of the loop."""
+    raise NotImplementedError
+
+
+# %%
+check("concurrency.unblock", report)
+
+# %% [markdown]
+# ### Stop it, and know whose order it was (10 minutes)
+#
+# `await stop(task)` cancels a background task, waits until it is over, clean-up included, and returns the error that
+# it ended with, or None. If *your* task is cancelled meanwhile, you end, cancelled, and the clean-up of the other is
+# not disturbed.
+
+# %% exercise="concurrency.stop" tags=["exercise"]
+async def stop(task):
+    """Cancel the task and wait until it is over; its error, or None."""
+    raise NotImplementedError
+
+
+# %%
+check("concurrency.stop", stop)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>Threads, processes or asyncio for 500 HTTP calls?</summary>
+#
+# What counts is how many are open at a time, and every model has a limit of its own (`concurrency.peak_threads`,
+# `concurrency.peak_default`). For waiting, processes cost ten times the memory and more (`concurrency.memory`). Without
+# any limit you do not get faster, your client's CPU is the next limit, and your partner has not agreed to it
+# (`concurrency.peak_unlimited`).
+#
+# </details>
+#
+# <details>
+# <summary>A p99 of 60 ms by your own metrics, and the customer waits for seconds. How?</summary>
+#
+# The stopwatch starts when the call does, not when the answer was wanted (`concurrency.omission`). Or it contains the
+# wait for a connection of the pool, and the server is innocent (`concurrency.waits_inside`).
+#
+# </details>
+#
+# <details>
+# <summary>We put the slow call into <code>asyncio.to_thread</code> and the loop still freezes. Why?</summary>
+#
+# It is one C call that keeps the GIL (`concurrency.one_c_call`); waiting, and C code that lets go, are rescued
+# (`concurrency.lets_go`). A process helps if its result is small (`concurrency.rows_come_back`,
+# `concurrency.number_comes_back`).
+#
+# </details>
+#
+# <details>
+# <summary><code>gather</code> or <code>TaskGroup</code>?</summary>
+#
+# `gather` raises and lets the others go on (`concurrency.gather_goes_on`), and drops the second error
+# (`concurrency.second_error`). A group ends them all before it raises (`concurrency.group_ends_all`).
+#
+# </details>
+#
+# <details>
+# <summary>What does <code>task.cancel()</code> do, and when does nothing come of it?</summary>
+#
+# It has `CancelledError` raised at the task's next suspension (`concurrency.finally_awaits`). Nothing comes of it if the
+# task swallows it (`concurrency.swallowed`), does not suspend (`concurrency.no_await`), or waits for a thread: the
+# waiting ends, the thread does not (`concurrency.thread_goes_on`).
+#
+# </details>
+#
+# <details>
+# <summary>What is wrong with <code>with suppress(CancelledError): await task</code>?</summary>
+#
+# It swallows the cancellation of the one who waits, too (`concurrency.own_swallowed`). `asyncio.wait([task])` does not
+# (`concurrency.stop_by_wait`).
+#
+# </details>
+#
+# <details>
+# <summary>Must I keep a reference to a task?</summary>
+#
+# Yes. Most are held by a timer or a socket (`concurrency.timer_holds`), and one day one is not
+# (`concurrency.collected`).
+#
+# </details>
+#
+# <details>
+# <summary>The reader has an <code>await</code> in its loop, and still no other task runs. How?</summary>
+#
+# An `await` that has no reason to suspend does not (`concurrency.put_never_waits`). A bound gives it one
+# (`concurrency.bounded_peak`).
+#
+# </details>
+#
+# <details>
+# <summary>The request id in a log line belongs to another customer. Where do you look?</summary>
+#
+# For `run_in_executor` with a `ContextVar` that is set in the thread (`concurrency.context_leaks`).
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. each model opens as many requests as its limit allows (`concurrency.peak_sequential`, `concurrency.peak_threads`,
+#    `concurrency.peak_processes`, `concurrency.peak_default`, `concurrency.peak_unlimited`), at very different weight
+#    (`concurrency.memory`), and that a p99 depends on where its clock starts (`concurrency.omission`,
+#    `concurrency.waits_inside`);
+# 2. a call blocks the loop from the loop (`concurrency.blocked`), one C call also from a thread
+#    (`concurrency.one_c_call`), bytecode and whatever lets go hardly (`concurrency.python_loop`, `concurrency.lets_go`); a
+#    process rescues if little comes back (`concurrency.rows_come_back`, `concurrency.number_comes_back`), and debug mode
+#    names a handler, not a thread (`concurrency.debug_names`, `concurrency.debug_thread`);
+# 3. after a failure `gather` and `wait` let the rest go on (`concurrency.gather_goes_on`, `concurrency.wait_goes_on`,
+#    `concurrency.gather_waits`, `concurrency.second_error`), a group ends it (`concurrency.group_ends_all`); a task lives
+#    as long as somebody holds what it waits for (`concurrency.collected`, `concurrency.timer_holds`,
+#    `concurrency.kept`);
+# 4. a cancellation is an exception at a suspension (`concurrency.finally_awaits`, `concurrency.never_began`,
+#    `concurrency.no_await`, `concurrency.not_exception`), that can be swallowed (`concurrency.swallowed`,
+#    `concurrency.timeout`, `concurrency.timeout_swallowed`), comes twice (`concurrency.second_cancel`), and whose
+#    addressee is told by a count (`concurrency.own_swallowed`, `concurrency.cancelling`, `concurrency.stop_by_wait`,
+#    `concurrency.uncancel`);
+# 5. an unbounded queue takes everything first (`concurrency.put_never_waits`, `concurrency.unbounded_peak`,
+#    `concurrency.memory_grows`), a bounded one its bound (`concurrency.bounded_peak`, `concurrency.memory_flat`); a
+#    hung process says where it waits (`concurrency.pstree`);
+# 6. a pool hands out results by order or by speed (`concurrency.as_completed`), loses errors
+#    (`concurrency.lost_error`, `concurrency.task_error_logged`), stops nothing that runs (`concurrency.cancel_running`,
+#    `concurrency.thread_goes_on`), waits on itself for ever (`concurrency.pool_full`, `concurrency.pool_spare`), and
+#    knows no context (`concurrency.await_shares`, `concurrency.copies`, `concurrency.executor_blind`,
+#    `concurrency.context_leaks`, `concurrency.copy_by_hand`).
+#
+# **Further reading.** [asyncio: developing](https://docs.python.org/3/library/asyncio-dev.html), on debug mode, threads
+# and logging · [Notes on structured concurrency](https://vorpus.org/blog/notes-on-structured-concurrency-or-go-statement-considered-harmful/),
+# why a block should not end before what it started ·
+# [asyncio introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities) ·
+# [PEP 567](https://peps.python.org/pep-0567/), context variables ·
+# [How NOT to measure latency](https://www.infoq.com/presentations/latency-response-time/), on coordinated omission.
