@@ -615,43 +615,915 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # times. Believe the counts, and ask a second instrument that works in another way, or take the function's cost away
 # for a test and read the clock.
 
-# %% [markdown] also=["profiling.truth", "profiling.sampler_agrees"] claim="profiling.cprofile_lies" tags=["break-it"]
+# %% [markdown] also=["profiling.sampler_agrees"] claim="profiling.truth" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no search, and the liar is right</summary>
+# <summary><b>Break it</b>: a table of three airports</summary>
 #
-# With a dictionary in the report from the start there is nothing left that the calls could be mistaken for.
-# And with one edge in place of sixteen cProfile accuses nobody.
+# A short search: now the accused is guilty, and all instruments are right.
 #
 # ```diff
-# -    runs = [profiled(fixed_report) for _ in range(5)]
-# +    usual, lab.EDGES = lab.EDGES, lab.EDGES[:1]
-# +    runs = [profiled(fixed_report) for _ in range(5)]
-# +    lab.EDGES = usual
-# @@
-# -sides = {"as it is": fixed_report, "no search": without_search, "no calls": without_calls}
-# +sides = {"as it is": without_search, "no search": without_search, "no calls": without_calls}
-# @@
-# -    stacks = sampled(lambda: [fixed_report() for _ in range(8)])
-# +    stacks = sampled(lambda: [fixed_report(lambda code, _: lab.name_of(code, airports) if code == "MVY" else code) for _ in range(8)])
+# -airports = lab.Airports(served["faa"].tolist(), served["name"].tolist())
+# +airports = lab.Airports(served["faa"].tolist()[:3], served["name"].tolist()[:3])
 # ```
 #
 # </details>
 
-# %% [markdown] claim="profiling.pyinstrument_lies" tags=["break-it"]
+# %% [markdown] also=["profiling.pyinstrument_lies"] claim="profiling.cprofile_lies" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sixteen comparisons without a call</summary>
+# <summary><b>Break it</b>: a table of 1,458 airports</summary>
 #
-# Nothing to be called, nothing to be charged for.
+# A search so long that no overhead hides it. The lie needs two suspects that are not far apart.
 #
 # ```diff
-# -        for _ in range(3):
-# -            fixed_report()
-# +        for _ in range(3):
-# +            without_calls()
-# +            found_name = "gravity_without_calls"
+# -served = data.airports().query("faa in @flights.dest.unique()")
+# +served = data.airports()
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What it costs to be watched
+#
+# The same report, watched by each instrument in turn, on the clock of CPU time. And the number that explains it:
+# how often is each instrument called for one flight? `sys.monitoring` can count the events that the interpreter would
+# deliver.
+
+# %%
+predict(
+    "profiling.dearest",
+    "Which instrument makes the report slowest?",
+    about="profiling.line_profiler_costs",
+    a="cProfile: it follows every call into every library",
+    b="line_profiler, although it times the lines of the report's own functions only",
+    c="the sampler: a thousand interruptions a second",
+)
+
+# %%
+answer("profiling.dearest", None)  # "a", "b" or "c"
+
+# %%
+EVENTS = sys.monitoring.events
+CALLS = ("PY_START", "PY_RETURN", "PY_RESUME", "PY_YIELD", "CALL", "C_RETURN")
+
+
+def events_delivered(call, *names):
+    """How many events of these kinds the interpreter delivers while `call` runs."""
+    tool, count = sys.monitoring.OPTIMIZER_ID, Counter()
+    sys.monitoring.use_tool_id(tool, "counter")
+    for name in names:
+        def seen(*_, name=name):
+            count[name] += 1
+
+        sys.monitoring.register_callback(tool, getattr(EVENTS, name), seen)
+    sys.monitoring.set_events(tool, sum(getattr(EVENTS, n) for n in names if n != "C_RETURN"))
+    try:
+        call()
+    finally:
+        sys.monitoring.set_events(tool, 0)
+        sys.monitoring.free_tool_id(tool)
+    return count.total()
+
+
+few = july[:1_000]
+left = sum(1 for departure in few if departure.delay)
+counted = lambda: lab.monthly_report(few, airports)  # noqa: E731
+events = {
+    "cProfile": events_delivered(counted, *CALLS) / left,
+    "line_profiler": events_delivered(counted, "LINE") / left,
+    "sampler": sampled(report).total() / len(july),
+}
+
+# %% tags=["timing"]
+OWN = [lab.monthly_report, lab.is_cancelled, lab.weekday_of, lab.name_of, lab.minutes_of,
+       lab.not_negative, lab.gravity, lab.exceeds, lab.ranked, lab.grave]
+
+
+def some():
+    return lab.monthly_report(july[:8_000], airports)
+
+
+def under_pyinstrument():
+    with pyinstrument.Profiler():
+        some()
+
+
+def under_tracemalloc():
+    tracemalloc.start()
+    try:
+        some()
+    finally:
+        tracemalloc.stop()
+
+
+watched = {
+    "nobody": some,
+    "sampler": lambda: sampled(some),
+    "cProfile": lambda: profiled(some),
+    "pyinstrument": under_pyinstrument,
+    "tracemalloc": under_tracemalloc,
+    "line_profiler": lambda: lines_timed(some, *OWN),
+}
+seconds = cpu_seconds(watched, rounds=3)
+slower = {name: taken / seconds["nobody"] for name, taken in seconds.items()}
+
+# %% tags=["nbval-ignore-output"]
+QUESTIONS = [
+    ("timeit", "how long does this take?", "a run, a few", "", "anything about where"),
+    ("cProfile", "which function, called how often, by whom?", "a call", "cProfile", "lines, whole stacks"),
+    ("line_profiler", "which line of this function?", "a line", "line_profiler", "what you did not name"),
+    ("a sampler (signal)", "which stacks use the CPU?", "a millisecond", "sampler", "counts; other threads"),
+    ("py-spy, profiling.sampling", "what is that process doing right now?", "a moment", "", "counts"),
+    ("pyinstrument", "where does a request wait?", "a call", "pyinstrument", "counts; other threads"),
+    ("tracemalloc", "which line allocated what is still alive?", "an allocation", "tracemalloc", "C libraries"),
+    ("memray", "which line holds the memory at the peak?", "an allocation", "", "time"),
+    ("memory_profiler", "by how much did the process grow over this line?", "a line", "", "what is freed in the line"),
+]
+show_table(
+    [{"instrument": tool, "answers": question, "pays for": per, "does not see": blind,
+      "× CPU here": slower.get(key), "events a flight": events.get(key)}
+     for tool, question, per, key, blind in QUESTIONS],
+    left=4,
+)
+
+# %%
+claim("profiling.events_of_calls", "one flight delivers dozens of events to cProfile",
+      events["cProfile"], between=(60, 200))
+claim("profiling.events_of_samples", "cProfile is called so many times as often as the sampler, at least",
+      events["cProfile"] / events["sampler"], at_least=1_000, unit="×")
+claim("profiling.sampler_costs", "watched by the sampler the report takes hardly longer",
+      slower["sampler"], at_most=1.4, unit="×")
+claim("profiling.cprofile_costs", "watched by cProfile it takes much longer",
+      slower["cProfile"], at_least=1.7, unit="×")
+claim("profiling.line_profiler_costs", "watched by line_profiler it takes longest by far",
+      slower["line_profiler"] / slower["cProfile"], at_least=1.8, unit="×", proves="b")
+
+# %% [markdown]
+# **Reading it.** Each instrument's cost is the number of its events times the price of one. The sampler's events
+# depend on the clock, not on the program: a report of a year gets as many interruptions a second as one of a day.
+# (Measured here: sampler 1.05×, cProfile and pyinstrument 2.6×, line_profiler 10×; tracemalloc 7× on 3.12 and 3.13, 1.6×
+# on 3.14.)
+#
+# **Why line_profiler is the dearest.** Its ten functions have few lines, but the sixteen rounds of `gravity` make 50 line
+# events a flight, and each reads the clock. While it is on, the interpreter also runs an instrumented form of *all*
+# code, the standard library's included: the events are asked for globally, and sorted out in the callback.
+#
+# **In production.** Leave a sampler on; switch a deterministic profiler on for one request on a workstation; give a line
+# profiler one function at a time, a function whose lines do something.
+
+# %% [markdown] also=["profiling.events_of_samples"] claim="profiling.events_of_calls" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one call a flight</summary>
+#
+# ```diff
+# -counted = lambda: lab.monthly_report(few, airports)  # noqa: E731
+# +counted = lambda: [lab.is_cancelled(departure) for departure in few]  # noqa: E731
+# ```
+#
+# </details>
+
+# %% [markdown] also=["profiling.cprofile_costs", "profiling.line_profiler_costs"] claim="profiling.sampler_costs" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a "sampler" that is called at every call; two profilers that watch nothing</summary>
+#
+# ```diff
+# -    "sampler": lambda: sampled(some),
+# +    "sampler": lambda: [sys.setprofile(lambda *_: None), some(), sys.setprofile(None)],
 # @@
-# -    return found["gravity"] / found["name_of"]
-# +    return found[found_name] / found["name_of"]
+# -    "cProfile": lambda: profiled(some),
+# +    "cProfile": lambda: [profiled(time.time), some()],
+# @@
+# -    "line_profiler": lambda: lines_timed(some, *OWN),
+# +    "line_profiler": lambda: [lines_timed(time.time, *OWN), some()],
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## What it does not see
+#
+# A report waits for a partner, a second thread does the work, a matrix is multiplied in C. First two threads: the
+# hall waits, the desk computes.
+
+# %%
+predict(
+    "profiling.second_thread",
+    "The main thread switches cProfile on, then waits for a thread that runs `desk`. Is `desk` in the profile?",
+    about="profiling.other_thread",
+    a="no: cProfile sees the thread that it was switched on in",
+    b="yes, on this Python",
+)
+
+# %%
+answer("profiling.second_thread", None)  # "a" or "b"
+
+# %%
+def desk(done):
+    sum(range(3_000_000))
+    done.set()
+
+
+def hall():
+    done = threading.Event()
+    worker = threading.Thread(target=desk, args=(done,))
+    worker.start()
+    done.wait()
+    worker.join()
+
+
+seen_by_cprofile = profiled(hall)
+with pyinstrument.Profiler(interval=0.0005) as stopwatch:
+    hall()
+seen_by_pyinstrument = {frame.split("\x00")[0] for frames, _ in stopwatch.last_session.frame_records
+                        for frame in frames}
+
+claim("profiling.other_thread", "cProfile has seen a function of another thread",
+      "desk" in seen_by_cprofile, equals=True, proves="b")
+claim("profiling.own_thread", "pyinstrument has not, it samples the thread that started it",
+      "desk" in seen_by_pyinstrument, equals=False)
+
+# %% [markdown]
+# **Surprised?** Everybody says that cProfile sees one thread only, [PEP 799](https://peps.python.org/pep-0799/) among
+# them, and up to 3.11 it was so. Since 3.12 it registers with `sys.monitoring`, whose events are those of the whole
+# interpreter. But it was not made for it: there is *one* stack of running calls for all threads. A function of one
+# thread can be booked as called by whatever another thread was in, and while two threads take turns, their times mix. So:
+# trust its counts in a program with threads, and not its times
+# ([gh-138229](https://github.com/python/cpython/pull/138229) talks of collecting data per thread, some day).
+#
+# A second consequence of `sys.monitoring`: its tools have numbers, `cProfile` and `line_profiler` want the same one.
+
+# %%
+def second_profiler(first_is_on):
+    """What becomes of cProfile when it is switched on while line_profiler is."""
+    first, second = line_profiler.LineProfiler(desk), cProfile.Profile()
+    if first_is_on:
+        first.enable_by_count()
+    try:
+        second.enable()
+        second.disable()
+    except ValueError as error:
+        return f"refused: {error}"
+    finally:
+        if first_is_on:
+            first.disable_by_count()
+    return "switched on"
+
+
+NESTED = True
+claim("profiling.clash", "two profilers want tool number 2, the second is refused",
+      second_profiler(NESTED).split(":")[0], equals="refused")
+
+# %% [markdown]
+# `coverage` takes number 1, debuggers 0, so they live beside a profiler. Two requests of a web service that both
+# switch cProfile on do not: the second gets this error
+# ([gh-124656](https://github.com/python/cpython/issues/124656)). One profiler a process, behind a lock, or a sampler.
+#
+# Now waiting. `partner` is a coroutine that awaits three answers of 20 ms each.
+
+# %%
+AWAITS = 3
+
+
+async def partner():
+    for _ in range(AWAITS):
+        await asyncio.sleep(0.02)
+
+
+profiler = cProfile.Profile()
+started = time.perf_counter()
+profiler.enable()
+await partner()
+profiler.disable()
+took = time.perf_counter() - started
+entry = next(found for (_, _, name), found in pstats.Stats(profiler).stats.items() if name == "partner")
+print(f"{took * 1_000:.0f} ms passed; cProfile: {entry[0]} calls of partner, {entry[3] * 1_000:.2f} ms in all")
+
+# %%
+claim("profiling.resumed", "a coroutine called once, with three awaits, is four calls to cProfile",
+      entry[0], equals=4)
+claim("profiling.waiting", "and its cumulative time has next to nothing of the time it took",
+      entry[3] / took, at_most=0.3)
+
+# %% [markdown]
+# **Why.** A coroutine that awaits leaves the thread: for the profiler that is a return (`PY_YIELD`), and being woken
+# is a call (`PY_RESUME`). The waiting belongs to nobody, or to the event loop's `select`. `pyinstrument` follows the
+# context of a task and puts the waiting back where it was awaited: that is what it is for.
+#
+# The clock decides what a sampler sees. `ITIMER_REAL` goes on while the program waits, `ITIMER_PROF` counts the CPU
+# time of the process.
+
+# %%
+def wait_for_partner():
+    time.sleep(0.25)
+
+
+found = {name: sampled(wait_for_partner, timer).total()
+         for name, timer in (("wall clock", signal.ITIMER_REAL), ("CPU clock", signal.ITIMER_PROF))}
+print(found)
+claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU clock does not",
+      found["wall clock"] / max(found["CPU clock"], 1), at_least=5, unit="×")
+
+# %% [markdown]
+# Last, C. NumPy's work has no frames. Has it calls?
+
+# %%
+delays = np.ones((365, 1_440))
+
+
+def by_operator():
+    return np.add(delays * 2, delays)
+
+
+def by_method():
+    return delays.sum()
+
+
+def numpy_entries(call):
+    return sorted(name for name in profiled(call) if "numpy" in name)
+
+
+print(numpy_entries(by_operator), numpy_entries(by_method))
+claim("profiling.operators", "NumPy's work by an operator and a ufunc has no entry in the profile",
+      len(numpy_entries(by_operator)), equals=0)
+claim("profiling.c_method", "a method of an array, called by its name, has",
+      len(numpy_entries(by_method)), at_least=1)
+
+# %% [markdown]
+# **Why.** The profiler hears of *calls* of C functions. `delays * 2` is no call, it is a `BINARY_OP` whose slot is C; and
+# `np.add` is an object of a class of its own (`ufunc`), not a built-in function, which `_lsprof` does not book. Their time is
+# the caller's own time. What runs *inside* a C function is dark to all instruments of this notebook but those that
+# read native stacks: `py-spy --native`, `memray --native`, `perf` with
+# [`-X perf`](https://docs.python.org/3/howto/perf_profiling.html).
+
+# %% [markdown] claim="profiling.other_thread" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a desk with nothing to do</summary>
+#
+# ```diff
+# -    worker = threading.Thread(target=desk, args=(done,))
+# +    worker = threading.Thread(target=done.set)
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.own_thread" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the work in the thread that is watched</summary>
+#
+# ```diff
+# -with pyinstrument.Profiler(interval=0.0005) as stopwatch:
+# -    hall()
+# +with pyinstrument.Profiler(interval=0.0005) as stopwatch:
+# +    desk(threading.Event())
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.clash" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one profiler</summary>
+#
+# ```diff
+# -NESTED = True
+# +NESTED = False
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.resumed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one answer</summary>
+#
+# ```diff
+# -AWAITS = 3
+# +AWAITS = 1
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.waiting" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: wait without leaving the thread</summary>
+#
+# A blocking call in a coroutine is charged to it in full. (And it stops the whole loop: 1.6.)
+#
+# ```diff
+# -        await asyncio.sleep(0.02)
+# +        await asyncio.sleep(0)
+# +        time.sleep(0.02)
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.clocks" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: one long call into C in place of waiting</summary>
+#
+# Both clocks see it, and neither more than once or twice: the handler has to wait until the interpreter is back
+# between two instructions. A signal sampler charges C to the line that called it, in one lump.
+#
+# ```diff
+# -    time.sleep(0.25)
+# +    sum(range(10_000_000))
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.operators" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a method in place of the operator</summary>
+#
+# ```diff
+# -    return np.add(delays * 2, delays)
+# +    return np.add(delays.repeat(1), delays.ravel())
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.c_method" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: an operator in place of the method</summary>
+#
+# ```diff
+# -    return delays.sum()
+# +    return delays @ np.ones(1_440)
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## Which line needs the memory?
+#
+# The audit job reads the year and computes a digest. Its container was killed for its memory. Three lines, three
+# kinds of need:
+
+# %%
+show_source(lab.audit)
+
+# %%
+predict(
+    "profiling.digest_line",
+    "memory_profiler, line by line: by how much does the process grow over the line with `sha256(str(…))`, which makes "
+    "60,000 dictionaries and a text of some MiB?",
+    about="profiling.within_a_line",
+    a="by some 20 MiB",
+    b="by some 5 MiB, the text",
+    c="by next to nothing",
+)
+
+# %%
+answer("profiling.digest_line", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# Each of three memory profilers watches `audit` in a fresh process of its own (a kernel that has worked for an hour has
+# free memory to reuse, and a process that reuses does not grow). `memory_profiler` is what `%mprun -f lab.audit` runs; its
+# README says that it is no longer maintained, and it still works.
+
+# %%
+memory = {
+    tool: measure.in_fresh_process(lab.__name__, tool, data.path("flights"), env=pool)
+    for tool, pool in (("memory_profiler", {}), ("tracemalloc", {}),
+                       ("memray", {"ARROW_DEFAULT_MEMORY_POOL": "system"}))
+}
+lines = {line: text for line, text in lab.lines_of(lab.audit).items() if "=" in text and "def" not in text}
+
+
+def said(tool, part):
+    """The bytes that a tool gives for the line of `audit` with this text in it."""
+    line = next((line for line, text in lines.items() if part in text), 0)
+    return memory[tool]["lines"].get(str(line), 0)
+
+
+# %% tags=["nbval-ignore-output"]
+print("\n".join(line for line in memory["memory_profiler"]["report"].splitlines() if "MiB" in line or "Mem" in line))
+show_table(
+    [{"line": text, **{title: f"{said(tool, text) / 2**20:.1f}" for tool, title in (
+        ("memory_profiler", "growth of the process, MiB"), ("tracemalloc", "alive at the end, MiB"),
+        ("memray", "held at the peak, MiB"))}} for text in lines.values()]
+    + [{"line": "(no line of Python)", "growth of the process, MiB": "", "alive at the end, MiB": "",
+        "held at the peak, MiB": f"{said('memray', 'nowhere') / 2**20:.1f}"}],
+    caption="memory_profiler, tracemalloc and memray on one function",
+)
+
+# %%
+claim("profiling.within_a_line", "what the digest's line took and gave back memory_profiler hardly saw",
+      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves="c")
+claim("profiling.at_the_peak", "memray names the line, and what it held when the total was highest",
+      said("memray", "digest"), at_least=10 * 2**20, unit="B")
+claim("profiling.foreign", "the table that Arrow read is in the process, and not in tracemalloc",
+      [said("memory_profiler", "read_table") > 2**24, said("tracemalloc", "read_table") < 2**20],
+      equals=[True, True])
+claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threads: no line of Python asked",
+      [said("memray", "nowhere") > 2**24, said("memray", "read_table") < 2**20], equals=[True, True])
+
+# %% [markdown]
+# **Reading it.** Three instruments, three questions. `memory_profiler` asks the kernel for the resident set before and after
+# each line (`sys.settrace` and `psutil`): it sees whoever allocates, and nothing of what comes and goes *within* a line.
+# `tracemalloc` hooks CPython's own allocators: exact for objects, blind for C libraries with an allocator of their
+# own; its `get_traced_memory()` knows that there was a peak and not where. `memray` hooks `malloc` and `mmap` of the
+# process and writes every event to a file, so that it can say afterwards who held what at the worst moment.
+#
+# **Why Arrow has no line.** It decodes columns in a pool of C++ threads, and these have no Python stack. And we had to tell it
+# to use the system's `malloc` (`ARROW_DEFAULT_MEMORY_POOL=system`): from its usual pool, which reserves memory in
+# advance, memray saw nothing of the read at all (measured).
+#
+# **In production.** Growth over hours is a question for snapshots (the next experiment). A killed container is a question
+# for the peak: `memray run --live`, or `memray run -o` and `memray flamegraph`. `%memit report()` gives one number, the
+# highest resident set that a helper process saw, polling ten times a second: a peak that is shorter may be missed.
+
+# %% [markdown] also=["profiling.at_the_peak"] claim="profiling.within_a_line" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask for the line that keeps what it made</summary>
+#
+# The list of codes grows the process by as much as it holds at the peak; and the digest's own line is looked for in vain.
+#
+# ```diff
+# -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves="c")
+# +      said("memory_profiler", "codes") / said("memray", "codes"), at_most=0.5, unit="×", proves="c")
+# @@
+# -      said("memray", "digest"), at_least=10 * 2**20, unit="B")
+# +      said("memray", "routes = "), at_least=10 * 2**20, unit="B")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["profiling.no_line"] claim="profiling.foreign" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask about a line of Python's own</summary>
+#
+# The list of codes is made by this thread and in CPython's allocator: every instrument sees it, at its line.
+#
+# ```diff
+# -      [said("memory_profiler", "read_table") > 2**24, said("tracemalloc", "read_table") < 2**20],
+# +      [said("memory_profiler", "codes") > 2**23, said("tracemalloc", "codes") < 2**20],
+# @@
+# -      [said("memray", "nowhere") > 2**24, said("memray", "read_table") < 2**20], equals=[True, True])
+# +      [said("memray", "nowhere") > 2**24, said("memray", "codes") < 2**20], equals=[True, True])
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A leak, found by comparing snapshots
+#
+# The desk remembers every report that it has given out. Its cache was meant to save work.
+
+# %%
+show_source(lab.Desk)
+
+# %%
+predict(
+    "profiling.accused_line",
+    "tracemalloc compares two moments. Which line does it accuse of the growth?",
+    about="profiling.allocated_at",
+    a="self._answers[key] = …, where the rows are kept",
+    b="the line that made the rows, in another function",
+    c="desk.answer(…), the request",
+)
+
+# %%
+answer("profiling.accused_line", None)  # "a", "b" or "c"
+
+# %%
+few = july[:200]
+desk = lab.Desk(few, airports)
+KEPT = 10
+
+
+def serve(first):
+    for request in range(first, first + KEPT):
+        desk.answer("2013-07", request)
+
+
+def snapshot():
+    gc.collect()
+    return tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, lab.__file__)])
+
+
+tracemalloc.start(8)
+serve(0)
+first = snapshot()
+serve(KEPT)
+second = snapshot()
+serve(2 * KEPT)
+third = snapshot()
+tracemalloc.stop()
+
+# %%
+grown = second.compare_to(first, "lineno")
+module_lines = dict(enumerate(open(lab.__file__, encoding="utf-8").read().splitlines(), 1))
+worst = module_lines[grown[0].traceback[0].lineno].strip()
+for found in grown[:3]:
+    text = module_lines[found.traceback[0].lineno].strip()
+    print(f"{found.size_diff / KEPT:8,.0f} B a request   {text}")
+
+# %% [markdown]
+# That line is innocent: it makes rows, which is its job. Snapshots were taken with eight frames, so the same growth can be
+# grouped by whole tracebacks, and there the way from the request to the rows can be read.
+
+# %%
+def grown_bytes(later, earlier):
+    return sum(found.size_diff for found in later.compare_to(earlier, "lineno"))
+
+
+path = [module_lines[frame.lineno].strip() for frame in second.compare_to(first, "traceback")[0].traceback
+        if frame.filename == lab.__file__]
+print(*path, sep="\n")
+rows = desk.answer("2013-07", KEPT)
+keepers = [keeper for keeper in gc.get_referrers(rows) if keeper is desk._answers]
+
+claim("profiling.allocated_at", "the line that grew is the one that makes the rows",
+      "Row(" in worst, equals=True, proves="b")
+claim("profiling.kept_by", "the object that refers to them is the desk's cache",
+      len(keepers), equals=1)
+claim("profiling.on_the_way", "the cache's line is in the traceback, above it",
+      "self._answers[key] = self.compute(month)" in path[:-1], equals=True)
+claim("profiling.a_request", "each request leaves something behind, the second ten as the third",
+      min(grown_bytes(second, first), grown_bytes(third, second)) / KEPT, at_least=1_500, unit="B")
+
+# %% [markdown]
+# **Why.** `tracemalloc` keeps the stack of each live block *from when it was allocated*. Who refers to it now is another
+# question, and `gc.get_referrers` answers that. (Here the cache is keyed by month *and request*: it never hits.)
+#
+# **How to hunt.** Warm up first, the first requests fill caches that are meant to be filled. Then compare two moments with
+# *N* requests between them, and a third with *N* more: a leak grows by the same amount again, a cache does not. Look at
+# the growth by line, then at the traceback of the worst, then at the referrers of one of its objects.
+#
+# **In production.** `tracemalloc.start(1)` in a running service costs memory for each block and time for each allocation;
+# more frames cost more. Switch it on for minutes, by a signal or a protected endpoint, on one instance.
+
+# %% [markdown] also=["profiling.allocated_at", "profiling.kept_by", "profiling.on_the_way"] claim="profiling.a_request" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a cache that hits</summary>
+#
+# ```diff
+# -        desk.answer("2013-07", request)
+# +        desk.compute("2013-07")
+# @@
+# -rows = desk.answer("2013-07", KEPT)
+# +rows = desk.compute("2013-07")
+# ```
+#
+# </details>
+
+# %% [markdown]
+# ## A benchmark that says the opposite
+#
+# The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
+# colleague has measured with `timeit`, a hundred repetitions each, the best of five: sorting wins easily.
+
+# %%
+delays = [int(departure.delay) for departure in july if departure.delay]
+random.Random(2013).shuffle(delays)
+
+
+def by_sorting(delays):
+    delays.sort(reverse=True)
+    return delays[:10]
+
+
+def by_heap(delays):
+    return heapq.nlargest(10, delays)
+
+
+# %%
+predict(
+    "profiling.ten_worst",
+    "`timeit.repeat(lambda: by_sorting(delays), number=20)`, then the same for by_heap. Is the colleague's verdict right?",
+    about="profiling.opposite",
+    a="yes: sort is C, and very fast",
+    b="no: what was measured is not what the desk does",
+)
+
+# %%
+answer("profiling.ten_worst", None)  # "a" or "b"
+
+# %% tags=["timing"]
+fresh = delays.copy()  # the order in which they came
+mine = delays.copy()
+theirs = [min(timeit.repeat(lambda call=call: call(mine), repeat=7, number=20, timer=time.thread_time))
+          for call in (by_sorting, by_heap)]
+wrong = theirs[0] / theirs[1]
+
+each = cpu_seconds({"sort": lambda: by_sorting(fresh.copy()), "heap": lambda: by_heap(fresh.copy())}, rounds=25)
+right = each["sort"] / each["heap"]
+print(f"sorting takes {wrong:.2f} × the heap's time, says their benchmark; {right:.2f} × says ours")
+
+# %% [markdown]
+# A number that counts how often it is compared tells what happened.
+
+# %%
+class Minutes(int):
+    compared = 0
+
+    def __lt__(self, other):
+        Minutes.compared += 1
+        return int(self) < int(other)
+
+
+def comparisons(call, minutes):
+    Minutes.compared = 0
+    call(minutes)
+    return Minutes.compared
+
+
+column = [Minutes(minutes) for minutes in fresh[:5_000]]
+rounds = [comparisons(by_sorting, column) for _ in range(3)]
+print(f"comparisons in three rounds over one list: {rounds}")
+
+# %%
+claim("profiling.second_round", "the first round sorts, the second finds a sorted list: so many times fewer comparisons",
+      rounds[0] / rounds[1], at_least=5, unit="×")
+claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right one it loses",
+      [wrong < 0.8, right > 1.25], equals=[True, True], proves="b")
+
+# %% [markdown]
+# **Why.** `list.sort` works in place. Of a hundred rounds only the first had something to sort; timsort recognises a
+# sorted run with n − 1 comparisons. And `min` then throws away the one honest round. The benchmark must make what it
+# consumes, in each round, outside of the clock or on both sides alike: lists that are sorted, iterators that
+# are exhausted, caches that are filled, connections that are open.
+#
+# Four more ways to measure nothing. Each is counted here, no clock needed.
+
+# %%
+parsed = []
+
+
+def parse(text):
+    parsed.append(text)
+    return int(text)
+
+
+texts = ["17"] * 100
+LAZY = map
+timeit.timeit(lambda: LAZY(parse, texts), number=1)
+claim("profiling.lazy", "the benchmark of map(parse, texts) parses so many texts",
+      len(parsed), equals=0)
+
+SECONDS = "24 * 60 * 60"
+body = compile(SECONDS, "benchmark", "eval")
+claim("profiling.folded", "the benchmark of 24 * 60 * 60 multiplies so many times",
+      sum(op.opname == "BINARY_OP" for op in dis.get_instructions(body)), equals=0)
+
+# %%
+def make_cycle():
+    cycle = []
+    cycle.append(cycle)
+
+
+def collections_during(setup):
+    before = sum(generation["collections"] for generation in gc.get_stats())
+    timeit.timeit(make_cycle, setup=setup, number=50_000)
+    return sum(generation["collections"] for generation in gc.get_stats()) - before
+
+
+claim("profiling.no_collector", "while timeit measures code that makes cycles, the collector runs so many times",
+      collections_during("pass"), equals=0)
+claim("profiling.collector_on", "with setup='gc.enable()' it does what it does in production",
+      collections_during(gc.enable), at_least=3)
+
+# %% [markdown]
+# `map` is lazy, and nobody asked. The product of constants is computed by the compiler. `timeit` turns the collector off,
+# so that it does not fall into one side by chance; for code that makes garbage that is half of its price.
+#
+# The fourth: the first call is another program. Caches are empty, modules are not yet imported, and the interpreter has not
+# yet replaced its general instructions by specialised ones. A fresh process counts the instructions of its first
+# `strptime` and of the next.
+
+# %%
+warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
+print("instructions of the first, second and third parse:", warm)
+claim("profiling.first_call", "the first strptime of a process executes so many times the instructions of the second",
+      warm[0] / warm[1], at_least=20, unit="×")
+
+# %% [markdown]
+# And noise. A neighbour, here a thread that wants the GIL, joins for a part of the readings. Each reading is taken on
+# two clocks.
+
+# %%
+NEIGHBOUR = True
+stop = threading.Event()
+
+
+def burn():
+    while not stop.is_set():
+        sum(range(1_000))
+
+
+wall, cpu = [], []
+neighbour = threading.Thread(target=burn)
+for number in range(30):
+    if number == 15 and NEIGHBOUR:
+        neighbour.start()
+    started, on_cpu = time.perf_counter(), time.thread_time()
+    while time.thread_time() < on_cpu + 0.012:
+        sorted(fresh[:2_000])
+    wall.append(time.perf_counter() - started)
+    cpu.append(time.thread_time() - on_cpu)
+stop.set()
+if neighbour.is_alive():
+    neighbour.join()
+
+# %% tags=["nbval-ignore-output"]
+with picture("Thirty readings of 12 ms of work, a neighbour from the 16th on", "reading", "time, ms") as axes:
+    axes.plot(range(1, 31), [1_000 * reading for reading in wall], marker="o", color=ORANGE)
+    axes.plot(range(1, 31), [1_000 * reading for reading in cpu], marker="s", color=BLUE)
+    axes.annotate("wall clock", (30, 1_000 * wall[-1]), xytext=(7, 0), textcoords="offset points", color=ORANGE,
+                  va="center", annotation_clip=False)
+    axes.annotate("CPU time", (30, 1_000 * cpu[-1]), xytext=(7, 0), textcoords="offset points", color=BLUE,
+                  va="center", annotation_clip=False)
+    axes.set_ylim(bottom=0)
+show_table([{"clock": name, "min, ms": 1_000 * min(r), "median, ms": 1_000 * statistics.median(r),
+             "mean, ms": 1_000 * statistics.fmean(r)} for name, r in (("wall", wall), ("CPU", cpu))])
+
+# %%
+disturbed = slice(15, None)
+claim("profiling.wall_disturbed", "beside a neighbour the wall clock's median grows, the work is the same",
+      statistics.median(wall[disturbed]) / min(wall), at_least=1.3, unit="×")
+claim("profiling.cpu_undisturbed", "the median of CPU time hardly does",
+      statistics.median(cpu[disturbed]) / min(cpu), at_most=1.2, unit="×")
+number, _ = timeit.Timer("pass").autorange()
+claim("profiling.autorange", "to measure `pass`, autorange repeats it this often before it trusts the clock",
+      number, at_least=100_000)
+
+# %% [markdown]
+# **Min or median?** Noise only adds: the smallest reading is the nearest to what the code needs, so it compares two
+# versions best ([`timeit`](https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat) says so, and why not the mean).
+# The median says what is usual, and the 99th percentile what your customer sees. Use the minimum to choose code, and
+# percentiles to describe a service. `autorange` repeats until a reading takes 0.2 s, so that the clock's own cost
+# and grain vanish in it.
+#
+# **In production.** Interleave the versions, measure CPU time if CPU is the question, count what can be counted, and check that the two
+# versions return the same. If a result surprises you, suspect the benchmark before the interpreter.
+
+# %% [markdown] also=["profiling.second_round"] claim="profiling.opposite" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: sort a copy</summary>
+#
+# ```diff
+# -    delays.sort(reverse=True)
+# -    return delays[:10]
+# +    return sorted(delays, reverse=True)[:10]
+# ```
+#
+# </details>
+
+# %% [markdown] also=["profiling.folded", "profiling.no_collector", "profiling.first_call"] claim="profiling.lazy" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: consume; multiply what the compiler does not know; turn the collector on; warm up</summary>
+#
+# ```diff
+# -LAZY = map
+# +LAZY = lambda parse, texts: list(map(parse, texts))  # noqa: E731
+# @@
+# -SECONDS = "24 * 60 * 60"
+# +SECONDS = "hours * 60 * 60"
+# @@
+# -      collections_during("pass"), equals=0)
+# +      collections_during(gc.enable), equals=0)
+# @@
+# -      warm[0] / warm[1], at_least=20, unit="×")
+# +      warm[1] / warm[2], at_least=20, unit="×")
+# ```
+#
+# </details>
+
+# %% [markdown] also=["profiling.autorange"] claim="profiling.collector_on" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the collector stays off; and a statement that is worth a reading by itself</summary>
+#
+# ```diff
+# -      collections_during(gc.enable), at_least=3)
+# +      collections_during("pass"), at_least=3)
+# @@
+# -number, _ = timeit.Timer("pass").autorange()
+# +number, _ = timeit.Timer("sum(range(100_000))").autorange()
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.wall_disturbed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: read the other clock</summary>
+#
+# ```diff
+# -    wall.append(time.perf_counter() - started)
+# +    wall.append(time.thread_time() - on_cpu)
+# ```
+#
+# </details>
+
+# %% [markdown] claim="profiling.cpu_undisturbed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the CPU time of the whole process, the neighbour's included</summary>
+#
+# ```diff
+# -    started, on_cpu = time.perf_counter(), time.thread_time()
+# -    while time.thread_time() < on_cpu + 0.012:
+# +    started, on_cpu, all_cpu = time.perf_counter(), time.thread_time(), time.process_time()
+# +    while time.thread_time() < on_cpu + 0.012:
+# @@
+# -    cpu.append(time.thread_time() - on_cpu)
+# +    cpu.append(time.process_time() - all_cpu)
 # ```
 #
 # </details>

@@ -22,6 +22,8 @@ from typing import Any, NamedTuple
 
 import pyarrow.parquet as pq
 
+from helpers import measure
+
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 EDGES = tuple(range(0, 240, 15))  # minutes
 STEPS = ("is_cancelled", "weekday_of", "name_of", "minutes_of", "gravity")
@@ -117,7 +119,7 @@ def gravity(minutes: int) -> int:
 def ranked(groups: dict[tuple[str, int], list[int]]) -> list[Row]:
     """A row for each group, the gravest first."""
     rows = [
-        Row(airport, DAYS[day], len(delays), round(fmean(delays), 2), grave(delays))
+        Row(airport, DAYS[day], len(delays), round(fmean(delays), 2), round(grave(delays), 3))
         for (airport, day), delays in groups.items()
     ]
     return sorted(rows, key=lambda row: (-row.grave, row.airport, row.day))
@@ -125,7 +127,7 @@ def ranked(groups: dict[tuple[str, int], list[int]]) -> list[Row]:
 
 def grave(delays: list[int]) -> float:
     """The mean gravity."""
-    return round(sum([gravity(minutes) for minutes in delays]) / len(delays), 3)
+    return sum([gravity(minutes) for minutes in delays]) / len(delays)
 
 
 def month_of(table: Any, month: int) -> list[Departure]:
@@ -224,9 +226,23 @@ def under_memray(path: str) -> dict[str, Any]:
     return {"lines": lines}
 
 
-TOOLS = {"memory_profiler": under_memory_profiler, "tracemalloc": under_tracemalloc,
-         "memray": under_memray}  # fmt: skip
+def first_calls(calls: str) -> list[int]:
+    """How many instructions each of the first so many calls of strptime executes, in this process."""
+    return [
+        measure.instructions(lambda: datetime.strptime("2013-07-01 0500", "%Y-%m-%d %H%M"))
+        for _ in range(int(calls))
+    ]
 
-if __name__ == "__main__":  # python -m … TOOL PATH: one tool, in a process of its own
-    pq.read_table(Path(sys.argv[2]).with_name("airlines.parquet")).to_pylist()  # imports, pools
-    print(json.dumps(TOOLS[sys.argv[1]](sys.argv[2])))
+
+TASKS: dict[str, Callable[[str], Any]] = {
+    "memory_profiler": under_memory_profiler,
+    "tracemalloc": under_tracemalloc,
+    "memray": under_memray,
+    "first_calls": first_calls,
+}
+
+if __name__ == "__main__":  # python -m … TASK ARGUMENT: one task, in a process of its own
+    task, argument = sys.argv[1:]
+    if task != "first_calls":  # imports and pools are not what is asked about
+        pq.read_table(Path(argument).with_name("airlines.parquet")).to_pylist()
+    print(json.dumps(TASKS[task](argument)))
