@@ -135,7 +135,9 @@ def month_of(table: Any, month: int) -> list[Departure]:
     chosen = table[table["month"] == month]
     days = chosen["day"].tolist()
     times = chosen["sched_dep_time"].tolist()
-    delays = ["" if late != late else f"{late:.0f}" for late in chosen["dep_delay"].astype("float64")]
+    delays = [
+        "" if late != late else f"{late:.0f}" for late in chosen["dep_delay"].astype("float64")
+    ]
     return [
         Departure(f"2013-{month:02}-{day:02} {time:04}", dest, delay)
         for day, time, dest, delay in zip(days, times, chosen["dest"].tolist(), delays, strict=True)
@@ -160,6 +162,26 @@ class Desk:
         """The report itself, worked out anew."""
         chosen = [departure for departure in self._departures if departure.leaves.startswith(month)]
         return monthly_report(chosen, self._airports)
+
+
+class Service:
+    """The desk's successor, and the patient of an exercise: answers, a log, and memory that only grows."""
+
+    def __init__(self, compute: Callable[[str], list[Row]]) -> None:
+        self._compute = compute
+        self._answers: dict[tuple[str, int], list[Row]] = {}
+        self._log: list[str] = []
+
+    def handle(self, month: str, request: int) -> list[Row]:
+        """The report of a month for the request of that number."""
+        self._log.append(f"request {request} asked for {month}")
+        if (month, request) not in self._answers:
+            self._answers[month, request] = self._compute(month)
+        return self._answers[month, request]
+
+    def recent(self) -> list[str]:
+        """The log's lines, the oldest first."""
+        return self._log
 
 
 def audit(path: str) -> str:
