@@ -205,10 +205,10 @@ claim("profiling.counted", "its call counts are exact, and the same in every run
 # from the top to find *your* function, own time to find out what it is busy with. The number of calls is the one
 # column in which there is no noise at all, and often it is the whole answer: why 28,485 parses for 31 days?
 #
-# **Why.** `cProfile` is `_lsprof` in C. Since 3.12 it registers with `sys.monitoring` for the start, resumption and end of
-# Python functions and for calls into C, and keeps one record a function plus one a pair of caller and callee
-# ([`Modules/_lsprof.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/_lsprof.c),
-# [PEP 669](https://peps.python.org/pep-0669/)). Nothing is recorded of *lines*, nor of who called the caller.
+# **Why.** `cProfile` is `_lsprof` in C. Since 3.12 it registers with `sys.monitoring` for the start, resumption and
+# end of Python functions and for calls into C, and keeps one record a function plus one a pair of caller and callee
+# ([`Modules/_lsprof.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/_lsprof.c), [PEP
+# 669](https://peps.python.org/pep-0669/)). Nothing is recorded of *lines*, nor of who called the caller.
 #
 # **In production.** `python -m cProfile -o report.prof app.py` needs no change of code and works where nothing may be
 # installed. It is for a workstation: the fourth experiment shows what it does to the thing it measures.
@@ -503,13 +503,13 @@ answer("profiling.accused", None)  # "a", "b" or "c"
 
 # %%
 @functools.cache
-def weekday_of_day(day):
-    return datetime.strptime(day, "%Y-%m-%d").weekday()
+def day_number(day):
+    return datetime(*map(int, day.split("-"))).weekday()
 
 
 def fixed_report(airport_name=lab.name_of):
     return lab.monthly_report(
-        july, airports, lambda departure: weekday_of_day(departure.leaves[:10]), airport_name
+        july, airports, lambda departure: day_number(departure.leaves[:10]), airport_name
     )
 
 
@@ -604,17 +604,16 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 #
 # **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part
 # of that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs
-# 0.03 µs. So it is charged several times its price, while a search of 0.5 µs in C is charged once. The docs say it in one
-# sentence: profilers are not for benchmarking, and C code seems slower or faster than it is
-# ([What is deterministic profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
+# 0.03 µs. So it is charged several times its price, while a search of 0.5 µs in C is charged once. The docs say it
+# in one sentence: profilers are not for benchmarking, and C code seems slower or faster than it is ([What is
+# deterministic profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
 #
 # **The surprise** is pyinstrument. It takes a sample only every millisecond, but it has no clock of its own in the
-# kernel: it is a `sys.setprofile` function, called at *every* call and return, that looks at the time and mostly does
-# nothing. That visit is a cost of its own, it is paid per call, and it is on the stack's account like any other time.
-# The author says so
-# ([issue 357](https://github.com/joerick/pyinstrument/issues/357)): *"Python still has to call the profiling function each
-# frame (even if it does nothing)"*. A *statistical* profiler is honest about calls only if the program does not have to
-# stop for it: a signal, or a look from another process.
+# kernel: it is a `sys.setprofile` function, called at *every* call and return, that looks at the time and mostly
+# does nothing. That visit is a cost of its own, it is paid per call, and it is on the stack's account like any
+# other time. The author says so ([issue 357](https://github.com/joerick/pyinstrument/issues/357)): *"Python still
+# has to call the profiling function each frame (even if it does nothing)"*. A *statistical* profiler is honest
+# about calls only if the program does not have to stop for it: a signal, or a look from another process.
 #
 # **In production.** If the first places of a profile are tiny functions with huge call counts, do not believe the
 # times. Believe the counts, and ask a second instrument that works in another way, or take the function's cost away
@@ -770,15 +769,15 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
 # %% [markdown]
 # **Reading it.** Each instrument's cost is the number of its events times the price of one. The sampler's events
 # depend on the clock, not on the program: a report of a year gets as many interruptions a second as one of a day.
-# (Measured here: sampler 1.05×, cProfile and pyinstrument 2.6×, line_profiler 10×; tracemalloc 7× on 3.12 and 3.13, 1.6×
-# on 3.14.)
+# (Measured here: sampler 1.05×, cProfile and pyinstrument 2.6×, line_profiler 10×; tracemalloc 7× on 3.12 and 3.13,
+# 1.6× on 3.14.)
 #
-# **Why line_profiler is the dearest.** Its ten functions have few lines, but the sixteen rounds of `gravity` make 50 line
-# events a flight, and each reads the clock. While it is on, the interpreter also runs an instrumented form of *all*
-# code, the standard library's included: the events are asked for globally, and sorted out in the callback.
+# **Why line_profiler is the dearest.** Its ten functions have few lines, but the sixteen rounds of `gravity` make
+# 50 line events a flight, and each reads the clock. While it is on, the interpreter also runs an instrumented form
+# of *all* code, the standard library's included: the events are asked for globally, and sorted out in the callback.
 #
-# **In production.** Leave a sampler on; switch a deterministic profiler on for one request on a workstation; give a line
-# profiler one function at a time, a function whose lines do something.
+# **In production.** Leave a sampler on; switch a deterministic profiler on for one request on a workstation; give a
+# line profiler one function at a time, a function whose lines do something.
 
 # %% [markdown] also=["profiling.events_of_samples"] claim="profiling.events_of_calls" tags=["break-it"]
 # <details>
@@ -883,12 +882,13 @@ claim("profiling.stolen", "cProfile charges a function with next to nothing of i
       charged / took, at_most=0.3)
 
 # %% [markdown]
-# **Surprised?** Everybody says that cProfile sees one thread only, [PEP 799](https://peps.python.org/pep-0799/) among
-# them, and up to 3.11 it was so. Since 3.12 it registers with `sys.monitoring`, whose events are those of the whole
-# interpreter. But it keeps *one* stack of running calls for all threads. A return takes the topmost call off that
-# stack, whoever made it: `long_report` returned, and what was taken off had been put there by the other thread, a moment before.
-# From then on every return is off by one, until the other thread returns too. Counts stay right, times do not.
-# ([gh-138229](https://github.com/python/cpython/pull/138229) talks of collecting data per thread, some day.)
+# **Surprised?** Everybody says that cProfile sees one thread only, [PEP 799](https://peps.python.org/pep-0799/)
+# among them, and up to 3.11 it was so. Since 3.12 it registers with `sys.monitoring`, whose events are those of the
+# whole interpreter. But it keeps *one* stack of running calls for all threads. A return takes the topmost call off
+# that stack, whoever made it: `long_report` returned, and what was taken off had been put there by the other
+# thread, a moment before. From then on every return is off by one, until the other thread returns too. Counts stay
+# right, times do not. ([gh-138229](https://github.com/python/cpython/pull/138229) talks of collecting data per
+# thread, some day.)
 #
 # This notebook found it by a red claim. A kernel has threads of its own, and when one of them woke up during a profile,
 # `gravity` was charged with what `weekday_of` had spent. `profiled` now keeps them waiting. A web server with worker
@@ -993,11 +993,11 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
       len(numpy_entries(by_method)), at_least=1)
 
 # %% [markdown]
-# **Why.** The profiler hears of *calls* of C functions. `delays * 2` is no call, it is a `BINARY_OP` whose slot is C; and
-# `np.add` is an object of a class of its own (`ufunc`), not a built-in function, which `_lsprof` does not book. Their time is
-# the caller's own time. What runs *inside* a C function is dark to all instruments of this notebook but those that
-# read native stacks: `py-spy --native`, `memray --native`, `perf` with
-# [`-X perf`](https://docs.python.org/3/howto/perf_profiling.html).
+# **Why.** The profiler hears of *calls* of C functions. `delays * 2` is no call, it is a `BINARY_OP` whose slot is
+# C; and `np.add` is an object of a class of its own (`ufunc`), not a built-in function, which `_lsprof` does not
+# book. Their time is the caller's own time. What runs *inside* a C function is dark to all instruments of this
+# notebook but those that read native stacks: `py-spy --native`, `memray --native`, `perf` with [`-X
+# perf`](https://docs.python.org/3/howto/perf_profiling.html).
 
 # %% [markdown] claim="profiling.other_thread" tags=["break-it"]
 # <details>
@@ -1014,8 +1014,8 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
 # <details>
 # <summary><b>Break it</b>: the other thread returns at once</summary>
 #
-# Its call is off the stack before `long_report` returns, and the time is where it belongs. Whoever tests a profiler with
-# threads that never overlap finds it right.
+# Its call is off the stack before `long_report` returns, and the time is where it belongs. Whoever tests a profiler
+# with threads that never overlap finds it right.
 #
 # ```diff
 # -    other.start()
@@ -1136,9 +1136,9 @@ predict(
 answer("profiling.digest_line", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Each of three memory profilers watches `audit` in a fresh process of its own (a kernel that has worked for an hour has
-# free memory to reuse, and a process that reuses does not grow). `memory_profiler` is what `%mprun -f lab.audit` runs; its
-# README says that it is no longer maintained, and it still works.
+# Each of three memory profilers watches `audit` in a fresh process of its own (a kernel that has worked for an hour
+# has free memory to reuse, and a process that reuses does not grow). `memory_profiler` is what `%mprun -f
+# lab.audit` runs; its README says that it is no longer maintained, and it still works.
 
 # %%
 memory = {
@@ -1179,25 +1179,28 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
       [said("memray", "nowhere") > 2**24, said("memray", "read_table") < 2**20], equals=[True, True])
 
 # %% [markdown]
-# **Reading it.** Three instruments, three questions. `memory_profiler` asks the kernel for the resident set before and after
-# each line (`sys.settrace` and `psutil`): it sees whoever allocates, and nothing of what comes and goes *within* a line.
-# `tracemalloc` hooks CPython's own allocators: exact for objects, blind for C libraries with an allocator of their
-# own; its `get_traced_memory()` knows that there was a peak and not where. `memray` hooks `malloc` and `mmap` of the
-# process and writes every event to a file, so that it can say afterwards who held what at the worst moment.
+# **Reading it.** Three instruments, three questions. `memory_profiler` asks the kernel for the resident set before
+# and after each line (`sys.settrace` and `psutil`): it sees whoever allocates, and nothing of what comes and goes
+# *within* a line. `tracemalloc` hooks CPython's own allocators: exact for objects, blind for C libraries with an
+# allocator of their own; its `get_traced_memory()` knows that there was a peak and not where. `memray` hooks
+# `malloc` and `mmap` of the process and writes every event to a file, so that it can say afterwards who held what
+# at the worst moment.
 #
-# **Why Arrow has no line.** It decodes columns in a pool of C++ threads, and these have no Python stack. And we had to tell it
-# to use the system's `malloc` (`ARROW_DEFAULT_MEMORY_POOL=system`): from its usual pool, which reserves memory in
-# advance, memray saw nothing of the read at all (measured).
+# **Why Arrow has no line.** It decodes columns in a pool of C++ threads, and these have no Python stack. And we had
+# to tell it to use the system's `malloc` (`ARROW_DEFAULT_MEMORY_POOL=system`): from its usual pool, which reserves
+# memory in advance, memray saw nothing of the read at all (measured).
 #
-# **In production.** Growth over hours is a question for snapshots (the next experiment). A killed container is a question
-# for the peak: `memray run --live`, or `memray run -o` and `memray flamegraph`. `%memit report()` gives one number, the
-# highest resident set that a helper process saw, polling ten times a second: a peak that is shorter may be missed.
+# **In production.** Growth over hours is a question for snapshots (the next experiment). A killed container is a
+# question for the peak: `memray run --live`, or `memray run -o` and `memray flamegraph`. `%memit report()` gives
+# one number, the highest resident set that a helper process saw, polling ten times a second: a peak that is shorter
+# may be missed.
 
 # %% [markdown] also=["profiling.at_the_peak"] claim="profiling.within_a_line" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: ask for the line that keeps what it made</summary>
 #
-# The list of codes grows the process by as much as it holds at the peak; and the digest's own line is looked for in vain.
+# The list of codes grows the process by as much as it holds at the peak; and the digest's own line is looked for in
+# vain.
 #
 # ```diff
 # -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves="c")
@@ -1280,8 +1283,8 @@ for found in grown[:3]:
     print(f"{found.size_diff / KEPT:8,.0f} B a request   {text}")
 
 # %% [markdown]
-# That line is innocent: it makes rows, which is its job. Snapshots were taken with eight frames, so the same growth can be
-# grouped by whole tracebacks, and there the way from the request to the rows can be read.
+# That line is innocent: it makes rows, which is its job. Snapshots were taken with eight frames, so the same growth
+# can be grouped by whole tracebacks, and there the way from the request to the rows can be read.
 
 # %%
 def grown_bytes(later, earlier):
@@ -1304,15 +1307,17 @@ claim("profiling.a_request", "each request leaves something behind, the second t
       min(grown_bytes(second, first), grown_bytes(third, second)) / KEPT, at_least=1_500, unit="B")
 
 # %% [markdown]
-# **Why.** `tracemalloc` keeps the stack of each live block *from when it was allocated*. Who refers to it now is another
-# question, and `gc.get_referrers` answers that. (Here the cache is keyed by month *and request*: it never hits.)
+# **Why.** `tracemalloc` keeps the stack of each live block *from when it was allocated*. Who refers to it now is
+# another question, and `gc.get_referrers` answers that. (Here the cache is keyed by month *and request*: it never
+# hits.)
 #
-# **How to hunt.** Warm up first, the first requests fill caches that are meant to be filled. Then compare two moments with
-# *N* requests between them, and a third with *N* more: a leak grows by the same amount again, a cache does not. Look at
-# the growth by line, then at the traceback of the worst, then at the referrers of one of its objects.
+# **How to hunt.** Warm up first, the first requests fill caches that are meant to be filled. Then compare two
+# moments with *N* requests between them, and a third with *N* more: a leak grows by the same amount again, a cache
+# does not. Look at the growth by line, then at the traceback of the worst, then at the referrers of one of its
+# objects.
 #
-# **In production.** `tracemalloc.start(1)` in a running service costs memory for each block and time for each allocation;
-# more frames cost more. Switch it on for minutes, by a signal or a protected endpoint, on one instance.
+# **In production.** `tracemalloc.start(1)` in a running service costs memory for each block and time for each
+# allocation; more frames cost more. Switch it on for minutes, by a signal or a protected endpoint, on one instance.
 
 # %% [markdown] also=["profiling.allocated_at", "profiling.kept_by", "profiling.on_the_way"] claim="profiling.a_request" tags=["break-it"]
 # <details>
@@ -1445,12 +1450,13 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
       collections_during(gc.enable), at_least=3)
 
 # %% [markdown]
-# `map` is lazy, and nobody asked. The product of constants is computed by the compiler. `timeit` turns the collector off,
-# so that it does not fall into one side by chance; for code that makes garbage that is half of its price.
+# `map` is lazy, and nobody asked. The product of constants is computed by the compiler. `timeit` turns the
+# collector off, so that it does not fall into one side by chance; for code that makes garbage that is half of its
+# price.
 #
-# The fourth: the first call is another program. Caches are empty, modules are not yet imported, and the interpreter has not
-# yet replaced its general instructions by specialised ones. A fresh process counts the instructions of its first
-# `strptime` and of the next.
+# The fourth: the first call is another program. Caches are empty, modules are not yet imported, and the interpreter
+# has not yet replaced its general instructions by specialised ones. A fresh process counts the instructions of its
+# first `strptime` and of the next.
 
 # %%
 warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
@@ -1512,13 +1518,14 @@ claim("profiling.autorange", "to measure `pass`, autorange repeats it this often
 
 # %% [markdown]
 # **Min or median?** Noise only adds: the smallest reading is the nearest to what the code needs, so it compares two
-# versions best ([`timeit`](https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat) says so, and why not the mean).
-# The median says what is usual, and the 99th percentile what your customer sees. Use the minimum to choose code, and
-# percentiles to describe a service. `autorange` repeats until a reading takes 0.2 s, so that the clock's own cost
-# and grain vanish in it.
+# versions best ([`timeit`](https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat) says so, and why not
+# the mean). The median says what is usual, and the 99th percentile what your customer sees. Use the minimum to
+# choose code, and percentiles to describe a service. `autorange` repeats until a reading takes 0.2 s, so that the
+# clock's own cost and grain vanish in it.
 #
-# **In production.** Interleave the versions, measure CPU time if CPU is the question, count what can be counted, and check that the two
-# versions return the same. If a result surprises you, suspect the benchmark before the interpreter.
+# **In production.** Interleave the versions, measure CPU time if CPU is the question, count what can be counted,
+# and check that the two versions return the same. If a result surprises you, suspect the benchmark before the
+# interpreter.
 
 # %% [markdown] also=["profiling.second_round"] claim="profiling.opposite" tags=["break-it"]
 # <details>
@@ -1619,9 +1626,10 @@ check("profiling.second_hot_spot", report)
 # %% [markdown]
 # ### A service that grows (15 minutes)
 #
-# `lab.Service(compute)` answers `handle(month, request)` and shows its log by `recent()`. It grows with every request,
-# in two places: compare two snapshots. Write one that does not. The answers stay the same; a month is computed once while
-# it is remembered; the twelve months that were asked for last are remembered; `recent()` is a list of the last 100 lines.
+# `lab.Service(compute)` answers `handle(month, request)` and shows its log by `recent()`. It grows with every
+# request, in two places: compare two snapshots. Write one that does not. The answers stay the same; a month is
+# computed once while it is remembered; the twelve months that were asked for last are remembered; `recent()` is a
+# list of the last 100 lines.
 
 # %%
 show_source(lab.Service)
@@ -1651,8 +1659,8 @@ check("profiling.leak", Service)
 # <details>
 # <summary>Own time or cumulative time?</summary>
 #
-# Cumulative from the top finds your function (`profiling.function`); own time says what it does with it. For the line take
-# line_profiler or a sampler (`profiling.line`).
+# Cumulative from the top finds your function (`profiling.function`); own time says what it does with it. For the
+# line take line_profiler or a sampler (`profiling.line`).
 #
 # </details>
 #
@@ -1676,24 +1684,26 @@ check("profiling.leak", Service)
 # <details>
 # <summary>Does cProfile see other threads?</summary>
 #
-# Since 3.12 it does (`profiling.other_thread`), and books them on one common stack, so that times in a threaded program may be
-# charged to anybody (`profiling.stolen`). And a second profiler in the process is refused (`profiling.clash`).
+# Since 3.12 it does (`profiling.other_thread`), and books them on one common stack, so that times in a threaded
+# program may be charged to anybody (`profiling.stolen`). And a second profiler in the process is refused
+# (`profiling.clash`).
 #
 # </details>
 #
 # <details>
 # <summary>An async handler takes two seconds, cProfile shows three milliseconds. Where are they?</summary>
 #
-# In the awaiting: leaving at `await` is a return to the profiler (`profiling.resumed`, `profiling.waiting`). Use a wall clock
-# (`profiling.clocks`) and a tool that follows tasks.
+# In the awaiting: leaving at `await` is a return to the profiler (`profiling.resumed`, `profiling.waiting`). Use a
+# wall clock (`profiling.clocks`) and a tool that follows tasks.
 #
 # </details>
 #
 # <details>
 # <summary>The container is killed at 512 MiB, tracemalloc reports 90. Who is right?</summary>
 #
-# Both. tracemalloc counts CPython's allocators (`profiling.foreign`); the rest is C libraries, threads without a line of Python
-# (`profiling.no_line`), or a peak that is over when you look (`profiling.within_a_line`, `profiling.at_the_peak`).
+# Both. tracemalloc counts CPython's allocators (`profiling.foreign`); the rest is C libraries, threads without a
+# line of Python (`profiling.no_line`), or a peak that is over when you look (`profiling.within_a_line`,
+# `profiling.at_the_peak`).
 #
 # </details>
 #
@@ -1709,9 +1719,9 @@ check("profiling.leak", Service)
 # <details>
 # <summary>What is wrong with timeit for <code>list.sort</code>?</summary>
 #
-# All rounds but the first sort a sorted list (`profiling.second_round`, `profiling.opposite`). Also: it switches the collector
-# off (`profiling.no_collector`), and laziness and constant folding leave nothing to be measured (`profiling.lazy`,
-# `profiling.folded`).
+# All rounds but the first sort a sorted list (`profiling.second_round`, `profiling.opposite`). Also: it switches
+# the collector off (`profiling.no_collector`), and laziness and constant folding leave nothing to be measured
+# (`profiling.lazy`, `profiling.folded`).
 #
 # </details>
 
@@ -1720,25 +1730,30 @@ check("profiling.leak", Service)
 #
 # You have shown that …
 #
-# 1. cProfile finds the function (`profiling.function`) and counts exactly (`profiling.counted`); line_profiler, a signal
-#    sampler and pyinstrument find the same line (`profiling.line`), in that function (`profiling.line_in_function`);
-# 2. the fix gives the same rows (`profiling.same_rows`) with 919 times fewer parses (`profiling.fewer_calls`) in much less time
-#    (`profiling.faster`), as the share in the profile foretold (`profiling.foretold`);
+# 1. cProfile finds the function (`profiling.function`) and counts exactly (`profiling.counted`); line_profiler, a
+#    signal sampler and pyinstrument find the same line (`profiling.line`), in that function
+#    (`profiling.line_in_function`);
+# 2. the fix gives the same rows (`profiling.same_rows`) with 919 times fewer parses (`profiling.fewer_calls`) in
+#    much less time (`profiling.faster`), as the share in the profile foretold (`profiling.foretold`);
 # 3. an instrument that is called at every call accuses what is called often (`profiling.cprofile_lies`,
-#    `profiling.pyinstrument_lies`), a sampler and an experiment say otherwise (`profiling.sampler_agrees`, `profiling.truth`);
+#    `profiling.pyinstrument_lies`), a sampler and an experiment say otherwise (`profiling.sampler_agrees`,
+#    `profiling.truth`);
 # 4. an instrument costs what its events cost (`profiling.events_of_calls`, `profiling.events_of_samples`,
-#    `profiling.sampler_costs`, `profiling.cprofile_costs`, `profiling.line_profiler_costs`), and each is blind somewhere: threads
-#    (`profiling.other_thread`, `profiling.stolen`, `profiling.own_thread`), a second tool (`profiling.clash`), waiting (`profiling.resumed`,
-#    `profiling.waiting`, `profiling.clocks`), C (`profiling.operators`, `profiling.c_method`);
+#    `profiling.sampler_costs`, `profiling.cprofile_costs`, `profiling.line_profiler_costs`), and each is blind
+#    somewhere: threads (`profiling.other_thread`, `profiling.stolen`, `profiling.own_thread`), a second tool
+#    (`profiling.clash`), waiting (`profiling.resumed`, `profiling.waiting`, `profiling.clocks`), C
+#    (`profiling.operators`, `profiling.c_method`);
 # 5. growth, what is alive, and the peak are three questions (`profiling.within_a_line`, `profiling.at_the_peak`,
-#    `profiling.foreign`, `profiling.no_line`), and a leak is found by what it repeats (`profiling.a_request`), where it was
-#    made (`profiling.allocated_at`, `profiling.on_the_way`) and who keeps it (`profiling.kept_by`);
-# 6. a benchmark that uses up its input lies (`profiling.second_round`, `profiling.opposite`), as does one that runs nothing
-#    (`profiling.lazy`, `profiling.folded`), one without the collector (`profiling.no_collector`, `profiling.collector_on`), a
-#    cold one (`profiling.first_call`), one on the wrong clock (`profiling.wall_disturbed`) and one too short for the clock
-#    (`profiling.autorange`).
+#    `profiling.foreign`, `profiling.no_line`), and a leak is found by what it repeats (`profiling.a_request`),
+#    where it was made (`profiling.allocated_at`, `profiling.on_the_way`) and who keeps it (`profiling.kept_by`);
+# 6. a benchmark that uses up its input lies (`profiling.second_round`, `profiling.opposite`), as does one that runs
+#    nothing (`profiling.lazy`, `profiling.folded`), one without the collector (`profiling.no_collector`,
+#    `profiling.collector_on`), a cold one (`profiling.first_call`), one on the wrong clock
+#    (`profiling.wall_disturbed`) and one too short for the clock (`profiling.autorange`).
 #
-# **Further reading.** [The Python Profilers](https://docs.python.org/3/library/profile.html), with their limitations ·
-# [PEP 669](https://peps.python.org/pep-0669/), low-impact monitoring · [PEP 799](https://peps.python.org/pep-0799/), a sampler for the
-# standard library · [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) ·
-# [timeit](https://docs.python.org/3/library/timeit.html) · [memray's documentation](https://bloomberg.github.io/memray/).
+# **Further reading.** [The Python Profilers](https://docs.python.org/3/library/profile.html), with their
+# limitations · [PEP 669](https://peps.python.org/pep-0669/), low-impact monitoring · [PEP
+# 799](https://peps.python.org/pep-0799/), a sampler for the standard library ·
+# [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) ·
+# [timeit](https://docs.python.org/3/library/timeit.html) · [memray's
+# documentation](https://bloomberg.github.io/memray/).

@@ -40,10 +40,11 @@ def best_of(work, make, rounds, clock):
 check("profiling.honest", best_of)
 
 # %% [markdown]
-# **The second hot spot.** With the weekdays cached, the sampler's innermost line is `return airports.names[…index(code)]`.
-# There is nothing slow in that line; it is *how far* it walks: fifty codes a search on average, two searches a flight.
-# So build a dictionary once a report. Two traps: `index` finds the first of two equal codes and a dictionary keeps the last, hence
-# `setdefault`; and a cache that outlives the call would answer from an old table, hence it is built inside.
+# **The second hot spot.** With the weekdays cached, the sampler's innermost line is `return
+# airports.names[…index(code)]`. There is nothing slow in that line; it is *how far* it walks: fifty codes a search
+# on average, two searches a flight. So build a dictionary once a report. Two traps: `index` finds the first of two
+# equal codes and a dictionary keeps the last, hence `setdefault`; and a cache that outlives the call would answer
+# from an old table, hence it is built inside.
 
 
 # %% exercise="profiling.second_hot_spot" tags=["solution"]
@@ -66,11 +67,12 @@ def report(departures, airports):
 check("profiling.second_hot_spot", report)
 
 # %% [markdown]
-# **A service that grows.** Two snapshots with a thousand requests between them show two lines: one makes rows, one makes a text. The
-# first is kept by a dictionary whose key holds the request's number, so no key ever comes back; the second by a list that nobody
-# cuts. A key of the month alone would stop the first for this year, and leak a little every month for ever: a cache needs a
-# bound, too. The standard library has both parts. `lru_cache` is made for each service in `__init__`, around the function that it
-# was given; on the method it would hold the service in its keys.
+# **A service that grows.** Two snapshots with a thousand requests between them show two lines: one makes rows, one
+# makes a text. The first is kept by a dictionary whose key holds the request's number, so no key ever comes back;
+# the second by a list that nobody cuts. A key of the month alone would stop the first for this year, and leak a
+# little every month for ever: a cache needs a bound, too. The standard library has both parts. `lru_cache` is made
+# for each service in `__init__`, around the function that it was given; on the method it would hold the service in
+# its keys.
 
 
 # %% exercise="profiling.leak" tags=["solution"]
