@@ -119,16 +119,16 @@ def lines_timed(call, *functions):
 # %% [markdown]
 # The fourth is a sampler. A sampling profiler does not follow the program. It looks, a thousand times a second, at
 # where it stands. The kernel sends a signal, the interpreter calls the handler between two instructions, and the
-# handler gets the frame that was interrupted: twelve lines, standard library only.
+# handler gets the frame that was interrupted: a dozen lines, standard library only.
 
 # %%
 def sampled(call, timer=signal.ITIMER_REAL, every=0.001):
     """The stacks that a signal found while `call` ran, outermost frame first: {stack: samples}."""
-    stacks = Counter()
+    stacks, here = Counter(), sys._getframe()
 
     def look(number, frame):
         stack = []
-        while frame:
+        while frame and frame is not here:
             stack.append((frame.f_code, frame.f_lineno))
             frame = frame.f_back
         stacks[tuple(reversed(stack))] += 1
@@ -344,7 +344,7 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
 # called from two places, it knows how much time each direct caller caused, and can only guess for the callers above
 # them. Tools that draw "flames" from a `.prof` file make that guess.
 #
-# **In production.** The twelve lines are a toy in two ways: they see the main thread only, and they cannot be
+# **In production.** These lines are a toy in two ways: they see the main thread only, and they cannot be
 # attached to a process that runs already. `py-spy record --pid` reads the stacks from *outside*, out of the other
 # process's memory, and so does `profiling.sampling`, which comes with Python 3.15
 # ([PEP 799](https://peps.python.org/pep-0799/)). That is what you reach for when a service is slow now.
@@ -491,7 +491,7 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 # %%
 predict(
     "profiling.accused",
-    "cProfile says that `gravity` takes 1.6 times as long as `name_of`. And in truth, with nobody watching?",
+    "cProfile says that `gravity` takes almost twice as long as `name_of`. And in truth, with nobody watching?",
     about="profiling.truth",
     a="the same, cProfile slows everything down alike",
     b="a little less, some of it is the profiler's own time",
@@ -599,8 +599,9 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
       ratios["pyinstrument"], at_least=1.2, unit="×")
 
 # %% [markdown]
-# **Reading it.** Measured: 0.5 with the sampler, 1.6 with cProfile, 2 with pyinstrument, 13 with line_profiler. Whoever
-# follows cProfile spends the afternoon on `gravity` and gets a third of what one line in `name_of` would have brought.
+# **Reading it.** Measured: 0.4 to 0.5 with the sampler, about 2 with cProfile and pyinstrument, 9 with line_profiler.
+# Whoever follows cProfile spends the afternoon on `gravity` and gets a quarter of what one line in `name_of` would
+# have brought.
 #
 # **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part
 # of that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs
@@ -1303,7 +1304,7 @@ claim("profiling.kept_by", "the object that refers to them is the desk's cache",
       len(keepers), equals=1)
 claim("profiling.on_the_way", "the cache's line is in the traceback, above it",
       "self._answers[key] = self.compute(month)" in path[:-1], equals=True)
-claim("profiling.a_request", "each request leaves something behind, the second ten as the third",
+claim("profiling.a_request", "each request leaves kilobytes behind, in the second ten as in the third",
       min(grown_bytes(second, first), grown_bytes(third, second)) / KEPT, at_least=1_500, unit="B")
 
 # %% [markdown]
@@ -1356,7 +1357,7 @@ def by_heap(delays):
 # %%
 predict(
     "profiling.ten_worst",
-    "`timeit.repeat(lambda: by_sorting(delays), number=20)`, then the same for by_heap. Is the colleague's verdict right?",
+    "`timeit.repeat(lambda: by_sorting(delays), number=20)`, then the same for by_heap. Is the verdict right?",
     about="profiling.opposite",
     a="yes: sort is C, and very fast",
     b="no: what was measured is not what the desk does",
