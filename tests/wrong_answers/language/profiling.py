@@ -1,0 +1,215 @@
+"""Plausible wrong answers to the exercises of 1.7, and what must be said of each."""
+
+WRONG = {
+    "profiling.second_hot_spot": [
+        (  # the report as it is
+            """
+def report(departures, airports):
+    return lab.monthly_report(departures, airports)
+""",
+            "codes are compared",
+        ),
+        (  # only the fix that the notebook gives
+            """
+def report(departures, airports):
+    days = {}
+    def weekday(departure):
+        day = departure.leaves[:10]
+        if day not in days:
+            days[day] = lab.weekday_of(departure)
+        return days[day]
+    return lab.monthly_report(departures, airports, weekday)
+""",
+            "a list is still searched",
+        ),
+        (  # one search in place of two is still a search
+            """
+def report(departures, airports):
+    def name(code, airports):
+        try:
+            return airports.names[airports.codes.index(code)]
+        except ValueError:
+            return code
+    return lab.monthly_report(departures, airports, None, name)
+""",
+            "a list is still searched",
+        ),
+        (  # the second fix without the first
+            """
+def report(departures, airports):
+    names = dict(zip(reversed(airports.codes), reversed(airports.names)))
+    return lab.monthly_report(departures, airports, None, lambda code, _: names.get(code, code))
+""",
+            "the first hot spot is back",
+        ),
+        (  # the last entry of a code wins
+            """
+def report(departures, airports):
+    names = dict(zip(airports.codes, airports.names))
+    return lab.monthly_report(departures, airports, None, lambda code, _: names.get(code, code))
+""",
+            "a second time at the end of the table",
+        ),
+        (  # remembered for ever, whatever the table says
+            """
+remembered = {}
+def report(departures, airports):
+    def name(code, airports):
+        if code not in remembered:
+            remembered[code] = lab.name_of(code, airports)
+        return remembered[code]
+    return lab.monthly_report(departures, airports, None, name)
+""",
+            "remembered from the call before",
+        ),
+        (  # drops flights to airports that the table lacks
+            """
+def report(departures, airports):
+    names = dict(zip(reversed(airports.codes), reversed(airports.names)))
+    known = [departure for departure in departures if departure.dest in names]
+    return lab.monthly_report(known, airports, None, lambda code, _: names[code])
+""",
+            "rows, got",
+        ),
+    ],
+    "profiling.leak": [
+        (  # as it was
+            """
+class Service(lab.Service):
+    pass
+""",
+            "The key never comes back",
+        ),
+        (  # no cache, no leak
+            """
+class Service(lab.Service):
+    def handle(self, month, request):
+        self._log = [*self._log, f"request {request} asked for {month}"][-100:]
+        return self._compute(month)
+""",
+            "expected 12 computations, counted 36",
+        ),
+        (  # the log still grows
+            """
+class Service(lab.Service):
+    def __init__(self, compute):
+        super().__init__(functools.lru_cache(maxsize=12)(compute))
+    def handle(self, month, request):
+        self._log.append(f"request {request} asked for {month}")
+        return self._compute(month)
+    def recent(self):
+        return self._log[-100:]
+""",
+            "1,500 requests for the same twelve months left",
+        ),
+        (  # a cache without a bound
+            """
+class Service(lab.Service):
+    def __init__(self, compute):
+        super().__init__(functools.cache(compute))
+        self._log = collections.deque(maxlen=100)
+    def handle(self, month, request):
+        self._log.append(f"request {request} asked for {month}")
+        return self._compute(month)
+    def recent(self):
+        return list(self._log)
+""",
+            "1,500 requests, each for another month",
+        ),
+        (  # forgets the month that came first, however often it is asked for
+            """
+class Service(lab.Service):
+    def __init__(self, compute):
+        super().__init__(compute)
+        self._log = collections.deque(maxlen=100)
+    def handle(self, month, request):
+        self._log.append(f"request {request} asked for {month}")
+        if month not in self._answers:
+            if len(self._answers) == 12:
+                del self._answers[next(iter(self._answers))]
+            self._answers[month] = self._compute(month)
+        return self._answers[month]
+    def recent(self):
+        return list(self._log)
+""",
+            "not the one that came first",
+        ),
+        (  # the deque itself is handed out
+            """
+class Service(lab.Service):
+    def __init__(self, compute):
+        super().__init__(functools.lru_cache(maxsize=12)(compute))
+        self._log = collections.deque(maxlen=100)
+    def handle(self, month, request):
+        self._log.append(f"request {request} asked for {month}")
+        return self._compute(month)
+""",
+            "should be a list of the last 100 lines",
+        ),
+    ],
+    "profiling.honest": [
+        (  # the input is made once
+            """
+def best_of(work, make, rounds, clock):
+    given, readings = make(), []
+    for _ in range(rounds):
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return min(readings)
+""",
+            "that an earlier round had sorted",
+        ),
+        (  # making is timed
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        start = clock()
+        work(make())
+        readings.append(clock() - start)
+    return min(readings)
+""",
+            "making is on the clock too",
+        ),
+        (  # the mean
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return sum(readings) / rounds
+""",
+            "the mean",
+        ),
+        (  # a round to warm up that nobody asked for
+            """
+def best_of(work, make, rounds, clock):
+    work(make())
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return min(readings)
+""",
+            "more often than the five rounds",
+        ),
+        (  # the last reading
+            """
+def best_of(work, make, rounds, clock):
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        took = clock() - start
+    return took
+""",
+            "the last",
+        ),
+    ],
+}
