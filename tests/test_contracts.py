@@ -9,8 +9,8 @@ import nbformat
 import pytest
 from support import GOOD, checkout, course, pretend, save, write
 
-from helpers import checklist
-from helpers.course import contracts, notebooks
+from helpers import checklist, diagnostic
+from helpers.course import contracts, notebooks, teaching
 from helpers.course.notebooks import Notebook
 
 
@@ -291,6 +291,9 @@ def test_a_py_that_is_not_canonical_is_named(tmp_path: Path) -> None:
 def course_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty course whose map has 1.4 as its only bullet that is ready."""
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    # What goes with the notebooks of the real course.
+    monkeypatch.setattr(diagnostic, "FOLDER", tmp_path / "none")
+    monkeypatch.setattr(teaching, "PROMPTS", tmp_path / "none")
     real = checklist.load().model_dump(mode="json")
     for section in real["sections"]:
         for bullet in section["bullets"]:

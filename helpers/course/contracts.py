@@ -284,7 +284,7 @@ def _for_teachers(books: list[Notebook]) -> list[Problem]:
     found = []
     for bullet in checklist.load().bullets:
         mine = [by_name[name] for name in bullet.notebooks if name in by_name]
-        page = teaching.path_of(bullet).relative_to(notebooks.ROOT).as_posix()
+        page = teaching.name_of(teaching.path_of(bullet))
         if len(mine) < len(bullet.notebooks):
             if teaching.path_of(bullet).exists():
                 found.append(Problem(page, None, f"{bullet.number} has no notebook yet"))
@@ -293,8 +293,7 @@ def _for_teachers(books: list[Notebook]) -> list[Problem]:
             found.append(Problem(book.name, None if cell is None else cell + 1, text))
         found += [Problem(page, None, text) for text in teaching.problems(bullet, mine)]
     for path in teaching.strays():
-        name = path.relative_to(notebooks.ROOT).as_posix()
-        found.append(Problem(name, None, "is the page of no topic"))
+        found.append(Problem(teaching.name_of(path), None, "is the page of no topic"))
     return found
 
 

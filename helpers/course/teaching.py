@@ -79,3 +79,8 @@ def strays() -> list[Path]:
     """Pages of no topic."""
     known = {path_of(bullet) for bullet in checklist.load().bullets}
     return sorted(path for path in PROMPTS.rglob("*.md") if path not in known)
+
+
+def name_of(path: Path) -> str:
+    """A page's path in the checkout."""
+    return path.relative_to(PROMPTS.parents[1]).as_posix()
