@@ -876,7 +876,7 @@ charged = profiled(lambda: long_report(other))["long_report"][2]
 took = time.perf_counter() - clock
 end.set()
 other.join()
-print(f"long_report took {took * 1_000:.0f} ms; cProfile charges {charged * 1_000:.1f} ms to it")
+print(f"long_report took ⟨{took * 1_000:.0f} ms⟩; cProfile charges ⟨{charged * 1_000:.1f} ms⟩ to it")
 
 # %%
 claim("profiling.stolen", "cProfile charges a function with next to nothing of its time, another thread has the rest",
@@ -941,7 +941,7 @@ await partner()
 profiler.disable()
 took = time.perf_counter() - started
 entry = next(found for (_, _, name), found in pstats.Stats(profiler).stats.items() if name == "partner")
-print(f"{took * 1_000:.0f} ms passed; cProfile: {entry[0]} calls of partner, {entry[3] * 1_000:.2f} ms in all")
+print(f"⟨{took * 1_000:.0f} ms⟩ passed; cProfile: {entry[0]} calls, ⟨{entry[3] * 1_000:.2f} ms⟩ in all")
 
 # %%
 claim("profiling.resumed", "a coroutine called once, with three awaits, is four calls to cProfile",
@@ -964,7 +964,7 @@ def wait_for_partner():
 
 found = {name: sampled(wait_for_partner, timer).total()
          for name, timer in (("wall clock", signal.ITIMER_REAL), ("CPU clock", signal.ITIMER_PROF))}
-print(found)
+print(f"samples: ⟨{found}⟩")
 claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU clock does not",
       found["wall clock"] / max(found["CPU clock"], 1), at_least=5, unit="×")
 
@@ -987,7 +987,7 @@ def numpy_entries(call):
     return sorted(name for name in profiled(call) if "numpy" in name)
 
 
-print(numpy_entries(by_operator), numpy_entries(by_method))
+print(f"⟨{numpy_entries(by_operator)}, {numpy_entries(by_method)}⟩")
 claim("profiling.operators", "NumPy's work by an operator and a ufunc has no entry in the profile",
       len(numpy_entries(by_operator)), equals=0)
 claim("profiling.c_method", "a method of an array, called by its name, has",
@@ -1279,9 +1279,9 @@ tracemalloc.stop()
 grown = second.compare_to(first, "lineno")
 module_lines = dict(enumerate(open(lab.__file__, encoding="utf-8").read().splitlines(), 1))
 worst = module_lines[grown[0].traceback[0].lineno].strip()
-for found in grown[:3]:
+for found in grown[:2]:
     text = module_lines[found.traceback[0].lineno].strip()
-    print(f"{found.size_diff / KEPT:8,.0f} B a request   {text}")
+    print(f"⟨{found.size_diff / KEPT:,.0f} B⟩ a request: {text}")
 
 # %% [markdown]
 # That line is innocent: it makes rows, which is its job. Snapshots were taken with eight frames, so the same growth
@@ -1375,7 +1375,7 @@ wrong = theirs[0] / theirs[1]
 
 each = cpu_seconds({"sort": lambda: by_sorting(fresh.copy()), "heap": lambda: by_heap(fresh.copy())}, rounds=25)
 right = each["sort"] / each["heap"]
-print(f"sorting takes {wrong:.2f} × the heap's time, says their benchmark; {right:.2f} × says ours")
+print(f"sorting takes ⟨{wrong:.2f} ×⟩ the heap's time, says their benchmark; ⟨{right:.2f} ×⟩ says ours")
 
 # %% [markdown]
 # A number that counts how often it is compared tells what happened.
@@ -1452,8 +1452,7 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
 
 # %% [markdown]
 # `map` is lazy, and nobody asked. The product of constants is computed by the compiler. `timeit` turns the
-# collector off, so that it does not fall into one side by chance; for code that makes garbage that is half of its
-# price.
+# collector off, so that it does not fall into one side by chance.
 #
 # The fourth: the first call is another program. Caches are empty, modules are not yet imported, and the interpreter
 # has not yet replaced its general instructions by specialised ones. A fresh process counts the instructions of its
@@ -1461,7 +1460,7 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
 
 # %%
 warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
-print("instructions of the first, second and third parse:", warm)
+print(f"instructions of the first, second and third parse: ⟨{warm}⟩")
 claim("profiling.first_call", "the first strptime of a process executes so many times the instructions of the second",
       warm[0] / warm[1], at_least=20, unit="×")
 
