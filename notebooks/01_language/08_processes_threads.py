@@ -822,7 +822,7 @@ claim("processes_threads.untracked", "with track=False (3.13) it does not; 3.12 
 # %% [markdown]
 # **In production.** Workers started by `multiprocessing` share their parent's tracker, so they are safe; two services
 # that meet at a name are not, and the second one's deploy deletes the first one's memory
-# ([gh-82300](https://github.com/python/cpython/issues/82300), open since 2019). Attach with `track=False`, create
+# ([gh-82300](https://github.com/python/cpython/issues/82300), reported in 2019). Attach with `track=False`, create
 # with tracking.
 #
 # ### The header without the freight
@@ -849,11 +849,11 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
       (peak_in_band - peak_out_of_band) / delays.nbytes, at_least=0.9, unit="×")
 
 # %% [markdown]
-# **In production.** `multiprocessing` does not use it: its pipes carry one stream of bytes
-# (`ForkingPickler.dumps` has no callback), as the count above shows. Dask, Ray and joblib do, each with a transport of
-# its own. If you own the transport, send the header and the raw buffers as one `writev`; if you do not, share memory,
-# or send the worker the *question* (a file name, a row range) and let it read. That is often the right answer: 30
-# bytes in place of 2.7 MB. ([PEP 574](https://peps.python.org/pep-0574/).)
+# **In production.** `multiprocessing` does not use it: its pipes carry one stream of bytes (`ForkingPickler.dumps`
+# has no callback), as the count above shows. Dask and Ray do, each with a transport of its own. If you own the
+# transport, send the header and the raw buffers as one `writev`; if you do not, share memory, or send the worker
+# the *question* (a file name, a row range) and let it read. That is often the right answer: 30 bytes in place of
+# 2.7 MB. ([PEP 574](https://peps.python.org/pep-0574/).)
 
 # %% [markdown] also=["processes_threads.by_name", "processes_threads.tracker", "processes_threads.untracked"] claim="processes_threads.by_pipe" tags=["break-it"]
 # <details>
@@ -1883,7 +1883,7 @@ claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the ca
 # **Why.** The pool's tasks lie in a pipe that all workers read; it does not know who took which. A thread of the
 # parent (`_handle_workers`) sees that a process has ended and starts another, and nobody has a note of the task it
 # held. `pool.map(…)` waits for ever, at 0 % CPU
-# ([gh-66587](https://github.com/python/cpython/issues/66587), open since 2014). The executor does not know either, so
+# ([gh-66587](https://github.com/python/cpython/issues/66587), reported in 2014). The executor does not know either, so
 # it waits for all workers' *sentinels* together with the result pipe, and calls everything broken when one ends
 # (`_ExecutorManagerThread` in
 # [`process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)): rude, and honest.
