@@ -9,7 +9,7 @@ import nbformat
 import pytest
 from support import GOOD, checkout, course, pretend, save, write
 
-from helpers import checklist
+from helpers import checklist, diagnostic
 from helpers.course import contracts, notebooks
 from helpers.course.notebooks import Notebook
 
@@ -291,6 +291,7 @@ def test_a_py_that_is_not_canonical_is_named(tmp_path: Path) -> None:
 def course_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty course whose map has 1.4 as its only bullet that is ready."""
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
+    monkeypatch.setattr(diagnostic, "FOLDER", tmp_path / "diagnostic")
     real = checklist.load().model_dump(mode="json")
     for section in real["sections"]:
         for bullet in section["bullets"]:
