@@ -181,6 +181,7 @@ def test_answers_and_own_cells_survive(course_folder: Path) -> None:
     ship(course_folder, newer)
     said = update()
     assert said.startswith(f"merged    {NAME}\n")
+    assert "kept: 2 cells that you changed, 1 of your own" in said
     assert "answer generators.two: your answer is in the course's new cell" in said
     now = sources(course_folder)
     assert MINE in now
@@ -498,13 +499,53 @@ def kernel_says(path: Path, env: dict[str, str]) -> str:
     return "\n".join(output.get("text", "") for output in outputs)
 
 
-def test_data_and_helpers_are_found_from_there(tmp_path: Path) -> None:
-    text = "# %%\nfrom helpers import board, data\n\nprint(len(data.airlines()), 'airlines')\nboard()\n"
-    ship(tmp_path, text, "01_language/05_exceptions")
+WORK = """\
+# %%
+from helpers import board, check, data, hint, solution
+
+print(len(data.airlines()), "airlines")
+
+# %%
+def daily_totals(rows):
+    raise NotImplementedError
+
+# %%
+check("generators.daily_totals", daily_totals)
+
+# %%
+hint("generators.daily_totals")
+
+# %%
+solution("generators.daily_totals", insist=True)
+
+# %%
+def daily_totals(rows):
+    return list(rows)
+
+# %%
+check("generators.daily_totals", daily_totals)
+
+# %%
+board()
+"""
+
+
+def test_all_words_work_from_there(tmp_path: Path) -> None:
+    name = "01_language/05_exceptions"
+    ship(tmp_path, WORK, name)
     workspace.prepare()
     env = environment(ROOT, COURSE_HOME=str(tmp_path / "home"))
+    env["COURSE_WORKSPACE"] = str(tmp_path / "workspace")
     env["PATH"] = str(Path(sys.executable).parent) + os.pathsep + env["PATH"]
-    assert "16 airlines" in kernel_says(mine(tmp_path, "01_language/05_exceptions"), env)
+    out = kernel_says(mine(tmp_path, name), env)
+    assert "16 airlines" in out
+    assert "exercise generators.daily_totals: open." in out
+    assert "exercise generators.daily_totals: not yet. " in out
+    assert "hint 1 of 3: " in out
+    record = json.loads((tmp_path / "home" / "progress.json").read_text())
+    assert record["exercises"] == {
+        "generators.daily_totals": {"status": "wrong", "attempts": 1, "hints": 1}
+    }
 
 
 def test_every_link_of_the_start_page_leads_somewhere(

@@ -158,23 +158,20 @@ def lab(
     not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
     from helpers.course import workspace
-    from helpers.course.lab import open_lab
+    from helpers.course.lab import LAYOUT, open_lab
 
     if source:
         raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
     if news := workspace.prepare():
         _line(f"The course has a newer version of {_named(news)}: `course update` brings it into "
               "your copy and keeps your answers.")  # fmt: skip
-    _flush()
-    raise typer.Exit(open_lab(workspace.folder(), ctx.args))
+    console.file.flush()
+    layout = f"--LabApp.workspaces_dir={workspace.folder() / LAYOUT}"
+    raise typer.Exit(open_lab(workspace.folder(), [layout, *ctx.args]))
 
 
 def _named(names: list[str]) -> str:
     return names[0] if len(names) == 1 else f"{len(names)} notebooks"
-
-
-def _flush() -> None:
-    console.file.flush()
 
 
 @app.command(epilog=EXIT_CODES)

@@ -11,6 +11,7 @@ from helpers.course.notebooks import ROOT
 
 SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
 START = "00_start_here.ipynb"
+LAYOUT = ".lab"  # open tabs: the course's own, or JupyterLab would open those of other projects
 
 
 def command(folder: Path, arguments: list[str]) -> list[str]:

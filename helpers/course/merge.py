@@ -46,6 +46,7 @@ class _Merge:
         self.base, self.mine, self.new = base["cells"], mine["cells"], new["cells"]
         self.whole = {**new, "metadata": {**new["metadata"], **_kernel(base, mine)}}
         self.details: list[str] = []
+        self.kept = self.own = 0
         self.base_of = _aligned(self.new, self.base)  # index in new -> index in base
         # What an interrupted update has brought already is known by its new id.
         known = {cell.get("id") for cell in self.base}
@@ -74,6 +75,9 @@ class _Merge:
             if index is not None and made:
                 self.end_of[index] = made[-1]
         self._own_cells(taken)
+        if self.kept or self.own:
+            kept = f"{self.kept} cells that you changed, {self.own} of your own"
+            self.details.insert(0, f"kept: {kept}")
         return {**self.whole, "cells": _unique(self.cells)}, self.details
 
     def _index_in_mine(self, cell: Node, before: int | None) -> int | None:
@@ -89,6 +93,7 @@ class _Merge:
             return [new]
         if base is None or _content(mine) == _content(base) or _content(mine) == _content(new):
             return [_with_outputs(new, mine)]
+        self.kept += 1
         if _content(new) == _content(base):
             return [_with_outputs(new, mine, mine["source"])]
         return self._both_changed(base, mine, new)
@@ -125,6 +130,7 @@ class _Merge:
                 self.details.append(f"{label(own)}: the course took it out; yours is kept")
                 note = _gone_note(own)  # once, also when an interrupted update is done again
                 extra = [own] if note["id"] in known else [note, own]
+            self.own += NOTE not in own["metadata"]
             place = next((i + 1 for i, c in enumerate(self.cells) if c is last), 0)
             self.cells[place:place] = extra
             last = own
