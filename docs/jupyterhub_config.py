@@ -9,6 +9,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 c = get_config()  # noqa: F821 (JupyterHub provides it)
 
@@ -35,7 +36,7 @@ if os.geteuid() == 0:
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # a whole class that comes at once
 
 
-async def prepare(spawner):
+async def prepare(spawner: Any) -> None:
     """A learner who comes for the first time gets the notebooks; everybody gets a record of their own."""
     home = HOMES / spawner.user.name
     spawner.environment = {
