@@ -242,7 +242,7 @@ def test_the_solution_comes_after_an_attempt_or_when_insisted_on(
     assert len(out.splitlines()) == 1
     solution(id, insist=True)
     worked = capsys.readouterr().out
-    assert "```python\ndef " in worked
+    assert "```python\nfrom itertools import groupby\n" in worked
     progress.tried_exercise(id, "wrong")
     solution(id)
     assert capsys.readouterr().out == worked

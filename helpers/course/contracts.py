@@ -28,8 +28,9 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         problems += [problem for book in books for problem in check_pair(book)]
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
-        problems += _for_teachers(books)
-        problems += _diagnostics(books)
+        if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
+            problems += _for_teachers(books)
+            problems += _diagnostics(books)
     if folder == published.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
         problems += [Problem(path.name, None, text) for path in published.stale()]
