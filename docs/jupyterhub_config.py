@@ -36,11 +36,7 @@ if os.geteuid() == 0:
 c.Spawner.start_timeout = c.Spawner.http_timeout = 300  # a whole class that comes at once
 
 
-<<<<<<< HEAD
 async def prepare(spawner: Any) -> None:
-=======
-async def prepare(spawner: object) -> None:
->>>>>>> teach
     """A learner who comes for the first time gets the notebooks; everybody gets a record of their own."""
     home = HOMES / spawner.user.name
     spawner.environment = {
