@@ -8,7 +8,7 @@ import pytest
 import yaml
 from support import write
 
-from helpers import answer, diagnosis, diagnostic, progress, quiz
+from helpers import answer, checklist, diagnosis, diagnostic, progress, quiz
 from helpers.course import contracts, notebooks
 
 SECTION = """\
@@ -94,9 +94,11 @@ def test_the_advice(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
 
     for question in of("exceptions"):
         answer(question.id, "b" if question.right == "a" else "a")
-    assert "| take [1.5](05_exceptions.ipynb), 60 minutes |" in advice(capsys, "1.5 Exceptions")
+    minutes = checklist.load().bullet("exceptions").minutes
+    taken = f"| take [1.5](05_exceptions.ipynb), {minutes} minutes |"
+    assert taken in advice(capsys, "1.5 Exceptions")
     diagnosis("1")
-    assert "What is to be taken comes to 60 minutes." in capsys.readouterr().out
+    assert f"What is to be taken comes to {minutes} minutes." in capsys.readouterr().out
 
 
 def test_asked_wrongly(capsys: pytest.CaptureFixture[str]) -> None:

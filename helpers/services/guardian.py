@@ -88,8 +88,16 @@ def main() -> None:
             shutil.rmtree(name, ignore_errors=True)
     for kind, name in things:
         if kind == "session":
-            with contextlib.suppress(Exception):
-                remove_containers(name)
+            _insist(name)
+
+
+def _insist(session: str) -> None:
+    """Remove the containers of a session, again and again where a crowded engine does not answer."""
+    for pause in (1, 5, 20, 60, 0):
+        try:
+            return remove_containers(session)
+        except Exception:  # of any kind: nobody hears of it, and somebody has to clear up
+            time.sleep(pause)
 
 
 def end_processes(leaders: Iterable[dict[str, Any]]) -> None:
@@ -123,12 +131,13 @@ def remove_containers(session: str) -> None:
     Looks twice: one that its owner asked for in its last moment may be made after the first look.
     """
     import docker
+    import docker.errors
 
     client = docker.from_env(timeout=20)
     label = {"label": f"org.testcontainers.session-id={session}"}
     for last in (False, True):
         for container in client.containers.list(all=True, filters=label, ignore_removed=True):
-            with contextlib.suppress(Exception):
+            with contextlib.suppress(docker.errors.NotFound):
                 container.remove(force=True, v=True)
         if not last:
             time.sleep(2)

@@ -76,7 +76,9 @@ def _obey(connect: Callable[[], Any], statements: Any) -> None:
             )
         kept = connection.execute(
             "select unnest(setconfig) from pg_db_role_setting union all "
-            "select unnest(attoptions) from pg_attribute where attoptions is not null union all "
+            # A server may keep notes of its own there: 17.12 does, as pg_attver.
+            "select option from pg_attribute, unnest(attoptions) option "
+            "where not starts_with(option, 'pg_') union all "
             "select name from pg_file_settings where sourcefile like '%auto.conf'"
         ).fetchone()
         if kept:
