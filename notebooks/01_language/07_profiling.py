@@ -371,7 +371,6 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
 # ```diff
 # -patient, ten_days = lab.monthly_report, july[:9_000]
 # +ten_days = july[:9_000]
-# +lab.weekday_of(july[0])
 # +
 # +
 # +@functools.cache
@@ -380,6 +379,7 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
 # +
 # +
 # +def patient(departures, airports):
+# +    lab.weekday_of(departures[0])
 # +    return lab.monthly_report(departures, airports, lambda departure: day_of_week(departure.leaves[:10]))
 # ```
 #
