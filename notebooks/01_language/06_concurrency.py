@@ -207,10 +207,11 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 
 # %% [markdown]
 # **Reading it.** For waiting, one figure rules: *wall ≈ fares × 50 ms / open at a time*. Where the wall lies above it
-# the client's own CPU is the limit: an HTTP request costs aiohttp about half a millisecond of one core, so 500 at once
-# gain nothing over 100 (measured: 0.5 to 0.9 s either way), and the curve shows what they lose: the *first* answer comes
-# about as late as the last, for the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but here most of the
-# time goes to parsing and to tasks, which stay the same Python; do not expect its advertised factor from it.
+# the client's own CPU is the limit: an HTTP request costs aiohttp about half a millisecond of one core, so five times
+# as many open requests do not make the batch five times as fast (measured: 0.26 s against 0.36 s on free cores; on busy
+# ones the two have changed places). And the curve shows what they lose: the *first* answer comes about as late as the
+# last, for the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but
+# here most of the time goes to parsing and to tasks, which stay the same Python; do not expect its advertised factor.
 #
 # Two columns disagree about the p99. A stopwatch that starts with each call says 60 ms for the loop, and is content; the
 # last of the 50 fares came 2.6 s after it was wanted. Load testers call that *coordinated omission*. With aiohttp it is
