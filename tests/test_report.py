@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,6 +198,12 @@ def test_the_list_of_the_impossible_excuses_it(
     listed.write_text("- {claim: generators.two, tier: none, reason: no such machine}\n")
     monkeypatch.setattr(report, "IMPOSSIBLE", listed)
     assert collected(record, path).problems == []
+    here = "{}.{}".format(*sys.version_info)
+    for python, excused in ((here, True), ("3.9", False)):
+        listed.write_text(
+            f"- {{claim: generators.two, tier: none, reason: too old, python: '{python}'}}\n"
+        )
+        assert (collected(record, path).problems == []) is excused
 
 
 def test_a_skipped_test_is_red_where_all_is_required(
