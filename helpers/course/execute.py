@@ -126,6 +126,11 @@ async def _executed(client: Any, env: Mapping[str, str]) -> None:
         if task and task.cancelling():  # nbclient takes our being cancelled for a dead kernel
             raise asyncio.CancelledError from None
         raise
+    except RuntimeError as problem:
+        # Another process took one of its ports between their choice and the kernel's start.
+        if "before replying to kernel_info" not in str(problem):
+            raise
+        await client.async_execute(env=env)
 
 
 def readable(name: str, value: str) -> str:
