@@ -128,7 +128,7 @@ async def _executed(client: Any, env: Mapping[str, str]) -> None:
         raise
     except RuntimeError as problem:
         # Another process took one of its ports between their choice and the kernel's start.
-        if "before replying to kernel_info" not in str(problem):
+        if not str(problem).startswith(("Kernel died before replying", "Kernel didn't respond")):
             raise
         await client.async_execute(env=env)
 
