@@ -97,11 +97,17 @@ def execute(
 
     hooks = CellHooks(on_cell)
     with tempfile.TemporaryDirectory(prefix="course-home-") as home:
-        client = _client(node, folder, hooks)
         begin = time.monotonic()
         try:
             with asyncio.Runner(loop_factory=_loop()) as runner:
-                runner.run(_executed(client, {**kernel_environment(home), **(env or {})}))
+                environment = {**kernel_environment(home), **(env or {})}
+                try:
+                    runner.run(_executed(_client(node, folder, hooks), environment))
+                except RuntimeError as problem:
+                    # Another process took one of its ports between their choice and its start.
+                    if not str(problem).startswith(("Kernel died before", "Kernel didn't respond")):
+                        raise
+                    runner.run(_executed(_client(node, folder, hooks), environment))
         except CellExecutionError as error:
             reason = readable(error.ename, error.evalue)
         except CellTimeoutError:
@@ -126,11 +132,6 @@ async def _executed(client: Any, env: Mapping[str, str]) -> None:
         if task and task.cancelling():  # nbclient takes our being cancelled for a dead kernel
             raise asyncio.CancelledError from None
         raise
-    except RuntimeError as problem:
-        # Another process took one of its ports between their choice and the kernel's start.
-        if not str(problem).startswith(("Kernel died before replying", "Kernel didn't respond")):
-            raise
-        await client.async_execute(env=env)
 
 
 def readable(name: str, value: str) -> str:
