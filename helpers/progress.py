@@ -143,7 +143,7 @@ def _changing() -> Iterator[dict[str, Any]]:
             _set_aside()
             record = _empty()
         yield record
-        fresh = file().with_name(f"progress.{os.getpid()}.new")
+        fresh = file().with_name("progress.new")  # what a killed process left is written over
         fresh.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
         fresh.replace(file())
 

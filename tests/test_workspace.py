@@ -395,6 +395,8 @@ def test_an_update_that_is_killed_loses_nothing(course_folder: Path) -> None:
     process.wait()
     for name in names:
         json.loads(mine(course_folder, name).read_text())  # whole, the old or the new one
+    half = mine(course_folder, names[0]).with_name(f".{mine(course_folder, names[0]).name}.new")
+    half.write_text('{"cells": [')  # where the kill came between writing and replacing
     update()
     for name in names:
         assert MINE in sources(course_folder, name)

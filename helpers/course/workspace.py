@@ -21,6 +21,7 @@ from helpers.course.notebooks import NOTEBOOKS, ROOT
 Node = dict[str, Any]  # a notebook, or a cell, as its JSON says; sources are strings
 
 BASE, BACKUP, LOCK = ".base", ".backup", ".lock"  # hidden: JupyterLab shows the notebooks alone
+FRESH = ".new"  # ends the hidden file that is about to replace another
 
 
 class WorkspaceProblem(Exception):
@@ -102,7 +103,7 @@ def text_of(node: Node) -> str:
 
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}.{os.getpid()}.new")
+    fresh = path.with_name(f".{path.name}{FRESH}")
     try:
         fresh.write_text(text, encoding="utf-8")
         fresh.replace(path)
@@ -148,7 +149,7 @@ def _backup(path: Path, *, move: bool = False) -> Path:
 
 @contextlib.contextmanager
 def _locked() -> Iterator[None]:
-    """One `course` at a time changes the workspace."""
+    """One `course` at a time changes the workspace; what a killed one left half-written goes."""
     import filelock
 
     lock = filelock.FileLock(folder() / LOCK, timeout=20)
@@ -162,6 +163,8 @@ def _locked() -> Iterator[None]:
         problem = f"{folder()} cannot be written ({error.strerror}); set COURSE_WORKSPACE to a folder of yours"
         raise WorkspaceProblem(problem) from None
     try:
+        for half in folder().rglob(f".*{FRESH}"):
+            half.unlink()
         yield
     finally:
         lock.release()
