@@ -869,31 +869,35 @@ claim("profiling.own_thread", "pyinstrument has not, it samples the thread that 
 # returns.
 
 # %%
-started, end = threading.Event(), threading.Event()
-
-
-def other_request():
-    started.set()
-    end.wait(timeout=30)
-
-
-def long_report(other):
+def long_report(other, started):
     time.sleep(0.06)
     other.start()
     started.wait()
 
 
-other = threading.Thread(target=other_request)
-clock = time.perf_counter()
-charged = profiled(lambda: long_report(other), alone=False)["long_report"][2]
-took = time.perf_counter() - clock
-end.set()
-other.join()
-print(f"long_report took ⟨{took * 1_000:.0f} ms⟩; cProfile charges ⟨{charged * 1_000:.1f} ms⟩ to it")
+def charged_share():
+    """What cProfile charges `long_report` with, as a share of the time that it took."""
+    started, end = threading.Event(), threading.Event()
+
+    def other_request():
+        started.set()
+        end.wait(timeout=30)
+
+    other = threading.Thread(target=other_request)
+    clock = time.perf_counter()
+    charged = profiled(lambda: long_report(other, started), alone=False)["long_report"][2]
+    took = time.perf_counter() - clock
+    end.set()
+    other.join()
+    return charged / took
+
+
+shares = [charged_share() for _ in range(7)]
+print(f"of the time that long_report took, cProfile charges to it, in seven runs, at most ⟨{max(shares):.2%}⟩")
 
 # %%
 claim("profiling.stolen", "cProfile charges a function with next to nothing of its time, another thread has the rest",
-      charged / took, at_most=0.3)
+      max(shares), at_most=0.3)
 
 # %% [markdown]
 # **Surprised?** Everybody says that cProfile sees one thread only, [PEP 799](https://peps.python.org/pep-0799/)
@@ -907,7 +911,9 @@ claim("profiling.stolen", "cProfile charges a function with next to nothing of i
 # This notebook found it by a red claim. A kernel has threads of its own, and when one of them woke up during a profile,
 # `gravity` was charged with what `weekday_of` had spent. `profiled` now keeps them waiting, and asks the kernel whether
 # it did: to hand over the GIL a thread must wait until it gets it back, and a thread that waits gives up its processor.
-# A profile in which that happened is thrown away. A web server with worker threads cannot do so.
+# A profile in which that happened is thrown away. A web server with worker threads cannot do so. (Here the profiles of
+# two threads are wanted, so nothing is thrown away, and now and then a thread of the kernel steals too. That is why the
+# largest of seven shares is held against the limit: one honest profile would turn the claim red.)
 #
 # A second consequence of `sys.monitoring`: its tools have numbers, `cProfile` and `line_profiler` want the same one.
 
@@ -963,9 +969,11 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
 # ```diff
 # -    other.start()
 # -    started.wait()
-# +    end.set()
 # +    other.start()
 # +    other.join()
+# @@
+# -        end.wait(timeout=30)
+# +        pass
 # @@
 # -NESTED = True
 # +NESTED = False
