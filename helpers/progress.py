@@ -300,17 +300,30 @@ def evidence(topic: str) -> None:
     """
     from helpers import figures
     from helpers.checklist import load, notebook_paths
-    from helpers.course.notebooks import committed_claims, committed_on
+    from helpers.course.notebooks import committed_on
 
-    here, rows, where = read()["claims"], [], ""
-    for path in notebook_paths(load().bullet(topic)):
-        where = where or committed_on(path)
-        for id, (sentence, figure) in committed_claims(path).items():
-            slug, verdict = id.split(".", 1)[1], _verdict(here.get(id))
-            figure, verdict = (shorten(text, 40, placeholder="…") for text in (figure, verdict))
-            rows.append({"claim": slug, "sentence": sentence, "committed": figure, "here": verdict})
+    rows = []
+    for id, (sentence, *both) in verdicts(topic).items():
+        committed, here = (shorten(text, 40, placeholder="…") for text in both)
+        slug = id.split(".", 1)[1]
+        rows.append({"claim": slug, "sentence": sentence, "committed": committed, "here": here})
+    places = (committed_on(path) for path in notebook_paths(load().bullet(topic)))
+    where = next(filter(None, places), "")
     caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
     figures.show_table(rows, caption=caption, left=4)
+
+
+def verdicts(topic: str) -> dict[str, tuple[str, str, str]]:
+    """Each claim of a topic by its id: sentence, committed verdict, verdict here ("" if not run yet)."""
+    from helpers.checklist import load, notebook_paths
+    from helpers.course.notebooks import committed_claims
+
+    here = read()["claims"]
+    return {
+        id: (sentence, committed, _verdict(here.get(id)))
+        for path in notebook_paths(load().bullet(topic))
+        for id, (sentence, committed) in committed_claims(path).items()
+    }
 
 
 def _verdict(seen: dict[str, Any] | None) -> str:

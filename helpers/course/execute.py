@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import os
 import re
@@ -101,12 +102,13 @@ def execute(
         try:
             with asyncio.Runner(loop_factory=_loop()) as runner:
                 environment = {**kernel_environment(home), **(env or {})}
+                client = _client(node, folder, hooks)
                 try:
-                    runner.run(_executed(_client(node, folder, hooks), environment))
+                    runner.run(_executed(client, environment))
                 except RuntimeError as problem:
-                    # Another process took one of its ports between their choice and its start.
-                    if not str(problem).startswith(("Kernel died before", "Kernel didn't respond")):
+                    if not is_false_start(problem):
                         raise
+                    atexit.unregister(client._cleanup_kernel)  # nothing is left to clean up
                     runner.run(_executed(_client(node, folder, hooks), environment))
         except CellExecutionError as error:
             reason = readable(error.ename, error.evalue)
@@ -120,6 +122,11 @@ def execute(
             hooks.release()
         source = node.cells[hooks.current].source
         raise Failure(hooks.current, source, reason, time.monotonic() - begin)
+
+
+def is_false_start(problem: RuntimeError) -> bool:
+    """A kernel that never answered: another process took one of its ports between choice and start."""
+    return str(problem).startswith(("Kernel died before", "Kernel didn't respond"))
 
 
 async def _executed(client: Any, env: Mapping[str, str]) -> None:

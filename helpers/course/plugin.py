@@ -6,13 +6,14 @@ import itertools
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from helpers.course import notebooks, record
+from helpers.course.execute import is_false_start
 from helpers.course.locks import cell_lock
 
 
@@ -22,6 +23,27 @@ def _record() -> str | None:
 
 def _worker() -> str:
     return os.environ.get("PYTEST_XDIST_WORKER", "main")
+
+
+def pytest_configure() -> None:
+    """Have nbval start a kernel once more that never answered, as `course build` and `run` do."""
+    import nbval.kernel
+
+    nbval.kernel.start_new_kernel = once_more(nbval.kernel.start_new_kernel)
+
+
+def once_more(start: Callable[..., Any]) -> Callable[..., Any]:
+    """`start`, called a second time if the first kernel never answered."""
+
+    def begin(*args: Any, **options: Any) -> Any:
+        try:
+            return start(*args, **options)
+        except RuntimeError as problem:
+            if not is_false_start(problem):
+                raise
+            return start(*args, **options)
+
+    return begin
 
 
 @pytest.hookimpl(tryfirst=True)

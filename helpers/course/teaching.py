@@ -1,7 +1,8 @@
 """The instructor's prompts: docs/teaching/<section>/<topic>.md, one heading a part of the notebook.
 
 *Note* is what to know before, *Ask* what to put to the room, *Demo* what to do on the screen. *Keep*
-and *Cut* say, with the reason, what never to leave out of a workshop and what first.
+and *Cut* say, with the reason, what never to leave out of a workshop and what first. What several
+sittings of a topic have (*Exercises*) is written once, where the last of them has it.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def problems(bullet: Bullet, books: Sequence[Notebook]) -> list[str]:
         for part in parts
         if part.title not in there and part.kind not in _OPTIONAL
     ]
-    if not found and [t for t in titles if t in there] != [t for t in there if t]:
+    in_order = [t for place, t in enumerate(titles) if t in there and t not in titles[place + 1 :]]
+    if not found and in_order != [t for t in there if t]:
         found.append("its parts stand in another order than the notebook's")
     for title, text in there.items():
         if title and not _PROMPT.search(text):
