@@ -104,9 +104,9 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 1.3 | [Metaprogramming](01_language/03_metaprogramming.ipynb) | Декораторы, контекстные менеджеры, метаклассы. | 120 | ready |
 # | 1.4 | [Generators, iterators, coroutines](01_language/04_generators.ipynb) | Генераторы, итераторы, корутины. | 75 | ready |
 # | 1.5 | [Exceptions](01_language/05_exceptions.ipynb) | Исключения и их обработка. | 95 | ready |
-# | 1.6 | [Concurrency models](01_language/06_concurrency.ipynb) | Асинхронность: asyncio, concurrent.futures. | 90 | ready |
-# | 1.7 | [Profiling](01_language/07_profiling.ipynb) | Профилирование (cProfile, timeit, memory_profiler). | 75 | ready |
-# | 1.8 | [Processes and threads](01_language/08_processes_threads.ipynb) | Работа с multiprocessing и threading. | 90 | ready |
+# | 1.6 | [Concurrency models](01_language/06_concurrency.ipynb) | Асинхронность: asyncio, concurrent.futures. | 110 | ready |
+# | 1.7 | [Profiling](01_language/07_profiling.ipynb) | Профилирование (cProfile, timeit, memory_profiler). | 90 | ready |
+# | 1.8 | [Processes and threads](01_language/08_processes_threads.ipynb) | Работа с multiprocessing и threading. | 130 | ready |
 # | 1.9 | [Data structures that fit](01_language/09_data_structures.ipynb) | Оптимизация работы со структурами данных. | 95 | ready |
 # | 1.10 | [Standard tools](01_language/10_standard_tools.ipynb) | Глубокое понимание collections, itertools, functools. | 100 | ready |
 #
@@ -127,7 +127,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 190 | ready |
+# | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 210 | ready |
 # | 3.2 | Beyond tables | JSONB, CTE, materialized views. | 80 | planned |
 # | 3.3 | Connections | PgBouncer, connection pooling. | 70 | planned |
 # | 3.4 | SQLAlchemy | ORM-модели, sessionmaker, async_engine. | 80 | planned |

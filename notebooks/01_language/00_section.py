@@ -264,9 +264,6 @@ diagnosis("language")
 
 # %% tags=["nbval-ignore-output"]
 from helpers import progress, show_table
-from helpers.checklist import load, notebook_paths
-from helpers.course.notebooks import committed_claims
-from helpers.quantities import quantity
 
 CARRIED_BY = {
     1: ("interpreter.gil_threads", "interpreter.released_by_hash", "interpreter.free_threaded"),
@@ -286,26 +283,13 @@ CARRIED_BY = {
 }
 
 # %% tags=["nbval-ignore-output"]
-topics = {id.partition(".")[0] for ids in CARRIED_BY.values() for id in ids}
-committed = {}
-for topic in topics:
-    for path in notebook_paths(load().bullet(topic)):
-        committed |= committed_claims(path)
-
-
-def measured_here(id):
-    """What this machine said of a claim; empty until its notebook was run."""
-    seen = progress.read()["claims"].get(id)
-    if not seen:
-        return ""
-    value = "" if seen["value"] is None else quantity(seen["value"], seen["unit"])
-    word = {True: "held", False: "FALSE", None: "unmeasured"}[seen["held"]]
-    return f"{word} {value}".strip()
-
+seen = {}
+for topic in sorted({id.partition(".")[0] for ids in CARRIED_BY.values() for id in ids}):
+    seen |= progress.verdicts(topic)
 
 show_table(
     [
-        {"belief": number, "claim": id, "committed": committed[id][1], "here": measured_here(id)}
+        {"belief": number, "claim": id, "committed": seen[id][1], "here": seen[id][2]}
         for number, ids in CARRIED_BY.items()
         for id in ids
     ],

@@ -13,7 +13,7 @@
 # >
 # > Asynchrony: asyncio, concurrent.futures.
 #
-# 90 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it also looks into a process
+# 110 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it also looks into a process
 # that hangs.
 #
 # **You will be able to show that …**
@@ -92,7 +92,7 @@ class Lines(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-# %% [markdown]
+# %% [markdown] minutes=9
 # ## 500 fares, one answer takes 50 ms
 #
 # A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open; it is a
@@ -275,7 +275,7 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## The heart of a loop
 #
 # Everything that the service does, it does on one loop, in one thread. The heartbeat runs beside a call that blocks: on
@@ -454,7 +454,7 @@ claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly s
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A process, then?
 #
 # Another process has another GIL. So the schedule goes to a worker process: once it returns the parsed flights, once
@@ -552,7 +552,7 @@ claim("concurrency.number_comes_back", "of a number that comes back the parent f
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Who blocked it?
 #
 # A request was slow, and with it all others. Which handler was it? asyncio's *debug mode* times every step of every
@@ -619,7 +619,7 @@ print(re.sub(r"/\S*/", "", said[0]))
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## One partner fails
 #
 # A booking asks two partners at once. The first refuses. The second is about to charge the card: it waits for a signal
@@ -799,7 +799,7 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## What a cancellation is
 #
 # `task.cancel()` interrupts nothing. It asks the loop to raise `CancelledError` inside the task, at the `await` where it
@@ -1002,7 +1002,7 @@ claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; a s
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## To stop a task, and to be stopped
 #
 # A connection stops its background task. Everybody writes it like this: cancel, await, suppress the error.
@@ -1167,7 +1167,7 @@ claim("concurrency.uncancel", "each deadline turns only its own cancellation int
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Fire and forget
 #
 # After a booking, a confirmation is sent by a task that nobody keeps: `asyncio.create_task(confirm())`. One version
@@ -1286,7 +1286,7 @@ claim("concurrency.kept", "one that somebody holds until it is done is safe, and
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## A queue without end
 #
 # A reader takes bookings off a file and puts them into a queue; two workers write them to a partner, one turn of the loop
@@ -1415,7 +1415,7 @@ claim("concurrency.memory_flat", "and less than a tenth of that in the bounded o
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Where does it hang?
 #
 # Two passengers change seats: UA1545 holds 12A and wants 14C, DL17 holds 14C and wants 12A. The process answers nobody,
@@ -1471,7 +1471,7 @@ claim("concurrency.pstree", "the tree shows each booking, and that both wait for
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## What a pool does not tell you
 #
 # `concurrent.futures` predates asyncio and looks like it. Four quotes in a pool of threads: the first takes long, the
@@ -1641,7 +1641,7 @@ claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thre
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## The pool that waits on itself
 #
 # A booking needs a price. Both are functions of the service, both go to *the* pool of the service: `book` submits
@@ -1700,7 +1700,7 @@ claim("concurrency.pool_full", "with a booking in each worker none is: four run,
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Whose request is this?
 #
 # The log line of each call should carry the id of the request. A `ContextVar` holds it. Which ways of starting work
@@ -1826,7 +1826,7 @@ claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=40
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1887,7 +1887,7 @@ async def stop(task):
 # %%
 check("concurrency.stop", stop)
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Asked in interviews
 #
 # <details>
@@ -1965,7 +1965,7 @@ check("concurrency.stop", stop)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=1
 # ## Recap
 #
 # You have shown that …

@@ -13,7 +13,7 @@
 # >
 # > Optimisation — profiling (cProfile, timeit, memory_profiler).
 #
-# 75 minutes. Needs no service, only the course's environment.
+# 90 minutes. Needs no service, only the course's environment.
 #
 # **You will be able to show that …**
 #
@@ -167,7 +167,7 @@ def share(stacks, *functions):
     return {f.__name__: inside[f.__code__] / inside[lab.monthly_report.__code__] for f in functions}
 
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Which function?
 #
 # The report takes 0.2 s of CPU for a month, and it is asked for all the time. `name_of` searches a list from its
@@ -243,7 +243,7 @@ claim("profiling.counted", "its call counts are exact, and the same in every run
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Which line?
 #
 # `weekday_of` has three lines. `line_profiler` is told of every *line* of the functions that it was given, and reads
@@ -385,7 +385,7 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The fix, and what the profile foretold
 #
 # There are 31 days in July. Parse each once.
@@ -490,7 +490,7 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## The profiler that lies
 #
 # The next hunt, on the fixed report. Two suspects are left: `name_of`, which searches a list of 101 codes twice (two
@@ -659,7 +659,7 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## What it costs to be watched
 #
 # The same report, watched by each instrument in turn, on the clock of CPU time. And the number that explains it:
@@ -821,7 +821,7 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## What it does not see: threads
 #
 # A second thread does the work, a report waits for a partner, a matrix is multiplied in C: three experiments. First two
@@ -981,7 +981,7 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## What it does not see: waiting
 #
 # `partner` is a coroutine that awaits three answers of 20 ms each.
@@ -1061,7 +1061,7 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=1
 # ## What it does not see: C
 #
 # NumPy's work has no frames. Has it calls?
@@ -1109,7 +1109,7 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Which line needs the memory?
 #
 # The audit job reads the year and computes a digest. Its container was killed for its memory. Three lines, three
@@ -1216,7 +1216,7 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A leak, found by comparing snapshots
 #
 # The desk remembers every report that it has given out. Its cache was meant to save work.
@@ -1321,7 +1321,7 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## A benchmark that says the opposite
 #
 # The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
@@ -1410,7 +1410,7 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Four more ways to measure nothing
 #
 # Each is counted here, no clock needed.
@@ -1498,7 +1498,7 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Noise, and two clocks
 #
 # The same work thirty times. A neighbour, here a thread that wants the GIL, joins for the second half. Each reading is
@@ -1577,7 +1577,7 @@ claim("profiling.autorange", "to measure `pass`, autorange repeats it this often
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=35
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1636,7 +1636,7 @@ class Service(lab.Service):
 # %%
 check("profiling.leak", Service)
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Asked in interviews
 #
 # <details>
@@ -1717,7 +1717,7 @@ check("profiling.leak", Service)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=1
 # ## Recap
 #
 # You have shown that …

@@ -13,7 +13,7 @@
 # >
 # > Working with multiprocessing and threading.
 #
-# 90 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it compares what is new
+# 130 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it compares what is new
 # there. Who may compute at the same time is the subject of [1.1](01_interpreter.ipynb); `concurrent.futures` and
 # asyncio are that of 1.6.
 #
@@ -87,7 +87,7 @@ NEWER = machine.interpreter("3.14")
 NO_NEWER = None if NEWER else machine.how_to_get("3.14")
 show_source(lab.run)
 
-# %% [markdown]
+# %% [markdown] minutes=9
 # ## Three ways to have a worker
 #
 # A dispatch desk hands a booking to a worker process. The desk has done things before: it changed a variable of its
@@ -338,7 +338,7 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## The default, and what a start costs
 #
 # Which of the three do you get if you do not ask? Fresh interpreters tell, this kernel's version and 3.14.
@@ -429,7 +429,7 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## The lock that nobody holds
 #
 # The desk has a thread that holds a lock for a moment, as threads do. In that moment another thread forks a worker,
@@ -590,7 +590,7 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## How large a piece
 #
 # 400 flights are to be priced by two workers. A pool sends them through a pipe in *chunks*: one task, one message.
@@ -727,7 +727,7 @@ claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## 2.7 MB through a pipe
 #
 # A worker is to average the delays of the year: 336,776 numbers of 8 bytes. The argument of a task is pickled and
@@ -898,7 +898,7 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Join, then read?
 #
 # A worker puts its result into a `multiprocessing.Queue` and returns. The desk waits for it with `join`, then reads.
@@ -968,7 +968,7 @@ claim("processes_threads.read_first", "once it was read, it ends",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## The law of what is left
 #
 # A job of 0.4 s, of which the desk does a share alone (it reads the file, it writes the report) and the workers share
@@ -1043,7 +1043,7 @@ claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## A signal that nobody heard
 #
 # Threads now. A gate waits until the crew has reported. The gate looks, sees that the crew is not there, and goes to
@@ -1210,7 +1210,7 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## What each lock promises
 #
 # Five objects of `threading` look alike, and promise different things. One experiment each.
@@ -1370,7 +1370,7 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Two passengers, two seats
 #
 # Ann in 12A and Bob in 14C swap seats. Each seat has a lock, and a swap takes both. Two desks do it at the same
@@ -1461,7 +1461,7 @@ claim("processes_threads.lock_order", "with the seats in one order, both swaps a
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Whose is it: the thread's or the request's?
 #
 # A service stores the current user in a `threading.local`, so that the log can name her. Requests run in a pool of
@@ -1609,7 +1609,7 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Closing time
 #
 # Three clerks take bookings from a queue, each in a loop around `get`. How do they learn that no more will come? The
@@ -1723,7 +1723,7 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Lights out
 #
 # A thread writes the log of bookings, buffered, and flushes at its end. It is a *daemon*, "so that it does not hold up
@@ -1811,7 +1811,7 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## Killed: the worker
 #
 # At night the pricing job needs more memory than the container has, and the kernel's OOM killer ends one worker:
@@ -1951,7 +1951,7 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Killed: the parent
 #
 # The other way round. The service is killed (a deploy that lost patience, the OOM killer again), and its workers, who
@@ -2084,7 +2084,7 @@ claim("processes_threads.zombie", "an ended child is a zombie until somebody ask
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=50
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -2144,7 +2144,7 @@ def parallel_map(pool, work, items, *, in_flight, progress):
 # %%
 check("processes_threads.parallel_map", parallel_map)
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Asked in interviews
 #
 # <details>
@@ -2231,7 +2231,7 @@ check("processes_threads.parallel_map", parallel_map)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …

@@ -13,7 +13,7 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# First of two sittings, 90 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
+# First of two sittings, 105 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
 # plans and normalisation.) Needs PostgreSQL; with MySQL and MariaDB beside it, it measures these too.
 #
 # **You will be able to show that …**
@@ -113,7 +113,7 @@ def on_postgres(script, level="read committed", go_on=False):
     return lab.play(airline, script, level, lab.WAITING["PostgreSQL"], go_on)
 
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Two pilots on call
 #
 # The rule of the crew desk: somebody must be on call. Ada and Barbara both are, both feel ill, both press *off call* at
@@ -214,7 +214,7 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=8
 # ## One name, four systems
 #
 # The SQL standard defines its levels by what must *not* happen, and systems differ in what they do instead. Five scripts
@@ -434,7 +434,7 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## Busy at once
 #
 # The gate application keeps its state in SQLite, in WAL mode, with a generous timeout: whoever finds the database locked waits.
@@ -585,7 +585,7 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## What to repeat
 #
 # A refusal is part of the contract: *this transaction cannot be fitted in, do it again*. The crew desk has read so, and
@@ -758,7 +758,7 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=7
 # ## Who waits for whom
 #
 # The seat map hangs. Three clerks want 12A, one of them went for a coffee with a transaction open. Whom do you call? Every
@@ -932,7 +932,7 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## A seat that is sold twice
 #
 # The sold seats of the airline's bookings include some that a customer gave back and another one bought. So *one
@@ -1065,7 +1065,7 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A row has versions
 #
 # UA1545 moves from gate B3 to B7. Until that is committed, one clerk sees B7 and another one B3, and neither waits. So both rows
@@ -1158,7 +1158,7 @@ claim("transactions_indexes.on_page", "and so is the version that never came to 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Ninety-nine per cent deleted
 #
 # The disk of the gate board's database is nearly full. Somebody deletes 99 % of a table and runs `VACUUM`, which, as everybody
@@ -1255,7 +1255,7 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=8
 # ## The report that was left open
 #
 # An analyst has opened a transaction, counted the airline's fare classes (six rows), and gone to lunch. The board meanwhile
@@ -1468,7 +1468,7 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## The flight that departs before it left
 #
 # The night to 3 November 2013 at JFK: the gate application notes *doors closed 01:50* and *pushed back 01:10*, both read from the
@@ -1617,7 +1617,7 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## An hour longer in winter
 #
 # Two complaints about the reports. *San Juan takes an hour longer in winter than in summer*, says route planning. *Your daily totals
@@ -1765,7 +1765,7 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=35
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1823,7 +1823,7 @@ def local_days(connection):
 # %%
 check("transactions_indexes.local_days", local_days)
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Asked in interviews
 #
 # <details>
@@ -1913,7 +1913,7 @@ check("transactions_indexes.local_days", local_days)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=1
 # ## Recap
 #
 # You have shown …

@@ -13,7 +13,7 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# Second of two sittings, 100 minutes: what a query reads, what an index spares it, and what both cost. (The first is about
+# Second of two sittings, 105 minutes: what a query reads, what an index spares it, and what both cost. (The first is about
 # transactions; neither needs the other.) Needs PostgreSQL, 15 or later; with MySQL and MariaDB beside it, it reads their
 # plans too. SQLite comes with Python.
 #
@@ -105,7 +105,7 @@ def without(*kinds):
             run(f"reset enable_{kind}")
 
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## What a plan says
 #
 # Line maintenance asks for every departure of aircraft N14228. There is no index on tail numbers yet.
@@ -184,7 +184,7 @@ claim("transactions_indexes.through_index", "through the index they cost about a
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Without the table
 #
 # An index can carry columns that it does not sort by: `INCLUDE`. Then the query finds everything in the index, and the
@@ -282,7 +282,7 @@ claim("transactions_indexes.fetches_return", "one changed row in 50, and it visi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## An index on a part, an index on an expression
 #
 # The desk for stranded passengers looks at cancelled flights only: 8,255 of 336,776 have no departure time. An index
@@ -394,7 +394,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Which column first
 #
 # How many departures to Honolulu are still to come, on the 1st of July? Two conditions, `dest = 'HNL'` and `departs >=
@@ -509,7 +509,7 @@ claim("transactions_indexes.airports_named", "with the three airports named, eve
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The first row only
 #
 # Aircraft N827JB made 125 flights. A page shows them in order of time; another page shows only the first of them. Both
@@ -586,7 +586,7 @@ claim("transactions_indexes.limit_served", "an index on (tailnum, departs) answe
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## The eleventh time
 #
 # The page of a destination shows its first flight: `where dest = … order by departs limit 1`. Chicago is asked for all
@@ -695,7 +695,7 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the p
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## When the index is the slower way
 #
 # A colleague has put an index on `arr_delay` and complains that PostgreSQL does not use it: *flights that arrived on time
@@ -782,7 +782,7 @@ claim("transactions_indexes.forced", "forced to use it, the server touches more 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## Not every index is a B-tree
 #
 # Three other kinds, each for what it was made for. **BRIN** keeps the least and greatest value of each range of 128
@@ -899,7 +899,7 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## Two columns that know each other
 #
 # Hawaiian Airlines flies from New York to Honolulu, and nowhere else. A report joins its flights with the weather at
@@ -1011,7 +1011,7 @@ claim("transactions_indexes.other_join", "the right estimate brings another join
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## A table that grows
 #
 # The airline's bookings, 20,000 of them, or three million with `course run 3.1 --scale full`. The same look-up by booking
@@ -1069,7 +1069,7 @@ claim("transactions_indexes.lookup_stays", "through the index it touches two pag
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=5
 # ## The same query in four engines
 #
 # January's 27,004 departures go into each engine. Three questions: the trips of an aircraft without an index, the same
@@ -1207,7 +1207,7 @@ claim("transactions_indexes.in_sqlite", "in SQLite too",
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=6
 # ## What an index costs
 #
 # Every index is written by whoever writes the table. The measure is the **write-ahead log**: every change
@@ -1343,7 +1343,7 @@ claim("transactions_indexes.hot_wal", "one index on the updated column doubles t
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=4
 # ## A key that is born anywhere
 #
 # The payment service gives its rows a UUID as primary key. Version 4 is 122 random bits. Version 7
@@ -1436,7 +1436,7 @@ claim("transactions_indexes.random_size", "and leaves an index at least a sixth 
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=10
 # ## One wide table
 #
 # Somebody found joins tiresome and put everything into one table: with each flight the airline's name, the airports' names,
@@ -1720,7 +1720,7 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=35
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1787,7 +1787,7 @@ def right_estimates():
 # %%
 check("transactions_indexes.right_estimates", right_estimates)
 
-# %% [markdown]
+# %% [markdown] minutes=3
 # ## Asked in interviews
 #
 # <details>
@@ -1861,7 +1861,7 @@ check("transactions_indexes.right_estimates", right_estimates)
 #
 # </details>
 
-# %% [markdown]
+# %% [markdown] minutes=2
 # ## Recap
 #
 # You have shown that …
