@@ -159,7 +159,7 @@ def show_bars(
         names = list(values)
         colours = [COLOURS[i % len(COLOURS)] for i in range(len(names))]
         bars = axes.barh(names, list(values.values()), color=colours, height=0.62)
-        axes.bar_label(bars, [text(v) for v in values.values()], padding=4, color=INK)
+        labels = axes.bar_label(bars, [text(v) for v in values.values()], padding=4, color=INK)
         axes.invert_yaxis()
         axes.grid(axis="y", visible=False)
         axes.margins(x=0.12)
@@ -170,6 +170,17 @@ def show_bars(
                 mark_label, (mark, 1), xycoords=("data", "axes fraction"), xytext=(0, 3),
                 textcoords="offset points", ha="center", va="bottom", fontsize=9,
             )  # fmt: skip
+            _clear_of_mark(axes, labels, list(values.values()), mark)
+
+
+def _clear_of_mark(axes: Axes, labels: list[Any], ends: list[float], mark: float) -> None:
+    """Move the figures that the mark's line would cross to its other side."""
+    axes.figure.draw_without_rendering()
+    for label, end in zip(labels, ends, strict=True):
+        box = label.get_window_extent()
+        line = axes.transData.transform((mark, 0))[0]
+        if box.x0 - 2 <= line <= box.x1 + 2 and end < mark:
+            label.xyann = (label.xyann[0] + (line - box.x0) * 72 / axes.figure.dpi + 4, 0)
 
 
 def show_lines(

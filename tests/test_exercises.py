@@ -1,9 +1,13 @@
-"""Each exercise: its stub is open, its worked answer passes, plausible wrong answers are told why."""
+"""Each exercise: its stub is open, its worked answer passes, plausible wrong answers are told why.
+
+Other right answers, where a file of wrong ones names some as RIGHT, pass too.
+"""
 
 from __future__ import annotations
 
 import importlib.util
 from functools import cache
+from typing import Any
 
 import pytest
 from support import answer_cell, judged, not_rejected, note
@@ -19,25 +23,29 @@ DECLARED = [(book, call.id) for book in TOPICS for call in book.of("check")]
 
 
 @cache
-def wrong_answers(section: str, topic: str) -> dict[str, list[tuple[str, str]]]:
-    """WRONG of tests/wrong_answers/<section>/<topic>.py; or of <topic>_a.py, <topic>_b.py … together."""
+def answers(section: str, topic: str, kind: str) -> dict[str, list[Any]]:
+    """WRONG or RIGHT of tests/wrong_answers/<section>/<topic>.py; or of <topic>_a.py, <topic>_b.py … together."""
     folder = ROOT / "tests" / "wrong_answers" / section
     paths = sorted([*folder.glob(f"{topic}.py"), *folder.glob(f"{topic}_[a-z].py")])
     assert paths, folder / f"{topic}.py"
-    found: dict[str, list[tuple[str, str]]] = {}
+    found: dict[str, list[Any]] = {}
     for path in paths:
         spec = importlib.util.spec_from_file_location(f"wrong_{section}_{path.stem}", path)
         assert spec, path
         assert spec.loader, path
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        found |= module.WRONG
+        found |= getattr(module, kind, {})
     return found
 
 
-def wrong_of(book: Notebook, id: str) -> list[tuple[str, str]]:
+def _answers_of(book: Notebook, id: str, kind: str) -> list[Any]:
     section = book.path.parent.name.split("_", 1)[1]
-    return wrong_answers(section, id.split(".")[0]).get(id, [])
+    return answers(section, id.split(".")[0], kind).get(id, [])
+
+
+def wrong_of(book: Notebook, id: str) -> list[tuple[str, str]]:
+    return _answers_of(book, id, "WRONG")
 
 
 def solutions_of(book: Notebook) -> Notebook:
@@ -52,6 +60,9 @@ def each(values: list[tuple[object, ...]]) -> list[object]:
 
 EXERCISES = each(DECLARED)
 WRONG = each([(b, id, n, *w) for b, id in DECLARED for n, w in enumerate(wrong_of(b, id), 1)])
+RIGHT = each(
+    [(b, id, n, w) for b, id in DECLARED for n, w in enumerate(_answers_of(b, id, "RIGHT"), 1)]
+)
 
 
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
@@ -67,6 +78,12 @@ def test_the_worked_answer_passes(book: Notebook, id: str) -> None:
     _, code = notebooks.worked_answer(id)
     verdict = judged(id, book, code)
     note("exercise", what="reference", id=id, ok=verdict.status == "solved")
+    assert verdict.status == "solved", verdict.message
+
+
+@pytest.mark.parametrize(("book", "id", "number", "source"), RIGHT)
+def test_another_right_answer_passes(book: Notebook, id: str, number: int, source: str) -> None:
+    verdict = judged(id, book, source)
     assert verdict.status == "solved", verdict.message
 
 

@@ -15,7 +15,7 @@
 # | topic | proves, among other things |
 # |---|---|
 # | [1.1 What makes Python Python](01_interpreter.ipynb) | who may compute at the same time under one GIL, and who without; that a race may hide for years; that bytecode can be stale |
-# | [1.2 Objects](02_objects.ipynb) | who answers for an attribute, in which order; that looking at an object makes it larger; that ten lines of C3 agree with CPython on thousands of hierarchies |
+# | [1.2 Objects](02_objects.ipynb) | who answers for an attribute, in which order; that looking at an object makes it larger; that ten lines of C3 agree with CPython on 2,000 hierarchies |
 # | [1.3 Metaprogramming](03_metaprogramming.ipynb) | what a decorator loses, even with `wraps`; on which ways out a clean-up runs; in which order a class comes to be |
 # | [1.4 Generators, iterators, coroutines](04_generators.ipynb) | that a pipeline's memory does not depend on its input; what your profiler does not see; how 60 lines of event loop serve 200 clients |
 # | [1.5 Exceptions](05_exceptions.ipynb) | what a `try` costs, and what an `except`; what a stored error keeps alive; which errors cannot travel between processes |
@@ -301,7 +301,7 @@ show_table(
 # since it has no claim: the two sides lie close, and each release moves them. [1.9](09_data_structures.ipynb) measures
 # such advice on your interpreter (part *Folklore*). On the machine that the notebooks were committed
 # from, all of them lay between half and twice the other side's time. The exception is the text that grows by `+=`:
-# under a local name four times the parts took about four times as long, under a global one some forty times
+# under a local name four times the parts took about four times as long, under a global one some thirty times
 # (measured), and `join` beat both.
 
 # %% [markdown]

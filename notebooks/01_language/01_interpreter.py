@@ -475,7 +475,8 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 
 # %% [markdown]
 # **Why.** `recv` returned, and its thread must take the GIL back. It sleeps one switch interval, then sets a bit in the
-# *eval breaker* of the thread that holds the lock; the computing thread sees it at its next check, drops the lock and
+# *eval breaker* of the thread that holds the lock, a word that the interpreter looks at between certain instructions; the
+# computing thread sees it at its next check, drops the lock and
 # waits for the other to take it. So *every* blocking call of *every* thread pays up to one interval, as long as one
 # thread of the process computes (with several, up to one for each). A point of the curve that lies at two intervals
 # shows just that: `sendall` is a blocking call too, and unless it returns before the other thread woke up, it has to win
@@ -575,11 +576,11 @@ show_table(
 
 # %%
 claim("interpreter.race_hidden", "with a GIL, the plain addition loses nothing in a million sales and more",
-      plain, equals=0, unit="sales", proves="a")
+      plain, equals=0, unit="sales lost", proves="a")
 claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
-      with_fee, at_least=1, unit="sales")
+      with_fee, at_least=1, unit="sales lost")
 claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
-      without_gil, at_least=1, unit="sales", unmeasured=not_here)
+      without_gil, at_least=1, unit="sales lost", unmeasured=not_here)
 
 # %% [markdown]
 # **Why.** The bytecode shows three separate steps, read (`LOAD_ATTR`), add (`BINARY_OP`), write

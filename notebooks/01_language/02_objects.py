@@ -619,7 +619,7 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 # not a call of `int.__hash__` without an argument; and it is faster. ([Special method
 # lookup](https://docs.python.org/3/reference/datamodel.html#special-method-lookup).)
 #
-# Two of the four fail loudly. The other two have a default: an object without `__bool__` and `__len__` is true, and an
+# Of the four that are no attribute access two fail loudly. The other two have a default: an object without `__bool__` and `__len__` is true, and an
 # object without `__eq__` equals only itself. That is the waiting list which is never empty.
 #
 # **In production.** A wrapper needs every special method that its callers use, written on its class. `MagicMock`
@@ -876,7 +876,7 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
 # %% [markdown] minutes=3
 # ## The price of slots
 #
-# 64 bytes instead of 168 is a good trade, if you know the price. Here is what stops working, on the slotted seat of a
+# 64 bytes instead of 104, or of 168 once somebody looked, is a good trade, if you know the price. Here is what stops working, on the slotted seat of a
 # seat map.
 
 # %%
@@ -1036,7 +1036,7 @@ print(by_hand(charter), by_cpython(charter))
 print(by_hand(swapped), by_cpython(swapped))
 
 # %% [markdown]
-# Now *all* hierarchies of three and of four classes, and thousands of larger ones that
+# Now *all* hierarchies of three and of four classes, and nearly two thousand larger ones that
 # [Hypothesis](https://hypothesis.readthedocs.io/) invents: five to eight classes with one to three bases each.
 
 # %%
@@ -2147,7 +2147,7 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 
 # %% [markdown]
 # **Why.** Inheritance answers *what is it?* once, when the object is made. The requirement asks *what applies to it
-# now?* What may change during an object's life, or be combined freely, belongs into a field: that is all that
+# now?* What may change during an object's life, or be combined freely, belongs in a field: that is all that
 # *composition over inheritance* says (Gamma and others, *Design Patterns*, 1994, introduction; the pattern is
 # Strategy).
 #
@@ -2543,7 +2543,7 @@ check("objects.mixin_order", mixin_order)
 #    `objects.look_alike`, `objects.name_in_case`);
 # 6. ABCs and protocols check names, at different times (`objects.abc_instance`, `objects.runtime_checks`), signatures
 #    are the type checker's (`objects.static_checks`), and asking in vain is what costs (`objects.cached_check`,
-#    `objects.missed_check`); rules belong into fields (`objects.dict_refused`, `objects.composed_refused`,
+#    `objects.missed_check`); rules belong in fields (`objects.dict_refused`, `objects.composed_refused`,
 #    `objects.upgrade_seen`, `objects.upgrade_missed`); a dataclass shares your mutable default
 #    (`objects.extras_default`), freezes one level (`objects.frozen`, `objects.kw_only`) and makes a slotted class
 #    twice (`objects.made_twice`, `objects.stale_cell`).

@@ -161,8 +161,8 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 #
 # **In production.** The pipeline wins wherever the result is small and the input is not: exports,
 # imports, reports, backfills. The list wins when you need `len`, a second pass, sorting or indexing; and its
-# errors surface where it is built rather than where it is consumed. Do not count on it being faster: resuming
-# a generator costs some nanoseconds an item, but memory that no longer fits the cache costs more. (Here the
+# errors surface where it is built rather than where it is consumed. Speed goes either way: resuming
+# a generator costs some nanoseconds an item, memory that no longer fits the cache costs more. (Here the
 # pipeline took half the list's time for 64,000 rows, measured.)
 
 # %% [markdown] claim="generators.flat" tags=["break-it"]
@@ -911,7 +911,7 @@ claim("generators.stage_price", "every further stage costs each item the same ha
 # %% [markdown]
 # **Reading it.** A stage adds a constant per item. On 3.13 it is five instructions: fetch, store-and-load (one
 # instruction since 3.13), yield, drop what `send` gave, jump back; the monitor does not count `RESUME`. On the
-# machine this was committed from that is some 7 ns (measured), in which a database row, a JSON object or a network
+# machine this was committed from that is some 10 ns (measured), in which a database row, a JSON object or a network
 # packet does not even begin to be produced. Split pipelines by meaning. Fuse stages only in loops over
 # plain numbers, and there NumPy or Arrow beats both.
 

@@ -96,7 +96,7 @@ class Lines(logging.Handler):
 # ## 500 fares, one answer takes 50 ms
 #
 # A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open; it is a
-# process of its own on this machine and counts *how many it has open at a time*. We want 500 fares, at once. Five ways
+# process of its own on this machine and counts *how many it has open at a time*. We want 500 fares, at once. Six ways
 # to ask, each in a fresh process:
 #
 # | way | client | asks for |
@@ -207,11 +207,12 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 
 # %% [markdown]
 # **Reading it.** For waiting, one figure rules: *wall ≈ fares × 50 ms / open at a time*. Where the wall lies above it
-# the client's own CPU is the limit: an HTTP request costs aiohttp about half a millisecond of one core, so five times
-# as many open requests do not make the batch five times as fast (measured: 0.26 s against 0.36 s on free cores; on busy
-# ones the two have changed places). And the curve shows what they lose: the *first* answer comes about as late as the
-# last, for the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but
-# here most of the time goes to parsing and to tasks, which stay the same Python; do not expect its advertised factor.
+# the client's own CPU is the limit: an HTTP request costs aiohttp some tenths of a millisecond of one core, so five times
+# as many open requests make the batch twice as fast on free cores, no more, and on busy ones the two have changed places
+# (measured). And the curve shows what they lose: the *first* answer comes about as late as the last, for the loop first
+# sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but here most of the time goes to
+# parsing and to tasks, which stay the same Python: it was not faster at all (the table), and would hide behind asyncio's
+# line in the picture, where it is left out.
 #
 # Two columns disagree about the p99. A stopwatch that starts with each call says 60 ms for the loop, and is content; the
 # last of the 50 fares came 2.6 s after it was wanted. Load testers call that *coordinated omission*. With aiohttp it is
@@ -399,7 +400,7 @@ claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly s
 
 # %% [markdown]
 # **Reading it.** A silence is compared with the duration of the very call that caused it, so a slow or busy machine
-# lengthens both. Three bars stand at 1: the thread was of no use. The Python loop's silence is some switch
+# lengthens both. Three more bars come close to 1: the thread was of no use. The Python loop's silence is some switch
 # intervals long, whatever the loop takes.
 #
 # **Why.** The loop needs the GIL for every step. A thread that runs *bytecode* looks at the eval breaker at each
@@ -599,7 +600,7 @@ print(re.sub(r"/\S*/", "", said[0]))
 # **Why.** `_run_once` reads the clock before and after each callback when debug is on, and warns above
 # `slow_callback_duration` (0.1 s)
 # ([`base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)). What it cannot name is
-# the thread of the last but one experiment: there the loop stood still *between* its steps, waiting for the GIL. That
+# the thread of *The heart of a loop*: there the loop stood still *between* its steps, waiting for the GIL. That
 # is why a service wants both: the heartbeat says *that*, debug mode says *who*, if it was a handler.
 #
 # **In production.** Debug mode (`PYTHONASYNCIODEBUG=1`) also remembers where each task was created and finds calls from
@@ -1116,8 +1117,9 @@ claim("concurrency.uncancel", "each deadline turns only its own cancellation int
 # %% [markdown]
 # **Why.** A `CancelledError` carries no address. `await task` raises one if the *other* task was cancelled, and one if
 # *you* were; they look alike. What tells them apart is a counter in each task: `cancel` adds one, `uncancel` takes
-# one away, `cancelling` reads it. `timeout` and `TaskGroup` cancel the task they live in, take back their own, and if
-# the count is then not below what it was on entry, somebody else wants the task to end, and the `CancelledError` goes on
+# one away, `cancelling` reads it. `timeout` and `TaskGroup` cancel the task they live in, and take back their own. If the
+# count is then still *above* what it was on entry (`timeout`), or not zero (`TaskGroup`), somebody else wants the task to
+# end, and the `CancelledError` goes on
 # ([`timeouts.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/timeouts.py);
 # [`Task.uncancel`](https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel)). And `await task` passes
 # a cancellation *down* to the task, whose clean-up it interrupts; `asyncio.wait` puts itself in between.
@@ -1895,8 +1897,8 @@ check("concurrency.stop", stop)
 #
 # What counts is how many are open at a time, and every model has a limit of its own (`concurrency.peak_threads`,
 # `concurrency.peak_default`). For waiting, processes cost ten times the memory and more (`concurrency.memory`). Without
-# any limit you do not get faster, your client's CPU is the next limit, and your partner has not agreed to it
-# (`concurrency.peak_unlimited`).
+# any limit you gain a factor of two here, not five: your client's CPU is the next limit, and your partner has not agreed
+# to it (`concurrency.peak_unlimited`).
 #
 # </details>
 #

@@ -267,7 +267,7 @@ hits = {line: found[0] for line, found in line_runs[0].items()}
 for function in (lab.monthly_report, lab.weekday_of):
     inside = {line: text for line, text in lab.lines_of(function).items() if line in line_seconds}
     total = sum(line_seconds[line] for line in inside)
-    show_table([{"line": text, "hits": hits[line], "time, %": 100 * line_seconds[line] / total}
+    show_table([{"line": text, "hits": hits[line], "time, %": f"{100 * line_seconds[line] / total:.1f}"}
                 for line, text in inside.items()], caption=function.__name__)
 
 # %% [markdown]
@@ -349,9 +349,9 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
     axes.set_title("blue: the report's own file, orange: the standard library", fontsize=9, loc="right")
 
 # %% [markdown]
-# **Reading it.** The wide tower on the left is `weekday_of`, and on top of it the machinery of `strptime`: it looks up
-# the locale, takes a lock, fetches a compiled regular expression, matches, sorts out the groups. All that for 31
-# different days.
+# **Reading it.** The wide tower on the left is `weekday_of`, and on top of it the machinery of `strptime`. Most of it is
+# one box, `_strptime` itself, which takes a lock, fetches a compiled regular expression and sorts out the groups of a
+# match; the narrow ones above it look up the locale and match. All that for 31 different days.
 #
 # **Why.** A flame graph needs whole stacks, and only a sampler has them. `cProfile` keeps pairs: if `strptime` were
 # called from two places, it knows how much time each direct caller caused, and can only guess for the callers above
@@ -407,11 +407,11 @@ def fixed_report():
 # %%
 predict(
     "profiling.saving",
-    "The sampler saw `weekday_of` in about 60 % of the samples. Suppose the fix makes it cost nothing. The report is …",
+    "The sampler saw `weekday_of` in about two thirds of the samples. Suppose the fix makes it cost nothing. The report is …",
     about="profiling.foretold",
-    a="about 2.5 times as fast: what is left is the other 40 %",
+    a="about 3 times as fast: what is left is the other third",
     b="about 900 times as fast: 31 parses in place of 28,485",
-    c="60 % faster, that is 1.6 times as fast",
+    c="67 % faster, that is 1.7 times as fast",
 )
 
 # %%
@@ -448,7 +448,7 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
       seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves="a")
 
 # %% [markdown]
-# **Reading it.** 919 times fewer parses, 2.7 times less time (measured). The share that a function has in the profile
+# **Reading it.** 919 times fewer parses, and a bit more than a third of the time is left. The share that a function has in the profile
 # is the most that its removal can bring: Amdahl's law, 1 / (1 − share). A profile read this way says *before* the work
 # what the work is worth. `is_cancelled` has 1 %: whatever you do there, nobody will notice.
 #
@@ -611,13 +611,13 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
       ratios["pyinstrument"], at_least=1.2, unit="×")
 
 # %% [markdown]
-# **Reading it.** Measured: 0.4 to 0.5 with the sampler, about 2 with cProfile and pyinstrument, 9 with line_profiler.
-# Whoever follows cProfile spends the afternoon on `gravity` and gets a quarter of what one line in `name_of` would
-# have brought.
+# **Reading it.** Below 1 is the truth, and the sampler says so; the three others say the opposite, line_profiler the
+# loudest. Whoever follows cProfile spends the afternoon on `gravity` and gets a quarter, or less, of what one line in
+# `name_of` would have brought (the table).
 #
 # **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part
 # of that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs
-# 0.03 µs. So it is charged several times its price, while a search of 0.5 µs in C is charged once. The docs say it
+# 0.02 µs (what *no calls* saved, by 455,760). So it is charged several times its price, while a search of 0.5 µs in C is charged once. The docs say it
 # in one sentence: profilers are not for benchmarking, and C code seems slower or faster than it is ([What is
 # deterministic profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
 #
@@ -862,7 +862,7 @@ seen_by_pyinstrument = {frame.split("\x00")[0] for frames, _ in stopwatch.last_s
 claim("profiling.other_thread", "cProfile has seen a function of another thread",
       "desk" in seen_by_cprofile, equals=True, proves="b")
 claim("profiling.own_thread", "pyinstrument has not, it samples the thread that started it",
-      "desk" in seen_by_pyinstrument, equals=False)
+      "desk" not in seen_by_pyinstrument, equals=True)
 
 # %% [markdown]
 # That is more than a surplus line. `long_report` works for 60 ms, then starts a thread that goes on when `long_report`
@@ -908,12 +908,12 @@ claim("profiling.stolen", "cProfile charges a function with next to nothing of i
 # right, times do not. ([gh-138229](https://github.com/python/cpython/pull/138229) talks of collecting data per
 # thread, some day.)
 #
-# This notebook found it by a red claim. A kernel has threads of its own, and when one of them woke up during a profile,
-# `gravity` was charged with what `weekday_of` had spent. `profiled` now keeps them waiting, and asks the kernel whether
-# it did: to hand over the GIL a thread must wait until it gets it back, and a thread that waits gives up its processor.
-# A profile in which that happened is thrown away. A web server with worker threads cannot do so. (Here the profiles of
-# two threads are wanted, so nothing is thrown away, and now and then a thread of the kernel steals too. That is why the
-# largest of seven shares is held against the limit: one honest profile would turn the claim red.)
+# This notebook found it by a red claim. *Jupyter's* kernel has threads of its own, and when one of them woke up during a
+# profile, `gravity` was charged with what `weekday_of` had spent. `profiled` now keeps them waiting, and asks *Linux*
+# whether it did: to hand over the GIL a thread must wait until it gets it back, and a thread that waits gives up its
+# processor. A profile in which that happened is thrown away. A web server with worker threads cannot do so. (Here the
+# second thread is wanted, so no profile can be thrown away, and Jupyter's threads may steal as well. So seven profiles
+# are taken, and the largest share counts: a single honest one would turn the claim red.)
 #
 # A second consequence of `sys.monitoring`: its tools have numbers, `cProfile` and `line_profiler` want the same one.
 
@@ -939,7 +939,7 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
       second_profiler(NESTED).split(":")[0], equals="refused")
 
 # %% [markdown]
-# `coverage` takes number 1, debuggers 0, so they live beside a profiler. Two requests of a web service that both
+# `coverage`, where it uses `sys.monitoring`, takes number 1, debuggers 0, so they live beside a profiler. Two requests of a web service that both
 # switch cProfile on do not: the second gets this error
 # ([gh-124656](https://github.com/python/cpython/issues/124656)). One profiler a process, behind a lock, or a sampler.
 
@@ -1325,7 +1325,7 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 # ## A benchmark that says the opposite
 #
 # The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
-# colleague has measured with `timeit`, a hundred repetitions each, the best of five: sorting wins easily.
+# colleague has measured with `timeit`, twenty rounds a reading, the best of seven: sorting wins easily.
 
 # %%
 delays = [int(departure.delay) for departure in july if departure.delay]
@@ -1393,7 +1393,7 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
       [wrong < 0.8, right > 1.25], equals=[True, True], proves="b")
 
 # %% [markdown]
-# **Why.** `list.sort` works in place. Of a hundred rounds only the first had something to sort; timsort recognises a
+# **Why.** `list.sort` works in place. Of 140 rounds only the first had something to sort; timsort recognises a
 # sorted run with n − 1 comparisons. And `min` then throws away the one honest round. The benchmark must make what it
 # consumes, in each round, outside of the clock or on both sides alike: lists that are sorted, iterators that
 # are exhausted, caches that are filled, connections that are open.

@@ -101,8 +101,8 @@ def most_alive(consumer):
 # %% [markdown] minutes=7
 # ## The standby list
 #
-# Passengers on standby wait in a dict, `booking → request`. A dict keeps its order since 3.7, look-ups and
-# cancellations are instant, and whoever came first is `next(iter(standby))`. The
+# 1.9 kept those who may leave from anywhere in a dict. So the passengers on standby wait in one, `booking → request`:
+# it keeps its order since 3.7, look-ups and cancellations are instant, and whoever came first is `next(iter(standby))`. The
 # [manual](https://docs.python.org/3/library/collections.html#ordereddict-objects) itself offers this as the
 # equivalent of `OrderedDict.popitem(last=False)`. One night a storm put 80,000 names on the list; clearing it took
 # the service that hands out the seats 0.8 s of CPU, where 5 ms would have done (measured).
@@ -230,14 +230,11 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
       sum(dead) / len(dead), at_least=500, unmeasured=lab.unreadable())
 
 # %% [markdown]
-# **Why.** A dict is two tables: *entries* (hash, key, value) in order of insertion, and a hash *index* of small
-# integers that point into them. Deleting marks the index *dummy* and empties the entry; nothing moves up. Look-ups
-# never notice, since they go through the index. Iteration walks the entries, and each new iterator starts at place 0.
-# Room is reclaimed only when an *insertion* finds the entries used up: then the living are copied to a table for
-# three times their number (`GROWTH_RATE` in
-# [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c)), rounded up to a
-# power of two, of which two thirds are usable. Hence the sawtooth: with n living entries at least n die before the
-# next clean-up, and the average eviction passes at least half of that.
+# **Why.** 1.9 shows the dict's two tables: deleting empties an entry, and nothing moves up until an *insertion* finds
+# the table full (`data_structures.delete_keeps`). Look-ups never notice, since they go through the index. Iteration
+# walks the entries, and each new *iterator* starts at place 0. The table that an insertion makes has room for three
+# times the living. Hence the sawtooth: with n living entries at least n die before the next clean-up, and the average
+# eviction passes at least half of that.
 #
 # An `OrderedDict` also threads a doubly linked list through its keys
 # ([`Objects/odictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/odictobject.c)): the first is one
@@ -1041,11 +1038,11 @@ class OnceADesk(Desk):
 # %%
 predict(
     "standard_tools.gone",
-    "100 desks quote, then nobody names them any more. How many live on with `@lru_cache` on the method?",
-    about="standard_tools.desks",
-    a="none: the cache refers to them weakly",
+    "The cache moves into the instance: `self.quote = lru_cache(self._quote)`. 100 such desks are dropped. How many live on?",
+    about="standard_tools.own_cache",
+    a="none: the cache goes with its desk",
     b="one, the last",
-    c="all 100",
+    c="all 100, until the collector comes",
 )
 
 # %%
@@ -1112,9 +1109,9 @@ print(seen)
 
 # %%
 claim("standard_tools.desks", "the cache of the method keeps all 100 desks alive",
-      survivors["MethodCache"], equals=[100, 100], proves="c")
+      survivors["MethodCache"], equals=[100, 100])
 claim("standard_tools.own_cache", "a cache in the instance is a cycle: the collector must come",
-      survivors["OwnCache"], equals=[100, 0])
+      survivors["OwnCache"], equals=[100, 0], proves="c")
 claim("standard_tools.dropped", "keyed by data, or as a cached_property, desks go when they are dropped",
       survivors["KeyedByData"] + survivors["OnceADesk"], equals=[0, 0, 0, 0])
 claim("standard_tools.turns", "129 desks that take turns on 128 places never hit",
@@ -1470,13 +1467,18 @@ foretold = [che(popularity, size) for size in places]
 show_lines(
     {
         "Zipf": (places, under_zipf),
-        "Che": (places, foretold),
         "all routes alike": (places, under_even),
     },
     title="Hit ratio of lru_cache, 4,000 routes",
     x="maxsize",
     y="hits per request",
     log="x",
+)
+show_table(
+    [
+        {"maxsize": size, "Zipf, %": f"{100 * saw:.1f}", "foretold by Che, %": f"{100 * said:.1f}"}
+        for size, saw, said in zip(places, under_zipf, foretold, strict=True)
+    ]
 )
 
 # %%
@@ -1494,8 +1496,8 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 # Roberts](https://arxiv.org/abs/1202.3974) say why it works so well.)
 #
 # **In production.** Take the keys of an hour from the log, count them, put the rates into `che`, and read off the
-# size; then compare with `cache_info()`. But mind its assumption, *independent* requests. The next part has some that
-# are not.
+# size; then compare with `cache_info()`. But mind its assumption, *independent* requests. *The same aircraft again*
+# has some that are not.
 
 # %% [markdown] also=["standard_tools.che"] claim="standard_tools.zipf" tags=["break-it"]
 # <details>

@@ -114,8 +114,12 @@ async def _in_order_and_bounded(ask_all: AskAll) -> None:
         raise Wrong(
             f"{what}: expected {expected[:3]} …, got {str(got)[:120]}. Later ones answer sooner."
         )
-    if (empty := await ask_all(partner.ask, [], 3)) != []:
-        raise Wrong(f"No flights, no fares: expected [], got {empty!r}.")
+    nothing = await _ends(ask_all(partner.ask, [], 3))
+    if nothing.done() and not nothing.cancelled() and (error := nothing.exception()):
+        raise Wrong(f"No flights: expected [], and it raised {type(error).__name__} ({error}).")
+    if not nothing.done() or (empty := nothing.result()) != []:
+        got = repr(empty) if nothing.done() else "nothing, it does not end"
+        raise Wrong(f"No flights, no fares: expected [], got {got}.")
 
 
 async def _no_batches(ask_all: AskAll) -> None:
@@ -148,6 +152,11 @@ async def _one_fails(ask_all: AskAll) -> None:
     if not isinstance(error, ConnectionError):
         raise Wrong(
             f"One flight failed with ConnectionError; your caller got {type(error).__name__}."
+        )
+    if partner.answered:
+        raise Wrong(
+            f"One flight failed at once; before your caller heard of it {len(partner.answered)} others had "
+            f"answered and {asked} of 10 were asked: cancel the others, do not wait for their answers."
         )
     if still_open:
         raise Wrong(
@@ -242,7 +251,15 @@ async def _beats_on(
         pickle.loads(pickled)
         yardstick = time.perf_counter() - start
         driver = _Driver()
-        got, silence = await _with_heartbeat(report(schedule, driver.ask, processes))
+        try:
+            got, silence = await _with_heartbeat(report(schedule, driver.ask, processes))
+        except (pickle.PicklingError, AttributeError, TypeError) as error:
+            if not any(word in str(error) for word in ("pickle", "local object")):
+                raise
+            raise Wrong(
+                f"What you sent to the process cannot go there ({error}): a function must be one that the "
+                "process can import, such as lab.total_delay, and the driver belongs into a thread."
+            ) from None
         if got != (total, ["fare of UA1545", "fare of DL17"]):
             raise Wrong(
                 f"Expected ({total}, ['fare of UA1545', 'fare of DL17']), got {str(got)[:120]}."

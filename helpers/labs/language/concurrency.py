@@ -282,9 +282,7 @@ def pstree(python: Path | str) -> str:
         assert desk.stdout
         desk.stdout.readline()
         tool = [str(python), "-m", "asyncio", "pstree", str(desk.pid)]
-        for _ in range(
-            5
-        ):  # it reads without stopping: once more if it came in the middle of a step
+        for _ in range(5):  # it reads a running process: again if it came in the middle of a step
             done = subprocess.run(tool, capture_output=True, text=True, timeout=60, check=False)
             if done.returncode == 0 and "TaskGroup" in done.stdout:
                 return done.stdout

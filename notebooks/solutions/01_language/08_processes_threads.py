@@ -23,8 +23,9 @@ from helpers import check
 # **Two seats, two locks.** Draw who waits for whom: a desk that holds 12A and wants 14C, one that holds 14C and wants
 # 12A, a circle of two. An order that is a property of the *seats*, not of the call, makes circles impossible. `number`
 # will do, `passenger` will not: it may only be read under the lock, and the swap changes it. `with` on both locks gives
-# them back on every way out. What is left is the seat that meets itself: there the second `with` would wait for the
-# first.
+# them back on every way out, but not the passengers: if the second write fails, the first one stands, and must be put
+# back before the locks are open. What is left is the seat that meets itself: there the second `with` would wait for
+# the first.
 
 # %% exercise="processes_threads.swap" tags=["solution"]
 def swap(first, second):
@@ -33,7 +34,12 @@ def swap(first, second):
         return
     lower, higher = sorted((first, second), key=lambda seat: seat.number)
     with lower.lock, higher.lock:
-        first.passenger, second.passenger = second.passenger, first.passenger
+        one, other = first.passenger, second.passenger
+        try:
+            first.passenger, second.passenger = other, one
+        except BaseException:
+            first.passenger = one
+            raise
 
 
 # %%
@@ -92,7 +98,8 @@ check("processes_threads.seat_maps", SeatMaps)
 # %% [markdown]
 # **A map that keeps its distance.** What is in flight is what was pulled and not handed over: exactly the length of a
 # deque of futures, if one is added only after one was taken out *and its result was yielded*. Order comes for free,
-# since the head is the oldest. Progress cannot be reported by the consumer's loop, which sits at the head; a done
+# since the head is the oldest. (While the consumer works on a result one less is going: `submit(1)` comes with the next
+# `next`. To submit before the `yield` keeps all of them going, and is as right.) Progress cannot be reported by the consumer's loop, which sits at the head; a done
 # callback runs wherever an item ends, in several threads, hence the lock round counting *and* calling. The `finally`
 # serves the error, `close()` and the consumer that is garbage-collected.
 

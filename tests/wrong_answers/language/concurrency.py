@@ -22,6 +22,23 @@ async def ask_all(ask, flights, limit):
 """,
             "still open",
         ),
+        (  # hears of the error when all the others have answered
+            """
+async def ask_all(ask, flights, limit):
+    places = asyncio.Semaphore(limit)
+
+    async def one(flight):
+        async with places:
+            return await ask(flight)
+
+    answers = await asyncio.gather(*map(one, flights), return_exceptions=True)
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
+    return answers
+""",
+            "do not wait for their answers",
+        ),
         (  # cancels, and does not wait
             """
 async def ask_all(ask, flights, limit):
@@ -105,6 +122,19 @@ async def ask_all(ask, flights, limit):
         ),
     ],
     "concurrency.unblock": [
+        (  # a function that the process cannot find
+            """
+async def report(schedule, ask, processes):
+    loop = asyncio.get_running_loop()
+    delay, *fares = await asyncio.gather(
+        loop.run_in_executor(processes, lambda: sum(f["dep_delay"] for f in json.loads(schedule))),
+        asyncio.to_thread(ask, "UA1545"),
+        asyncio.to_thread(ask, "DL17"),
+    )
+    return delay, fares
+""",
+            "one that the process can import",
+        ),
         (  # as it was, with async in front
             """
 async def report(schedule, ask_by_driver, processes):
@@ -221,5 +251,28 @@ async def stop(task):
 """,
             "stop raised ConnectionError",
         ),
+    ],
+}
+
+RIGHT = {
+    "concurrency.bounded_gather": [
+        # as many workers as may be open, on one iterator
+        """
+async def ask_all(ask, flights, limit):
+    flights = list(flights)
+    numbered, fares = iter(enumerate(flights)), [None] * len(flights)
+
+    async def worker():
+        for place, flight in numbered:
+            fares[place] = await ask(flight)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(limit):
+                group.create_task(worker())
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
+    return fares
+""",
     ],
 }

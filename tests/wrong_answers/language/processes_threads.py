@@ -149,6 +149,17 @@ def swap(first, second):
 """,
             "is still locked, for ever",
         ),
+        (  # both locks, in one order, and half a swap when a write fails
+            """
+def swap(first, second):
+    if first is second:
+        return
+    lower, higher = sorted((first, second), key=lambda seat: seat.number)
+    with lower.lock, higher.lock:
+        first.passenger, second.passenger = second.passenger, first.passenger
+""",
+            "Put back what was written",
+        ),
         (  # a lock of its own, new at each call
             """
 import threading
@@ -246,6 +257,74 @@ class SeatMaps:
             ),
             "maps are kept alive",
         ),
+        (  # a lock a flight: those who wait load again
+            """
+import threading
+from collections import OrderedDict, defaultdict
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock, self._maps = threading.Lock(), OrderedDict()
+        self._locks = defaultdict(threading.Lock)
+
+    def _there(self, flight):
+        with self._lock:
+            if flight in self._maps:
+                self._maps.move_to_end(flight)
+            return self._maps.get(flight), self._locks[flight]
+
+    def get(self, flight):
+        seat_map, mine = self._there(flight)
+        if seat_map is not None:
+            return seat_map
+        with mine:
+            seat_map, _ = self._there(flight)
+            if seat_map is None:
+                seat_map = self._load(flight)
+                with self._lock:
+                    self._maps[flight] = seat_map
+                    while len(self._maps) > self._size:
+                        self._maps.popitem(last=False)
+            return seat_map
+""",
+            "it was tried 3 times",
+        ),
+        (  # the Future is the entry, and is pushed out like one
+            """
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock, self._maps = threading.Lock(), OrderedDict()
+
+    def get(self, flight):
+        with self._lock:
+            found = self._maps.get(flight)
+            mine = found is None
+            if mine:
+                found = self._maps[flight] = Future()
+                while len(self._maps) > self._size:
+                    self._maps.popitem(last=False)
+            else:
+                self._maps.move_to_end(flight)
+        if mine:
+            try:
+                found.set_result(self._load(flight))
+            except BaseException as error:
+                with self._lock:
+                    if self._maps.get(flight) is found:
+                        del self._maps[flight]
+                found.set_exception(error)
+        return found.result()
+""",
+            "A load that is under way",
+        ),
         (  # throws away what is in the cache before it loads
             _cache_with(
                 "            if len(self._maps) > self._size:\n                self._maps.popitem(last=False)\n",
@@ -267,6 +346,17 @@ def parallel_map(pool, work, items, *, in_flight, progress):
         yield result
 """,
             "Before the first result",
+        ),
+        (  # a function that is made in the call cannot go to a process
+            _map_with("pool.submit(work, item)", "pool.submit(lambda item=item: work(item))"),
+            "cannot be pickled",
+        ),
+        (  # counts outside of the lock
+            _map_with(
+                "            with counting:\n                progress(next(finished))\n",
+                "            number = next(finished)\n            with counting:\n                progress(number)\n",
+            ),
+            "Count and call under one lock",
         ),
         (  # whoever is ready first
             """
@@ -350,6 +440,37 @@ def parallel_map(pool, work, items, *, in_flight, progress):
                 "            future.cancel()\n", "            future.cancel()\n        raise\n"
             ),
             "the consumer closed the generator",
+        ),
+    ],
+}
+
+RIGHT = {
+    "processes_threads.swap": [
+        # another order that is the seats' own, and as many locks as there are seats
+        """
+import contextlib
+
+
+def swap(first, second):
+    with contextlib.ExitStack() as held:
+        for seat in sorted({first, second}, key=id):
+            held.enter_context(seat.lock)
+        if first is second:
+            return
+        mine, yours = first.passenger, second.passenger
+        first.passenger = yours
+        try:
+            second.passenger = mine
+        except OSError:
+            first.passenger = mine
+            raise
+""",
+    ],
+    "processes_threads.parallel_map": [
+        # submits before it hands over
+        _map_with(
+            "            yield pending.popleft().result()\n            submit(1)\n",
+            "            result = pending.popleft().result()\n            submit(1)\n            yield result\n",
         ),
     ],
 }

@@ -148,6 +148,35 @@ class Service(lab.Service):
         ),
     ],
     "profiling.honest": [
+        (  # all the readings
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return readings
+""",
+            "got list",
+        ),
+        (  # a clock of one's own
+            """
+import time
+
+
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = time.perf_counter()
+        work(given)
+        readings.append(time.perf_counter() - start)
+    return min(readings)
+""",
+            "read that one",
+        ),
         (  # the input is made once
             """
 def best_of(work, make, rounds, clock):
@@ -211,5 +240,19 @@ def best_of(work, make, rounds, clock):
 """,
             "the last",
         ),
+    ],
+}
+
+RIGHT = {
+    "profiling.second_hot_spot": [
+        # remembers for each code, and searches once for each
+        """
+def report(departures, airports):
+    weekday = functools.cache(lambda day: lab.weekday_of(lab.Departure(f"{day} 0000", "", "")))
+    name = functools.cache(lambda code: lab.name_of(code, airports))
+    return lab.monthly_report(
+        departures, airports, lambda departure: weekday(departure.leaves[:10]), lambda code, _: name(code)
+    )
+""",
     ],
 }
