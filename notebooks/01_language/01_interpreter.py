@@ -167,8 +167,9 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 
 # %% [markdown]
 # **Reading it.** The threads' bar stands at *one at a time*. The second core was there; the second thread was
-# not allowed to use it. The rates in the table say roughly the same: two threads do about the work of one, two
-# processes about twice that. They are noisier than the bar, for a neighbour on the machine moves them. (Compare rates within one interpreter; between builds they also show how each was compiled.)
+# not allowed to use it. The rates in the table follow only as far as the machine lets them: two threads never do more
+# than one, two processes up to twice as much, and a neighbour takes its share of both. The bar it does not move. (Compare
+# rates within one interpreter; between builds they also show how each was compiled.)
 #
 # **Why.** CPython's objects carry a reference count that nearly every assignment changes. One lock round the whole
 # interpreter makes these changes safe, and makes every C extension's life simple: whoever executes Python

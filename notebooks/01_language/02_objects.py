@@ -619,8 +619,9 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 # not a call of `int.__hash__` without an argument; and it is faster. ([Special method
 # lookup](https://docs.python.org/3/reference/datamodel.html#special-method-lookup).)
 #
-# Of the four that are no attribute access two fail loudly. The other two have a default: an object without `__bool__` and `__len__` is true, and an
-# object without `__eq__` equals only itself. That is the waiting list which is never empty.
+# Of the four that are no attribute access two fail loudly. The other two have a default: an object without `__bool__`
+# and `__len__` is true, and an object without `__eq__` equals only itself. That is the waiting list which is never
+# empty.
 #
 # **In production.** A wrapper needs every special method that its callers use, written on its class. `MagicMock`
 # configures them for you, on a class that it makes for each mock; `wrapt.ObjectProxy` and Django's `SimpleLazyObject`
@@ -876,8 +877,8 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
 # %% [markdown] minutes=3
 # ## The price of slots
 #
-# 64 bytes instead of 104, or of 168 once somebody looked, is a good trade, if you know the price. Here is what stops working, on the slotted seat of a
-# seat map.
+# 64 bytes instead of 104, or of 168 once somebody looked, is a good trade, if you know the price. Here is what stops
+# working, on the slotted seat of a seat map.
 
 # %%
 class Seat:

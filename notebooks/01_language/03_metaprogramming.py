@@ -1980,8 +1980,8 @@ claim("metaprogramming.entry_points",
 # dialects work this way.
 #
 # **In production.** Django's `autodiscover` and Celery's `include=` exist for this reason; the Alembic migration that
-# drops every table, because `target_metadata` was empty, is the same import forgotten. Let the program say at start what it found, and fail if
-# something expected is missing.
+# drops every table, because `target_metadata` was empty, is the same import forgotten. Let the program say at start
+# what it found, and fail if something expected is missing.
 
 # %% [markdown] also=["metaprogramming.scanned"] claim="metaprogramming.after_import" tags=["break-it"]
 # <details>

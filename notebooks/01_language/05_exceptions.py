@@ -315,8 +315,9 @@ claim("exceptions.all_misses", "no code known: trying takes several times as lon
 
 # %% [markdown]
 # **Reading it.** The lines cross near one unknown code in ten (the ends move with machine and version: from 0.67× to
-# 9.2× in the run above, to 4.6× at the right end with 3.14, measured). Strings keep their hash after the first time, so the second look-up of a string is
-# cheap. A key with a `__hash__` in Python pays for it in full: 0.52× at 0 % (measured).
+# 9.2× in the run above, to 4.6× at the right end with 3.14, measured). Strings keep their hash after the first time, so
+# the second look-up of a string is cheap. A key with a `__hash__` in Python pays for it in full: 0.52× at 0 %
+# (measured).
 #
 # **Why.** A raise makes an object of the error, fills its `args`, makes a traceback entry, searches the table,
 # compares the class, and frees all of it again: about 0.15 µs here. And each further frame that the error passes on
@@ -833,10 +834,11 @@ print("this kernel", sys.version.split()[0], "says", warnings_of(sys.executable)
 # ([The `finally` clause](https://docs.python.org/3/reference/compound_stmts.html#finally-clause): the saved exception
 # *is discarded*; [PEP 765](https://peps.python.org/pep-0765/).) `break` and `continue` do the same.
 #
-# **In production.** Worse than the declined card are the last two rows: a task that swallows `CancelledError` cannot
-# be cancelled, and a worker that swallows `KeyboardInterrupt` does not stop. `__exit__` has the same power (`metaprogramming.exit_value`): returning
-# something true from it drops the error. A linter finds the `return` (B012 of flake8-bugbear and Ruff). No linter
-# finds the `__exit__` that ends with `return self.rollback()`, on the day when `rollback` starts to return a count.
+# **In production.** Worse than the declined card are the last two rows: a task that swallows `CancelledError` cannot be
+# cancelled, and a worker that swallows `KeyboardInterrupt` does not stop. `__exit__` has the same power
+# (`metaprogramming.exit_value`): returning something true from it drops the error. A linter finds the `return` (B012 of
+# flake8-bugbear and Ruff). No linter finds the `__exit__` that ends with `return self.rollback()`, on the day when
+# `rollback` starts to return a count.
 
 # %% [markdown] also=["exceptions.finally_warns", "exceptions.finally_twice"] claim="exceptions.finally_return" tags=["break-it"]
 # <details>

@@ -448,9 +448,9 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
       seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves="a")
 
 # %% [markdown]
-# **Reading it.** 919 times fewer parses, and a bit more than a third of the time is left. The share that a function has in the profile
-# is the most that its removal can bring: Amdahl's law, 1 / (1 − share). A profile read this way says *before* the work
-# what the work is worth. `is_cancelled` has 1 %: whatever you do there, nobody will notice.
+# **Reading it.** 919 times fewer parses, and a bit more than a third of the time is left. The share that a function has
+# in the profile is the most that its removal can bring: Amdahl's law, 1 / (1 − share). A profile read this way says
+# *before* the work what the work is worth. `is_cancelled` has 1 %: whatever you do there, nobody will notice.
 #
 # **In production.** Three checks belong to every fix, in this order: the same result, on real input; the count that
 # was to fall did fall; the time followed. The count can be kept as a test for ever. A test on seconds will be switched
@@ -615,11 +615,12 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # loudest. Whoever follows cProfile spends the afternoon on `gravity` and gets a quarter, or less, of what one line in
 # `name_of` would have brought (the table).
 #
-# **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part
-# of that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs
-# 0.02 µs (what *no calls* saved, by 455,760). So it is charged several times its price, while a search of 0.5 µs in C is charged once. The docs say it
-# in one sentence: profilers are not for benchmarking, and C code seems slower or faster than it is ([What is
-# deterministic profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
+# **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part of
+# that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs 0.02 µs
+# (what *no calls* saved, by 455,760). So it is charged several times its price, while a search of 0.5 µs in C is
+# charged once. The docs say it in one sentence: profilers are not for benchmarking, and C code seems slower or faster
+# than it is ([What is deterministic
+# profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
 #
 # **The surprise** is pyinstrument. It takes a sample only every millisecond, but it has no clock of its own in the
 # kernel: it is a `sys.setprofile` function, called at *every* call and return, that looks at the time and mostly
@@ -939,8 +940,8 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
       second_profiler(NESTED).split(":")[0], equals="refused")
 
 # %% [markdown]
-# `coverage`, where it uses `sys.monitoring`, takes number 1, debuggers 0, so they live beside a profiler. Two requests of a web service that both
-# switch cProfile on do not: the second gets this error
+# `coverage`, where it uses `sys.monitoring`, takes number 1, debuggers 0, so they live beside a profiler. Two requests
+# of a web service that both switch cProfile on do not: the second gets this error
 # ([gh-124656](https://github.com/python/cpython/issues/124656)). One profiler a process, behind a lock, or a sampler.
 
 # %% [markdown] also=["profiling.own_thread"] claim="profiling.other_thread" tags=["break-it"]

@@ -198,11 +198,12 @@ claim("processes_threads.argument", "the argument is pickled on its way to a wor
       seen("argument pickled"), equals=(0, 1, 1))
 
 # %% [markdown]
-# **Why.** `fork` copies the process: same memory, page by page on the first write, same descriptors. `spawn` starts
-# an interpreter from nothing, tells it over a pipe where the program's file is, and it *imports* that file (under the
-# name `__mp_main__`, so what stands below `if __name__ == "__main__"`, the call of `dispatch`, does not run). `forkserver` starts one such
-# interpreter without threads at the first need, and that one forks every worker: a fork, but not of *your* process.
-# ([Contexts and start methods](https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods),
+# **Why.** `fork` copies the process: same memory, page by page on the first write, same descriptors. `spawn` starts an
+# interpreter from nothing, tells it over a pipe where the program's file is, and it *imports* that file (under the name
+# `__mp_main__`, so what stands below `if __name__ == "__main__"`, the call of `dispatch`, does not run). `forkserver`
+# starts one such interpreter without threads at the first need, and that one forks every worker: a fork, but not of
+# *your* process. ([Contexts and start
+# methods](https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods),
 # [`popen_spawn_posix.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/popen_spawn_posix.py),
 # [`forkserver.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/forkserver.py).)
 #

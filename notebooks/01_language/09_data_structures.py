@@ -619,12 +619,12 @@ show_table(
 
 # %% [markdown]
 # **Why.** A heap is a list in which no entry is greater than the two at twice its index plus one and plus two. To
-# replace the first, `heapreplace` lets the smaller child move up, level by level, and puts the new event where the
-# path ends ([`heapq`](https://docs.python.org/3/library/heapq.html) explains why this asks fewer questions than one
-# would think). Ten levels, so ten moves at most, 6.6 on average here. The sorted list asks about as often, `log2 n`, and then shifts everything
-# behind the place: `memmove` again. Big-O sees hundreds against ten. The memory sees 8 bytes a reference, in order,
-# tens of gigabytes a second. That is why `insort` holds its own with 1,000 entries and
-# falls behind with 100,000, and why `sortedcontainers` is a list of short sorted lists.
+# replace the first, `heapreplace` lets the smaller child move up, level by level, and puts the new event where the path
+# ends ([`heapq`](https://docs.python.org/3/library/heapq.html) explains why this asks fewer questions than one would
+# think). Ten levels, so ten moves at most, 6.6 on average here. The sorted list asks about as often, `log2 n`, and then
+# shifts everything behind the place: `memmove` again. Big-O sees hundreds against ten. The memory sees 8 bytes a
+# reference, in order, tens of gigabytes a second. That is why `insort` holds its own with 1,000 entries and falls
+# behind with 100,000, and why `sortedcontainers` is a list of short sorted lists.
 #
 # **In production.** `heapq` has no *remove* and no *reschedule*: a cancelled timer stays until it comes to the top,
 # marked as dead. asyncio's timers are such a heap (`_scheduled` in
@@ -1697,13 +1697,14 @@ show_table(
 
 # %% [markdown]
 # **Reading it** (figures as measured where this notebook was committed from). *Strings:* `join` wins by ten times and
-# more (the copying ones vary twofold from one reading to the next), and yet adding in a loop is not quadratic here: four times the parts, about four times the time. Where the
-# left side is a *local* name with no other reference, CPython lets the string grow in place (since 3.11 by the
-# specialised instruction `BINARY_OP_INPLACE_ADD_UNICODE`, which wants a `STORE_FAST` behind it:
-# [`Python/specialize.c`](https://github.com/python/cpython/blob/v3.14.0/Python/specialize.c)). One more reference, or
-# a global, an attribute or a closure's name in place of the local one, and each `+=` copies all there is: four times
-# the parts, sixteen times the bytes, and more than that in time once the text no longer fits the processor's cache.
-# `join` does not depend on any of this.
+# more (the copying ones vary twofold from one reading to the next), and yet adding in a loop is not quadratic here:
+# four times the parts, about four times the time. Where the left side is a *local* name with no other reference,
+# CPython lets the string grow in place (since 3.11 by the specialised instruction `BINARY_OP_INPLACE_ADD_UNICODE`,
+# which wants a `STORE_FAST` behind it:
+# [`Python/specialize.c`](https://github.com/python/cpython/blob/v3.14.0/Python/specialize.c)). One more reference, or a
+# global, an attribute or a closure's name in place of the local one, and each `+=` copies all there is: four times the
+# parts, sixteen times the bytes, and more than that in time once the text no longer fits the processor's cache. `join`
+# does not depend on any of this.
 #
 # *Comprehensions:* inlined since 3.12 ([PEP 709](https://peps.python.org/pep-0709/)), and `append` is a specialised
 # call: what is left is a sixth. *`map`* gains nothing: the interpreter specialises the calls of a

@@ -108,8 +108,10 @@ def _jit() -> str:
     jit = getattr(sys, "_jit", None)  # 3.14: the build can say so itself
     if jit is None:
         options = sysconfig.get_config_var("CONFIG_ARGS") or ""
-        return f"built in: {'--enable-experimental-jit' in options}"
-    return f"built in: {jit.is_available()}, on: {jit.is_enabled()}"
+        return "built in" if "--enable-experimental-jit" in options else "not built in"
+    if not jit.is_available():
+        return "not built in"
+    return "built in, on" if jit.is_enabled() else "built in, off"
 
 
 def _main(arguments: list[str]) -> Any:

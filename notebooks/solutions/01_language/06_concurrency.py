@@ -19,11 +19,12 @@ from helpers.labs.language import concurrency as lab
 
 # %% [markdown]
 # **As many as agreed.** Two questions hide in the task: how many at a time, and who outlives a failure. A semaphore
-# answers the first and gives a place on as soon as it is free, which batches do not. `gather` with a semaphore goes
-# on asking after an error, and with `return_exceptions=True` the caller hears of it when all others have answered. So the second answer is a `TaskGroup`. It cancels the open calls and
-# those that stand in line for a place, waits for their clean-up, and then raises a group; its first member is the error
-# that came first. `from None` because the group around it says nothing more. Cancelling `ask_all` needs no line: the
-# group's `__aexit__` passes it to the children and waits for them.
+# answers the first and gives a place on as soon as it is free, which batches do not. `gather` with a semaphore goes on
+# asking after an error, and with `return_exceptions=True` the caller hears of it when all others have answered. So the
+# second answer is a `TaskGroup`. It cancels the open calls and those that stand in line for a place, waits for their
+# clean-up, and then raises a group; its first member is the error that came first. `from None` because the group around
+# it says nothing more. Cancelling `ask_all` needs no line: the group's `__aexit__` passes it to the children and waits
+# for them.
 
 # %% exercise="concurrency.bounded_gather" tags=["solution"]
 async def ask_all(ask, flights, limit):
