@@ -612,12 +612,12 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 
 # %% [markdown]
 # **Reading it.** Below 1 is the truth, and the sampler says so; the three others say the opposite, line_profiler the
-# loudest. Whoever follows cProfile spends the afternoon on `gravity` and gets a quarter, or less, of what one line in
+# loudest. Whoever follows cProfile spends the afternoon on `gravity` and gets the lesser part of what one line in
 # `name_of` would have brought (the table).
 #
 # **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part of
-# that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs 0.02 µs
-# (what *no calls* saved, by 455,760). So it is charged several times its price, while a search of 0.5 µs in C is
+# that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs 0.02
+# to 0.04 µs (what *no calls* saved, by 455,760). So it is charged several times its price, while a search of 0.5 µs in C is
 # charged once. The docs say it in one sentence: profilers are not for benchmarking, and C code seems slower or faster
 # than it is ([What is deterministic
 # profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
