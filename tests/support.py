@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import types
 from functools import partial
 from pathlib import Path
 
@@ -188,7 +189,8 @@ def answer_cell(book: Notebook, id: str) -> str:
 
 def judged(id: str, book: Notebook, source: str) -> Verdict:
     """The verdict on an answer, given as source, among the notebook's imports."""
-    space: dict[str, object] = {"__name__": "answer"}
+    module = sys.modules["answer"] = types.ModuleType("answer")  # pickle looks names up there
+    space = module.__dict__
     code = f"{imports(book)}\n{source}"
     # Not with this file's own __future__ imports: a notebook has none.
     exec(compile(code, "<answer>", "exec", dont_inherit=True), space)

@@ -1359,8 +1359,8 @@ check("generators.daily_totals", daily_totals)
 #
 # A departures board shows flights one by one. Operations can hold it. Write the pipeline stage: it yields
 # the items of `upstream`; after `send("hold")` it yields `None`, and takes *nothing* from upstream, until
-# `send("go")` makes it continue with the next flight. Nothing may be lost or shown twice. When the stage is
-# closed, `upstream.close()` is called.
+# `send("go")` makes it continue with the next flight. Nothing may be lost or shown twice. When a stage that was
+# started is closed, `upstream.close()` is called.
 
 # %% exercise="generators.holdable" tags=["exercise"]
 def holdable(upstream):

@@ -69,14 +69,18 @@ def check_error_boundary(hold: Callable[[Any, str], Any]) -> None:
         )
     for code, expected in (("unique", Taken), ("busy", Busy)):
         _mapped(hold, code, expected)
+    other_driver = LookupError("another driver's error, with a code of its own")
+    other_driver.code = "busy"  # type: ignore[attr-defined]
     for passing in (
         StoreError("syntax"),
+        StoreError("unique_index_missing"),
         StoreError("disk full"),
         TypeError("a bug"),
         KeyError("12A"),
     ):
         _passes(hold, passing)
     _passes(hold, Taken("12A: the store's own verdict"))
+    _passes(hold, other_driver)
     _passes(hold, KeyboardInterrupt())
 
 
@@ -147,6 +151,24 @@ def check_some_of_a_group(rebook_closed: Callable[..., int]) -> None:
     stop = KeyboardInterrupt()
     _goes_on(rebook_closed, stop, stop, "KeyboardInterrupt")
     _rest_of_mixed(rebook_closed)
+    _others(rebook_closed)
+
+
+def _others(rebook_closed: Callable[..., int]) -> None:
+    down, gate, stop = PartnerDown("no route"), GateClosed("B4"), KeyboardInterrupt()
+    for error, gates, expected in (
+        (ExceptionGroup("partners", [down]), [], "group(PartnerDown)"),
+        (BaseExceptionGroup("stopped", [gate, stop]), [gate], "group(KeyboardInterrupt)"),
+    ):
+        before = _shape(error)
+        left, rebooked = _run(rebook_closed, error)
+        came = _shape(left) if isinstance(left, BaseException) else f"a return of {left!r}"
+        if came != expected:
+            raise Wrong(f"work() raised {before}; what goes on should be {expected}, got {came}.")
+        if rebooked != gates:
+            raise Wrong(
+                f"work() raised {before}; rebook was called {len(rebooked)} times, expected {len(gates)}."
+            )
 
 
 def _run(rebook_closed: Callable[..., int], error: BaseException) -> tuple[Any, list[Any]]:
@@ -284,10 +306,17 @@ def _copied(error: Exception) -> Exception:
 
 
 def _picklable(error: Exception) -> None:
-    recipe = error.__reduce__()
+    recipe = error.__reduce_ex__(pickle.DEFAULT_PROTOCOL)
     if isinstance(recipe, str):
         return
     called, arguments, *state = recipe
+    try:
+        called(*arguments)
+    except Exception as problem:
+        raise Wrong(
+            f"copy works, pickle does not: to unpickle, {getattr(called, '__name__', called)} is called with "
+            f"{arguments}, and says: {problem}. pickle never asks __copy__."
+        ) from None
     if type(error) in (called, getattr(called, "func", None)):
         called = getattr(called, "keywords", None)  # the class itself is pickled by its name
     try:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from helpers import measure
@@ -68,13 +67,15 @@ def check_daily_totals(daily_totals: Callable[[Any], Any]) -> None:
     """Right totals, nothing pulled ahead, nothing kept."""
     expected = [(1, 12), (2, 7)]
     rows = [(1, 5), (1, 7), (2, -3), (2, 10)]
-    got = list(_iterator(daily_totals(rows)))
+    got = list(_iterator(daily_totals(iter(rows))))
     if got != expected:
         raise Wrong(f"For {rows} expected {expected}, got {got}.")
     if (got := _all_of(daily_totals, [])) != []:
         raise Wrong(f"An empty stream has no days; expected [], got {got}.")
-    if (got := list(daily_totals([(7, 0), (7, 0)]))) != [(7, 0)]:
+    if (got := list(daily_totals(iter([(7, 0), (7, 0)])))) != [(7, 0)]:
         raise Wrong(f"A day whose delays add up to 0 is still a day; expected [(7, 0)], got {got}.")
+    if (got := list(daily_totals(iter([(0, 5), (1, 7)])))) != [(0, 5), (1, 7)]:
+        raise Wrong(f"A day may have the number 0; expected [(0, 5), (1, 7)], got {got}.")
     _not_ahead(daily_totals)
     for what, stream, days in (("50,000 days", endless_days(), 50_000), ("one day", one_day(), 1)):
         peak = measure.peak(lambda s=stream, d=days: _drain(daily_totals(s), d))
@@ -155,7 +156,7 @@ def check_holdable(holdable: Callable[[Any], Any]) -> None:
         )
     tap = Tap(f"flight {n}" for n in range(1, 9))
     stage = holdable(tap)
-    if not inspect.isgenerator(stage):
+    if not isinstance(stage, Generator):
         raise Wrong(f"It must be a generator (so that send works), not a {type(stage).__name__}.")
     seen = [next(stage)]
     if tap.taken > 1:
@@ -174,9 +175,13 @@ def check_holdable(holdable: Callable[[Any], Any]) -> None:
         raise Wrong(
             f"send('go') continues with the next flight: expected 'flight 2', 'flight 3', got {after}."
         )
-    again = [stage.send("hold"), stage.send("hold"), stage.send("go")]
-    if again != [None, None, "flight 4"]:
-        raise Wrong(f"hold, hold again, go: expected None, None, 'flight 4', got {again}.")
+    again = [stage.send("hold"), stage.send("hold"), stage.send("status"), stage.send("go")]
+    if again[2] is not None:
+        raise Wrong(f"On hold until send('go'), and send('status') brought {again[2]!r}.")
+    if again != [None, None, None, "flight 4"]:
+        raise Wrong(
+            f"hold, hold again, another word, go: expected None three times, then 'flight 4', got {again}."
+        )
     stage.close()
     if not tap.closed:
         raise Wrong("After stage.close() upstream was not closed: its cursor would stay open.")

@@ -45,7 +45,7 @@ def call_partner(all_there: threading.Barrier) -> bool:
     "process boundary. The default of `ThreadPoolExecutor`, min(32, cores + 4) threads, is a guess for "
     "mixed work; for blocking calls the right number comes from the load (calls a second × seconds a call).",
     stretch="On 3.14, try InterpreterPoolExecutor for the fares. What does it refuse to be handed?",
-    seconds=40,
+    seconds=90,
 )
 def check_right_executor(right_executor: Callable[[str], Executor]) -> None:
     """Parallelism of the first two workloads, calls in flight of the third."""
@@ -169,7 +169,7 @@ class SwapStore(SlowStore):
 
     def __init__(self) -> None:
         super().__init__()
-        self._refused = 0
+        self._refused, self.rivals = 0, 0
 
     def write(self, sold: int) -> None:
         """There is none."""
@@ -177,7 +177,13 @@ class SwapStore(SlowStore):
 
     def swap(self, expected: int, new: int) -> bool:
         """Set the number to `new` if it is still `expected`; whether it was."""
+        if self.fail_next_write:
+            self.fail_next_write = False
+            raise ConnectionError("the seat store did not answer")
         with self._turn:
+            if self.rivals:  # another clerk was faster
+                self.rivals -= 1
+                self._sold += 1
             done = self._sold == expected
             if done:
                 self._set(new)
@@ -254,8 +260,13 @@ def check_sell_locked(sell: Callable[[Any, Any], int]) -> None:
     try:
         sell(store, lock)
     except Exception as error:
-        if not _stems_from(error, ConnectionError):
-            raise
+        if not isinstance(error, ConnectionError):
+            if not _stems_from(error, ConnectionError):
+                raise
+            raise Wrong(
+                f"The store's write raised ConnectionError, and the caller got {type(error).__name__} ({error}) in its "
+                "place. Is the lock given back twice?"
+            ) from None
     else:
         raise Wrong(
             "When the store's write fails, the caller must learn of it; your sell returned."
@@ -291,3 +302,16 @@ def check_sell_swapping(sell_by_swap: Callable[[Any], int]) -> None:
     store = SwapStore()
     results = _results_of(lambda: sell_by_swap(store), 3)
     _each_once(results, store.count)
+    store = SwapStore()
+    store.rivals = 12
+    if (got := sell_by_swap(store)) != 13 or store.count != 13:
+        raise Wrong(
+            f"12 times another clerk was faster, then nobody; your call should have sold seat 13, and returned {got!r}: "
+            "each call must sell one."
+        )
+    store.fail_next_write = True
+    try:
+        sell_by_swap(store)
+    except ConnectionError:
+        return
+    raise Wrong("When the store's swap fails, the caller must learn of it; your call returned.")

@@ -50,8 +50,15 @@ def check_registry(base: Any) -> None:
     class Csv(Text, suffix=".csv"):
         pass
 
-    class Quoted(Csv):  # says nothing of a suffix: abstract again
-        pass
+    try:
+
+        class Quoted(Csv):  # says nothing of a suffix: abstract again
+            pass
+
+    except ValueError as error:
+        raise Wrong(
+            f"class Quoted(Csv) gives no suffix, so it is abstract; it was refused ({error}). Did it inherit Csv's?"
+        ) from None
 
     class Json(base, suffix=".json"):
         pass
@@ -59,6 +66,7 @@ def check_registry(base: Any) -> None:
     _holds(base, {".csv": Csv, ".json": Json}, "Text and Quoted, below, give no suffix")
     _refuses_duplicates(base, Csv)
     _takes_a_remade_class(base)
+    _takes_a_reloaded_class(base)
     _hands_on_options(base)
     _refuses_typos(base)
     _mixes_with_abc(base)
@@ -119,6 +127,27 @@ def _takes_a_remade_class(base: Any) -> None:
         raise Wrong(
             "After @dataclass(slots=True) the registry holds the first copy of Xml, which nobody else uses; the class made "
             "last must take its place. (dataclass hands no suffix to the copy: where else can you find it?)"
+        )
+
+
+def _takes_a_reloaded_class(base: Any) -> None:
+    def reloaded() -> type:
+        class Ods(base, suffix=".ods"):
+            pass
+
+        return Ods
+
+    reloaded()
+    try:
+        again = reloaded()
+    except ValueError as error:
+        raise Wrong(
+            f"The same class statement ran again, as by a reload, and was refused ({error}): __module__ and __name__ "
+            "agree, so it is the same class made again."
+        ) from None
+    if base.known.get(".ods") is not again:
+        raise Wrong(
+            "After a reload the registry holds the old class; the one made last must take its place."
         )
 
 
@@ -221,6 +250,31 @@ def check_retry(retry: Callable[..., Any]) -> None:
         _others_pass(retry, kind)
         _twice(retry, kind)
         _looks(retry, kind)
+    _together(retry)
+
+
+def _together(retry: Callable[..., Any]) -> None:
+    """Two calls of one decorated coroutine function, in step: each has its own attempts."""
+    calls: list[int] = []
+
+    async def pause(seconds: float) -> None:
+        await asyncio.sleep(0)
+
+    async def book(client: int) -> None:
+        calls.append(client)
+        raise ConnectionError
+
+    made = retry(ConnectionError, pauses=(0.1, 0.2), sleep=None, async_sleep=pause)(book)
+
+    async def both() -> None:
+        await asyncio.gather(made(1), made(2), return_exceptions=True)
+
+    _finished(both())
+    if (counts := [calls.count(1), calls.count(2)]) != [3, 3]:
+        raise Wrong(
+            f"Two calls at the same time, two pauses: each has three attempts, and they had {counts}. What is counted "
+            "must be counted in each call by itself."
+        )
 
 
 def _decorated(
@@ -294,6 +348,10 @@ def _attempts(retry: Callable[..., Any], kind: str) -> None:
             "Between the attempts of a coroutine function it called `sleep`, which blocks the whole event loop; "
             "`await async_sleep(…)`."
         )
+    if kind == "function" and any(isinstance(item, tuple) for item in work.log):
+        raise Wrong(
+            "A plain function has no event loop to wait in: between its attempts call `sleep`."
+        )
     pauses = [item[1] if isinstance(item, tuple) else item for item in work.log if item != "call"]
     if pauses != [0.1, 0.2] or work.log.count("call") != 3:
         raise Wrong(
@@ -338,12 +396,21 @@ def _others_pass(retry: Callable[..., Any], kind: str) -> None:
             _decorated(retry, kind, work, (0.1, 0.2))()
         except BaseException as error:
             if type(error) is not type(other):
-                raise
+                raise Wrong(
+                    f"A {kind} raised {type(other).__name__}, which is not yours; its caller got {type(error).__name__}."
+                ) from None
+            heard = True
+        else:
+            heard = False
         calls = work.log.count("call")
         if calls != 1:
             raise Wrong(
                 f"{type(other).__name__} is not among the errors to retry, and yet a {kind} was called {calls} times. "
                 "Catch what was asked for, and nothing else."
+            )
+        if not heard:
+            raise Wrong(
+                f"A {kind} raised {type(other).__name__}, which is not to be retried; its caller never heard of it."
             )
 
 
@@ -375,7 +442,7 @@ def _looks(retry: Callable[..., Any], kind: str) -> None:
         return f"{flight}: {seats}"
 
     function: Any = book if kind == "function" else book_async
-    made = retry(ConnectionError, pauses=(), sleep=None, async_sleep=None)(function)
+    made = retry(ConnectionError, pauses=(0,), sleep=None, async_sleep=None)(function)
     if inspect.iscoroutinefunction(made) != inspect.iscoroutinefunction(function):
         raise Wrong(
             f"It was given a {kind}, and inspect.iscoroutinefunction says the opposite of what it made."
@@ -478,7 +545,9 @@ def check_transaction(transaction: Callable[..., Any]) -> None:
     _undone(desk)
     _nested(desk)
     _leftover_savepoint(desk)
+    _kept_savepoint(desk)
     _failing_commit(desk)
+    _rolled_back_already(desk)
 
 
 def _raises(desk: Desk, story: str, kind: type[BaseException], run: Callable[[], None]) -> None:
@@ -564,6 +633,31 @@ def _leftover_savepoint(desk: Desk) -> None:
             pass
         desk.sell("E3")
     desk.expect("A1 C1 C3 E3", "The third level failed, then the second (E1, E2 are void)")
+
+
+def _kept_savepoint(desk: Desk) -> None:
+    with desk.transaction():
+        try:
+            with desk.transaction():
+                desk.sell("G1")
+                with desk.transaction():
+                    desk.sell("G2")
+                raise Overbooked
+        except Overbooked:
+            pass
+    desk.expect(
+        "A1 C1 C3 E3", "The third level ended well, then the second failed (G1, G2 are void)"
+    )
+
+
+def _rolled_back_already(desk: Desk) -> None:
+    def conflict() -> None:
+        with desk.transaction():
+            desk.connection.execute("insert or rollback into seat values ('A1', 17)")
+
+    story = "INSERT OR ROLLBACK met a conflict, and had ended the transaction itself"
+    _raises(desk, story, sqlite3.IntegrityError, conflict)
+    desk.expect("A1 C1 C3 E3", story)
 
 
 def _failing_commit(desk: Desk) -> None:

@@ -97,7 +97,7 @@ def _limits(leg: Any) -> None:
     for field, value in (("delay", -60), ("delay", 1440), ("taxi", 0), ("taxi", 240)):
         _assign(leg, field, value)
     _assign(leg, "delay", 25)
-    for field, value in (("delay", -61), ("delay", 1441), ("taxi", 241)):
+    for field, value in (("delay", -61), ("delay", 1441), ("taxi", -1), ("taxi", 241)):
         error = _error_of(lambda f=field, v=value: setattr(leg, f, v))
         if not isinstance(error, ValueError):
             raise Wrong(
@@ -151,6 +151,17 @@ def _not_kept(leg_class: Any) -> None:
     gc.collect()
     if gone() is not None:
         raise Wrong("A leg that nobody needs any more is kept alive by the descriptor: a leak.")
+    for _ in range(100):
+        leg = leg_class()
+        _assign(leg, "delay", 25)
+        del leg
+        fresh = leg_class()
+        if _error_of(lambda f=fresh: f.delay) is None:
+            raise Wrong(
+                f"A new leg, whose delay was never set, has the delay {fresh.delay!r} of a leg that is gone: the id "
+                "of a dead object is given to another. Let each leg carry its own value."
+            )
+        del fresh
 
 
 class Points:
@@ -186,8 +197,11 @@ def check_money(money: Any) -> None:
     _equal_by_value(money)
     _added(money, fare, tax)
     _declined(money, fare)
-    if _error_of(lambda: setattr(fare, "cents", 1)) is None:
-        raise Wrong("fare.cents = 1 went through: a value that changes while it is a key is lost.")
+    for field, value in (("cents", 1), ("currency", "USD")):
+        if _error_of(lambda f=field, v=value: setattr(fare, f, v)) is None:
+            raise Wrong(
+                f"fare.{field} = {value!r} went through: a value that changes while it is a key is lost."
+            )
     if isinstance(fare, tuple):
         raise Wrong("Your Money is a tuple too: it equals (9000, 'EUR'), and can be unpacked.")
 
@@ -196,6 +210,10 @@ def _equal_by_value(money: Any) -> None:
     one, same, dollars = money(9_000, "EUR"), money(9_000, "EUR"), money(9_000, "USD")
     if not one == same:
         raise Wrong("Money(9000, 'EUR') == Money(9000, 'EUR') should be True: it is a value.")
+    if error := _error_of(lambda: one == dollars):
+        raise Wrong(
+            f"90 euros and 90 dollars are not equal, which is no error; == raised {_name(error)}."
+        )
     if one == dollars:
         raise Wrong("90 euros equal 90 dollars: the currency must be compared too.")
     if error := _error_of(lambda: hash(one)):
@@ -232,6 +250,12 @@ def _added(money: Any, fare: Any, tax: Any) -> None:
     for what, attempt in {"5 + fare": lambda: 5 + fare, "fare + 5": lambda: fare + 5}.items():
         if not isinstance(error := _error_of(attempt), TypeError):
             raise Wrong(f"{what}: 5 of what? Expected TypeError, got {_name(error)}.")
+    for stranger in (0.5, None, "", []):
+        if not isinstance(error := _error_of(lambda s=stranger: s + fare), TypeError):
+            raise Wrong(
+                f"{stranger!r} + fare: only the number 0 that sum begins with is let in. Expected TypeError, got "
+                f"{_name(error)}."
+            )
 
 
 def _declined(money: Any, fare: Any) -> None:

@@ -2,6 +2,28 @@
 
 WRONG = {
     "exceptions.error_boundary": [
+        (  # code of any class
+            """
+def hold(store, seat):
+    try: return store.hold(seat)
+    except Exception as error:
+        kind = {"unique": lab.Taken, "busy": lab.Busy}.get(getattr(error, "code", None))
+        if kind is None: raise
+        raise kind(seat) from error
+""",
+            "with a code of its own) is not yours",
+        ),
+        (  # substring
+            """
+def hold(store, seat):
+    try: return store.hold(seat)
+    except lab.StoreError as error:
+        if "unique" in error.code: raise lab.Taken(seat) from error
+        if "busy" in str(error): raise lab.Busy(seat) from error
+        raise
+""",
+            "StoreError(unique_index_missing) is not yours",
+        ),
         (  # no from: the driver's error is only the context
             """
 def hold(store, seat):
@@ -67,6 +89,46 @@ def hold(store, seat):
         ),
     ],
     "exceptions.some_of_a_group": [
+        (  # closed may be None
+            """
+def leaves(group):
+    for part in group.exceptions:
+        if isinstance(part, BaseExceptionGroup): yield from leaves(part)
+        else: yield part
+
+def rebook_closed(work, rebook):
+    try: work()
+    except lab.GateClosed as error: rebook(error); return 1
+    except BaseExceptionGroup as group:
+        closed, rest = group.split(lab.GateClosed)
+        n = 0
+        for e in leaves(closed): rebook(e); n += 1
+        if rest: raise rest
+        return n
+    return 0
+""",
+            "should be group(PartnerDown), got AttributeError",
+        ),
+        (  # ExceptionGroup only, guarded
+            """
+def leaves(group):
+    for part in group.exceptions:
+        if isinstance(part, BaseExceptionGroup): yield from leaves(part)
+        else: yield part
+
+def rebook_closed(work, rebook):
+    try: work()
+    except lab.GateClosed as error: rebook(error); return 1
+    except ExceptionGroup as group:
+        closed, rest = group.split(lab.GateClosed)
+        n = 0
+        for e in leaves(closed) if closed else (): rebook(e); n += 1
+        if rest: raise rest
+        return n
+    return 0
+""",
+            "should be group(KeyboardInterrupt), got",
+        ),
         (  # takes what except* hands over for a list of errors
             """
 def rebook_closed(work, rebook):
@@ -141,6 +203,23 @@ def rebook_closed(work, rebook):
         ),
     ],
     "exceptions.travels": [
+        (  # __copy__ only
+            """
+import functools, copy
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __copy__(self):
+        new = type(self)(self.flight, waiting=self.waiting)
+        new.__dict__.update(self.__dict__)
+        return new
+""",
+            "pickle never asks __copy__",
+        ),
         (  # the sentence goes to args
             """
 import functools
@@ -223,5 +302,49 @@ class FlightFull(Exception):
 """,
             "copy works, pickle does not",
         ),
+    ],
+}
+
+RIGHT = {
+    "exceptions.travels": [
+        # module function
+        """
+import functools, copy
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __reduce__(self):
+        return _made, (type(self), self.flight, self.waiting), self.__dict__
+def _made(kind, flight, waiting): return kind(flight, waiting=waiting)
+""",
+        # classmethod
+        """
+import functools, copy
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    @classmethod
+    def _made(cls, flight, waiting): return cls(flight, waiting=waiting)
+    def __reduce__(self):
+        return self._made, (self.flight, self.waiting), vars(self)
+""",
+        # __new__
+        """
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+    def __str__(self): return f"{self.flight} is full, {self.waiting} waiting"
+    def __reduce__(self):
+        return type(self).__new__, (type(self), self.flight), self.__dict__
+""",
     ],
 }

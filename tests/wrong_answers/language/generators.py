@@ -2,6 +2,19 @@
 
 WRONG = {
     "generators.daily_totals": [
+        (  # if current: day 0 lost
+            """
+def daily_totals(rows):
+    current, total = None, 0
+    for day, delay in rows:
+        if current and day != current:
+            yield current, total
+            total = 0
+        current, total = day, total + delay
+    if current: yield current, total
+""",
+            "A day may have the number 0",
+        ),
         (  # returns a dictionary's items: right totals, but only at the end of the stream
             """
 def daily_totals(rows):
@@ -49,6 +62,21 @@ def daily_totals(rows):
         ),
     ],
     "generators.holdable": [
+        (  # any other word ends the hold
+            """
+def holdable(upstream):
+    try:
+        for flight in upstream:
+            order = yield flight
+            while order == "hold":
+                order = yield None
+                if order is None:
+                    order = "hold"
+    finally:
+        upstream.close()
+""",
+            "and send('status') brought",
+        ),
         (  # closes upstream only while running
             """
 def holdable(upstream):
@@ -101,5 +129,23 @@ def holdable(upstream):
 """,
             "upstream was not closed",
         ),
+    ],
+}
+
+RIGHT = {
+    "generators.daily_totals": [
+        # next(rows, None) of a stream
+        """
+def daily_totals(rows):
+    first = next(rows, None)
+    if first is None: return
+    day, total = first
+    for d, x in rows:
+        if d == day: total += x
+        else:
+            yield day, total
+            day, total = d, x
+    yield day, total
+""",
     ],
 }

@@ -42,6 +42,33 @@ def right_executor(workload):
         ),
     ],
     "interpreter.sell_locked": [
+        (  # released twice on failure
+            """
+def sell(store, lock):
+    lock.acquire()
+    try:
+        sold = store.read() + 1
+        store.write(sold)
+        return sold
+    except Exception:
+        lock.release()
+        raise
+    finally:
+        lock.release()
+""",
+            "in its place. Is the lock given back twice",
+        ),
+        (  # another exception
+            """
+def sell(store, lock):
+    with lock:
+        sold = store.read() + 1
+        try: store.write(sold)
+        except Exception: raise RuntimeError("no sale") from None
+        return sold
+""",
+            "and the caller got RuntimeError",
+        ),
         (  # does not use the lock
             """
 def sell(store, lock):
@@ -119,6 +146,26 @@ def sell(store, lock):
         ),
     ],
     "interpreter.sell_swapping": [
+        (  # three attempts, then None
+            """
+def sell_by_swap(store):
+    for _ in range(3):
+        sold = store.read()
+        if store.swap(sold, sold + 1): return sold + 1
+""",
+            "12 times another clerk was faster",
+        ),
+        (  # goes on after a failure
+            """
+def sell_by_swap(store):
+    while True:
+        try:
+            sold = store.read()
+            if store.swap(sold, sold + 1): return sold + 1
+        except Exception: pass
+""",
+            "When the store's swap fails",
+        ),
         (  # a lock of its own, and a write
             """
 import threading

@@ -2,6 +2,55 @@
 
 WRONG = {
     "metaprogramming.registry": [
+        (  # reload is a rival, dataclass copy not
+            """
+class Format:
+    known = {}
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix is None:
+            if "suffix" in vars(cls): Format.known[cls.suffix] = cls
+            return
+        if suffix in Format.known: raise ValueError(suffix)
+        cls.suffix = suffix
+        Format.known[suffix] = cls
+""",
+            "The same class statement ran again",
+        ),
+        (  # first stays for remade with option
+            """
+class Format:
+    known = {}
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        again = suffix is None
+        suffix = suffix or vars(cls).get("suffix")
+        if suffix is None: return
+        rival = Format.known.get(suffix)
+        if rival and (rival.__module__, rival.__name__) != (cls.__module__, cls.__name__):
+            raise ValueError(suffix)
+        cls.suffix = suffix
+        if again: Format.known[suffix] = cls
+        else: Format.known.setdefault(suffix, cls)
+""",
+            "After a reload the registry holds the old class",
+        ),
+        (  # getattr: inherits, ValueError at Quoted
+            """
+class Format:
+    known = {}
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        suffix = suffix or getattr(cls, "suffix", None)
+        if suffix is None: return
+        rival = Format.known.get(suffix)
+        if rival and (rival.__module__, rival.__name__) != (cls.__module__, cls.__name__):
+            raise ValueError(suffix)
+        cls.suffix = suffix
+        Format.known[suffix] = cls
+""",
+            "Did it inherit Csv's?",
+        ),
         (  # the metaclass that is not needed
             """
 class Registering(type):
@@ -96,6 +145,147 @@ class Format:
         ),
     ],
     "metaprogramming.retry": [
+        (  # swallows other errors
+            """
+import functools, inspect
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+                except Exception: return None
+            return function(*args, **kwargs)
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return await function(*args, **kwargs)
+                except errors:
+                    await async_sleep(pause)
+                except Exception: return None
+            return await function(*args, **kwargs)
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+    return decorate
+""",
+            "its caller never heard of it",
+        ),
+        (  # plain: asyncio.run(async_sleep)
+            """
+import asyncio
+
+import functools, inspect
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    asyncio.run(async_sleep(pause))
+
+            return function(*args, **kwargs)
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return await function(*args, **kwargs)
+                except errors:
+                    await async_sleep(pause)
+
+            return await function(*args, **kwargs)
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+    return decorate
+""",
+            "A plain function has no event loop to wait in",
+        ),
+        (  # other errors renamed
+            """
+import functools, inspect
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+                except Exception as e: raise RuntimeError('booking failed') from e
+            return function(*args, **kwargs)
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return await function(*args, **kwargs)
+                except errors:
+                    await async_sleep(pause)
+                except Exception as e: raise RuntimeError('booking failed') from e
+            return await function(*args, **kwargs)
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+    return decorate
+""",
+            "which is not yours; its caller got",
+        ),
+        (  # drops args in the loop
+            """
+import functools, inspect
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args)
+                except errors:
+                    sleep(pause)
+
+            return function(*args, **kwargs)
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return await function(*args)
+                except errors:
+                    await async_sleep(pause)
+
+            return await function(*args, **kwargs)
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+    return decorate
+""",
+            "returned 'UA17: 1'",
+        ),
+        (  # shared counter, reset at each call
+            """
+import functools, inspect
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    left = []
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            left[:] = pauses
+            while True:
+                try: return function(*args, **kwargs)
+                except errors:
+                    if not left: raise
+                    sleep(left.pop(0))
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            left[:] = pauses
+            while True:
+                try: return await function(*args, **kwargs)
+                except errors:
+                    if not left: raise
+                    await async_sleep(left.pop(0))
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+    return decorate
+""",
+            "must be counted in each call by itself",
+        ),
         (  # one plain wrapper for both
             """
 import functools
@@ -238,6 +428,42 @@ def retry(errors, *, pauses, sleep=None, async_sleep=None):
         ),
     ],
     "metaprogramming.transaction": [
+        (  # never RELEASE on success
+            """
+from contextlib import contextmanager
+@contextmanager
+def transaction(connection):
+    outer = not connection.in_transaction
+    connection.execute("BEGIN" if outer else "SAVEPOINT s")
+    try:
+        yield
+        if outer: connection.execute("COMMIT")
+    except BaseException:
+        if outer: connection.execute("ROLLBACK")
+        else:
+            connection.execute("ROLLBACK TO s"); connection.execute("RELEASE s")
+        raise
+""",
+            "The third level ended well, then the second failed",
+        ),
+        (  # ROLLBACK without asking in_transaction
+            """
+from contextlib import contextmanager
+@contextmanager
+def transaction(connection):
+    outer = not connection.in_transaction
+    connection.execute("BEGIN" if outer else "SAVEPOINT s")
+    try:
+        yield
+        connection.execute("COMMIT" if outer else "RELEASE s")
+    except BaseException:
+        if outer: connection.execute("ROLLBACK")
+        else:
+            connection.execute("ROLLBACK TO s"); connection.execute("RELEASE s")
+        raise
+""",
+            "had ended the transaction itself",
+        ),
         (  # no try: leaves the transaction open
             """
 from contextlib import contextmanager
@@ -363,5 +589,58 @@ def transaction(connection):
 """,
             "COMMIT failed",
         ),
+    ],
+}
+
+RIGHT = {
+    "metaprogramming.retry": [
+        # class based, markcoroutinefunction
+        """
+import functools, inspect
+class retry:
+    def __init__(self, errors, *, pauses, sleep=None, async_sleep=None):
+        self.errors, self.pauses, self.sleep, self.async_sleep = errors, pauses, sleep, async_sleep
+    def __call__(self, function):
+        if inspect.iscoroutinefunction(function):
+            async def inner(*a, **k):
+                for pause in (*self.pauses, None):
+                    try: return await function(*a, **k)
+                    except self.errors:
+                        if pause is None: raise
+                        await self.async_sleep(pause)
+        else:
+            def inner(*a, **k):
+                for pause in (*self.pauses, None):
+                    try: return function(*a, **k)
+                    except self.errors:
+                        if pause is None: raise
+                        self.sleep(pause)
+        return functools.update_wrapper(inner, function)
+""",
+    ],
+    "metaprogramming.transaction": [
+        # class, commit(), rollback(), unique names
+        """
+import itertools
+NUMBER = itertools.count()
+class transaction:
+    def __init__(self, c): self.c = c
+    def __enter__(self):
+        self.name = f"s{next(NUMBER)}" if self.c.in_transaction else None
+        self.c.execute(f"savepoint {self.name}" if self.name else "begin immediate")
+        return self.c
+    def __exit__(self, kind, error, trace):
+        if kind is None:
+            try:
+                self.c.execute(f"release {self.name}") if self.name else self.c.commit()
+            except BaseException:
+                self.undo(); raise
+        else: self.undo()
+        return False
+    def undo(self):
+        if not self.c.in_transaction: return
+        if self.name: self.c.execute(f"rollback to {self.name}"); self.c.execute(f"release {self.name}")
+        else: self.c.rollback()
+""",
     ],
 }

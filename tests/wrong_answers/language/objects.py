@@ -27,6 +27,49 @@ class Money:
 
 WRONG = {
     "objects.bounded": [
+        (  # zero limit is no limit
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, leg, owner=None):
+        if leg is None: return self
+        try: return vars(leg)[self.name]
+        except KeyError: raise AttributeError(self.name) from None
+
+    def __set__(self, leg, value):
+        if not isinstance(value, int): raise TypeError(self.name)
+        if self.lowest and value < self.lowest or self.highest and value > self.highest: raise ValueError(self.name)
+        vars(leg)[self.name] = value
+""",
+            "leg.taxi = -1 is outside",
+        ),
+        (  # by id, leg not kept
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+    def __set_name__(self, owner, name):
+        self.name = name
+
+        self.values = {}
+    def __get__(self, leg, owner=None):
+        if leg is None: return self
+        try: return self.values[id(leg)]
+        except KeyError: raise AttributeError(self.name) from None
+    def __set__(self, leg, value):
+        if not isinstance(value, int):
+            raise TypeError(self.name)
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+
+        self.values[id(leg)] = value
+""",
+            "of a leg that is gone",
+        ),
         (  # the value lies in the descriptor
             f"""{_BOUNDED}
     def __get__(self, leg, owner=None):
@@ -149,6 +192,96 @@ class Minutes:
         ),
     ],
     "objects.money": [
+        (  # currency can be changed
+            """
+class Money:
+    def __init__(self, cents, currency):
+        self._cents, self.currency = cents, currency
+    @property
+    def cents(self): return self._cents
+    def __eq__(self, o):
+        if not isinstance(o, Money): return NotImplemented
+        return (self.cents, self.currency) == (o.cents, o.currency)
+    def __hash__(self): return hash((self.cents, self.currency))
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+""",
+            "fare.currency = 'USD' went through",
+        ),
+        (  # if not other
+            """
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if not other else NotImplemented
+""",
+            "None + fare: only the number 0",
+        ),
+        (  # radd refuses ints only
+            """
+from dataclasses import dataclass
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        if isinstance(other, int) and other != 0: return NotImplemented
+        return self
+""",
+            "0.5 + fare: only the number 0",
+        ),
+        (  # eq raises for currencies
+            """
+class Money:
+    __slots__=("_c","_u")
+    def __init__(self, cents, currency):
+        self._c, self._u = cents, currency
+    cents = property(lambda s: s._c); currency = property(lambda s: s._u)
+    def __eq__(self, o):
+        if not isinstance(o, Money): return NotImplemented
+        if self.currency != o.currency: raise ValueError("currencies")
+        return self.cents == o.cents
+    def __hash__(self): return hash((self.cents, self.currency))
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError("currencies")
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if isinstance(other, int) and other == 0 else NotImplemented
+""",
+            "which is no error; == raised",
+        ),
         (  # sum does not work
             f"""{_MONEY}
     def __add__(self, other):
@@ -308,5 +441,34 @@ def mixin_order(classes):
 """,
             "type() refuses",
         ),
+    ],
+}
+
+RIGHT = {
+    "objects.bounded": [
+        # id + finalize
+        """
+import weakref
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+    def __set_name__(self, owner, name):
+        self.name = name
+
+        self.values = {}
+    def __get__(self, leg, owner=None):
+        if leg is None: return self
+        try: return self.values[id(leg)]
+        except KeyError: raise AttributeError(self.name) from None
+    def __set__(self, leg, value):
+        if not isinstance(value, int):
+            raise TypeError(self.name)
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+
+        if id(leg) not in self.values:
+            weakref.finalize(leg, self.values.pop, id(leg), None)
+        self.values[id(leg)] = value
+""",
     ],
 }
