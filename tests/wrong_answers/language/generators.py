@@ -124,8 +124,9 @@ def holdable(upstream):
 def holdable(upstream):
     for flight in upstream:
         order = yield flight
-        while order == "hold":
-            order = (yield None) or "hold"
+        if order == "hold":
+            while (yield) != "go":
+                pass
 """,
             "upstream was not closed",
         ),
