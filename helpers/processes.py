@@ -48,7 +48,7 @@ def descendants(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _lives(process: psutil.Process) -> bool:
+def lives(process: psutil.Process) -> bool:
     """A zombie does not: it only waits for a parent that may never ask."""
     import psutil
 
@@ -67,7 +67,7 @@ def end(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
         with contextlib.suppress(psutil.Error):
             process.kill()
     deadline = time.monotonic() + seconds
-    while (left := [p for p in left if _lives(p)]) and time.monotonic() < deadline:
+    while (left := [p for p in left if lives(p)]) and time.monotonic() < deadline:
         time.sleep(0.005)
 
 
@@ -83,7 +83,7 @@ def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
         below = descendants(pid or os.getpid())
         news = {process.pid for process in below} - seen
         seen |= news
-        living = [process for process in below if _lives(process)]
+        living = [process for process in below if lives(process)]
         end(living, deadline - time.monotonic())
         if not news and not living:
             return

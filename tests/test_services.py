@@ -20,7 +20,7 @@ import sqlalchemy
 from jupyter_client.manager import KernelManager
 from support import PATIENCE
 
-from helpers import services
+from helpers import processes, services
 from helpers.course.execute import kernel_environment
 from helpers.services import containers, core, installed, survey
 from helpers.services.engines.postgres import Postgres
@@ -288,7 +288,7 @@ def test_an_image_that_cannot_be_fetched_is_named() -> None:
 # Starts one on every tier and says where all that could be left of them is.
 START = """
 import json, os, sys
-from helpers import services
+from helpers import processes, services
 from helpers.services.containers import Container
 servers = []
 for number, tier in enumerate(os.environ["TIERS"].split(), 8):
@@ -402,14 +402,12 @@ def test_nothing_is_left_when_the_start_is_interrupted(told: Path) -> None:
         [sys.executable, "-c", listed], text=True, stdout=subprocess.PIPE, cwd="/"
     ) as process:
         assert process.stdout.readline() == "go\n"
-        below: set[int] = set()
+        below: set[psutil.Process] = set()
         while len(below) < 2:  # the guardian, and what it shall end
-            below |= {p.pid for p in psutil.Process(process.pid).children(recursive=True)}
+            below |= {*psutil.Process(process.pid).children(recursive=True)}
         process.kill()
     deadline = time.monotonic() + SECONDS
-    while (
-        found := [pid for pid in below if psutil.pid_exists(pid)]
-    ) and time.monotonic() < deadline:
+    while (found := [p for p in below if processes.lives(p)]) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert found == []
 

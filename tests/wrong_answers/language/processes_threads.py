@@ -351,13 +351,6 @@ def parallel_map(pool, work, items, *, in_flight, progress):
             _map_with("pool.submit(work, item)", "pool.submit(lambda item=item: work(item))"),
             "cannot be pickled",
         ),
-        (  # counts outside of the lock
-            _map_with(
-                "            with counting:\n                progress(next(finished))\n",
-                "            number = next(finished)\n            with counting:\n                progress(number)\n",
-            ),
-            "Count and call under one lock",
-        ),
         (  # whoever is ready first
             """
 import itertools
