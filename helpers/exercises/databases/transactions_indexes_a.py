@@ -19,9 +19,17 @@ if TYPE_CHECKING:
 # base, pilot. The rule: each base keeps a pilot on call.
 CREW = {"EWR": ["Ada", "Barbara"], "JFK": ["Grace", "Hedy"], "LGA": ["Joan", "Katherine", "Mary"]}
 
+# Whoever is taken off call leaves the level at which that was done.
 ROTA = """
-    drop table if exists crew;
-    create table crew (name text primary key, base text not null, on_call boolean not null)"""
+    drop table if exists crew, levels;
+    create table crew (name text primary key, base text not null, on_call boolean not null);
+    create table levels (name text, level text);
+    create or replace function keep_level() returns trigger language plpgsql as $$
+    begin
+        insert into levels values (new.name, current_setting('transaction_isolation'));
+        return null;
+    end $$;
+    create trigger level after update on crew for each row execute function keep_level()"""
 
 
 def _fresh(server: Postgres) -> Engine:
@@ -93,6 +101,17 @@ def _one_of_two(server: Postgres, calls: dict[str, Call]) -> None:
         )
 
 
+def _at_level(server: Postgres, level: str) -> None:
+    with server.connect(autocommit=True) as connection:
+        found = connection.execute(
+            "select name, upper(level) from levels where level <> lower(%s)", [level]
+        ).fetchone()
+    if found:
+        raise Wrong(
+            f"{found[0]} was taken off call at {found[1]}; the task is to do it at {level}."
+        )
+
+
 def _sent(call: Call) -> str:
     return " | ".join(" ".join(sql.split())[:90] for sql in call.sent)
 
@@ -131,6 +150,7 @@ def check_skew_locked(off_call: Callable[[Engine, str], bool], server: Postgres)
                 "READ COMMITTED; and who locks in the same order as everybody else gets no 40P01."
             )
     _one_of_two(server, calls)
+    _at_level(server, "READ COMMITTED")
     calls = _at_once(server, off_call, "Joan", "Katherine")
     if [_got(call) for call in calls.values()] != ["True", "True"]:
         raise Wrong(
@@ -159,6 +179,8 @@ WORLD = """
             raise exception 'deadlock detected' using errcode = '40P01';
         elsif new.name = 'Hedy' then
             raise exception 'could not serialize access' using errcode = '40001';
+        elsif new.name = 'Katherine' then
+            raise exception 'statement completion unknown' using errcode = '40003';
         elsif new.name = 'Grace' then
             raise exception 'Grace has the early shift' using errcode = '23514';
         end if;
@@ -214,6 +236,7 @@ def check_skew_retried(off_call: Callable[..., bool], server: Postgres) -> None:
         )
     _none_refused(calls)
     _one_of_two(server, calls)
+    _at_level(server, "SERIALIZABLE")
     for name, times, code in (("Joan", 1, "40P01"), ("Mary", 2, "40001")):
         call, attempts = _in_this_world(server, off_call, name)
         if call.result is not True or attempts != times + 1:
@@ -230,6 +253,12 @@ def check_skew_retried(off_call: Callable[..., bool], server: Postgres) -> None:
     if call.refused != "23514":
         raise Wrong(
             f"Grace's update violates a check (23514); the caller must get that, got {_got(call)}."
+        )
+    call, attempts = _in_this_world(server, off_call, "Katherine")
+    if attempts != 1 or call.refused != "40003":
+        raise Wrong(
+            f"Katherine's update ends with 40003 (statement completion unknown). It was tried {attempts} times, and the "
+            f"caller got {_got(call)}. Only 40001 and 40P01 are to be repeated, whatever class the error has."
         )
     call, attempts = _in_this_world(server, off_call, "Hedy")
     if attempts != TRIES:
@@ -264,12 +293,12 @@ def _none_refused(calls: dict[str, Call]) -> None:
 INSTANTS = [
     "2013-03-10 04:59Z", "2013-03-10 05:00Z", "2013-03-11 03:59Z", "2013-03-11 04:00Z",
     "2013-07-04 03:59Z", "2013-07-04 04:00Z", "2013-11-03 03:59Z", "2013-11-03 04:00Z",
-    "2013-11-04 04:30Z", "2013-11-04 04:59Z", "2013-11-04 05:00Z",
+    "2013-11-04 04:30Z", "2013-11-04 04:59Z", "2013-11-04 05:00Z", "2014-03-09 12:00Z", "2014-11-02 12:00Z",
 ]  # fmt: skip
 DAYS = [
     (date(2013, 3, 9), 1, 24), (date(2013, 3, 10), 2, 23), (date(2013, 3, 11), 1, 24),
     (date(2013, 7, 3), 1, 24), (date(2013, 7, 4), 1, 24), (date(2013, 11, 2), 1, 24),
-    (date(2013, 11, 3), 3, 25), (date(2013, 11, 4), 1, 24),
+    (date(2013, 11, 3), 3, 25), (date(2013, 11, 4), 1, 24), (date(2014, 3, 9), 1, 23), (date(2014, 11, 2), 1, 25),
 ]  # fmt: skip
 
 
@@ -305,7 +334,10 @@ def check_local_days(local_days: Callable[[Any], Sequence[Any]], server: Postgre
         engine = server.engine(connect_args={"options": f"-c timezone={zone}"})
         try:
             with engine.connect() as connection:
-                got = [tuple(row) for row in local_days(connection)]
+                rows = local_days(connection)
+                if rows is None:
+                    raise Wrong("Return the rows; got None.")
+                got = [tuple(row) for row in rows]
         finally:
             engine.dispose()
         _same_days(got, zone)
@@ -315,7 +347,12 @@ def _same_days(got: list[tuple[Any, ...]], zone: str) -> None:
     where = f"In a session whose time zone is {zone}: "
     if any(len(row) != 3 for row in got):
         raise Wrong(f"{where}expected rows of day, departures, hours; got {got[:1]}.")
+    for row in got:
+        if type(row[0]) is not date:
+            raise Wrong(f"{where}the day is to be a date, got {row[0]!r} in {row}.")
     counts = {day: n for day, n, _ in got}
+    if len(counts) < len(got):
+        raise Wrong(f"{where}{len(got)} rows for {len(counts)} days: one row for each day.")
     expected = {day: n for day, n, _ in DAYS}
     if counts != expected:
         day = next(

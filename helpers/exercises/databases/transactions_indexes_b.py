@@ -39,14 +39,22 @@ def flights_server() -> Any:
 def own_database(server: Any, template: str = TEMPLATE) -> Iterator[Callable[[], Any]]:
     """A function that opens connections to a fresh copy of a database, which is dropped at the end."""
     with server.connect(dbname="postgres", autocommit=True) as admin:
-        admin.execute(f"drop database if exists {OWN} with (force)")  # of a check that was ended
+        _forget_settings(admin)  # and the database, of a check that was ended
+        admin.execute(f"drop database if exists {OWN} with (force)")
         admin.execute(f"create database {OWN} template {template}")
         try:
             yield lambda: server.connect(dbname=OWN, autocommit=True)
         finally:
-            admin.execute("alter role current_user reset all")
-            admin.execute("alter system reset all")
+            _forget_settings(admin)
             admin.execute(f"drop database if exists {OWN} with (force)")
+
+
+def _forget_settings(admin: Any) -> None:
+    """Whatever an answer set for good, for everybody too, and what a reload has already brought."""
+    admin.execute("alter role all reset all")
+    admin.execute("alter role current_user reset all")
+    admin.execute("alter system reset all")
+    admin.execute("select pg_reload_conf()")
 
 
 def _obey(connect: Callable[[], Any], statements: Any) -> None:
@@ -59,7 +67,7 @@ def _obey(connect: Callable[[], Any], statements: Any) -> None:
         if not isinstance(statement, str):
             raise Wrong(f"Each statement is a string, got {_short(statement)}.")
     with connect() as connection:
-        before = _content(connection)
+        before, shape = _content(connection), _shape(connection)
         for statement in statements:
             try:
                 connection.execute(statement)
@@ -69,6 +77,8 @@ def _obey(connect: Callable[[], Any], statements: Any) -> None:
             after = _content(connection)
         except psycopg.Error as problem:
             raise Wrong(f"The table is not what it was: {problem}") from None
+        if lost := shape - _shape(connection):
+            raise Wrong(f"{min(lost)} of flights is gone: data and rules must stay as they are.")
         if before != after:
             raise Wrong(
                 f"The data must stay as they are: {before[0]:,} flights before, {after[0]:,} after, "
@@ -93,6 +103,16 @@ def _content(connection: Any) -> tuple[int, ...]:
         "select count(*), count(tailnum), count(distinct dest), max(departs), "
         "sum(flight_id::bigint * coalesce(dep_delay, 7)), sum(flight), sum(arr_delay) from flights"
     ).fetchone()
+
+
+def _shape(connection: Any) -> set[str]:
+    """The table's columns and rules."""
+    rows = connection.execute(
+        "select 'column ' || attname || ' ' || atttypid::regtype from pg_attribute "
+        "where attrelid = 'flights'::regclass and attnum > 0 and not attisdropped union all "
+        "select 'constraint ' || conname from pg_constraint where conrelid = 'flights'::regclass"
+    )
+    return {what for (what,) in rows}
 
 
 def _short(thing: Any, most: int = 120) -> str:
@@ -221,6 +241,8 @@ SECOND = (
     "create index by_dest_hash on flights using hash (dest)",
     "create index late on flights (dep_delay) where dep_delay > 300",
     "create index lost on flights (arr_delay) where arr_delay > 600",
+    "create index by_dest_and_delay on flights (dest, arr_delay)",
+    "create index late_by_dest on flights (dest, departs, flight) where dep_delay > 300",
 )
 SECOND_MONTH = (
     ("select departs, dest from flights where carrier = 'UA' and flight = 1545", 5),
@@ -228,6 +250,8 @@ SECOND_MONTH = (
     ("select departs from flights where dest = 'HNL' order by departs limit 10", 5),
     ("select count(*) from flights where origin = 'JFK' and dest = 'HNL'", 1),
     ("select flight, departs from flights where dep_delay > 400", 1),
+    ("select flight from flights where dest = 'LAX' order by arr_delay limit 10", 5),
+    ("select flight from flights where dest = 'LAX' and dep_delay > 300", 1),
 )
 
 

@@ -8,8 +8,10 @@ import random
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
+from helpers import measure
 from helpers.exercises import Wrong, exercise
 
 
@@ -97,9 +99,30 @@ def check_worst_flights(worst_flights: Callable[[int], Any]) -> None:
         raise Wrong(
             f"ranking() twice in a row gave {first}, then {second}: looking must not change it."
         )
+    _watched(worst_flights)
     shuffled = random.Random(2013).sample(range(10_000), 10_000)
     _frugal(worst_flights, 10, shuffled, "in random order")
     _frugal(worst_flights, 200, list(range(2_000)), "in ascending order, so that each gets in")
+
+
+def _watched(worst_flights: Callable[[int], Any]) -> None:
+    """The screen is looked at while flights come in, before the first as well."""
+    screen, delays = worst_flights(3), [50, 20, 40, 30, 60, 10]
+    for number in range(len(delays) + 1):
+        expected = sorted(((d, n) for n, d in enumerate(delays[:number])), reverse=True)[:3]
+        try:
+            got = _plain(screen.ranking())
+        except (IndexError, ValueError) as error:
+            raise Wrong(
+                f"k = 3, ranking() after {number} flights: {type(error).__name__} ({error}); expected {expected}."
+            ) from None
+        if got != expected:
+            raise Wrong(
+                f"k = 3, delays {delays[:number]}, and ranking() was called after each: at last expected "
+                f"{expected}, got {got}. Flights come in while the screen is looked at: leave your structure as it is."
+            )
+        if number < len(delays):
+            screen.add(Key(delays[number]), Flight(number))
 
 
 def _ranked(
@@ -137,10 +160,12 @@ def _plain(ranking: Any) -> list[Any]:
 
 def _frugal(worst_flights: Callable[[int], Any], k: int, delays: Sequence[int], order: str) -> None:
     screen, bar, most, entered = worst_flights(k), [], 0, 0
-    flights, Key.questions = Flight.alive, 0
+    flights, keys, Key.questions = Flight.alive, Key.alive, 0
     for number, delay in enumerate(delays):
         screen.add(Key(delay), Flight(number))
-        most = max(most, Flight.alive - flights)
+        most = max(
+            most, Flight.alive - flights, Key.alive - keys
+        )  # who copies a flight keeps its delay
         entered += len(bar) < k or delay > bar[0]
         bar = sorted([*bar, delay])[-k:]
     asked = Key.questions
@@ -180,7 +205,8 @@ def check_gate_plan(gate_plan: Callable[[list[Any]], Any]) -> None:
     count = 1_000
     starts = random.Random(2013).sample(range(0, 10 * count, 10), count)
     occupations = [(Key(start), Key(start + 7), f"flight {start}") for start in starts]
-    plan, most, allowed = gate_plan(list(occupations)), 0, math.log2(count) + 3
+    # Two questions a step (tuples ask == before <; start and end) are a logarithm as well.
+    plan, most, allowed = gate_plan(list(occupations)), 0, 2 * math.log2(count) + 6
     for moment in range(0, 10 * count, 13):
         Key.questions = 0
         got = plan.at(Key(moment))
@@ -195,6 +221,12 @@ def check_gate_plan(gate_plan: Callable[[list[Any]], Any]) -> None:
         raise Wrong(
             f"A plan of {count:,} flights: one at() asked the moments {most:,} times (== and <); log2 of "
             f"{count:,} is {math.log2(count):.0f}, {allowed:.0f} would do. Put them in order once, then halve."
+        )
+    peak = max(measure.peak(partial(plan.at, Key(moment))) for moment in (0, 5 * count, 10 * count))
+    if peak > 4_000:
+        raise Wrong(
+            f"A plan of {count:,} flights: one at() needs {peak:,} bytes, so it makes a list of them each time. "
+            "Make it once, in __init__."
         )
 
 
@@ -252,6 +284,7 @@ def _staying(name: str) -> Callable[[Ticket, int], Any]:
 
 for _name in ("__eq__", "__ne__", "__lt__", "__le__", "__gt__", "__ge__"):
     setattr(Ticket, _name, _counting(_name))
+Ticket.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[method-assign]
 for _name in ("add", "sub", "mul", "xor", "or", "and", "mod", "floordiv", "lshift", "rshift"):
     for _side in ("__", "__r"):
         setattr(Ticket, f"{_side}{_name}__", _staying(f"{_side}{_name}__"))
@@ -282,6 +315,16 @@ def check_distinct_tickets(distinct_tickets: Callable[[list[int]], Any]) -> None
     modulus = sys.hash_info.modulus
     hostile = {
         f"n different multiples of {modulus}": [number * modulus for number in range(1, 2_001)],
+        # An XOR with a secret leaves 2**d of their hashes, d among these bits of the secret's two halves.
+        **{
+            f"n multiples of {modulus}, by 1 + k·2**{bits}": [
+                (1 + (k << bits)) * modulus for k in range(2_000)
+            ]
+            for bits in (8, 16, 24, 32, 40, 48)
+        },
+        f"n different multiples of {modulus}·2**128": [
+            (number * modulus) << 128 for number in range(1, 2_001)
+        ],
         "the same, each twice": [
             n * modulus for n in random.Random(9).choices(range(1, 1_001), k=2_000)
         ],

@@ -145,6 +145,24 @@ def _same_items(task: Task, link: Callable[..., Any]) -> None:
     got = list(made)
     if got != task.expected:
         raise Wrong(f"{task.name}: for {task.rows} expected {task.expected}, got {got}.")
+    try:
+        got = list(islice(link(list(task.rows), *task.more), 20))
+    except TypeError as error:
+        raise Wrong(
+            f"{task.name}: right for an iterator; for the list {task.rows} TypeError: {error}. "
+            "The loops took any iterable: begin with iter(…)."
+        ) from None
+    if got != task.expected:
+        raise Wrong(
+            f"{task.name}: right for an iterator; for the list {task.rows} expected {task.expected}, got {got}. "
+            "A list begins anew for everybody who reads it: take one iter(…) of it."
+        )
+    if task.name == "boarding_groups":
+        rows = [0, None, "", 3]
+        if (got := list(link(iter(rows), 3))) != [(0, None, ""), (3,)]:
+            raise Wrong(
+                f"{task.name}: for {rows} and size 3 expected [(0, None, ''), (3,)], got {got}."
+            )
     for few in (0, 1):
         rows = task.rows[:few]
         expected = {"worst_so_far": rows, "boarding_groups": [tuple(rows)] if rows else []}.get(
@@ -195,6 +213,14 @@ class Clock:
 
 class Fare:
     """A result that can be watched."""
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Two of them may look alike and differ."""
+
+    row: int
+    letter: str = field(repr=False)
 
 
 class Tariff:
@@ -284,6 +310,8 @@ def _keys(ttl_cache: Callable[..., Any]) -> None:
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
         (("EWR",), {}), (("ORD",), {}), (("EWR",), {"bags": 1}), (("EWR",), {"bags": 2}), (("EWR",), {"seats": 1}),
         (("EWR", ("bags", 1)), {}), (("EWR", "bags", 1), {}), ((), {}),
+        ((1,), {}), (("1",), {}), ((-1,), {}), ((-2,), {}),
+        ((Seat(7, "A"),), {}), ((Seat(7, "B"),), {}),
     ]  # fmt: skip
     for args, kwargs in calls:
         if not tariff.runs(0, *args, **kwargs):
@@ -295,7 +323,9 @@ def _keys(ttl_cache: Callable[..., Any]) -> None:
         if tariff.runs(1, *args, **kwargs):
             raise Wrong(f"fare{_call(args, kwargs)} was asked twice within a second and ran twice.")
     other = Tariff(ttl_cache)
-    if not other.runs(0, "EWR"):
+    decorator = ttl_cache(10, 8, Clock())
+    one, two = decorator(lambda: "one"), decorator(lambda: "two")
+    if not other.runs(0, "EWR") or (one(), two()) != ("one", "two"):
         raise Wrong(
             "Two decorated functions share one cache: make it where the function is decorated."
         )
@@ -347,6 +377,14 @@ def _places(ttl_cache: Callable[..., Any]) -> None:
         raise Wrong(
             "maxsize=2: three results are still given out (EWR, LAX, ORD): the oldest must go."
         )
+    tariff = Tariff(ttl_cache, maxsize=2)
+    for at, airport in ((0, "EWR"), (1, "ORD"), (2, "EWR"), (3, "LAX")):
+        tariff.runs(at, airport)
+    if tariff.runs(4, "ORD"):
+        raise Wrong(
+            "maxsize=2: EWR stored at 0, ORD at 1, EWR asked for at 2, LAX stored at 3. The oldest result is EWR's, but "
+            "ORD's was thrown out: being asked for does not make a result younger."
+        )
     _bounded(ttl_cache)
 
 
@@ -361,7 +399,21 @@ def _bounded(ttl_cache: Callable[..., Any]) -> None:
     tariff.result = watch
     for number in range(1_000):
         tariff.runs(number * 0.001, number)
+    _count_alive(watched, "1,000 different calls")
+    tariff, watched = Tariff(ttl_cache, maxsize=2), []
+
+    def ask_another() -> Fare:
+        if (number := len(tariff.calls)) < 6:
+            tariff.ask(number)
+        return watch()
+
+    tariff.result = ask_another
+    tariff.runs(0, 0)
+    _count_alive(watched, "6 calls, each made by the one before it,", 2)
+
+
+def _count_alive(watched: list[Any], after: str, maxsize: int = 50) -> None:
     gc.collect()
     alive = sum(ref() is not None for ref in watched)
-    if alive > 50:
-        raise Wrong(f"maxsize=50, and after 1,000 different calls {alive} results are kept alive.")
+    if alive > maxsize:
+        raise Wrong(f"maxsize={maxsize}, and after {after} {alive} results are kept alive.")

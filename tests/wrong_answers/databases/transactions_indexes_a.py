@@ -4,6 +4,25 @@ SAME_BASE = "base = (select base from crew where name = %s)"
 
 WRONG = {
     "transactions_indexes.skew_locked": [
+        (  # the cure of the next exercise
+            f"""
+def off_call(engine, name):
+    engine = engine.execution_options(isolation_level="SERIALIZABLE")
+    while True:
+        try:
+            with engine.begin() as connection:
+                left = connection.exec_driver_sql(
+                    "select name from crew where on_call and {SAME_BASE}", (name,)).all()
+                if len(left) < 2:
+                    return False
+                connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+            return True
+        except sqlalchemy.exc.DBAPIError as error:
+            if lab.code_of(error) not in ("40001", "40P01"):
+                raise
+""",
+            "was taken off call at SERIALIZABLE",
+        ),
         (  # reads, decides, writes: the bug itself
             f"""
 def off_call(engine, name):
@@ -130,6 +149,43 @@ def off_call(engine, name):
         ),
     ],
     "transactions_indexes.skew_retried": [
+        (  # a lock, in disguise
+            f"""
+def off_call_again(engine, name, tries=5):
+    for attempt in range(1, tries + 1):
+        try:
+            with engine.begin() as connection:
+                left = connection.exec_driver_sql(
+                    "select name from crew where on_call and {SAME_BASE} order by name for update nowait", (name,)).all()
+                if len(left) < 2:
+                    return False
+                connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+            return True
+        except sqlalchemy.exc.DBAPIError as error:
+            if lab.code_of(error) not in ("40001", "40P01", "55P03") or attempt == tries:
+                raise
+""",
+            "at READ COMMITTED; the task",
+        ),
+        (  # a class of the driver's, not a code
+            f"""
+def off_call_again(engine, name, tries=5):
+    engine = engine.execution_options(isolation_level="SERIALIZABLE")
+    for attempt in range(1, tries + 1):
+        try:
+            with engine.begin() as connection:
+                left = connection.exec_driver_sql(
+                    "select name from crew where on_call and {SAME_BASE}", (name,)).all()
+                if len(left) < 2:
+                    return False
+                connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+            return True
+        except sqlalchemy.exc.OperationalError:
+            if attempt == tries:
+                raise
+""",
+            "ends with 40003",
+        ),
         (  # a snapshot alone does not refuse this
             f"""
 def off_call_again(engine, name, tries=5):
@@ -283,6 +339,16 @@ def off_call_again(engine, name, tries=5):
         ),
     ],
     "transactions_indexes.local_days": [
+        (  # the two odd days of this year by heart
+            """
+def local_days(connection):
+    return connection.exec_driver_sql('''
+        select day, count(*), case day when '2013-03-10' then 23 when '2013-11-03' then 25 else 24 end
+        from (select (departs at time zone 'America/New_York')::date as day from gate_departures) as days
+        group by day order by day''').all()
+""",
+            "2014-03-09 has 23 hours",
+        ),
         (  # the session's days
             """
 def local_days(connection):

@@ -13,6 +13,40 @@ def read(connection):
 
 WRONG = {
     "transactions_indexes.board_of_delays": [
+        (  # for everybody, for good
+            """
+def board_of_delays():
+    return [
+        "alter role all set enable_bitmapscan = off",
+        "create index on flights (origin, dep_delay, flight) where dep_delay >= 120",
+        "vacuum flights",
+    ]
+""",
+            "was set for good",
+        ),
+        (  # and at once
+            """
+def board_of_delays():
+    return [
+        "alter system set enable_seqscan = off",
+        "select pg_reload_conf()",
+        "create index on flights (origin, dep_delay, flight) where dep_delay >= 120",
+        "vacuum flights",
+    ]
+""",
+            "was set for good",
+        ),
+        (  # a smaller table is a smaller index, too
+            """
+def board_of_delays():
+    return [
+        "alter table flights drop column distance",
+        "create index on flights (origin, dep_delay, flight) where dep_delay >= 120",
+        "vacuum flights",
+    ]
+""",
+            "of flights is gone",
+        ),
         (  # covers everything, and every flight
             """
 def board_of_delays():
@@ -98,6 +132,24 @@ def board_of_delays():
         ),
     ],
     "transactions_indexes.useless_indexes": [
+        (  # the wider index may be partial
+            READ
+            + """
+def useless_indexes(connection):
+    found = read(connection)
+    unused = {name for name, unique, scans, *_ in found if scans == 0 and not unique}
+    staying = [row for row in found if row[0] not in unused]
+    gone = set()
+    for name, unique, _, _, columns, plain in staying:
+        if not unique and plain and any(
+            other != name and other not in gone and f"{c} ".startswith(f"{columns} ")
+            for other, _, _, _, c, p in staying
+        ):
+            gone.add(name)
+    return unused | gone
+""",
+            "order by departs limit 10» reads",
+        ),
         (  # what was never scanned, rules included
             READ
             + """
@@ -268,5 +320,21 @@ def right_estimates():
 """,
             "n_distinct=2 was set for good",
         ),
+    ],
+}
+
+RIGHT = {
+    "transactions_indexes.board_of_delays": [
+        # one index an airport
+        """
+def board_of_delays():
+    return [
+        *(
+            f"create index on flights (dep_delay, flight, origin) where origin = '{airport}' and dep_delay >= 120"
+            for airport in ("EWR", "JFK", "LGA")
+        ),
+        "vacuum flights",
+    ]
+""",
     ],
 }

@@ -2,6 +2,29 @@
 
 WRONG = {
     "data_structures.worst_flights": [
+        (  # looks, and leaves the heap in another order
+            """
+import heapq
+from itertools import count
+
+
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.heap, self.number = k, [], count()
+
+    def add(self, delay, flight):
+        entry = (delay, -next(self.number), flight)
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, entry)
+        elif self.heap[0][0] < delay:
+            heapq.heapreplace(self.heap, entry)
+
+    def ranking(self):
+        self.heap.sort(reverse=True)
+        return [(delay, flight) for delay, _, flight in self.heap]
+""",
+            "Flights come in while",
+        ),
         (  # everything is kept
             """
 class WorstFlights:
@@ -237,5 +260,46 @@ def distinct_tickets(numbers):
 """,
             "of 5,001 digits",
         ),
+    ],
+}
+
+RIGHT = {
+    "data_structures.gate_plan": [
+        # a tuple asks == before it asks <: two questions a step
+        """
+import bisect
+
+
+class GatePlan:
+    def __init__(self, occupations):
+        self.plan = sorted(occupations)
+
+    def at(self, moment):
+        place = bisect.bisect_left(self.plan, (moment,))
+        if place < len(self.plan) and self.plan[place][0] == moment:
+            return self.plan[place][2]
+        if place and moment < self.plan[place - 1][1]:
+            return self.plan[place - 1][2]
+        return None
+""",
+        # its own halving, with a look at both ends
+        """
+class GatePlan:
+    def __init__(self, occupations):
+        self.plan = sorted(occupations, key=lambda occupation: occupation[0])
+
+    def at(self, moment):
+        low, high = 0, len(self.plan)
+        while low < high:
+            middle = (low + high) // 2
+            start, end, flight = self.plan[middle]
+            if moment < start:
+                high = middle
+            elif moment < end:
+                return flight
+            else:
+                low = middle + 1
+        return None
+""",
     ],
 }

@@ -71,6 +71,25 @@ def with_change(right, wrong):
 
 WRONG = {
     "standard_tools.pipelines": [
+        (  # a list begins anew at each slice
+            instead(
+                "return batched(passengers, size)",
+                "return iter(lambda: tuple(islice(passengers, size)), ())",
+            ),
+            "A list begins anew",
+        ),
+        (  # only an iterator has a next
+            instead(
+                "return (after - before for before, after in pairwise(delays))",
+                "first = next(delays, None)\n"
+                "        return (b - a for a, b in pairwise(chain([first] * (first is not None), delays)))",
+            ),
+            "begin with iter(",
+        ),
+        (  # the size is the example's
+            instead("return batched(passengers, size)", "return batched(passengers, 2)"),
+            "got [(0, None), ('', 3)]",
+        ),
         (  # overlapping pairs need two readers; two arguments that are one iterator do not overlap
             instead("in pairwise(delays))", "in zip(delays, delays))"),
             "changes: for [5, 12, 12, -3] expected [7, 0, -15], got [7, -15]",
@@ -107,6 +126,20 @@ WRONG = {
         ),
     ],
     "standard_tools.ttl": [
+        (  # who is asked for stays: LRU
+            with_change(
+                "                    return result\n",
+                "                    kept.move_to_end(key)\n                    return result\n",
+            ),
+            "ORD's was thrown out",
+        ),
+        (  # a cache for each decorator, not for each function
+            with_change(
+                "    def decorate(function):\n        kept = OrderedDict()\n",
+                "    kept = OrderedDict()\n\n    def decorate(function):\n",
+            ),
+            "share one cache",
+        ),
         (  # the recipe from the internet: lru_cache keyed by a number that changes every ten seconds
             """
 from functools import lru_cache, wraps
