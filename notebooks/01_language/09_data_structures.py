@@ -1728,8 +1728,9 @@ show_table(
 #
 # The operations screen shows the `k` most delayed flights of the day, while flights come in. `add` is called for
 # each; `ranking()` returns a list of `(delay, flight)`, the worst first; of two with the same delay the one that was
-# added first stands first, and stays. Flights are dictionaries. Hold no more than k of them, and ask the delays
-# little: about once a flight that does not get in, a few times log2 k for one that does. (`k` is at least 1.)
+# added first stands first, and stays. Flights are dictionaries, delays can be compared with each other, nothing else.
+# Hold no more than k of them, and ask the delays little: about once a flight that does not get in, a few times log2 k
+# for one that does. (`k` is at least 1.)
 
 # %% exercise="data_structures.worst_flights" tags=["exercise"]
 class WorstFlights:
@@ -1752,7 +1753,7 @@ check("data_structures.worst_flights", WorstFlights)
 # ### Who is at the gate? (10 minutes)
 #
 # A gate's plan is a list of `(start, end, flight)` in no particular order; no two overlap, and a flight is at the
-# gate from `start` up to, but not including, `end`. Moments support `<` and `==`, nothing else. `at(moment)` returns
+# gate from `start` up to, but not including, `end`. Moments can be compared with each other, nothing else. `at(moment)` returns
 # the flight, or `None` if the gate is free. The plan is made once and asked a million times: a question may cost a
 # logarithm.
 

@@ -1778,8 +1778,8 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 #
 # ### Off call, by locks (10 minutes)
 #
-# Take the pilot off call and return `True`, or return `False` if nobody else of the same base would be left. Stay at
-# `READ COMMITTED`. Nobody may get an error, whoever presses at the same moment; and pilots of different bases must not
+# Take a pilot who is on call off call and return `True`, or return `False` if nobody else of the same base would be left.
+# Stay at `READ COMMITTED`. Nobody may get an error, whoever presses at the same moment; and pilots of different bases must not
 # wait for each other.
 
 # %% exercise="transactions_indexes.skew_locked" tags=["exercise"]

@@ -1736,7 +1736,7 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 # ```
 #
 # Return the SQL statements after which it runs as an Index Only Scan with `Heap Fetches: 0`, for every airport and every
-# such threshold. All your indexes together may take 1 MiB.
+# such threshold. All your indexes together may take 1 MiB; data, columns, rules and settings stay as they are.
 
 # %% exercise="transactions_indexes.board_of_delays" tags=["exercise"]
 def board_of_delays():
