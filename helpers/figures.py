@@ -176,9 +176,9 @@ def show_bars(
 def _clear_of_mark(axes: Axes, labels: list[Any], ends: list[float], mark: float) -> None:
     """Move the figures that the mark's line would cross to its other side."""
     axes.figure.draw_without_rendering()
+    line = axes.transData.transform((mark, 0))[0]
     for label, end in zip(labels, ends, strict=True):
         box = label.get_window_extent()
-        line = axes.transData.transform((mark, 0))[0]
         if box.x0 - 2 <= line <= box.x1 + 2 and end < mark:
             label.xyann = (label.xyann[0] + (line - box.x0) * 72 / axes.figure.dpi + 4, 0)
 

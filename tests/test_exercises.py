@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 from functools import cache
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,25 +24,26 @@ DECLARED = [(book, call.id) for book in TOPICS for call in book.of("check")]
 
 
 @cache
-def answers(section: str, topic: str, kind: str) -> dict[str, list[Any]]:
-    """WRONG or RIGHT of tests/wrong_answers/<section>/<topic>.py; or of <topic>_a.py, <topic>_b.py … together."""
+def answers(section: str, topic: str) -> list[ModuleType]:
+    """tests/wrong_answers/<section>/<topic>.py; or <topic>_a.py, <topic>_b.py …"""
     folder = ROOT / "tests" / "wrong_answers" / section
     paths = sorted([*folder.glob(f"{topic}.py"), *folder.glob(f"{topic}_[a-z].py")])
     assert paths, folder / f"{topic}.py"
-    found: dict[str, list[Any]] = {}
+    found = []
     for path in paths:
         spec = importlib.util.spec_from_file_location(f"wrong_{section}_{path.stem}", path)
         assert spec, path
         assert spec.loader, path
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        found |= getattr(module, kind, {})
+        found.append(module)
     return found
 
 
 def _answers_of(book: Notebook, id: str, kind: str) -> list[Any]:
     section = book.path.parent.name.split("_", 1)[1]
-    return answers(section, id.split(".")[0], kind).get(id, [])
+    modules = answers(section, id.split(".")[0])
+    return [answer for module in modules for answer in getattr(module, kind, {}).get(id, [])]
 
 
 def wrong_of(book: Notebook, id: str) -> list[tuple[str, str]]:

@@ -383,22 +383,7 @@ def _hit_beside_load(SeatMaps: Callable[..., Any]) -> None:
 
 def _errors_not_kept(SeatMaps: Callable[..., Any]) -> None:
     for patience in (0.1, 0.5, 2):  # who comes after the failure rightly loads again: wait longer
-        load = Loader()
-        maps, go = SeatMaps(load, 3), load.hold("UA1")
-        load.failing.add("UA1")
-        askers = [_started(lambda maps=maps: maps.get("UA1")) for _ in range(3)]  # type: ignore[misc]
-        until(lambda load=load: load.calls, PATIENCE)  # type: ignore[misc]
-        until(lambda load=load: len(load.calls) > 1, patience)  # type: ignore[misc]
-        go.set()
-        if not until(lambda askers=askers: all(outcome for _, outcome in askers), PATIENCE):  # type: ignore[misc]
-            raise Wrong(
-                "load('UA1') fails while three threads ask for it: not all of them come back."
-            )
-        for _, outcome in askers:
-            if not isinstance(outcome[0][1], OSError):
-                raise Wrong(
-                    f"load('UA1') raised OSError while three threads asked for it; one got {outcome[0]!r}."
-                )
+        maps, load = _failed_for_three(SeatMaps, patience)
         if len(load.calls) == 1:
             break
     else:
@@ -415,6 +400,25 @@ def _errors_not_kept(SeatMaps: Callable[..., Any]) -> None:
         raise Wrong(
             f"load('UA1') failed once, and would succeed now; get('UA1') still gives {error or result!r}."
         )
+
+
+def _failed_for_three(SeatMaps: Callable[..., Any], patience: float) -> tuple[Any, Loader]:
+    """Seat maps, and a loader, after a load failed while three threads asked for it."""
+    load = Loader()
+    maps, go = SeatMaps(load, 3), load.hold("UA1")
+    load.failing.add("UA1")
+    askers = [_started(lambda: maps.get("UA1")) for _ in range(3)]
+    until(lambda: load.calls, PATIENCE)
+    until(lambda: len(load.calls) > 1, patience)
+    go.set()
+    if not until(lambda: all(outcome for _, outcome in askers), PATIENCE):
+        raise Wrong("load('UA1') fails while three threads ask for it: not all of them come back.")
+    for _, outcome in askers:
+        if not isinstance(outcome[0][1], OSError):
+            raise Wrong(
+                f"load('UA1') raised OSError while three threads asked for it; one got {outcome[0]!r}."
+            )
+    return maps, load
 
 
 def _bounded_at_once(SeatMaps: Callable[..., Any]) -> None:
