@@ -1,5 +1,42 @@
 """Plausible wrong answers to the exercises of 1.3, and what must be said of each."""
 
+_RETRY = """
+import functools, inspect
+
+
+def retry(errors, *, pauses, sleep=None, async_sleep=None):
+    def decorate(function):
+        @functools.wraps(function)
+        def plain(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return function(*args, **kwargs)
+                except errors:
+                    sleep(pause)
+            return function(*args, **kwargs)
+
+        @functools.wraps(function)
+        async def wrapper(*args, **kwargs):
+            for pause in pauses:
+                try:
+                    return await function(*args, **kwargs)
+                except errors:
+                    await async_sleep(pause)
+            return await function(*args, **kwargs)
+
+        return wrapper if inspect.iscoroutinefunction(function) else plain
+
+    return decorate
+"""
+_PAUSED = "                    sleep(pause)\n"
+
+
+def _retry_with(right, wrong):
+    """The right answer with one piece of its plain half replaced."""
+    assert _RETRY.count(right) == 1, right
+    return _RETRY.replace(right, wrong)
+
+
 WRONG = {
     "metaprogramming.registry": [
         (  # reload is a rival, dataclass copy not
@@ -146,117 +183,30 @@ class Format:
     ],
     "metaprogramming.retry": [
         (  # swallows other errors
-            """
-import functools, inspect
-def retry(errors, *, pauses, sleep=None, async_sleep=None):
-    def decorate(function):
-        @functools.wraps(function)
-        def plain(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return function(*args, **kwargs)
-                except errors:
-                    sleep(pause)
-                except Exception: return None
-            return function(*args, **kwargs)
-        @functools.wraps(function)
-        async def wrapper(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return await function(*args, **kwargs)
-                except errors:
-                    await async_sleep(pause)
-                except Exception: return None
-            return await function(*args, **kwargs)
-        return wrapper if inspect.iscoroutinefunction(function) else plain
-    return decorate
-""",
+            _retry_with(
+                _PAUSED,
+                _PAUSED + "                except Exception:\n                    return None\n",
+            ),
             "its caller never heard of it",
         ),
-        (  # plain: asyncio.run(async_sleep)
-            """
-import asyncio
-
-import functools, inspect
-def retry(errors, *, pauses, sleep=None, async_sleep=None):
-    def decorate(function):
-        @functools.wraps(function)
-        def plain(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return function(*args, **kwargs)
-                except errors:
-                    asyncio.run(async_sleep(pause))
-
-            return function(*args, **kwargs)
-        @functools.wraps(function)
-        async def wrapper(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return await function(*args, **kwargs)
-                except errors:
-                    await async_sleep(pause)
-
-            return await function(*args, **kwargs)
-        return wrapper if inspect.iscoroutinefunction(function) else plain
-    return decorate
-""",
+        (  # an event loop for a plain function's pause
+            "import asyncio\n"
+            + _retry_with("    sleep(pause)", "    asyncio.run(async_sleep(pause))"),
             "A plain function has no event loop to wait in",
         ),
         (  # other errors renamed
-            """
-import functools, inspect
-def retry(errors, *, pauses, sleep=None, async_sleep=None):
-    def decorate(function):
-        @functools.wraps(function)
-        def plain(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return function(*args, **kwargs)
-                except errors:
-                    sleep(pause)
-                except Exception as e: raise RuntimeError('booking failed') from e
-            return function(*args, **kwargs)
-        @functools.wraps(function)
-        async def wrapper(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return await function(*args, **kwargs)
-                except errors:
-                    await async_sleep(pause)
-                except Exception as e: raise RuntimeError('booking failed') from e
-            return await function(*args, **kwargs)
-        return wrapper if inspect.iscoroutinefunction(function) else plain
-    return decorate
-""",
+            _retry_with(
+                _PAUSED,
+                _PAUSED
+                + "                except Exception as e:\n                    raise RuntimeError from e\n",
+            ),
             "which is not yours; its caller got",
         ),
-        (  # drops args in the loop
-            """
-import functools, inspect
-def retry(errors, *, pauses, sleep=None, async_sleep=None):
-    def decorate(function):
-        @functools.wraps(function)
-        def plain(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return function(*args)
-                except errors:
-                    sleep(pause)
-
-            return function(*args, **kwargs)
-        @functools.wraps(function)
-        async def wrapper(*args, **kwargs):
-            for pause in pauses:
-                try:
-                    return await function(*args)
-                except errors:
-                    await async_sleep(pause)
-
-            return await function(*args, **kwargs)
-        return wrapper if inspect.iscoroutinefunction(function) else plain
-    return decorate
-""",
+        (  # the arguments at the last attempt only
+            _retry_with(
+                "                    return function(*args, **kwargs)",
+                "                    return function(*args)",
+            ),
             "returned 'UA17: 1'",
         ),
         (  # shared counter, reset at each call
