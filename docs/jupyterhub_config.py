@@ -46,7 +46,7 @@ async def prepare(spawner: Any) -> None:
         "JUPYTER_CONFIG_PATH": str(COURSE / "helpers" / "course" / "jupyter"),
         "OMP_NUM_THREADS": "1",  # or every kernel's BLAS starts a thread a core
     }
-    make = "from helpers.course import workspace; workspace.prepare()"
+    make = "from helpers.learner import workspace; workspace.prepare()"
     mine = {**os.environ, **spawner.environment}
     # Awaited: what blocks in here blocks the hub, for everybody.
     made = await asyncio.create_subprocess_exec(sys.executable, "-c", make, env=mine, cwd=COURSE)

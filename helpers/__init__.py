@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from helpers import data, figures, machine, measure, services
     from helpers.claims import ClaimFailed, claim
-    from helpers.diagnostic import diagnosis, quiz
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
+    from helpers.learner.diagnostic import diagnosis, quiz
+    from helpers.learner.progress import board, evidence, surprises
     from helpers.machine import stamp
     from helpers.plans import explain, show_plan
     from helpers.predictions import answer, predict
-    from helpers.progress import board, evidence, surprises
 
 _HOME = {
     "claim": "helpers.claims",
@@ -29,11 +29,11 @@ _HOME = {
     "hint": "helpers.exercises",
     "solution": "helpers.exercises",
     "stamp": "helpers.machine",
-    "board": "helpers.progress",
-    "evidence": "helpers.progress",
-    "surprises": "helpers.progress",
-    "quiz": "helpers.diagnostic",
-    "diagnosis": "helpers.diagnostic",
+    "board": "helpers.learner.progress",
+    "evidence": "helpers.learner.progress",
+    "surprises": "helpers.learner.progress",
+    "quiz": "helpers.learner.diagnostic",
+    "diagnosis": "helpers.learner.diagnostic",
     "show_table": "helpers.figures",
     "show_bars": "helpers.figures",
     "show_lines": "helpers.figures",

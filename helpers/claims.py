@@ -110,7 +110,8 @@ def claim(
     if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
         raise ClaimFailed(line)
     print(line)
-    from helpers import predictions, progress
+    from helpers import predictions
+    from helpers.learner import progress
 
     progress.saw_claim(id, held, value, unit)
     if held and proves:

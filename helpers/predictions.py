@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 
-from helpers import figures, progress
+from helpers import figures
+from helpers.learner import progress
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def answer(id: str, choice: str | None) -> None:
     Answers the questions of a section's diagnostic (`quiz`) too.
     """
     question = _asked.get(id)
-    diagnostic = sys.modules.get("helpers.diagnostic")  # loaded by `quiz`
+    diagnostic = sys.modules.get("helpers.learner.diagnostic")  # loaded by `quiz`
     if question is None and diagnostic and diagnostic.answered(id, choice):
         return
     if question is None:

@@ -15,12 +15,13 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from helpers.course import build, notebooks, record
-from helpers.course.notebooks import ROOT, Notebook
+from helpers.course import build
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
+from helpers.model import notebooks, records
+from helpers.model.notebooks import ROOT, Notebook
 
-PATIENCE = 300  # seconds that a test waits for what must happen; only a red test takes so long
+DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long
 MAIN = "import sys; from helpers.course.cli import main; sys.argv[0] = 'course'; main()"
 
 GOOD = """\
@@ -67,7 +68,7 @@ def note(kind: str, **entry: object) -> None:
     """Leave a line for the report of `course test`; does nothing under plain pytest."""
     folder = os.environ.get("COURSE_CHECKS")
     if folder:
-        record.note(folder, kind, os.environ.get("PYTEST_XDIST_WORKER", "main"), **entry)
+        records.note(folder, kind, os.environ.get("PYTEST_XDIST_WORKER", "main"), **entry)
 
 
 # --- notebooks -------------------------------------------------------------------------------
@@ -132,7 +133,7 @@ def course(root: Path, *arguments: str, **env: str) -> subprocess.CompletedProce
     """Run `course` in a checkout; stdout and stderr come back as one."""
     with start_course(root, *arguments, **env) as process:
         try:
-            out, _ = process.communicate(timeout=PATIENCE)
+            out, _ = process.communicate(timeout=DEADLINE)
         except subprocess.TimeoutExpired:
             process.kill()
             raise

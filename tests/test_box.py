@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from support import PATIENCE, below_us
+from support import DEADLINE, below_us
 
 from helpers.exercises import Wrong
 from helpers.exercises.box import LONGEST, Verdict, run_in_box
@@ -235,7 +235,7 @@ def test_what_it_forks_is_ended_too(own_session: bool) -> None:
 
     assert boxed(answer) == Verdict("solved")
     theirs.close()
-    ours.settimeout(PATIENCE)
+    ours.settimeout(DEADLINE)
     assert ours.recv(1) == b""
     ours.close()
 

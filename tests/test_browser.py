@@ -21,9 +21,9 @@ import pytest
 from support import MAIN, checkout, environment
 
 from helpers import processes
-from helpers.checklist import load
-from helpers.course import notebooks
-from helpers.course.notebooks import NOTEBOOKS, ROOT
+from helpers.model import notebooks
+from helpers.model.checklist import load
+from helpers.model.notebooks import NOTEBOOKS, ROOT
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 BROWSER = next(filter(None, map(shutil.which, NAMES)), None)

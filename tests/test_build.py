@@ -9,7 +9,8 @@ import nbformat
 import pytest
 from support import checkout, course, pretend, save, write
 
-from helpers.course import build, notebooks
+from helpers.course import build
+from helpers.model import notebooks
 
 TEXT = """\
 # %%

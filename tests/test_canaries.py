@@ -11,8 +11,10 @@ import pytest
 from support import environment, judged, not_rejected, note, pretend, save, write
 
 from helpers import exercises
-from helpers.course import build, contracts, controls, notebooks, testing
-from helpers.course.notebooks import ROOT, Notebook
+from helpers.course import build
+from helpers.course.check import contracts, controls, stages
+from helpers.model import notebooks
+from helpers.model.notebooks import ROOT, Notebook
 
 CANARY = ROOT / "tests" / "canary"
 
@@ -31,7 +33,7 @@ def under_nbval(folder: Path, *books: Notebook) -> dict[str, str]:
     """What the notebooks' stage of `course test` says of each: "" where it passes."""
     pairs = [book.path.with_suffix(".ipynb") for book in books]
     done = subprocess.run(
-        testing.nbval(pairs, 0, strict=True),
+        stages.nbval(pairs, 0, strict=True),
         cwd=ROOT,
         env=environment(folder, PYTHONPATH=str(ROOT)),
         capture_output=True,

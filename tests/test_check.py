@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from support import below_us
 
-from helpers import check, exercises, progress, solution
+from helpers import check, exercises, solution
 from helpers.exercises import Wrong, exercise
+from helpers.learner import progress
 
 LINUX = sys.platform == "linux"
 

@@ -1,4 +1,4 @@
-"""The map through `helpers.checklist`: complete, consistent, and found by what people type."""
+"""The map through `helpers.model.checklist`: complete, consistent, and found by what people type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from helpers.checklist import (
+from helpers.model.checklist import (
     ROOT,
     Bullet,
     Checklist,

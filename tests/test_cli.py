@@ -18,9 +18,9 @@ from pathlib import Path
 import nbformat
 import pytest
 from support import (
+    DEADLINE,
     GOOD,
     MAIN,
-    PATIENCE,
     checkout,
     course,
     environment,
@@ -30,7 +30,7 @@ from support import (
 )
 
 from helpers.course import cli
-from helpers.course.notebooks import ROOT
+from helpers.model.notebooks import ROOT
 
 LINUX = sys.platform == "linux"
 
@@ -180,7 +180,7 @@ def test_a_failing_notebook_is_shown_and_the_others_go_on(root: Path) -> None:
 def lifeline() -> Iterator[tuple[str, socket.socket]]:
     """A port whose connection ends when the last process that holds it is gone."""
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
-        server.settimeout(PATIENCE)
+        server.settimeout(DEADLINE)
         yield str(server.getsockname()[1]), server
 
 
@@ -211,8 +211,8 @@ def started_and(root: Path, how: int, *command: str) -> subprocess.CompletedProc
             with closing(server.accept()[0]) as line:
                 assert line.recv(1) == b"x"  # the notebook is in its second cell
                 process.send_signal(how)
-                out, _ = process.communicate(timeout=PATIENCE)
-                line.settimeout(PATIENCE)
+                out, _ = process.communicate(timeout=DEADLINE)
+                line.settimeout(DEADLINE)
                 assert line.recv(1) == b""  # the kernel and what it started are gone
         finally:
             process.kill()
@@ -301,7 +301,7 @@ def test_the_lab_prints_its_address_and_asks_for_no_news(root: Path) -> None:
         assert "/lab/tree/00_start_here.ipynb" in address
         assert "No display here" in said
         with urllib.request.urlopen(
-            address.split("?")[0] + "?token=course", timeout=PATIENCE
+            address.split("?")[0] + "?token=course", timeout=DEADLINE
         ) as page:
             config = re.search(r"<script id=.jupyter-config-data.[^>]*>(.*?)</script>",
                                page.read().decode(), re.DOTALL)  # fmt: skip
@@ -310,4 +310,4 @@ def test_the_lab_prints_its_address_and_asks_for_no_news(root: Path) -> None:
         assert "@jupyterlab/apputils-extension:announcements" in disabled
     finally:
         process.terminate()
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=DEADLINE)

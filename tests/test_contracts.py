@@ -9,9 +9,11 @@ import nbformat
 import pytest
 from support import GOOD, checkout, course, pretend, save, write
 
-from helpers import checklist, diagnostic
-from helpers.course import contracts, notebooks, teaching
-from helpers.course.notebooks import Notebook
+from helpers.course.check import contracts
+from helpers.course.teach import prompts
+from helpers.learner import diagnostic
+from helpers.model import checklist, notebooks
+from helpers.model.notebooks import Notebook
 
 
 def problems(book: Notebook) -> list[str]:
@@ -293,7 +295,7 @@ def course_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(notebooks, "NOTEBOOKS", tmp_path)
     # What goes with the notebooks of the real course.
     monkeypatch.setattr(diagnostic, "FOLDER", tmp_path / "none")
-    monkeypatch.setattr(teaching, "PROMPTS", tmp_path / "none")
+    monkeypatch.setattr(prompts, "PROMPTS", tmp_path / "none")
     real = checklist.load().model_dump(mode="json")
     for section in real["sections"]:
         for bullet in section["bullets"]:

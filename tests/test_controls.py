@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from support import note
 
-from helpers.course import controls, notebooks
-from helpers.course.controls import Wave
-from helpers.course.notebooks import Notebook
+from helpers.course.check import controls
+from helpers.course.check.controls import Wave
+from helpers.model import notebooks
+from helpers.model.notebooks import Notebook
 
 BOOKS = [notebooks.load(path) for path in notebooks.sources()]
 

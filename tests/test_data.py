@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import PATIENCE
+from support import DEADLINE
 
 from helpers import data
 
@@ -113,7 +113,7 @@ def fresh(code: str, cwd: Path, **variables: str) -> subprocess.CompletedProcess
     env |= {"PYTHONPATH": str(SHIPPED.parent), **variables}
     command = [sys.executable, "-c", code]
     return subprocess.run(
-        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=PATIENCE
+        command, cwd=cwd, env=env, capture_output=True, text=True, timeout=DEADLINE
     )
 
 

@@ -8,8 +8,10 @@ import pytest
 import yaml
 from support import write
 
-from helpers import answer, checklist, diagnosis, diagnostic, progress, quiz
-from helpers.course import contracts, notebooks
+from helpers import answer, diagnosis, quiz
+from helpers.course.check import contracts
+from helpers.learner import diagnostic, progress
+from helpers.model import checklist, notebooks
 
 SECTION = """\
 # %%

@@ -14,8 +14,9 @@ import pytest
 from support import answer_cell, judged, not_rejected, note
 
 from helpers import exercises
-from helpers.course import contracts, notebooks
-from helpers.course.notebooks import NOTEBOOKS, ROOT, Notebook
+from helpers.course.check import contracts
+from helpers.model import notebooks
+from helpers.model.notebooks import NOTEBOOKS, ROOT, Notebook
 
 TOPICS = [
     notebooks.load(p) for p in notebooks.sources() if not p.is_relative_to(NOTEBOOKS / "solutions")

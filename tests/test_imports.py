@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.course.notebooks import ROOT
+from helpers.model.notebooks import ROOT
 
 HEAVY = ("pandas", "matplotlib", "pydantic", "pyarrow", "IPython", "numpy", "nbformat", "psutil")
 ONE_SYSTEM = {"fcntl", "resource", "termios", "pwd", "grp", "pty", "msvcrt", "winreg"}

@@ -11,8 +11,8 @@ import nbval.kernel
 import pytest
 from jupyter_client.connect import LocalPortCache
 
+from helpers.course.check.pytest_plugin import once_more
 from helpers.course.execute import execute
-from helpers.course.plugin import once_more
 
 
 @pytest.fixture

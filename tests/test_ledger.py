@@ -10,11 +10,11 @@ from typing import Any
 
 import psutil
 import pytest
-from support import PATIENCE, checkout, course, environment, write
+from support import DEADLINE, checkout, course, environment, write
 
 from helpers import machine, processes
-from helpers.course import ledger
-from helpers.course.notebooks import ROOT
+from helpers.course.check import ledger
+from helpers.model.notebooks import ROOT
 
 TWO = """\
 # %%
@@ -147,5 +147,5 @@ with busy_neighbours(2) as pids:
     assert len(neighbours) == 2
     parent.kill()
     parent.communicate()
-    _, there = psutil.wait_procs(neighbours, timeout=PATIENCE)
+    _, there = psutil.wait_procs(neighbours, timeout=DEADLINE)
     assert [process for process in there if processes.lives(process)] == []

@@ -13,11 +13,13 @@ from typing import Any
 import jsonschema
 import pydantic
 import pytest
-from support import PATIENCE
+from support import DEADLINE
 from typer.testing import CliRunner
 
-from helpers import answer, checklist, claim, exercises, predict, predictions, progress
-from helpers.course import cli, notebooks, outline, progress_schema
+from helpers import answer, claim, exercises, predict, predictions
+from helpers.course import cli
+from helpers.learner import progress, progress_schema
+from helpers.model import checklist, notebooks, outline
 
 SAVES = 40
 
@@ -36,7 +38,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_two_notebooks_that_save_at_once_lose_nothing() -> None:
     program = f"""
 import sys
-from helpers import progress
+from helpers.learner import progress
 print("ready", flush=True)
 sys.stdin.readline()
 for n in range({SAVES}):
@@ -56,7 +58,7 @@ for n in range({SAVES}):
         assert process.stdout
         assert process.stdout.readline() == "ready\n"
     for process in both:
-        process.communicate("go\n", timeout=PATIENCE)
+        process.communicate("go\n", timeout=DEADLINE)
         assert process.returncode == 0
     record = progress.read()
     assert len(record["claims"]) == 2 * SAVES

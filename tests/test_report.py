@@ -12,9 +12,10 @@ import jsonschema
 import pytest
 from support import GOOD, write
 
-from helpers.course import notebooks, report
-from helpers.course.record import note
-from helpers.course.report import CANARIES, Report
+from helpers.course.check import report
+from helpers.course.check.report import CANARIES, Report
+from helpers.model import notebooks
+from helpers.model.records import note
 
 NAME = "04_generators"
 CLAIM = {
@@ -86,7 +87,7 @@ def test_a_green_run(record: Path, path: Path) -> None:
 
 def test_the_committed_schema_is_that_of_the_report(record: Path, path: Path) -> None:
     text = report.SCHEMA.read_text(encoding="utf-8")
-    assert text == report.schema(), "course report-schema > helpers/course/report.schema.json"
+    assert text == report.schema(), "course report-schema > helpers/course/check/report.schema.json"
     jsonschema.validate(json.loads(collected(record, path).model_dump_json()), json.loads(text))
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from support import checkout, course, write
 
-from helpers import checklist
-from helpers.course import notebooks, parts, teaching
-from helpers.course.notebooks import NOTEBOOKS
+from helpers.course.teach import prompts
+from helpers.model import checklist, notebooks, parts
+from helpers.model.notebooks import NOTEBOOKS
 
 NAME = "generators"  # 1.4, 75 minutes on the map
 
@@ -259,4 +259,4 @@ def test_a_page_of_no_topic_is_red(root: Path) -> None:
 
 
 def test_learners_do_not_see_the_pages() -> None:
-    assert not teaching.PROMPTS.is_relative_to(NOTEBOOKS)
+    assert not prompts.PROMPTS.is_relative_to(NOTEBOOKS)

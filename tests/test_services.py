@@ -18,7 +18,7 @@ import psutil
 import pytest
 import sqlalchemy
 from jupyter_client.manager import KernelManager
-from support import PATIENCE
+from support import DEADLINE
 
 from helpers import processes, services
 from helpers.course.execute import kernel_environment
@@ -321,7 +321,7 @@ def told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
-def wait_for(path: Path, seconds: float = PATIENCE) -> dict:
+def wait_for(path: Path, seconds: float = DEADLINE) -> dict:
     deadline = time.monotonic() + seconds
     while not path.exists():
         assert time.monotonic() < deadline, "the servers did not start"
@@ -373,13 +373,13 @@ WAIT = "\nimport time\ntime.sleep(300)"
 
 def test_nothing_is_left_after_a_normal_end(told: Path) -> None:
     process = started(told, "")
-    assert process.communicate(timeout=PATIENCE) == (None, "")
+    assert process.communicate(timeout=DEADLINE) == (None, "")
     assert_nothing_is_left(wait_for(told))
 
 
 def test_nothing_is_left_after_an_exception(told: Path) -> None:
     process = started(told, "\nraise LookupError('gate')")
-    assert "LookupError: gate" in process.communicate(timeout=PATIENCE)[1]
+    assert "LookupError: gate" in process.communicate(timeout=DEADLINE)[1]
     assert_nothing_is_left(wait_for(told))
 
 
@@ -389,7 +389,7 @@ def test_nothing_is_left_after_a_signal(told: Path, how: signal.Signals) -> None
         entry = wait_for(told)
         assert len(left(entry)) >= len(AVAILABLE)  # the search finds them while they are there
         process.send_signal(how)
-        process.communicate(timeout=PATIENCE)
+        process.communicate(timeout=DEADLINE)
     assert_nothing_is_left(entry)
 
 
@@ -420,7 +420,7 @@ def kernel(told: Path, tmp_path: Path) -> Iterator[KernelManager]:
     client = manager.client()
     client.start_channels()
     try:
-        client.wait_for_ready(timeout=PATIENCE)
+        client.wait_for_ready(timeout=DEADLINE)
         client.execute(START)
         wait_for(told)
         yield manager

@@ -15,8 +15,10 @@ import pytest
 from support import GOOD, checkout, course, environment, pretend, write
 from typer.testing import CliRunner
 
-from helpers.course import cli, notebooks, workspace
-from helpers.course.notebooks import ROOT
+from helpers.course import cli
+from helpers.learner import workspace
+from helpers.model import notebooks
+from helpers.model.notebooks import ROOT
 
 NAME = "01_language/04_generators"
 STUB = "def turn(leg):\n    raise NotImplementedError"
@@ -379,7 +381,7 @@ def test_an_update_that_is_killed_loses_nothing(course_folder: Path) -> None:
         path.write_text(path.read_text().replace("raise NotImplementedError", "return leg[::-1]"))
         ship(course_folder, GOOD.replace("legs = 2", "legs = 1 + 1"), name)
     program = (
-        "from pathlib import Path; import sys; from helpers.course import workspace\n"
+        "from pathlib import Path; import sys; from helpers.learner import workspace\n"
         "workspace.NOTEBOOKS = Path(sys.argv[1]); from nbdime.merging import generic\n"
         "print('ready', flush=True); workspace.update()"
     )

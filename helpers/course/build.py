@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from helpers.course import notebooks
 from helpers.course.execute import execute
+from helpers.model import notebooks
 
 SANITIZE = Path(__file__).with_name("sanitize.cfg")
 

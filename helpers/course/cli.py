@@ -20,12 +20,12 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
-from helpers.course.notebooks import NOTEBOOKS
+from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
-    from helpers.course.outline import Item
-    from helpers.course.report import Report
+    from helpers.course.check.report import Report
     from helpers.course.run import Result
+    from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
 console = Console(highlight=False)
@@ -35,9 +35,9 @@ class _Group(TyperGroup):
     """Turns what may well happen into one line and an exit code."""
 
     def invoke(self, ctx: Any) -> Any:
-        from helpers.checklist import UnknownTopic
-        from helpers.course.workspace import WorkspaceProblem
         from helpers.data import DataProblem
+        from helpers.learner.workspace import WorkspaceProblem
+        from helpers.model.checklist import UnknownTopic
         from helpers.services.core import ServiceProblem
 
         try:
@@ -107,7 +107,7 @@ def list_topics(as_json: AsJson = False) -> None:
     """The map: sections, topics, minutes, status."""
     from rich.table import Table
 
-    from helpers import checklist
+    from helpers.model import checklist
 
     map_ = checklist.load()
     if as_json:
@@ -157,8 +157,8 @@ def lab(
     The copy is in workspace/, which git ignores; what is missing there is made, what is there is
     not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
-    from helpers.course import workspace
     from helpers.course.lab import LAYOUT, open_lab
+    from helpers.learner import workspace
 
     if source:
         raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
@@ -181,7 +181,7 @@ def update(as_json: AsJson = False) -> None:
     Needs no network: get the new version first (`git pull`). What both of you changed is there
     twice, yours to run, the course's in a note above it.
     """
-    from helpers.course import workspace
+    from helpers.learner import workspace
 
     changes = workspace.update()
     if as_json:
@@ -205,7 +205,7 @@ def reset(
     ] = None,
 ) -> None:
     """Bring a topic's notebooks in your copy back to what the course ships, after keeping a backup."""
-    from helpers.course import workspace
+    from helpers.learner import workspace
 
     names = _shipped(topic)
     if exercise and "." not in exercise:
@@ -226,24 +226,24 @@ def progress(
     """What you predicted, saw hold and solved, per section and topic, and where to go on."""
     from rich.table import Table
 
-    from helpers import progress as record_of
-    from helpers.course import standing
+    from helpers.learner import achievements
+    from helpers.learner import progress as record_of
 
     if schema:
-        from helpers.course.progress_schema import schema as schema_of
+        from helpers.learner.progress_schema import schema as schema_of
 
         print(schema_of(), end="")
         return
     record = record_of.read()
     if as_json:
-        whole = {"file": str(record_of.file()), **standing.as_json(record)}
+        whole = {"file": str(record_of.file()), **achievements.as_json(record)}
         print(json.dumps(whole, indent=1, ensure_ascii=False))
         return
     if record_of.is_damaged():
         _line(
             f"{record_of.file()} cannot be read; it will be kept aside when something is noted next."
         )
-    for section in standing.sections(record):
+    for section in achievements.sections(record):
         rows = [topic.counts.row(topic.name) for topic in section.topics]
         total = section.counts.row("together")
         table = Table(
@@ -258,7 +258,7 @@ def progress(
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
         table.add_row(*total.values(), style="bold")
         console.print(table, "")
-    found = standing.first_open(record)
+    found = achievements.first_open(record)
     if found is None:
         _line("Everything that is there is done.")
     else:
@@ -271,7 +271,7 @@ def progress(
 
 def _place(notebook: str) -> str:
     """Where a learner finds a notebook: the own copy, or how to get one."""
-    from helpers.course import workspace
+    from helpers.learner import workspace
 
     path = workspace.folder() / f"{notebook}.ipynb"
     return str(path) if path.exists() else f"`make lab`, then {notebook}.ipynb"
@@ -285,11 +285,12 @@ def hint(
     whole: Annotated[bool, typer.Option("--all", help="All three hints.")] = False,
 ) -> None:
     """The next of an exercise's three hints; each call goes one further, here and in the notebook."""
-    from helpers import exercises, progress as record_of  # noqa: I001
-    from helpers.course import standing
+    from helpers import exercises
+    from helpers.learner import achievements
+    from helpers.learner import progress as record_of
 
     if id is None:
-        found = standing.first_open(record_of.read(), "exercise")
+        found = achievements.first_open(record_of.read(), "exercise")
         if found is None:
             _line("Every exercise is solved.")
             return
@@ -303,8 +304,8 @@ def hint(
 
 def _exercise(id: str) -> Item:
     """The exercise of that id; the part behind the dot is enough where it is the only one."""
-    from helpers import checklist
-    from helpers.course.outline import items_of
+    from helpers.model import checklist
+    from helpers.model.outline import items_of
 
     known = [
         item
@@ -327,8 +328,8 @@ def _exercise(id: str) -> Item:
 
 def _shipped(topic: str) -> list[str]:
     """The names of the notebooks that a learner means by a topic, or by a notebook on no map."""
-    from helpers import checklist
-    from helpers.course import workspace
+    from helpers.learner import workspace
+    from helpers.model import checklist
 
     wanted = topic.removesuffix(".ipynb").removesuffix(".py")
     for start in ("workspace/", "notebooks/"):
@@ -393,7 +394,7 @@ def build(
     check: Annotated[bool, typer.Option("--check", help="Only say what is out of step.")] = False,
 ) -> None:
     """Execute notebooks' .py and write their .ipynb with real outputs (for authors)."""
-    from helpers.course import contracts
+    from helpers.course.check import contracts
 
     if check:
         problems = contracts.check_all()
@@ -407,15 +408,15 @@ def build(
 
 
 def _publish() -> None:
-    from helpers.course import published
+    from helpers.course import generated
 
-    for path in published.update():
+    for path in generated.update():
         _line(f"brought {path.name} in step with the map and the notebooks")
 
 
 def _sources(topics: list[str]) -> list[Path]:
     """Notebooks of topics with their solutions, or names of notebooks that are on no map."""
-    from helpers.course.testing import chosen
+    from helpers.course.check.stages import chosen
 
     found: list[Path] = [] if topics else chosen([])
     for topic in topics:
@@ -427,8 +428,9 @@ def _sources(topics: list[str]) -> list[Path]:
 
 
 def _build_one(path: Path) -> bool:
-    from helpers.course import build, notebooks
+    from helpers.course import build
     from helpers.course.execute import Failure
+    from helpers.model import notebooks
 
     name = notebooks.name_of(path)
     try:
@@ -445,7 +447,7 @@ def _build_one(path: Path) -> bool:
 def _bar(path: Path) -> Any:
     from tqdm import tqdm
 
-    from helpers.course import notebooks
+    from helpers.model import notebooks
 
     book = notebooks.load(path)
     total = sum(cell.cell_type == "code" for cell in book.cells)
@@ -456,9 +458,10 @@ def _bar(path: Path) -> Any:
 @app.command(epilog=EXIT_CODES)
 def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
     """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
-    from helpers.course import testing
 
-    report = testing.test(topics or [], jobs, console)
+    from helpers.course.check import stages
+
+    report = stages.test(topics or [], jobs, console)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 
@@ -479,7 +482,7 @@ def flake(
 
     Interrupted, it goes on where it was. Exit code 1 if a claim failed or a notebook crashed.
     """
-    from helpers.course import ledger
+    from helpers.course.check import ledger
 
     paths = _sources(topics or [])
     seed = ledger.new_seed() if seed is None else seed
@@ -520,7 +523,7 @@ def schedule(
 
     `course schedule --hours 4 --topics 1.1,1.4 > plan.md`
     """
-    from helpers.course import schedule
+    from helpers.course.teach import schedule
 
     names = [name for name in re.split(r"[,\s]+", topics) if name]
     plan = schedule.plan(names, hours, start.time(), fit=fit)
@@ -573,6 +576,6 @@ def prefetch() -> None:
 @app.command("report-schema", epilog=EXIT_CODES)
 def report_schema() -> None:
     """Print the JSON schema of build/report.json (for authors)."""
-    from helpers.course import report
+    from helpers.course.check import report
 
     print(report.schema(), end="")

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from helpers import machine, progress
-from helpers.course.notebooks import ROOT
+from helpers import machine
+from helpers.learner import progress
+from helpers.model.notebooks import ROOT
 
 DISK_GIB = 2
 
@@ -68,7 +69,7 @@ def _python() -> Iterator[Line]:
 
 
 def _packages() -> Iterator[Line]:
-    from helpers.course.testing import installed, locked
+    from helpers.course.check.stages import installed, locked
 
     pins = locked()
     have = {name: installed(name) for name in pins}
@@ -106,7 +107,8 @@ def _data() -> Iterator[Line]:
 
 
 def _pairs() -> Iterator[Line]:
-    from helpers.course import contracts, notebooks
+    from helpers.course.check import contracts
+    from helpers.model import notebooks
 
     books = [notebooks.load(path) for path in notebooks.sources()]
     problems = [problem for book in books for problem in contracts.check_pair(book)]

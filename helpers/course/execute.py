@@ -68,7 +68,7 @@ class CellHooks:
         return {"on_cell_execute": self._start, "on_cell_executed": self._done}
 
     def _start(self, cell: NotebookNode, cell_index: int) -> None:
-        from helpers.course.locks import cell_lock
+        from helpers.course.cell_lock import cell_lock
 
         self.current = cell_index
         self._held.enter_context(cell_lock(alone="timing" in cell.metadata.get("tags", [])))

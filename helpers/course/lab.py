@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from helpers.course.notebooks import ROOT
+from helpers.model.notebooks import ROOT
 
 SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
 START = "00_start_here.ipynb"

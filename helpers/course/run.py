@@ -17,10 +17,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from helpers import checklist, processes
-from helpers.course import notebooks
-from helpers.course.locks import new_lock
-from helpers.course.notebooks import NOTEBOOKS, ROOT
+from helpers import processes
+from helpers.course.cell_lock import new_lock
+from helpers.model import checklist, notebooks
+from helpers.model.notebooks import NOTEBOOKS, ROOT
 
 OUTPUT = ROOT / "build" / "run"
 
@@ -118,7 +118,7 @@ class Runner:
 
 def _start(job: Job, lock: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "helpers.course.run_one", json.dumps(asdict(job))],
+        [sys.executable, "-m", "helpers.course.run_worker", json.dumps(asdict(job))],
         cwd=ROOT,
         env={**os.environ, "COURSE_LOCK": lock},
         stdin=subprocess.PIPE,

@@ -86,7 +86,8 @@ def judge(id: str, answer: Any) -> Verdict:
 
 def check(id: str, answer: Any) -> None:
     """Check an answer and print the verdict: open, wrong with the reason, or solved with the why."""
-    from helpers import figures, progress
+    from helpers import figures
+    from helpers.learner import progress
 
     task = find(id)
     verdict = judge(id, answer)
@@ -102,7 +103,7 @@ def check(id: str, answer: Any) -> None:
 
 def hint(id: str, number: int | None = None) -> None:
     """Print the next hint of an exercise (each call goes one further), or hint `number`."""
-    from helpers import progress
+    from helpers.learner import progress
 
     task = find(id)
     last = max(_hinted.get(id, 0), progress.hints(id))  # the record, if it can be saved
@@ -120,8 +121,9 @@ _hinted: dict[str, int] = {}
 
 def solution(id: str, *, insist: bool = False) -> None:
     """Show the worked answer with its reasoning, after an attempt or with insist=True."""
-    from helpers import figures, progress
-    from helpers.course.notebooks import worked_answer
+    from helpers import figures
+    from helpers.learner import progress
+    from helpers.model.notebooks import worked_answer
 
     find(id)
     if not insist and not progress.attempts(id):

@@ -305,9 +305,9 @@ def _tell(server: Server) -> None:
     tiers = dict.fromkeys(server.tier for server in running())
     os.environ["COURSE_TIER"] = "+".join(tiers)
     if folder := os.environ.get("COURSE_RECORD"):
-        from helpers.course import record
+        from helpers.model import records
 
-        record.note(
+        records.note(
             folder,
             "service",
             str(os.getpid()),

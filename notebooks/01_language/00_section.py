@@ -263,7 +263,8 @@ diagnosis("language")
 # </details>
 
 # %% tags=["nbval-ignore-output"]
-from helpers import progress, show_table
+from helpers.learner import progress
+from helpers import show_table
 
 CARRIED_BY = {
     1: ("interpreter.gil_threads", "interpreter.released_by_hash", "interpreter.free_threaded"),

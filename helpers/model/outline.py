@@ -6,15 +6,14 @@ Read from the `.ipynb` without jupytext or nbformat, which take longer to import
 from __future__ import annotations
 
 import functools
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from helpers.checklist import Bullet
-from helpers.course import notebooks, workspace
+from helpers.model import files, notebooks
+from helpers.model.checklist import Bullet
 
 _WORDS = re.compile(rf"^({'|'.join(sorted(notebooks.CALLS))})\(", flags=re.M)
 _WHAT = {"predict": "prediction", "claim": "claim", "check": "exercise"}
@@ -51,7 +50,7 @@ def items(name: str) -> list[Item]:
 
 @functools.cache
 def _items(path: Path, changed: int) -> list[Item]:
-    node = workspace.read(path)
+    node = files.read(path)
     if node is None:
         return []
     cells = [_plain(cell) for cell in node["cells"]]
@@ -81,16 +80,3 @@ def _part(cells: list[SimpleNamespace], at: int) -> str:
         if cell.cell_type == "markdown" and (found := re.match(r"##? (.+)", cell.source)):
             return found[1].strip()
     return ""
-
-
-def link(notebook: str, cell: str = "") -> str | None:
-    """Where a notebook is, as seen from the current folder: in the workspace, or in `notebooks/`.
-
-    None in any other folder. JupyterLab scrolls to the cell.
-    """
-    here = Path.cwd()
-    for root in (workspace.folder(), notebooks.NOTEBOOKS):
-        if here == root or here.is_relative_to(root):
-            path = os.path.relpath(root / f"{notebook}.ipynb", here).replace(os.sep, "/")
-            return path + (f"#cell-id={cell}" if cell else "")
-    return None

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.course.notebooks import NOTEBOOKS, ROOT
-
-Node = dict[str, Any]  # a notebook, or a cell, as its JSON says; sources are strings
+from helpers.model import files
+from helpers.model.files import Node
+from helpers.model.notebooks import NOTEBOOKS, ROOT
 
 BASE, BACKUP, LOCK = ".base", ".backup", ".lock"  # hidden: JupyterLab shows the notebooks alone
 FRESH = ".new"  # ends the hidden file that is about to replace another
@@ -61,28 +61,6 @@ def shipped() -> dict[str, Path]:
 # --- files -------------------------------------------------------------------------------------------
 
 
-def read(path: Path) -> Node | None:
-    """A notebook with its sources as strings, or None if the file is not one. Raises `OSError`."""
-    try:
-        node = json.loads(path.read_bytes().decode("utf-8"))
-        cells = [_cell(cell) for cell in node["cells"]]
-        if node["nbformat"] == 4:
-            return {**node, "metadata": dict(node.get("metadata") or {}), "cells": cells}
-    except (ValueError, KeyError, TypeError):
-        pass
-    return None
-
-
-def _cell(cell: Node) -> Node:
-    if cell["cell_type"] not in ("code", "markdown", "raw"):
-        raise ValueError(cell["cell_type"])
-    return {**cell, "source": _text(cell["source"]), "metadata": dict(cell.get("metadata") or {})}
-
-
-def _text(source: str | list[str]) -> str:
-    return source if isinstance(source, str) else "".join(source)
-
-
 def clean(node: Node) -> Node:
     """A copy without outputs: what a learner sees was measured here, after the prediction."""
     cells = []
@@ -121,14 +99,14 @@ def _base(name: str) -> Path:
 
 def _new(path: Path) -> str:
     """The text of a shipped notebook as it goes to a learner."""
-    node = read(path)
+    node = files.read(path)
     if node is None:
         raise WorkspaceProblem(f"{path} is not a notebook: `git checkout {path.name}` mends it")
     return text_of(clean(node))
 
 
 def _read_if_there(path: Path) -> Node | None:
-    return read(path) if path.exists() else None
+    return files.read(path) if path.exists() else None
 
 
 def _backup(path: Path, *, move: bool = False) -> Path:
@@ -223,17 +201,17 @@ def _updated(name: str, text: str) -> Change:
     state = _bring(name, text)
     if state != "news":
         return Change(name, "new" if state == "new" else "")
-    mine = read(_mine(name))
+    mine = files.read(_mine(name))
     if mine is None:
         aside = _backup(_mine(name), move=True)
         _settle(name, text)
         return Change(name, "repaired", [f"your file was not a notebook; kept as {aside}"])
-    return _brought(name, read(_base(name)) or _parsed(text), mine, text, _mine(name))
+    return _brought(name, files.read(_base(name)) or _parsed(text), mine, text, _mine(name))
 
 
 def _brought(name: str, base: Node, mine: Node, text: str, source: Path) -> Change:
     """Merge if the learner changed anything, replace if not, and settle the new base."""
-    from helpers.course import merge
+    from helpers.learner import merge
 
     new = _parsed(text)
     if merge.same(base, mine) or merge.same(new, mine):
@@ -247,7 +225,7 @@ def _brought(name: str, base: Node, mine: Node, text: str, source: Path) -> Chan
 
 def _parsed(text: str) -> Node:
     node = json.loads(text)
-    return {**node, "cells": [_cell(cell) for cell in node["cells"]]}
+    return {**node, "cells": [files.plain_cell(cell) for cell in node["cells"]]}
 
 
 def _settle(name: str, text: str, mine: str | None = None) -> None:
@@ -258,10 +236,10 @@ def _settle(name: str, text: str, mine: str | None = None) -> None:
 
 def _retired(name: str, texts: dict[str, str]) -> Change:
     """A notebook that the course no longer has under this name: find its new one, or let it be."""
-    from helpers.course import merge
+    from helpers.learner import merge
 
     path = _mine(name)
-    base, mine = read(_base(name)), _read_if_there(path)
+    base, mine = files.read(_base(name)), _read_if_there(path)
     if not path.exists():
         change = Change(name, "")
     elif base is None or mine is None:
@@ -292,7 +270,7 @@ def _successor(base: Node, texts: dict[str, str]) -> str | None:
 
 
 def _untouched(name: str) -> bool:
-    from helpers.course import merge
+    from helpers.learner import merge
 
     mine, base = _read_if_there(_mine(name)), _read_if_there(_base(name))
     if mine is None or base is None:
@@ -355,3 +333,16 @@ def _reset_exercise(name: str, exercise: str, stub: Node) -> Path | None:
     mine["cells"][place] = {**stub, "id": mine["cells"][place].get("id", stub["id"])}
     _write(_mine(name), text_of(mine))
     return kept
+
+
+def link(notebook: str, cell: str = "") -> str | None:
+    """Where a notebook is, as seen from the current folder: in the workspace, or in `notebooks/`.
+
+    None in any other folder. JupyterLab scrolls to the cell.
+    """
+    here = Path.cwd()
+    for root in (folder(), NOTEBOOKS):
+        if here == root or here.is_relative_to(root):
+            path = os.path.relpath(root / f"{notebook}.ipynb", here).replace(os.sep, "/")
+            return path + (f"#cell-id={cell}" if cell else "")
+    return None

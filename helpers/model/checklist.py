@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
+from helpers.model.notebooks import ROOT
+
 __all__ = [
     "ROOT",
     "Bullet",
@@ -24,8 +26,6 @@ __all__ = [
     "map_markdown",
     "notebook_paths",
 ]
-
-ROOT = Path(__file__).resolve().parents[1]
 
 Need = Literal[
     "python3.14",

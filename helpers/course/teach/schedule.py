@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, time, timedelta
 from pathlib import Path
 
-from helpers import checklist
-from helpers.checklist import Bullet, UnknownTopic
-from helpers.course import notebooks, parts, teaching
-from helpers.course.notebooks import NOTEBOOKS, ROOT
-from helpers.course.parts import Part
+from helpers.course.teach import prompts
+from helpers.model import checklist, notebooks, parts
+from helpers.model.checklist import Bullet, UnknownTopic
+from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.model.parts import Part
 
 OPENING = 10  # everybody has a first green cell
 STRETCH = 75  # at most so many minutes of work between two breaks
@@ -130,7 +130,7 @@ def _order_of_cuts(work: list[Item]) -> list[tuple[Item, str]]:
     ranked: list[tuple[int, float, Item, str]] = []
     for topic in dict.fromkeys(item.topic for item in work):
         mine = [item for item in work if item.topic == topic]
-        said = teaching.advice(checklist.load().bullet(topic))
+        said = prompts.advice(checklist.load().bullet(topic))
         seen: set[str] = set()
         for place, item in enumerate(mine):
             first = item.kind not in seen
@@ -315,7 +315,7 @@ def _run_lines(plan: Plan) -> list[str]:
 def _note_lines(plan: Plan) -> list[str]:
     lines = ["---", ""]
     for bullet in plan.topics:
-        said = teaching.prompts(bullet)
+        said = prompts.prompts(bullet)
         lines += [f"# {bullet.number} {bullet.title}", ""]
         if not said:
             lines += ["No prompts are written for this topic yet.", ""]

@@ -18,12 +18,13 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from helpers import checklist, machine, processes
-from helpers.course import contracts, notebooks, record, report
+from helpers import machine, processes
 from helpers.course.build import SANITIZE
+from helpers.course.cell_lock import new_lock
+from helpers.course.check import contracts, report
 from helpers.course.execute import CELL_SECONDS, kernel_environment
-from helpers.course.locks import new_lock
-from helpers.course.notebooks import ROOT
+from helpers.model import checklist, notebooks, records
+from helpers.model.notebooks import ROOT
 
 BUILD = ROOT / "build"
 # The packages whose versions show in outputs: with others than the locked ones nothing is compared.
@@ -114,7 +115,7 @@ def _contracts(run: Run, console: Console) -> None:
 
 
 def _pytest(workers: int, *arguments: str) -> list[str]:
-    base = [sys.executable, "-m", "pytest", "-p", "helpers.course.plugin", "-q"]
+    base = [sys.executable, "-m", "pytest", "-p", "helpers.course.check.pytest_plugin", "-q"]
     colour = "--color=auto" if sys.stdout.isatty() else "--color=no"  # nbval takes auto for yes
     return [*base, "-n", str(workers), "--no-header", colour, *arguments]
 
@@ -150,7 +151,7 @@ def _notebooks(
         pairs = [pair for p in chosen_here if (pair := p.with_suffix(".ipynb")).exists()]
         if pairs:
             _stage(run, name, nbval(pairs, workers, strict=compared), console, tier)
-    for cell in record.entries(run.record, "cell"):
+    for cell in records.entries(run.record, "cell"):
         if not cell["passed"]:
             where = cell["stage"].removeprefix("notebooks").removeprefix(", ")
             run.failed.append(
@@ -233,7 +234,7 @@ def installed(package: str) -> str | None:
 
 
 def _speed(run: Run, workers: int) -> report.Speed | None:
-    cells = [c for c in record.entries(run.record, "cell") if c["stage"] == "notebooks"]
+    cells = [c for c in records.entries(run.record, "cell") if c["stage"] == "notebooks"]
     if not cells:
         return None
     alone = sum(c["seconds"] for c in cells if c["alone"])
@@ -248,5 +249,5 @@ def _speed(run: Run, workers: int) -> report.Speed | None:
         others=round(others, 1),
         longest=round(max(books.values()), 1),
         allowed=round(allowed, 1),
-        controls=round(sum(c["seconds"] for c in record.entries(run.record, "control")), 1),
+        controls=round(sum(c["seconds"] for c in records.entries(run.record, "control")), 1),
     )

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from helpers.course import notebooks, record
+from helpers.course.cell_lock import cell_lock
 from helpers.course.execute import is_false_start
-from helpers.course.locks import cell_lock
+from helpers.model import notebooks, records
 
 
 def _record() -> str | None:
@@ -75,10 +75,10 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     outcome = yield
     folder = _record()
     if folder and outcome.skipped and not hasattr(outcome, "wasxfail"):
-        record.note(folder, "skipped", _worker(), test=item.nodeid)
+        records.note(folder, "skipped", _worker(), test=item.nodeid)
     cell = getattr(item, "cell", None)
     if folder and cell is not None and outcome.when == "call":
-        record.note(
+        records.note(
             folder,
             "cell",
             _worker(),

@@ -9,10 +9,12 @@ from pathlib import Path
 
 import nbformat
 
-from helpers import checklist, diagnostic
-from helpers.course import notebooks, parts, published, teaching
-from helpers.course.controls import find_hunk
-from helpers.course.notebooks import Notebook, Problem
+from helpers.course import generated
+from helpers.course.check.controls import find_hunk
+from helpers.course.teach import prompts
+from helpers.learner import diagnostic
+from helpers.model import checklist, notebooks, parts
+from helpers.model.notebooks import Notebook, Problem
 
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
 PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
@@ -31,9 +33,9 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
-    if folder == published.START_PAGE.parent:
+    if folder == generated.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
-        problems += [Problem(path.name, None, text) for path in published.stale()]
+        problems += [Problem(path.name, None, text) for path in generated.stale()]
     return problems
 
 
@@ -285,16 +287,16 @@ def _for_teachers(books: list[Notebook]) -> list[Problem]:
     found = []
     for bullet in checklist.load().bullets:
         mine = [by_name[name] for name in bullet.notebooks if name in by_name]
-        page = teaching.name_of(teaching.path_of(bullet))
+        page = prompts.name_of(prompts.path_of(bullet))
         if len(mine) < len(bullet.notebooks):
-            if teaching.path_of(bullet).exists():
+            if prompts.path_of(bullet).exists():
                 found.append(Problem(page, None, f"{bullet.number} has no notebook yet"))
             continue
         for book, cell, text in parts.problems(bullet, mine):
             found.append(Problem(book.name, None if cell is None else cell + 1, text))
-        found += [Problem(page, None, text) for text in teaching.problems(bullet, mine)]
-    for path in teaching.strays():
-        found.append(Problem(teaching.name_of(path), None, "is the page of no topic"))
+        found += [Problem(page, None, text) for text in prompts.problems(bullet, mine)]
+    for path in prompts.strays():
+        found.append(Problem(prompts.name_of(path), None, "is the page of no topic"))
     return found
 
 

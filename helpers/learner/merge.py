@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from helpers.course import notebooks
+from helpers.model import notebooks
 
 Node = dict[str, Any]
 Key = tuple[str, str]

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from helpers.checklist import Bullet
-from helpers.course.notebooks import Notebook
+from helpers.model.checklist import Bullet
+from helpers.model.notebooks import Notebook
 
 Kind = Literal["experiment", "exercises", "interview", "recap"]
 _KINDS: dict[str, Kind] = {

@@ -11,10 +11,10 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from helpers import checklist
-from helpers.checklist import Bullet
-from helpers.course.notebooks import ROOT, Notebook
-from helpers.course.parts import parts_of
+from helpers.model import checklist
+from helpers.model.checklist import Bullet
+from helpers.model.notebooks import ROOT, Notebook
+from helpers.model.parts import parts_of
 
 PROMPTS = ROOT / "docs" / "teaching"
 _OPTIONAL = {"interview", "recap"}

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from helpers.checklist import Bullet, load
-from helpers.course.outline import Item, items_of
+from helpers.model.checklist import Bullet, load
+from helpers.model.outline import Item, items_of
 
 Record = dict[str, Any]
 

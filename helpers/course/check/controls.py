@@ -10,7 +10,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.course.notebooks import BreakIt, Notebook
+from helpers.model.notebooks import BreakIt, Notebook
 
 
 @dataclass(frozen=True)

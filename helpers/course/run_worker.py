@@ -20,11 +20,14 @@ from typing import Any, NoReturn
 import nbformat
 from nbformat import NotebookNode
 
-from helpers import processes, progress
+from helpers import processes
 from helpers.course.execute import CELL_SECONDS, CellHooks, kernel_environment, readable
 from helpers.course.run import Job, Result
+from helpers.learner import progress
 
-PATIENCE = 10  # times the limit of a cell in the tests: a learner's machine, and --scale full
+RUN_CELL_SECONDS = (
+    10 * CELL_SECONDS
+)  # ten times the tests' limit: a learner's machine, --scale full
 
 
 def main() -> None:
@@ -78,14 +81,14 @@ def _execute(job: Job) -> tuple[str | None, str]:
             language="python",
             cwd=str(path.parent),
             progress_bar=False,
-            execution_timeout=CELL_SECONDS * PATIENCE,
+            execution_timeout=RUN_CELL_SECONDS,
             **hooks.as_traits(),
         )
     except PapermillExecutionError as error:
         number = original.index(error.source) + 1 if error.source in original else "?"
         return f"cell {number}: {readable(error.ename, error.evalue)}", error.source
     except CellTimeoutError:
-        return f"a cell did not end within {CELL_SECONDS * PATIENCE} s", ""
+        return f"a cell did not end within {RUN_CELL_SECONDS} s", ""
     except DeadKernelError:
         return "the kernel died", ""
     finally:
@@ -95,7 +98,8 @@ def _execute(job: Job) -> tuple[str | None, str]:
 
 def _notebook(path: Path) -> NotebookNode:
     """The `.ipynb`, which is what a learner changes; from the `.py` where there is none yet."""
-    from helpers.course import build, notebooks
+    from helpers.course import build
+    from helpers.model import notebooks
 
     pair = path.with_suffix(".ipynb")
     if pair.exists():

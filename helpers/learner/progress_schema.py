@@ -1,6 +1,6 @@
 """The learner's record as a schema: what `progress.json` holds, for other programs and for a reader.
 
-`helpers.progress` holds the same shape against the file at every save without pydantic, whose import
+`helpers.learner.progress` holds the same shape against the file at every save without pydantic, whose import
 would cost every kernel a third of a second; a test keeps the two in agreement.
 """
 

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
-from helpers.course import notebooks
-from helpers.course.notebooks import ROOT
-from helpers.course.record import entries
+from helpers.model import notebooks
+from helpers.model.notebooks import ROOT
+from helpers.model.records import entries
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"

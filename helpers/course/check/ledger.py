@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 from helpers import machine, processes
-from helpers.course import notebooks
 from helpers.course.build import fresh
-from helpers.course.controls import read_claims
+from helpers.course.check.controls import read_claims
 from helpers.course.execute import Failure, execute
-from helpers.course.notebooks import ROOT
+from helpers.model import notebooks
+from helpers.model.notebooks import ROOT
 
 LEDGER = ROOT / "build" / "ledger.jsonl"
 SUMMARY = ROOT / "data" / "ledger.md"

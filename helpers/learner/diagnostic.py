@@ -12,7 +12,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from helpers import checklist, figures, progress
+from helpers import figures
+from helpers.learner import progress
+from helpers.model import checklist
 
 FOLDER = checklist.ROOT / "data" / "diagnostic"
 
@@ -132,9 +134,10 @@ def diagnosis(section: str) -> None:
 
 def _advice(bullet: checklist.Bullet, right: int, answered: int, asked: int) -> tuple[str, int]:
     """What to do about a topic, with links, and how many minutes that is."""
-    from helpers.course import outline
+    from helpers.learner import workspace
+    from helpers.model import outline
 
-    whole = [_link(outline.link(name), f"{bullet.number}{letter}")
+    whole = [_link(workspace.link(name), f"{bullet.number}{letter}")
              for name, letter in zip(bullet.notebooks, _letters(bullet), strict=True)]  # fmt: skip
     if not answered:
         return f"answer its questions, or take {' and '.join(whole)}", 0
@@ -143,7 +146,7 @@ def _advice(bullet: checklist.Bullet, right: int, answered: int, asked: int) -> 
     if asked - right == 1 and asked > 2:
         tasks = [item for item in outline.items_of(bullet) if item.what == "exercise"]
         if tasks:
-            link = outline.link(tasks[0].notebook, tasks[0].cell)
+            link = workspace.link(tasks[0].notebook, tasks[0].cell)
             return f"go to {_link(link, 'its exercises')}", 0
     return f"take {' and '.join(whole)}, {bullet.minutes} minutes", bullet.minutes
 

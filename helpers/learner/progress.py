@@ -26,7 +26,7 @@ _EMPTY: dict[str, Any] = {
 }
 _TEXT, _NUMBER, _NONE = (str,), (int, float), (type(None),)
 # The shape of a row of each table: what it must have, and what it may have. The schema for others
-# is in helpers.course.progress_schema.
+# is in helpers.learner.progress_schema.
 _MUST: dict[str, dict[str, tuple[type, ...]]] = {
     "predictions": {"choice": _TEXT},
     "claims": {"held": (bool, *_NONE)},
@@ -266,11 +266,11 @@ def attempts(id: str) -> int:
 def board() -> None:
     """Show the learner's board: what was predicted, seen to hold and solved, and where to go on."""
     from helpers import figures
-    from helpers.course import standing
+    from helpers.learner import achievements
 
     record = read()
     rows, begun = [], False
-    for section in standing.sections(record):
+    for section in achievements.sections(record):
         rows.append(section.counts.row(f"{section.number} {section.title}"))
         topics = [topic for topic in section.topics if topic.counts.begun]
         rows += [topic.counts.row(f"\N{EN SPACE}{topic.name}") for topic in topics]
@@ -281,14 +281,14 @@ def board() -> None:
 
 
 def _resume(record: dict[str, Any]) -> str:
-    from helpers.course import outline, standing
+    from helpers.learner import achievements, workspace
 
-    found = standing.first_open(record)
+    found = achievements.first_open(record)
     if found is None:
         return "**Everything that is there is done.**"
     bullet, item = found
     name = f"{bullet.number} {bullet.title}"
-    link = outline.link(item.notebook, item.cell)
+    link = workspace.link(item.notebook, item.cell)
     where = f"[{name}]({link})" if link else f"{name} (`{item.notebook}`)"
     return f"**Go on:** {where} › {item.part}: the {item.what} `{item.id}` is open."
 
@@ -299,8 +299,8 @@ def evidence(topic: str) -> None:
     The caption says on which machine the committed ones were measured.
     """
     from helpers import figures
-    from helpers.checklist import load, notebook_paths
-    from helpers.course.notebooks import committed_on
+    from helpers.model.checklist import load, notebook_paths
+    from helpers.model.notebooks import committed_on
 
     rows = []
     for id, (sentence, *both) in verdicts(topic).items():
@@ -315,8 +315,8 @@ def evidence(topic: str) -> None:
 
 def verdicts(topic: str) -> dict[str, tuple[str, str, str]]:
     """Each claim of a topic by its id: sentence, committed verdict, verdict here ("" if not run yet)."""
-    from helpers.checklist import load, notebook_paths
-    from helpers.course.notebooks import committed_claims
+    from helpers.model.checklist import load, notebook_paths
+    from helpers.model.notebooks import committed_claims
 
     here = read()["claims"]
     return {
@@ -346,7 +346,7 @@ def surprises(section: str = "") -> None:
     `section` is a number, a slug ("language") or a folder; empty means the whole course.
     """
     from helpers import figures
-    from helpers.checklist import load
+    from helpers.model.checklist import load
 
     record = read()
     wanted = [s for s in load().sections if section in ("", s.slug, s.folder, str(s.number))]
@@ -370,12 +370,13 @@ def surprises(section: str = "") -> None:
 
 
 def _surprise(bullet: Any, id: str, entry: dict[str, Any], claims: dict[str, Any]) -> str:
-    from helpers.course import outline
+    from helpers.learner import workspace
+    from helpers.model import outline
 
     claim = entry.get("claim") or id
     figure = _verdict(claims.get(claim))
     asked = [item for item in outline.items_of(bullet) if item.id == id]
-    link = outline.link(asked[0].notebook, asked[0].cell) if asked else None
+    link = workspace.link(asked[0].notebook, asked[0].cell) if asked else None
     where = f"[{bullet.number}]({link})" if link else bullet.number
     said = entry.get("text") or entry["choice"]
     truth = entry.get("truth") or entry["right"]

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import nbformat
 
-from helpers import checklist
-from helpers.course.notebooks import NOTEBOOKS, ROOT
+from helpers.model import checklist
+from helpers.model.notebooks import NOTEBOOKS, ROOT
 
 START_PAGE = NOTEBOOKS / "00_start_here.py"
 PICTURE = ROOT / "docs" / "list-or-pipeline.png"

@@ -1,0 +1,1 @@
+"""What `course test` runs and counts: contracts, controls, stages, report, flake ledger."""
