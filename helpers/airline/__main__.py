@@ -9,7 +9,7 @@ import sys
 from contextlib import ExitStack
 
 import uvicorn
-from pydantic import ValidationError
+from pydantic import PostgresDsn, ValidationError
 
 from helpers.airline import database
 from helpers.airline.app import create_app
@@ -75,7 +75,7 @@ def _demo(stack: ExitStack) -> Settings:
     from helpers import services
 
     server = stack.enter_context(services.postgres())
-    settings = Settings(database_url=server.url)
+    settings = Settings(database_url=PostgresDsn(server.url))
     engine = database.make_engine(settings)
     database.create_tables(engine)
     seed(engine)

@@ -31,7 +31,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         version="1.0.0",
         summary="Search flights, hold seats, pay, cancel",
         lifespan=lifespan,
-        max_body_size=settings.max_body_size,
         generate_unique_id_function=_operation_id,
     )
     app.state.settings = settings

@@ -117,7 +117,7 @@ def _insert(
 
     If a request with the same key is under way, the INSERT waits for the end of its transaction.
     """
-    booking_id = session.scalar(select(BOOKING_IDS.next_value()))
+    booking_id = session.execute(select(BOOKING_IDS.next_value())).scalar_one()
     row = insert(Booking).values(
         booking_id=booking_id,
         reference=reference_of(booking_id),

@@ -13,10 +13,14 @@ from sqlalchemy.orm import Session
 
 from helpers.airline.models import Booking, BookingStatus, Flight, Seat
 from helpers.airline.problems import FlightNotFound, InvalidPart, InvalidRequest
-from helpers.airline.schemas import Id, SeatOut
+from helpers.airline.schemas import Id, SeatOut, SeatStatus
 
 NEW_YORK = ZoneInfo("America/New_York")  # where all the flights leave
 SEATS_IN_ROW = "ABCDEF"
+_SHOWN: dict[BookingStatus, SeatStatus] = {
+    BookingStatus.PENDING: "held",
+    BookingStatus.CONFIRMED: "sold",
+}
 
 # Where a page ended: departure and number of its last flight, which together are unique.
 Position = tuple[AwareDatetime, Id]
@@ -80,14 +84,10 @@ def seat_map(session: Session, flight_id: int, now: datetime) -> list[SeatOut]:
     flight = session.get(Flight, flight_id)
     if flight is None:
         raise FlightNotFound(f"There is no flight {flight_id}. GET /flights finds flights.")
-    rows = session.execute(
-        select(Seat.seat, Booking)
-        .join(Seat.booking)
-        .where(Seat.flight_id == flight_id, Seat.active)
-    )
-    status = {seat: booking.status_at(now) for seat, booking in rows}
-    shown = {BookingStatus.PENDING: "held", BookingStatus.CONFIRMED: "sold"}
+    query = select(Seat.seat, Booking).join(Seat.booking)
+    rows = session.execute(query.where(Seat.flight_id == flight_id, Seat.active))
+    status = {seat: _SHOWN.get(booking.status_at(now), "free") for seat, booking in rows}
     return [
-        SeatOut(seat=seat, status=shown.get(status.get(seat), "free"))
+        SeatOut(seat=seat, status=status.get(seat, "free"))
         for seat in seat_numbers(flight.capacity)
     ]

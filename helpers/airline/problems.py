@@ -91,12 +91,6 @@ class WrongAmount(ServiceError):
     status, slug, title = 409, "wrong-amount", "Wrong amount"
 
 
-class BodyTooLarge(ServiceError):
-    """More bytes than any valid request needs."""
-
-    status, slug, title = 413, "body-too-large", "Body too large"
-
-
 class Undecodable(ServiceError):
     """The body is no text at all."""
 
@@ -135,11 +129,7 @@ class Unavailable(ServiceError):
 
 
 ANYWHERE = (InternalError, Unavailable)  # what every endpoint that asks the database may answer
-BODY = (
-    Undecodable,
-    BodyTooLarge,
-    InvalidRequest,
-)  # what every endpoint that reads a body may answer
+BODY = (Undecodable, InvalidRequest)  # what every endpoint that reads a body may answer
 
 
 def responses(*errors: type[ServiceError]) -> dict[int | str, dict[str, Any]]:
@@ -204,11 +194,8 @@ async def _invalid_request(_: Request, error: Any) -> JSONResponse:
 
 async def _http_exception(_: Request, error: Any) -> JSONResponse:
     """Errors of the framework: no such path, method not allowed, a body that it cannot read."""
-    match error.status_code:
-        case 400:
-            return _response(Undecodable("Send JSON in UTF-8."))
-        case 413:
-            return _response(BodyTooLarge("No valid request is that large."))
+    if error.status_code == 400:
+        return _response(Undecodable("Send JSON in UTF-8."))
     phrase = HTTPStatus(error.status_code).phrase
     problem = Problem(type="about:blank", title=phrase, status=error.status_code,
                       detail="/openapi.json lists the paths and their methods.")  # fmt: skip
@@ -226,5 +213,10 @@ async def _database_error(request: Request, error: Any) -> JSONResponse:
 
 
 async def _defect(_: Request, error: Any) -> JSONResponse:
-    """Starlette logs the traceback: it raises the error again behind this response."""
-    return _response(InternalError("This is a defect of the service, and it is logged."))
+    """Starlette raises the error again behind this response: the server logs it and closes the connection.
+
+    The client must know that, or its next request goes to a connection that is gone.
+    """
+    response = _response(InternalError("This is a defect of the service, and it is logged."))
+    response.headers["Connection"] = "close"
+    return response

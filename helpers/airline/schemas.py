@@ -14,6 +14,7 @@ MOST_SEATS = 9  # of one booking; larger parties call
 # The bounds are those of the columns: a larger number would fail in the database.
 Id = Annotated[int, Field(ge=0, lt=2**63)]
 AirportCode = Annotated[str, Field(pattern="^[A-Z]{3}$", examples=["JFK"])]
+SeatStatus = Literal["free", "held", "sold"]
 SeatNumber = Annotated[str, Field(pattern="^[1-9][0-9]?[A-F]$", examples=["12A"])]
 
 
@@ -72,7 +73,7 @@ class SeatOut(BaseModel):
     """A seat of the aircraft."""
 
     seat: str
-    status: Literal["free", "held", "sold"]
+    status: SeatStatus
 
 
 class SeatMap(BaseModel):

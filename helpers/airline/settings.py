@@ -18,4 +18,3 @@ class Settings(BaseSettings):
     pool_size: int = Field(default=10, ge=1)
     pool_timeout: float = Field(default=3, gt=0)  # seconds that a request waits for a connection
     statement_timeout_ms: int = Field(default=5_000, ge=1)
-    max_body_size: int = Field(default=16 * 1024, ge=0)  # bytes
