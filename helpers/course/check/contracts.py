@@ -10,7 +10,7 @@ from pathlib import Path
 import nbformat
 
 from helpers.course import generated
-from helpers.course.check.controls import find_hunk
+from helpers.course.check import controls
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks, parts
@@ -109,8 +109,7 @@ def _controls(book: Notebook) -> None:
         for id in (broken.claim, *broken.also):
             if id not in claims:
                 book.problem(broken.cell, f"Break it names {id}, which no claim here has")
-        for old, _ in broken.hunks:
-            find_hunk(book, broken, old)
+        controls.check_hunks(book, broken)
 
 
 def _exercises(book: Notebook) -> None:
