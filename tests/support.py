@@ -16,6 +16,7 @@ import nbformat
 import psutil
 
 from helpers.course import build
+from helpers.course.check import verdicts
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
 from helpers.model import notebooks, records
@@ -69,6 +70,23 @@ def note(kind: str, **entry: object) -> None:
     folder = os.environ.get("COURSE_CHECKS")
     if folder:
         records.note(folder, kind, os.environ.get("PYTEST_XDIST_WORKER", "main"), **entry)
+
+
+def known_green(what: str, key: str | None) -> bool:
+    """Whether this was green before, nothing changed, and `course test --changed` asked for no more.
+
+    Its line is then in the record again. Under plain pytest nothing is known.
+    """
+    folder = os.environ.get("COURSE_CHECKS")
+    if not folder or not verdicts.wanted():
+        return False
+    return verdicts.repeat(folder, os.environ.get("PYTEST_XDIST_WORKER", "main"), what, key)
+
+
+def keep(key: str | None, kind: str, **entry: object) -> None:
+    """Keep a green verdict with the line that it leaves in the record, for `course test --changed`."""
+    if os.environ.get("COURSE_CHECKS"):
+        verdicts.keep(key, [(kind, entry)])
 
 
 # --- notebooks -------------------------------------------------------------------------------

@@ -6,15 +6,18 @@ Other right answers, where a file of wrong ones names some as RIGHT, pass too.
 from __future__ import annotations
 
 import importlib.util
+import os
+from dataclasses import dataclass
 from functools import cache
 from types import ModuleType
 from typing import Any
 
 import pytest
-from support import answer_cell, judged, not_rejected, note
+from support import answer_cell, answer_name, imports, judged, keep, known_green, not_rejected, note
 
 from helpers import exercises
-from helpers.course.check import contracts
+from helpers.course.check import contracts, verdicts
+from helpers.exercises.box import Verdict
 from helpers.model import notebooks
 from helpers.model.notebooks import NOTEBOOKS, ROOT, Notebook
 
@@ -68,35 +71,59 @@ RIGHT = each(
 )
 
 
+@dataclass
+class Answer:
+    """An answer and what must be said of it; `judge` asks the check, unless the verdict is known."""
+
+    book: Notebook
+    id: str
+    what: str
+    source: str
+    number: int = 0
+    part: str = ""
+
+    def judge(self) -> None:
+        tier = os.environ.get("COURSE_SERVICES", "")
+        texts = (imports(self.book), self.source, answer_name(self.book, self.id), self.part)
+        key = verdicts.of_answer(self.id, tier, f"{self.what} {self.number}", *texts)
+        if known_green("answers", key):
+            return
+        problem = self.problem(judged(self.id, self.book, self.source))
+        entry = {"what": self.what, "id": self.id, "number": self.number, "ok": problem is None}
+        note("exercise", **entry)
+        if problem is None:
+            keep(key, "exercise", **entry)
+        assert problem is None
+
+    def problem(self, verdict: Verdict) -> str | None:
+        if self.what == "wrong":
+            return not_rejected(verdict, self.part)
+        expected = "unsolved" if self.what == "stub" else "solved"
+        return None if verdict.status == expected else f"{verdict.status}: {verdict.message}"
+
+
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
 def test_the_stub_is_open(book: Notebook, id: str) -> None:
-    verdict = judged(id, book, answer_cell(book, id))
-    note("exercise", what="stub", id=id, ok=verdict.status == "unsolved")
-    assert verdict.status == "unsolved", verdict.message
+    Answer(book, id, "stub", answer_cell(book, id)).judge()
 
 
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
 def test_the_worked_answer_passes(book: Notebook, id: str) -> None:
     """As `solution("…")` shows it, pasted into the topic's notebook."""
     _, code = notebooks.worked_answer(id)
-    verdict = judged(id, book, code)
-    note("exercise", what="reference", id=id, ok=verdict.status == "solved")
-    assert verdict.status == "solved", verdict.message
+    Answer(book, id, "reference", code).judge()
 
 
 @pytest.mark.parametrize(("book", "id", "number", "source"), RIGHT)
 def test_another_right_answer_passes(book: Notebook, id: str, number: int, source: str) -> None:
-    verdict = judged(id, book, source)
-    assert verdict.status == "solved", verdict.message
+    Answer(book, id, "right", source, number).judge()
 
 
 @pytest.mark.parametrize(("book", "id", "number", "source", "part"), WRONG)
 def test_a_wrong_answer_is_told_why(
     book: Notebook, id: str, number: int, source: str, part: str
 ) -> None:
-    problem = not_rejected(judged(id, book, source), part)
-    note("exercise", what="wrong", id=id, number=number, ok=problem is None)
-    assert problem is None
+    Answer(book, id, "wrong", source, number, part).judge()
 
 
 @pytest.mark.parametrize(("book", "id"), EXERCISES)

@@ -456,12 +456,22 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
-def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
-    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
+def test(
+    topics: Topics = None,
+    jobs: Jobs = machine.cores(),  # noqa: B008
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what was not green before, or changed since.")
+    ] = False,
+) -> None:
+    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
 
+    With --changed, contracts and those notebooks, controls and exercises that were not green here
+    before, or that depend on something that changed since: code, a lab, a helper, data, a package,
+    the Python, a server. COURSE_REQUIRE=all runs all of them nevertheless.
+    """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console)
+    report = stages.test(topics or [], jobs, console, changed=changed)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -158,6 +159,7 @@ class Report(_Row):
     versions: dict[str, str]
     hardware: dict[str, Any]
     mode: str
+    kept: dict[str, int]  # green before and nothing changed: not run this time, and how many
     problems: list[str]
 
     def lines(self) -> list[str]:
@@ -178,6 +180,9 @@ class Report(_Row):
             f"canaries   {sum(self.canaries.values())} of {len(self.canaries)} red",
             f"seconds    {', '.join(f'{name} {s}' for name, s in self.seconds.items())}",
         ]
+        if self.kept:
+            counts = ", ".join(f"{n} {what}" for what, n in self.kept.items())
+            lines.append(f"unchanged  {counts}: green before, NOT RUN this time")
         if self.speed:
             lines.append(f"speed      {self.speed}")
         lines += [f"ready      {line}" for line in _ready(self.services)]
@@ -235,6 +240,7 @@ def collect(
         versions=machine.versions(),
         hardware=machine.hardware(),
         mode=mode,
+        kept=dict(Counter(entry["what"] for entry in entries(record, "kept"))),
         problems=[],
     )
     report.problems.extend(_problems(report, home))

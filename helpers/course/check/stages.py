@@ -21,7 +21,7 @@ from rich.console import Console
 from helpers import machine, processes
 from helpers.course.build import SANITIZE
 from helpers.course.cell_lock import new_lock
-from helpers.course.check import contracts, report
+from helpers.course.check import contracts, report, verdicts
 from helpers.course.execute import CELL_SECONDS, kernel_environment
 from helpers.model import checklist, notebooks, records
 from helpers.model.notebooks import ROOT
@@ -41,24 +41,30 @@ class Run:
     failed: list[str]
 
 
-def test(topics: list[str], workers: int, console: Console) -> report.Report:
+def test(
+    topics: list[str], workers: int, console: Console, *, changed: bool = False
+) -> report.Report:
     """Run all stages (only the notebooks' and their checks' for `topics`), write build/report.json.
+
+    With `changed` too, only these, and of them what is not known to be green (see `verdicts`).
 
     A red stage does not stop the next ones. The report's `problems` are the verdict. Raises
     `checklist.UnknownTopic`.
     """
     paths = chosen(topics, solutions=True)
     BUILD.mkdir(exist_ok=True)  # not writable? then say so now, and not after all the work
+    verdicts.prune()
     with tempfile.TemporaryDirectory(prefix="course-record-", ignore_cleanup_errors=True) as folder:
         run = Run(Path(folder), _environment(folder), {}, [])
         try:
+            if changed:
+                run.env["COURSE_CHANGED"] = "1"
             _contracts(run, console)
             tiers = server_tiers(run)
             mode = _notebooks(run, paths, tiers, workers, console)
-            _checks(run, topics, tiers[0], workers, console)
-            result = report.collect(
-                run.record, run.seconds, mode, _speed(run, workers), paths if topics else None
-            )
+            _checks(run, topics, tiers[0], workers, console, whole=not (topics or changed))
+            asked = paths if topics or changed else None
+            result = report.collect(run.record, run.seconds, mode, _speed(run, workers), asked)
         finally:
             shutil.rmtree(Path(run.env["COURSE_LOCK"]).parent, ignore_errors=True)
     result.problems[:0] = run.failed
@@ -149,8 +155,9 @@ def _notebooks(
         stages += [(f"notebooks, {tier} servers", served, tier, False) for tier in others]
     for name, chosen_here, tier, compared in stages:
         pairs = [pair for p in chosen_here if (pair := p.with_suffix(".ipynb")).exists()]
-        if pairs:
-            _stage(run, name, nbval(pairs, workers, strict=compared), console, tier)
+        with verdicts.stage(run.record, run.env, name, pairs, tier, compared=compared) as todo:
+            if todo:
+                _stage(run, name, nbval(todo, workers, strict=compared), console, tier)
     for cell in records.entries(run.record, "cell"):
         if not cell["passed"]:
             where = cell["stage"].removeprefix("notebooks").removeprefix(", ")
@@ -183,10 +190,12 @@ def server_tiers(run: Run) -> list[str]:
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
 
 
-def _checks(run: Run, topics: list[str], tier: str, workers: int, console: Console) -> None:
+def _checks(
+    run: Run, topics: list[str], tier: str, workers: int, console: Console, *, whole: bool
+) -> None:
     names = [checklist.load().bullet(topic).topic for topic in topics]
     only = ["tests/test_controls.py", "tests/test_exercises.py", "-k", " or ".join(names)]
-    command = _pytest(workers, "--dist=worksteal", *(only if topics else ["tests"]))
+    command = _pytest(workers, "--dist=worksteal", *(["tests"] if whole else only))
     _stage(run, "checks", command, console, tier)
 
 
@@ -235,6 +244,7 @@ def installed(package: str) -> str | None:
 
 def _speed(run: Run, workers: int) -> report.Speed | None:
     cells = [c for c in records.entries(run.record, "cell") if c["stage"] == "notebooks"]
+    cells = [cell for cell in cells if not cell.get("kept")]
     if not cells:
         return None
     alone = sum(c["seconds"] for c in cells if c["alone"])
