@@ -121,7 +121,7 @@ def save(book: Notebook, node: nbformat.NotebookNode) -> None:
 def checkout(folder: Path) -> Path:
     """The course in a folder of its own, without notebooks; every topic is planned."""
     for name in ("helpers", "data"):
-        skip = shutil.ignore_patterns("*.parquet", "ledger.md", "diagnostic")
+        skip = shutil.ignore_patterns("*.parquet", "ledger", "diagnostic")
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for name in ("pyproject.toml", ".python-version", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)

@@ -488,26 +488,30 @@ def flake(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often each notebook.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Of the random order (default: new).")] = None,
 ) -> None:
-    """Run notebooks repeatedly, half of the runs beside busy neighbours; writes data/ledger.md.
+    """Run notebooks and their controls repeatedly, half of the runs beside busy neighbours.
 
-    Interrupted, it goes on where it was. Exit code 1 if a claim failed or a notebook crashed.
+    Writes this Python's section of data/ledger/TOPIC.md; for another Python use its environment
+    (`make flake PYTHON=3.14 VENV=.venv-3.14`). Interrupted, it goes on where it was. Exit code 1 if
+    a claim failed, a control stayed green, or something crashed.
     """
     from helpers.course.check import ledger
 
     paths = _sources(topics or [])
     seed = ledger.new_seed() if seed is None else seed
-    todo = ledger.missing(ledger.order(paths, runs, seed))
-    _line(f"{len(paths)} notebooks × {runs} runs, {len(todo)} to do; --seed {seed}")
+    turns = ledger.order(paths, runs, seed)
+    todo = ledger.missing(turns)
+    _line(f"{len(paths)} notebooks and their controls × {runs} runs, {len(turns)} executions, "
+          f"{len(todo)} to do; --seed {seed}")  # fmt: skip
     for number, turn in enumerate(todo, 1):
         with _bar(turn.path) as advance:
             entry = ledger.take(turn, on_cell=advance)
         _line(f"{number}/{len(todo)} {ledger.describe(entry)}")
-    found = ledger.entries(paths)
-    if not found:
-        raise typer.Exit(0)
-    ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
-    print(text)
-    raise typer.Exit(1 if ledger.problems(found) else 0)
+    for file in ledger.summarise(paths):
+        _line(f"wrote {file}")
+    wrong = ledger.problems(ledger.entries(paths))
+    for problem in wrong:
+        _line(f"RED {problem}")
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.command(epilog=EXIT_CODES)
