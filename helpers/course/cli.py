@@ -20,6 +20,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
+from helpers.course.check.modes import Mode
 from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -456,12 +457,25 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
-def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
-    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
+def test(
+    topics: Topics = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="reference: everything, on one provider of servers. other: what depends on the "
+            "Python. full: everything, on every provider."
+        ),
+    ] = Mode.reference,
+    jobs: Jobs = machine.cores(),  # noqa: B008
+) -> None:
+    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
 
+    Outputs are compared where Python and packages are those that they were made with. What a mode
+    leaves out the report names. COURSE_REQUIRE=all makes red what could not be measured or compared.
+    """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console)
+    report = stages.test(topics or [], mode, jobs, console)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 
