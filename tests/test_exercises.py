@@ -121,7 +121,7 @@ def test_it_is_whole(book: Notebook, id: str) -> None:
 
 
 def test_a_missing_file_of_answers_is_red_for_its_own_topic_only() -> None:
-    book = TOPICS[0]
+    book = DECLARED[0][0]
     assert collected(book, "nowhere.at_all", "WRONG") == []
     with pytest.raises(FileNotFoundError, match=r"nowhere\.py"):
         answers_of(book, "nowhere.at_all", "WRONG")  # what test_it_is_whole does
