@@ -15,6 +15,8 @@ from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks
 from helpers.model.notebooks import Notebook
 
+pytestmark = pytest.mark.reference_only
+
 
 def problems(book: Notebook) -> list[str]:
     return [str(problem) for problem in contracts.check(book)]

@@ -12,6 +12,8 @@ from helpers.course.check.controls import Wave
 from helpers.model import notebooks
 from helpers.model.notebooks import Notebook
 
+pytestmark = pytest.mark.reference_only
+
 BOOKS = [notebooks.load(path) for path in notebooks.sources()]
 
 

@@ -11,6 +11,8 @@ from helpers import services
 from helpers.plans import explain, read_plan, show_plan
 from helpers.services import survey
 
+pytestmark = pytest.mark.reference_only
+
 TIERS = [tier for tier, why in survey.tiers().items() if why is None]
 
 

@@ -25,6 +25,8 @@ from helpers.course.execute import kernel_environment
 from helpers.services import containers, core, installed, survey
 from helpers.services.engines.postgres import Postgres
 
+pytestmark = pytest.mark.reference_only
+
 AVAILABLE = [tier for tier, why in survey.tiers().items() if why is None]
 SECONDS = 20  # after which nothing may be left of a server
 

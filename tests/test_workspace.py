@@ -20,6 +20,8 @@ from helpers.learner import workspace
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
 
+pytestmark = pytest.mark.reference_only
+
 NAME = "01_language/04_generators"
 STUB = "def turn(leg):\n    raise NotImplementedError"
 MINE = "def turn(leg):\n    return leg[::-1]"

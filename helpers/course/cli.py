@@ -20,6 +20,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
+from helpers.course.check.modes import Mode
 from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -458,6 +459,13 @@ def _bar(path: Path) -> Any:
 @app.command(epilog=EXIT_CODES)
 def test(
     topics: Topics = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="reference: everything, on one provider of servers. other: what depends on the "
+            "Python. full: everything, on every provider."
+        ),
+    ] = Mode.reference,
     jobs: Jobs = machine.cores(),  # noqa: B008
     changed: Annotated[
         bool, typer.Option("--changed", help="Only what was not green before, or changed since.")
@@ -465,13 +473,16 @@ def test(
 ) -> None:
     """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
 
+    Outputs are compared where Python and packages are those that they were made with. What a mode
+    leaves out the report names. COURSE_REQUIRE=all makes red what could not be measured or compared.
+
     With --changed, contracts and those notebooks, controls and exercises that were not green here
     before, or that depend on something that changed since: code, a lab, a helper, data, a package,
     the Python, a server. COURSE_REQUIRE=all runs all of them nevertheless.
     """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console, changed=changed)
+    report = stages.test(topics or [], mode, jobs, console, changed=changed)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 

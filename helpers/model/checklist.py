@@ -63,7 +63,8 @@ class _Model(BaseModel):
 class Bullet(_Model):
     """One line of the checklist and the topic that proves it.
 
-    `notebooks` are paths below `notebooks/` without a suffix; `minutes` is study time.
+    `notebooks` are paths below `notebooks/` without a suffix; `minutes` is study time; `budget` is
+    how many seconds the topic may add to a test run, where the usual ones are not enough.
     """
 
     number: Annotated[str, StringConstraints(pattern=r"^[1-9]\.[1-9][0-9]?$")]
@@ -75,6 +76,7 @@ class Bullet(_Model):
     notebooks: Annotated[tuple[str, ...], Field(min_length=1)]
     minutes: Annotated[int, Field(gt=0, le=240)]
     needs: tuple[Need, ...]
+    budget: Annotated[int, Field(gt=75, le=300)] | None = None
     status: Literal["ready", "planned"]
 
 
