@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,6 +34,6 @@ def cell_lock(*, alone: bool) -> Iterator[None]:
         yield
 
 
-def new_lock() -> str:
-    """A fresh name for COURSE_LOCK."""
-    return str(Path(tempfile.mkdtemp(prefix="course-lock-")) / "run")
+def new_lock(folder: str) -> str:
+    """A name for COURSE_LOCK, whose files will be in that folder."""
+    return str(Path(folder) / "lock")

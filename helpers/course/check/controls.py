@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.model.notebooks import BreakIt, Notebook
+from helpers.services import guardian
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     from helpers.course.execute import Failure, execute
 
     copy = broken_copy(book, wave)
-    with tempfile.TemporaryDirectory(prefix="course-control-") as record:
+    with guardian.folder("course-") as record:
         crash = None
         try:
             seconds = execute(

@@ -12,7 +12,6 @@ import json
 import math
 import os
 import random
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from helpers.course.check.controls import read_claims
 from helpers.course.execute import Failure, execute
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
+from helpers.services import guardian
 
 LEDGER = ROOT / "build" / "ledger.jsonl"
 SUMMARY = ROOT / "data" / "ledger.md"
@@ -93,7 +93,7 @@ def take(turn: Turn, on_cell: Callable[[int], None] = lambda index: None) -> dic
     """Execute one turn as the tests would, claims collected, and append its line to the ledger."""
     node = fresh(notebooks.load(turn.path).node)
     crash = None
-    with tempfile.TemporaryDirectory(prefix="course-ledger-") as record:
+    with guardian.folder("course-") as record:
         env = {"COURSE_CLAIMS": "collect", "COURSE_RECORD": record}
         with processes.busy_neighbours(machine.cores() if turn.busy else 0):
             try:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -25,6 +23,7 @@ from helpers.course.check import contracts, report
 from helpers.course.execute import CELL_SECONDS, kernel_environment
 from helpers.model import checklist, notebooks, records
 from helpers.model.notebooks import ROOT
+from helpers.services import guardian, registry
 
 BUILD = ROOT / "build"
 # The packages whose versions show in outputs: with others than the locked ones nothing is compared.
@@ -49,26 +48,26 @@ def test(topics: list[str], workers: int, console: Console) -> report.Report:
     """
     paths = chosen(topics, solutions=True)
     BUILD.mkdir(exist_ok=True)  # not writable? then say so now, and not after all the work
-    with tempfile.TemporaryDirectory(prefix="course-record-", ignore_cleanup_errors=True) as folder:
+    with guardian.folder("course-") as folder:
         run = Run(Path(folder), _environment(folder), {}, [])
-        try:
-            _contracts(run, console)
-            tiers = server_tiers(run)
-            mode = _notebooks(run, paths, tiers, workers, console)
-            _checks(run, topics, tiers[0], workers, console)
-            result = report.collect(
-                run.record, run.seconds, mode, _speed(run, workers), paths if topics else None
-            )
-        finally:
-            shutil.rmtree(Path(run.env["COURSE_LOCK"]).parent, ignore_errors=True)
+        _contracts(run, console)
+        tiers = server_tiers(run, paths)
+        mode = _notebooks(run, paths, tiers, workers, console)
+        _checks(run, topics, tiers[0], workers, console)
+        result = report.collect(
+            run.record, run.seconds, mode, _speed(run, workers), paths if topics else None
+        )
     result.problems[:0] = run.failed
     (BUILD / "report.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return result
 
 
 def _environment(record: str) -> dict[str, str]:
-    home = str(Path(record) / "home")
-    return {**kernel_environment(home), "COURSE_RECORD": record, "COURSE_LOCK": new_lock()}
+    return {
+        **kernel_environment(record),
+        "COURSE_RECORD": record,
+        "COURSE_LOCK": new_lock(record),
+    }
 
 
 def _stage(
@@ -93,7 +92,7 @@ def _call(command: list[str], env: dict[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        below = processes.descendants(child.pid)
+        below = processes.unguarded(child.pid)
         child.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             child.wait(3)
@@ -162,22 +161,28 @@ def _notebooks(
 
 def needs_servers(path: Path) -> bool:
     """Whether the map says that this notebook, or the one it solves, needs a server."""
-    name = notebooks.name_of(path).removeprefix("solutions/")
-    bullets = (b for section in checklist.load().sections for b in section.bullets)
-    return any(name in b.notebooks and set(b.needs) & checklist.SERVERS for b in bullets)
+    return bool(servers_of([path]))
 
 
-def server_tiers(run: Run) -> list[str]:
-    """The tiers to run on, best first: the forced one, or all that this machine has.
+def servers_of(paths: list[Path]) -> list[str]:
+    """The servers that these notebooks, or those they solve, need by the map."""
+    names = {notebooks.name_of(path).removeprefix("solutions/") for path in paths}
+    needed = {need for b in checklist.load().bullets if names & {*b.notebooks} for need in b.needs}
+    return [name for name in registry.SERVERS if name in needed]
+
+
+def server_tiers(run: Run, paths: list[Path]) -> list[str]:
+    """The tiers to run on, best first: the forced one, or all that have the servers needed here.
 
     Where everything is required, a tier that is not to be had is red.
     """
+    from helpers.services.availability import tiers
     from helpers.services.core import TIERS, forced_tier
-    from helpers.services.survey import tiers
 
     if forced := forced_tier():
         return [forced]
-    found = tiers()
+    # The platform's tests need PostgreSQL whatever the notebooks need.
+    found = tiers(servers_of(paths) or ["postgres"], report.servers_nowhere())
     if os.environ.get("COURSE_REQUIRE") == "all":
         run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
