@@ -1,6 +1,6 @@
 """Which Docker engine the course uses: decided here alone, for us, for testcontainers and the guardian.
 
-testcontainers' rule is followed: `tc.host` of its properties file, DOCKER_HOST, the current context,
+testcontainers' rule is followed: `tc.host` of its properties file, DOCKER_HOST, the context in use,
 else the engine of this machine. The servers listen on loopback, so an engine elsewhere is refused.
 """
 
@@ -36,7 +36,7 @@ class Engine:
         if self.named_by == "DOCKER_HOST":
             return "`unset DOCKER_HOST`"
         if self.named_by.startswith("context"):
-            return "`docker context use default`"
+            return "`unset DOCKER_CONTEXT; docker context use default`"
         return f"take it out of {self.named_by.removeprefix('tc.host in ')}"
 
 
@@ -48,7 +48,14 @@ def chosen() -> Engine:
         return properties
     if named := os.environ.get("DOCKER_HOST"):
         return Engine(named, "DOCKER_HOST")
-    context = ContextAPI.get_current_context()
+    if asked := os.environ.get(
+        "DOCKER_CONTEXT"
+    ):  # the command `docker` heeds it, its library does not
+        context = ContextAPI.get_context(asked)
+        if context is None:
+            raise LookupError(f"DOCKER_CONTEXT={asked} is no context: `unset DOCKER_CONTEXT`")
+    else:
+        context = ContextAPI.get_current_context()
     if context is not None and context.Name != "default" and context.Host:
         return Engine(context.Host, f"context {context.Name}")
     rootless = Path(os.environ.get("XDG_RUNTIME_DIR") or "/nowhere") / "docker.sock"
