@@ -6,9 +6,12 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.quantities import finite, is_number, plain, quantity
+
+if TYPE_CHECKING:
+    from helpers.services import Absent, Server
 
 COLLECT = "collect"  # COURSE_CLAIMS=collect: record a false claim and go on (how controls run)
 
@@ -84,19 +87,23 @@ def claim(
     between: tuple[float, float] | None = None,
     equals: Any = None,
     unit: str = "",
-    unmeasured: str | None = None,
+    unmeasured: str | Absent | Server | None = None,
     proves: str | None = None,
 ) -> None:
     """State `sentence`, and prove it by `value` against exactly one bound.
 
     `unit` is for printing ("B" and "s" scale themselves). `unmeasured` says why this machine
-    cannot tell, and how it could: printed, counted, never silently true. `proves` names the
+    cannot tell, and how it could: printed, counted, never silently true; a server (of
+    `required=False`) says so itself where it is absent. `proves` names the
     option of the prediction on this claim (or `about` it) that the measurement bears out.
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
     """
     bound = _one_bound(id, at_most=at_most, at_least=at_least, between=between, equals=equals)
+    absent = None
+    if unmeasured is not None and not isinstance(unmeasured, str):
+        absent, unmeasured = unmeasured, unmeasured.missing
     if unmeasured:
         held, verdict = None, f"unmeasured: {unmeasured}"
     else:
@@ -106,7 +113,7 @@ def claim(
         if not (held and bound.kind == "equals"):
             verdict += f", {bound.text(unit)}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
-    _record(id, sentence, value, bound, unit, held, unmeasured)
+    _record(id, sentence, value, bound, unit, held, unmeasured, absent)
     if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
         raise ClaimFailed(line)
     print(line)
@@ -131,6 +138,7 @@ def _record(
     unit: str,
     held: bool | None,
     unmeasured: str | None,
+    absent: Any,
 ) -> None:
     folder = os.environ.get("COURSE_RECORD")
     if not folder:
@@ -150,6 +158,8 @@ def _record(
         "versions": machine.versions(),
         "hardware": machine.hardware(),
     }
+    if held is None and absent is not None:
+        entry |= {"absent": absent.name, "tier": absent.tier}  # asked for there, and not to be had
     path = Path(folder) / f"claims-{os.getpid()}.jsonl"
     with path.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(entry, ensure_ascii=False, default=repr) + "\n")

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +54,6 @@ def cell_lock(*, alone: bool) -> Iterator[None]:
                 spent.alone += time.monotonic() - began
 
 
-def new_lock() -> str:
-    """A fresh name for COURSE_LOCK."""
-    return str(Path(tempfile.mkdtemp(prefix="course-lock-")) / "run")
+def new_lock(folder: str) -> str:
+    """A name for COURSE_LOCK, whose files will be in that folder."""
+    return str(Path(folder) / "lock")

@@ -567,9 +567,9 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
     """The servers that notebooks can use here: from which provider, why, and how to get a better one."""
     if ctx.invoked_subcommand:
         return
-    from helpers.services.survey import survey
+    from helpers.services import availability
 
-    findings = list(survey())
+    findings = list(availability.findings())
     if as_json:
         print(json.dumps([finding.as_dict() for finding in findings], indent=1))
         return
@@ -589,7 +589,7 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
 @servers.command(epilog=EXIT_CODES)
 def prefetch() -> None:
     """Fetch the images of all servers, for a room without internet."""
-    from helpers.services.survey import prefetch
+    from helpers.services.availability import prefetch
 
     failed = False
     for name, problem in prefetch():

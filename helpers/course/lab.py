@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from helpers.model.notebooks import ROOT
+from helpers.services import guardian
 
 SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
 START = "00_start_here.ipynb"
@@ -26,12 +27,16 @@ def command(folder: Path, arguments: list[str]) -> list[str]:
     return [*line, *arguments]
 
 
-def environment() -> dict[str, str]:
-    """This environment's Python first on PATH, for the kernels; our settings before the user's."""
+def environment(temporary: Path) -> dict[str, str]:
+    """This environment's Python first on PATH, for the kernels; our settings before the user's.
+
+    `temporary` becomes TMPDIR: a kernel that is killed leaves its files there.
+    """
     path = [str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
     here = str(Path(sys.executable).parent)
     return {
         **os.environ,
+        "TMPDIR": str(temporary),
         "JUPYTER_CONFIG_PATH": os.pathsep.join(path),
         "PATH": here + os.pathsep + os.environ.get("PATH", ""),
     }
@@ -44,9 +49,11 @@ def open_lab(folder: Path, arguments: list[str]) -> int:
         print("No display here: JupyterLab prints its address below; open it in a browser.",
               flush=True)  # fmt: skip
     os.chdir(ROOT)
+    env = environment(guardian.new_folder("course-lab-", with_processes="kernels"))
     if os.name == "nt":
-        return subprocess.run(line, env=environment(), check=False).returncode
-    os.execve(sys.executable, line, environment())
+        return subprocess.run(line, env=env, check=False).returncode
+    guardian.outlive_exec()
+    os.execve(sys.executable, line, env)
 
 
 def _has_display() -> bool:

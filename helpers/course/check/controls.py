@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from helpers.model.notebooks import BreakIt, Notebook
+from helpers.services import guardian
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -176,7 +176,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     from helpers.course.execute import Failure, execute
 
     copy = broken_copy(book, wave)
-    with tempfile.TemporaryDirectory(prefix="course-control-") as record:
+    with guardian.folder("course-") as record:
         crash = None
         try:
             seconds = execute(

@@ -11,7 +11,7 @@ from statistics import median
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from helpers.course.check.cost import Costs
 from helpers.course.check.modes import Mode
@@ -95,22 +95,37 @@ class ExerciseCounts(_Row):
 
 
 class Unmeasured(_Row):
-    """A claim that could not be measured on a tier, and why."""
+    """A claim that could not be measured on a tier, why, and the `server` that is absent there, if any."""
 
     claim: str
     tier: str
     reason: str
+    server: str | None = None
 
 
-class Impossible(Unmeasured):
-    """A claim that may stay unmeasured on a tier; `python` limits that to one version (3.12)."""
+class Impossible(_Row):
+    """What may stay unmeasured on a tier: a claim, or all that ask for a server that no machine has there.
 
+    `python` limits that to one version (3.12).
+    """
+
+    claim: str | None = None
+    server: str | None = None
+    tier: str
+    reason: str
     python: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Impossible:
+        if (self.claim is None) == (self.server is None):
+            raise ValueError("either a claim or a server is impossible")
+        return self
 
     def allows(self, entry: Unmeasured, python: str) -> bool:
         """Whether this is what could not be measured, under that Python."""
         here = self.python is None or python.startswith(f"{self.python}.")
-        return here and (self.claim, self.tier) == (entry.claim, entry.tier)
+        same = self.claim == entry.claim if self.claim else self.server == entry.server
+        return here and same and self.tier == entry.tier
 
 
 class ServiceRow(_Row):
@@ -197,9 +212,14 @@ def _ready(services: list[ServiceRow]) -> Iterator[str]:
 
 
 def known_impossible() -> list[Impossible]:
-    """The claims that may stay unmeasured even where everything is required, from the repo's list."""
+    """What may stay unmeasured even where everything is required, from the repo's list."""
     listed = yaml.safe_load(IMPOSSIBLE.read_text(encoding="utf-8")) or []
     return [Impossible(**entry) for entry in listed]
+
+
+def servers_nowhere() -> set[tuple[str, str]]:
+    """Servers and the tiers on which no machine has them, from the same list."""
+    return {(known.server, known.tier) for known in known_impossible() if known.server}
 
 
 def collect(
@@ -312,7 +332,7 @@ def _exercises(record: Path, books: list[notebooks.Notebook]) -> ExerciseCounts:
 
 def _unmeasured(seen: list[dict[str, Any]]) -> list[Unmeasured]:
     return [
-        Unmeasured(claim=e["id"], tier=e["tier"], reason=e["unmeasured"])
+        Unmeasured(claim=e["id"], tier=e["tier"], reason=e["unmeasured"], server=e.get("absent"))
         for e in seen
         if e["held"] is None
     ]

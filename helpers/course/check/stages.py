@@ -5,11 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -27,6 +25,7 @@ from helpers.course.check.modes import NOT_ON_OTHERS, REFERENCE_ONLY, Mode
 from helpers.course.execute import CELL_SECONDS, kernel_environment
 from helpers.model import checklist, notebooks, records
 from helpers.model.notebooks import ROOT
+from helpers.services import guardian, registry
 
 BUILD = ROOT / "build"
 
@@ -61,20 +60,14 @@ def test(
     verdicts.prune()
     whole = not (topics or changed)
     begin = time.monotonic()
-    with (
-        tempfile.TemporaryDirectory(prefix="course-record-", ignore_cleanup_errors=True) as folder,
-        Load() as load,
-    ):
+    with guardian.folder("course-") as folder, Load() as load:
         run = Run(Path(folder), _environment(folder), mode, workers, console)
-        try:
-            if changed:
-                run.env["COURSE_CHANGED"] = "1"
-            _contracts(run)
-            tiers = server_tiers(run)
-            not_compared = _notebooks(run, paths, tiers)
-            _checks(run, topics, tiers[0], whole=whole)
-        finally:
-            shutil.rmtree(Path(run.env["COURSE_LOCK"]).parent, ignore_errors=True)
+        if changed:
+            run.env["COURSE_CHANGED"] = "1"
+        _contracts(run)
+        tiers = server_tiers(run, paths)
+        not_compared = _notebooks(run, paths, tiers)
+        _checks(run, topics, tiers[0], whole=whole)
         span = (begin, time.monotonic())
         result = report.collect(
             run.record,
@@ -91,8 +84,11 @@ def test(
 
 
 def _environment(record: str) -> dict[str, str]:
-    home = str(Path(record) / "home")
-    return {**kernel_environment(home), "COURSE_RECORD": record, "COURSE_LOCK": new_lock()}
+    return {
+        **kernel_environment(record),
+        "COURSE_RECORD": record,
+        "COURSE_LOCK": new_lock(record),
+    }
 
 
 def _stage(run: Run, name: str, command: list[str], tier: str | None = None) -> None:
@@ -115,7 +111,7 @@ def _call(command: list[str], env: dict[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        below = processes.descendants(child.pid)
+        below = processes.unguarded(child.pid)
         child.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             child.wait(3)
@@ -193,22 +189,28 @@ def _notebooks(run: Run, paths: list[Path], tiers: list[str]) -> str | None:
 
 def needs_servers(path: Path) -> bool:
     """Whether the map says that this notebook, or the one it solves, needs a server."""
-    name = notebooks.name_of(path).removeprefix("solutions/")
-    bullets = (b for section in checklist.load().sections for b in section.bullets)
-    return any(name in b.notebooks and set(b.needs) & checklist.SERVERS for b in bullets)
+    return bool(servers_of([path]))
 
 
-def server_tiers(run: Run) -> list[str]:
-    """The tiers to run on, best first: the forced one, or all that this machine has.
+def servers_of(paths: list[Path]) -> list[str]:
+    """The servers that these notebooks, or those they solve, need by the map."""
+    names = {notebooks.name_of(path).removeprefix("solutions/") for path in paths}
+    needed = {need for b in checklist.load().bullets if names & {*b.notebooks} for need in b.needs}
+    return [name for name in registry.SERVERS if name in needed]
+
+
+def server_tiers(run: Run, paths: list[Path]) -> list[str]:
+    """The tiers to run on, best first: the forced one, or all that have the servers needed here.
 
     Where everything is required, a tier that is not to be had is red.
     """
+    from helpers.services.availability import tiers
     from helpers.services.core import TIERS, forced_tier
-    from helpers.services.survey import tiers
 
     if forced := forced_tier():
         return [forced]
-    found = tiers()
+    # The platform's tests need PostgreSQL whatever the notebooks need.
+    found = tiers(servers_of(paths) or ["postgres"], report.servers_nowhere())
     if os.environ.get("COURSE_REQUIRE") == "all":
         run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
