@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import json
 import re
 import sys
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # where the system may name no file
 console = Console(highlight=False)
 
 
@@ -49,9 +51,10 @@ class _Group(TyperGroup):
             _line(f"course: {problem}")
             raise typer.Exit(1) from None
         except OSError as problem:
-            if problem.filename is None:
+            if problem.errno not in FULL and problem.filename is None:
                 raise
-            _line(f"course: {problem.strerror}: {problem.filename}; `course doctor` says more")
+            where = f": {problem.filename}" if problem.filename else ""
+            _line(f"course: {problem.strerror}{where}; `course doctor` says more")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             _line("course: interrupted; what was finished is kept")
