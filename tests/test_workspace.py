@@ -102,7 +102,7 @@ def test_the_copy_has_no_outputs_and_no_pair(course_folder: Path) -> None:
     assert "jupytext" not in text
     assert sources(course_folder) == shipped_sources(course_folder)
     seen = sorted(p.name for p in (course_folder / "workspace").rglob("*") if p.is_file())
-    assert seen == [".lock", "04_generators.ipynb", "04_generators.ipynb"]
+    assert seen == [".lock", "04_generators.ipynb", "04_generators.ipynb", "jupytext.toml"]
 
 
 def test_solutions_are_not_laid_out(course_folder: Path) -> None:

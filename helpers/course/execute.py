@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import re
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -25,8 +23,11 @@ def kernel_environment(home: str) -> dict[str, str]:
     `home` is its COURSE_HOME: an empty one keeps what the learner once answered out of a build.
     IPython's profile is a new one too: start-up files of the user's own would run in every kernel.
     """
-    here = str(Path(sys.executable).parent)
-    inherited = {name: value for name, value in os.environ.items() if name != "COURSE_CLAIMS"}
+    from helpers.course.environment import own_environment
+
+    inherited = {
+        name: value for name, value in own_environment().items() if name != "COURSE_CLAIMS"
+    }
     return {
         **inherited,
         "PYTHONHASHSEED": "0",
@@ -34,9 +35,16 @@ def kernel_environment(home: str) -> dict[str, str]:
         "LC_ALL": "C.UTF-8",
         "COURSE_HOME": home,
         "IPYTHONDIR": _profile(Path(home) / "ipython"),
-        "PATH": here + os.pathsep + os.environ.get("PATH", ""),
+        "MATPLOTLIBRC": _no_settings(Path(home) / "matplotlibrc"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or a kernel may warn of frozen modules on stderr
     }
+
+
+def _no_settings(file: Path) -> str:
+    """An empty file, or matplotlib would read the user's own."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("", encoding="utf-8")
+    return str(file)
 
 
 def _profile(folder: Path) -> str:

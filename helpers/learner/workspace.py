@@ -171,11 +171,34 @@ def prepare() -> list[str]:
     """
     news = []
     with _locked():
+        _unpair()
         for name, path in shipped().items():
             if _bring(name, _new(path)) == "news":
                 news.append(name)
         news += _orphans()
     return news
+
+
+UNPAIRED = """\
+# Keeps your notebooks free of a second half: a jupytext setting of yours for other folders would make
+# a .py of each, and `course update` changes one half only.
+formats = "ipynb"
+"""
+
+
+def _unpair() -> None:
+    """Have jupytext leave these notebooks alone, in folders that are the course's only.
+
+    JupyterLab does not show jupytext's hidden files to it, so this one is seen.
+    """
+    root, names = folder(), shipped()
+    known = {"jupytext.toml", *(f"{name}.ipynb" for name in names)}
+    known |= {Path(name).parts[0] for name in names}
+    shared = {path.name for path in root.iterdir() if path.name[0] != "."} - known
+    places = {root / Path(name).parent for name in names} - {root} if shared else {root}
+    for file in (place / "jupytext.toml" for place in places):
+        if not file.exists():
+            files.write_whole(file, UNPAIRED)
 
 
 def _bring(name: str, text: str) -> str:
@@ -239,6 +262,7 @@ def _common_cells(version: str, mine: Node) -> int:
 def update() -> list[Change]:
     """Bring the checkout's notebooks into the workspace, keeping what the learner made of them."""
     with _locked():
+        _unpair()
         texts = {name: _new(path) for name, path in shipped().items()}
         changes = [_retired(name, texts) for name in _orphans()]
         for name, text in texts.items():
