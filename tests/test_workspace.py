@@ -538,6 +538,22 @@ def test_a_topic_is_reset(course_folder: Path) -> None:
     assert sources(course_folder) == shipped_sources(course_folder)
 
 
+@pytest.mark.parametrize("name", ["3.1b", "01b_transactions_indexes", "transactions_indexes_b"])
+def test_one_notebook_of_a_topic_is_reset_alone(name: str, course_folder: Path) -> None:
+    first, second = (f"03_databases/01{letter}_transactions_indexes" for letter in "ab")
+    for one in (first, second):
+        ship(course_folder, name=one)
+    workspace.prepare()
+    for one in (first, second):
+        path = mine(course_folder, one)
+        path.write_text(path.read_text().replace("legs = 2", "legs = 3"))
+    code, said = run("reset", name)
+    assert code == 0, said
+    assert "legs = 3" in sources(course_folder, first)
+    assert "legs = 2" in sources(course_folder, second)
+    assert len(backups(course_folder)) == 1
+
+
 @pytest.mark.parametrize("id", ["generators.turn", "turn"])
 def test_one_exercise_is_reset(id: str, course_folder: Path) -> None:
     workspace.prepare()

@@ -83,7 +83,8 @@ Topics = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TOPIC]…",
-        help="A number (1.4), a topic (generators) or a notebook (00_start_here); none means all.",
+        help="A number (1.4; 3.1b is the second notebook of 3.1), a topic (generators) or a notebook "
+        "(00_start_here); none means all.",
         show_default=False,
     ),
 ]
@@ -202,7 +203,9 @@ def update(as_json: AsJson = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def reset(
-    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    topic: Annotated[
+        str, typer.Argument(help="A number (1.4, 3.1b), a topic, or a notebook's name.")
+    ],
     exercise: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
     ] = None,
@@ -340,7 +343,7 @@ def _shipped(topic: str) -> list[str]:
     if wanted in workspace.shipped():
         return [wanted]
     bullet = checklist.load().bullet(topic)
-    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    there = [n for n in checklist.load().notebooks(topic) if n in workspace.shipped()]
     if not there:
         raise checklist.UnknownTopic(
             f"{bullet.number} {bullet.topic} has no notebook: it is planned"

@@ -184,7 +184,7 @@ def server_tiers(run: Run) -> list[str]:
 
 
 def _checks(run: Run, topics: list[str], tier: str, workers: int, console: Console) -> None:
-    names = [checklist.load().bullet(topic).topic for topic in topics]
+    names = [Path(name).name for topic in topics for name in checklist.load().notebooks(topic)]
     only = ["tests/test_controls.py", "tests/test_exercises.py", "-k", " or ".join(names)]
     command = _pytest(workers, "--dist=worksteal", *(only if topics else ["tests"]))
     _stage(run, "checks", command, console, tier)
@@ -197,7 +197,7 @@ def chosen(topics: list[str], *, solutions: bool = False) -> list[Path]:
     """
     if topics:
         map_ = checklist.load()
-        names = [name for topic in topics for name in map_.bullet(topic).notebooks]
+        names = [name for topic in topics for name in map_.notebooks(topic)]
         names += [f"solutions/{name}" for name in names] if solutions else []
         found = [notebooks.NOTEBOOKS / f"{name}.py" for name in names]
     else:
