@@ -220,7 +220,8 @@ def in_fresh_process(
 
 
 def _run_python(command: list[str], seconds: float, env: Mapping[str, str]) -> Any:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    # Safe path: a module of the learner's beside the notebook must not hide one of these.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **env}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds, env=environment, check=False

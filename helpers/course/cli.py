@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import json
 import re
 import sys
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # where the system may name no file
 console = Console(highlight=False)
 
 
@@ -50,9 +52,10 @@ class _Group(TyperGroup):
             _line(f"course: {problem}")
             raise typer.Exit(1) from None
         except OSError as problem:
-            if problem.filename is None:
+            if problem.errno not in FULL and problem.filename is None:
                 raise
-            _line(f"course: {problem.strerror}: {problem.filename}; `course doctor` says more")
+            where = f": {problem.filename}" if problem.filename else ""
+            _line(f"course: {problem.strerror}{where}; `course doctor` says more")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             _line("course: interrupted; what was finished is kept")
@@ -81,7 +84,8 @@ Topics = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TOPIC]…",
-        help="A number (1.4), a topic (generators) or a notebook (00_start_here); none means all.",
+        help="A number (1.4; 3.1b is the second notebook of 3.1), a topic (generators) or a notebook "
+        "(00_start_here); none means all.",
         show_default=False,
     ),
 ]
@@ -200,7 +204,9 @@ def update(as_json: AsJson = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def reset(
-    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    topic: Annotated[
+        str, typer.Argument(help="A number (1.4, 3.1b), a topic, or a notebook's name.")
+    ],
     exercise: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
     ] = None,
@@ -338,7 +344,7 @@ def _shipped(topic: str) -> list[str]:
     if wanted in workspace.shipped():
         return [wanted]
     bullet = checklist.load().bullet(topic)
-    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    there = [n for n in checklist.load().notebooks(topic) if n in workspace.shipped()]
     if not there:
         raise checklist.UnknownTopic(
             f"{bullet.number} {bullet.topic} has no notebook: it is planned"

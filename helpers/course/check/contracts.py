@@ -204,9 +204,54 @@ def _outputs(book: Notebook, committed: nbformat.NotebookNode, build: str) -> No
             unrun.append(index)
         for output in cell.outputs:
             _output(book, index, output)
+    _pictures(book, committed, build)
     if unrun:
         more = f" (and {len(unrun) - 1} more cells)" if len(unrun) > 1 else ""
         book.problem(unrun[0], f"was not run, or not in order from top to bottom{more}: {build}")
+
+
+def _pictures(book: Notebook, committed: nbformat.NotebookNode, build: str) -> None:
+    """Each cell that draws holds its pictures: under another backend it runs, and shows none."""
+    drawing = set(DRAWS)
+    for index, cell in enumerate(committed.cells):
+        if cell.cell_type != "code":
+            continue
+        wanted = _drawn(cell.source, drawing)
+        forms = [output.get("data", {}) for output in cell.outputs]
+        shown = sum(any(kind.startswith("image/") for kind in data) for data in forms)
+        if shown < wanted:
+            text = f"draws {wanted} pictures, and {shown} are in its output: {build}"
+            book.problem(index, text)
+        elif any(
+            set(d) == {"text/plain"} and d["text/plain"].startswith("<Figure ") for d in forms
+        ):
+            book.problem(index, f"a picture in its output is only named there: {build}")
+
+
+DRAWS = frozenset({"picture", "show_bars", "show_lines"})
+
+
+def _drawn(source: str, drawing: set[str]) -> int:
+    """How many pictures a cell draws at least; its functions that draw are added to `drawing`."""
+    found = 0
+    for node in _statements(source):
+        calls = {
+            call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name | ast.Attribute)
+        }
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            drawing |= {node.name} if calls & drawing else set()
+        elif isinstance(node, ast.Expr | ast.With | ast.For | ast.Assign):
+            found += bool(calls & drawing)
+    return found
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    try:
+        return notebooks.parsed(source).body
+    except SyntaxError:  # told by the source's own contract
+        return []
 
 
 def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:

@@ -27,6 +27,7 @@ from helpers.course.check.controls import Wave, read_claims
 from helpers.course.execute import Failure, execute
 from helpers.model import checklist, notebooks
 from helpers.model.notebooks import ROOT, Notebook
+from helpers.services import guardian
 
 LEDGER = ROOT / "build" / "ledger.jsonl"
 SUMMARIES = ROOT / "data" / "ledger"

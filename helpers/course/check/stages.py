@@ -218,7 +218,7 @@ def server_tiers(run: Run, paths: list[Path]) -> list[str]:
 
 def _checks(run: Run, topics: list[str], tier: str, *, whole: bool) -> None:
     """Controls, exercises, the platform's tests; on other Pythons without what says nothing new."""
-    names = [checklist.load().bullet(topic).topic for topic in topics]
+    names = [Path(name).name for topic in topics for name in checklist.load().notebooks(topic)]
     only = ["tests/test_controls.py", "tests/test_exercises.py", "-k", " or ".join(names)]
     leave_out = ["-m", f"not {REFERENCE_ONLY}"] if run.mode is Mode.other else []
     command = _pytest(run.workers, "--dist=worksteal", *leave_out, *(["tests"] if whole else only))
@@ -239,7 +239,7 @@ def chosen(topics: list[str], *, solutions: bool = False) -> list[Path]:
     """
     if topics:
         map_ = checklist.load()
-        names = [name for topic in topics for name in map_.bullet(topic).notebooks]
+        names = [name for topic in topics for name in map_.notebooks(topic)]
         names += [f"solutions/{name}" for name in names] if solutions else []
         found = [notebooks.NOTEBOOKS / f"{name}.py" for name in names]
     else:
