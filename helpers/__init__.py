@@ -1,4 +1,4 @@
-"""What a notebook of the course imports: `from helpers import claim, predict, measure, …`.
+"""What a notebook of the course imports: `from helpers import answer, claim, measure, …`.
 
 Every name is loaded when it is first used, so that `import helpers` costs milliseconds and a
 notebook pays for pandas or matplotlib only if it draws on them.
@@ -18,12 +18,11 @@ if TYPE_CHECKING:
     from helpers.learner.progress import board, evidence, surprises
     from helpers.machine import stamp
     from helpers.plans import explain, show_plan
-    from helpers.predictions import answer, predict
+    from helpers.predictions import answer
 
 _HOME = {
     "claim": "helpers.claims",
     "ClaimFailed": "helpers.claims",
-    "predict": "helpers.predictions",
     "answer": "helpers.predictions",
     "check": "helpers.exercises",
     "hint": "helpers.exercises",
@@ -57,7 +56,6 @@ __all__ = [
     "hint",
     "machine",
     "measure",
-    "predict",
     "quiz",
     "services",
     "show_bars",

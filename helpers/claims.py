@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,37 +86,42 @@ def claim(
     equals: Any = None,
     unit: str = "",
     unmeasured: str | None = None,
-    proves: str | None = None,
+    proves: Mapping[str, str] | None = None,
 ) -> None:
     """State `sentence`, and prove it by `value` against exactly one bound.
 
     `unit` is for printing ("B" and "s" scale themselves). `unmeasured` says why this machine
-    cannot tell, and how it could: printed, counted, never silently true. `proves` names the
-    option of the prediction on this claim (or `about` it) that the measurement bears out.
+    cannot tell, and how it could: printed, counted, never silently true. `proves` says which option
+    of which question the measurement supports: `proves={"topic.q1": "c"}`.
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
     """
     bound = _one_bound(id, at_most=at_most, at_least=at_least, between=between, equals=equals)
     if unmeasured:
-        held, verdict = None, f"unmeasured: {unmeasured}"
+        held, figure = None, unmeasured
+        verdict = f"unmeasured: {unmeasured}"
     else:
         value = plain(value)
-        held = bound.holds(value)
-        verdict = f"{'held' if held else 'FALSE'}: {quantity(value, unit)}"
+        held, figure = bound.holds(value), quantity(value, unit)
+        verdict = f"{'held' if held else 'FALSE'}: {figure}"
         if not (held and bound.kind == "equals"):
             verdict += f", {bound.text(unit)}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
     _record(id, sentence, value, bound, unit, held, unmeasured)
-    if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
-        raise ClaimFailed(line)
-    print(line)
-    from helpers import predictions
+    raises = held is False and os.environ.get("COURSE_CLAIMS") != COLLECT
+
+    from helpers import figures, predictions
+    from helpers.cards import card
     from helpers.learner import progress
 
+    guesses = predictions.settle(id, proves) if held and proves else []
+    if figures.in_notebook() or not raises:  # in a terminal the exception says it
+        text = "\n".join([line, *(guess.plain() for guess in guesses)])
+        figures.show_html(card(id, sentence, held, figure, bound.text(unit), guesses), text)
+    if raises:
+        raise ClaimFailed(line)
     progress.saw_claim(id, held, value, unit)
-    if held and proves:
-        predictions.score(id, proves)
 
 
 def _for_json(value: Any) -> Any:

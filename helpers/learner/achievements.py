@@ -92,7 +92,7 @@ def _counts(record: Record, bullet: Bullet) -> Counts:
             made = record["predictions"].get(item.id)
             counts.predictions["of"] += 1
             counts.predictions["made"] += made is not None
-            counts.predictions["right"] += made is not None and made.get("right") == made["choice"]
+            counts.predictions["right"] += made is not None and _is_right(made)
         elif item.what == "claim":
             seen = record["claims"].get(item.id)
             counts.claims["of"] += 1
@@ -106,6 +106,11 @@ def _counts(record: Record, bullet: Bullet) -> Counts:
     return counts
 
 
+def _is_right(made: dict[str, Any]) -> bool:
+    """Right, and made before the measurement."""
+    return made.get("right") == made["choice"] and not made.get("late")
+
+
 def _solved(record: Record, item: Item) -> bool:
     return record["exercises"].get(item.id, {}).get("status") == "solved"
 
@@ -116,7 +121,9 @@ def _open(record: Record, item: Item) -> bool:
     if item.what == "prediction" and item.id in record["predictions"]:
         return False
     # Nobody goes back to predict what was measured already.
-    return (item.about or item.id) not in record["claims"]
+    if item.what == "prediction":
+        return item.id not in record["settled"] and item.about not in record["claims"]
+    return item.id not in record["claims"]
 
 
 def _in_turn(record: Record) -> Iterator[Bullet]:

@@ -19,7 +19,7 @@ Node = dict[str, Any]
 Key = tuple[str, str]
 
 NOTE = "course_update"  # metadata of a cell in which the update speaks
-_WORD = re.compile(r'^(predict|answer|claim|check|quiz)\(\s*"([a-z0-9_.]+)"', flags=re.M)
+_WORD = re.compile(r'^(answer|claim|check|quiz)\(\s*"([a-z0-9_.]+)"', flags=re.M)
 _ANSWERS = ("answer",)
 
 
@@ -153,6 +153,8 @@ def key(cell: Node) -> Key | None:
         return "exercise", str(meta["exercise"])
     if "claim" in meta:
         return "Break it of", str(meta["claim"])
+    if "predict" in meta:
+        return "prediction", str(meta["predict"])
     if cell["cell_type"] == "code" and (found := _WORD.search(cell["source"])):
         return found[1], found[2]
     if cell["cell_type"] == "markdown" and (found := re.match(r"#{1,4} (.+)", cell["source"])):
