@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers import data, figures, machine, measure, services
+    from helpers.breaking import break_it
     from helpers.claims import ClaimFailed, claim
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "claim": "helpers.claims",
+    "break_it": "helpers.breaking",
     "ClaimFailed": "helpers.claims",
     "answer": "helpers.predictions",
     "check": "helpers.exercises",
@@ -46,6 +48,7 @@ __all__ = [
     "ClaimFailed",
     "answer",
     "board",
+    "break_it",
     "check",
     "claim",
     "data",

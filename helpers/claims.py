@@ -115,13 +115,29 @@ def claim(
     from helpers.cards import card
     from helpers.learner import progress
 
-    guesses = predictions.settle(id, proves) if held and proves else []
+    proved = predictions.proved(proves) if held and proves else {}
+    made = {} if raises else progress.saw_claim(id, held, value, unit, proved)
+    guesses = [predictions.guess(right, made.get(q, {})) for q, right in proved.items()]
     if figures.in_notebook() or not raises:  # in a terminal the exception says it
         text = "\n".join([line, *(guess.plain() for guess in guesses)])
         figures.show_html(card(id, sentence, held, figure, bound.text(unit), guesses), text)
     if raises:
         raise ClaimFailed(line)
-    progress.saw_claim(id, held, value, unit)
+
+
+def _within_reach() -> None:
+    from helpers import figures
+
+    def break_it(id: str) -> None:
+        """Apply the Break it of a claim in a fresh kernel, and see it turn red."""
+        from helpers.breaking import break_it
+
+        break_it(id)
+
+    figures.within_reach(break_it=break_it)
+
+
+_within_reach()
 
 
 def _for_json(value: Any) -> Any:

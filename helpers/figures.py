@@ -44,6 +44,15 @@ def in_notebook() -> bool:
     return get_ipython() is not None
 
 
+def within_reach(**words: Callable[..., Any]) -> None:
+    """In a notebook, let words be typed that the notebook itself does not import."""
+    if in_notebook():
+        from IPython.core.getipython import get_ipython
+
+        for name, word in words.items():
+            get_ipython().user_ns.setdefault(name, word)
+
+
 def _show(text: str, kind: str, plain: str | None = None) -> None:
     if not in_notebook():
         print(plain or text)

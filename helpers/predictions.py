@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from typing import Any
 
 from helpers.cards import Guess
 from helpers.learner import progress
@@ -52,17 +53,16 @@ def _note(question: questions.Question, choice: str, sure: bool | None) -> None:
         print(f"you predicted {entry['choice']} before the measurement, and that stands")
 
 
-def settle(claim_id: str, proves: Mapping[str, str]) -> list[Guess]:
-    """Hold predictions against what a claim proved of them (the right option by question)."""
-    found = []
+def proved(proves: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """The right option of each question, as a letter and in words."""
+    found = {}
     for id, right in proves.items():
         question = questions.find(id)
-        options = question.options if question else {}
-        truth = options.get(right, "")
-        entry = progress.prediction(id)
-        choice = entry.get("choice")
-        text = entry.get("text") or options.get(choice or "", "")
-        late, sure = entry.get("late") is True, entry.get("sure") is True
-        found.append(Guess(choice, text, right, truth, late, sure))
-        progress.scored(id, choice, right, truth, claim_id)
+        found[id] = (right, question.options.get(right, "") if question else "")
     return found
+
+
+def guess(right: tuple[str, str], made: Mapping[str, Any]) -> Guess:
+    """What was noted for a question (empty: nothing), beside the right option."""
+    late, sure = made.get("late") is True, made.get("sure") is True
+    return Guess(made.get("choice"), made.get("text") or "", *right, late=late, sure=sure)

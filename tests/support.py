@@ -54,6 +54,8 @@ claim("generators.two", "a return trip has two legs", legs, equals=2, proves={"g
 # -legs = 2
 # +legs = 3
 # ```
+#
+# ▶ In a new cell: `break_it("generators.two")`
 
 # %% [markdown]
 # ## Exercises

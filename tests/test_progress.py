@@ -120,9 +120,10 @@ def test_what_was_solved_stays_solved() -> None:
 def test_the_first_prediction_stands_once_it_was_scored() -> None:
     progress.predicted("generators.two", "b")
     progress.predicted("generators.two", "a")
-    progress.scored("generators.two", "a", "b")
+    progress.saw_claim("generators.legs", True, 1, "", {"generators.two": ("b", "")})
     progress.predicted("generators.two", "b")
-    assert progress.read()["predictions"]["generators.two"] == {"choice": "a", "right": "b"}
+    noted = {"choice": "a", "right": "b", "claim": "generators.legs"}
+    assert progress.read()["predictions"]["generators.two"] == noted
 
 
 def test_the_file_is_whole_at_every_moment(home: Path) -> None:
@@ -250,7 +251,7 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     asked, claimed = ids("prediction"), ids("claim")
     progress.tried_exercise("exceptions.no_longer_there", "solved")
     progress.predicted(asked[0], "a")
-    progress.scored(asked[0], "a", "a")
+    progress.saw_claim(claimed[0], True, 1, "", {asked[0]: ("a", "")})
     progress.predicted(asked[1], "b")
     for id in claimed[:3]:
         progress.saw_claim(id, True, 1, "")

@@ -11,7 +11,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -20,6 +20,7 @@ _EMPTY: dict[str, Any] = {
     "version": 1,
     "predictions": {},
     "settled": {},
+    "broken": {},
     "claims": {},
     "exercises": {},
     "quiz": {},
@@ -97,7 +98,7 @@ def is_record(record: Any) -> bool:
         and all(isinstance(table, dict) for table in tables.values())
         and all(_is_row(name, row) for name, table in tables.items() for row in table.values())
         and _is_time(record.get("time", {}))
-        and _is_settled(record.get("settled", {}))
+        and all(_is_plain(record.get(name, {})) for name in ("settled", "broken"))
     )
 
 
@@ -122,8 +123,9 @@ def _is_time(time: Any) -> bool:
     )
 
 
-def _is_settled(settled: Any) -> bool:
-    return isinstance(settled, dict) and all(type(claim) is str for claim in settled.values())
+def _is_plain(table: Any) -> bool:
+    """A text for each id."""
+    return isinstance(table, dict) and all(type(text) is str for text in table.values())
 
 
 def _empty() -> dict[str, Any]:
@@ -151,7 +153,8 @@ def _changing() -> Iterator[dict[str, Any]]:
             record = _empty()
         yield record
         fresh = file().with_name("progress.new")  # what a killed process left is written over
-        fresh.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
+        # Without indent: json's fast encoder writes no other form, and every claim waits for it.
+        fresh.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
         fresh.replace(file())
 
 
@@ -216,24 +219,39 @@ def prediction(id: str) -> dict[str, Any]:
     return read()["predictions"].get(id, {})
 
 
-def scored(id: str, choice: str | None, right: str, truth: str = "", claim: str = "") -> None:
-    """Note that a question was settled, and what that said of a prediction that was made."""
+def saw_claim(
+    id: str,
+    held: bool | None,
+    value: Any,
+    unit: str,
+    proved: Mapping[str, tuple[str, str]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Note that a claim was measured here, with its value, and what that proved of which questions
+    (the right letter, and its words).
 
-    def note(record: dict[str, Any]) -> None:
-        record["settled"][id] = claim
-        if choice is not None:
-            entry = record["predictions"].setdefault(id, {"choice": choice})
-            entry.update(right=right, **_given({"truth": truth, "claim": claim}))
-
-    _change(id, note)
-
-
-def saw_claim(id: str, held: bool | None, value: Any, unit: str) -> None:
-    """Note that a claim was measured here, with its value."""
+    Returns what was predicted of each; all in one change of the file, which a claim waits for.
+    """
     number = value if isinstance(value, int | float) and value == value else None  # JSON has no NaN
     python = platform.python_version()
     entry = {"held": held, "value": number, "unit": unit, "python": python}
-    _change(id, lambda record: record["claims"].update({id: entry}))
+    predicted = {}
+
+    def note(record: dict[str, Any]) -> None:
+        record["claims"][id] = entry
+        for question, (right, truth) in (proved or {}).items():
+            record["settled"][question] = id
+            if (made := record["predictions"].get(question)) is not None:
+                made.update(right=right, claim=id, **_given({"truth": truth}))
+                predicted[question] = made
+
+    _change(id, note)
+    return predicted
+
+
+def broke(id: str) -> None:
+    """Note that the reader saw a claim turn red under its Break it."""
+    moment = time.strftime("%Y-%m-%d")
+    _change(id, lambda record: record["broken"].update({id: moment}))
 
 
 def tried_exercise(id: str, status: str) -> None:

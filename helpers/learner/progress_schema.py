@@ -69,7 +69,8 @@ class Time(_Row):
 class Progress(_Row):
     """`progress.json`, version 1. Keys of the tables are ids, `topic.slug`.
 
-    `settled` says by which claim a question was measured here, answered or not.
+    `settled` says by which claim a question was measured here, answered or not; `broken` the day on
+    which a claim was seen to turn red under its Break it.
     """
 
     version: Literal[1]
@@ -78,6 +79,7 @@ class Progress(_Row):
     exercises: dict[str, ExerciseTry]
     quiz: dict[str, QuizAnswer] = Field(default_factory=dict)
     settled: dict[str, StrictStr] = Field(default_factory=dict)
+    broken: dict[str, StrictStr] = Field(default_factory=dict)
     time: Time = Field(default_factory=Time)
 
 

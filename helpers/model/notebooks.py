@@ -143,6 +143,14 @@ def sources(folder: Path = NOTEBOOKS) -> list[Path]:
     return sorted(p for p in folder.rglob("*.py") if ".ipynb_checkpoints" not in p.parts)
 
 
+def of_topic(topic: str) -> list[Path]:
+    """The `.py` of a topic's notebooks: those in the working folder, then the course's."""
+    name = f"[0-9]*_{topic}.py"
+    found = (folder.glob(glob) for folder, glob in (
+        (Path.cwd(), name), (NOTEBOOKS, name), (NOTEBOOKS, f"*/{name}")))  # fmt: skip
+    return list(dict.fromkeys(path.resolve() for paths in found for path in sorted(paths)))
+
+
 def load(path: Path) -> Notebook:
     """Read a notebook's `.py`. Raises `FileNotFoundError`."""
     path = path.with_suffix(".py")

@@ -1,4 +1,4 @@
-"""What a shipped notebook asks of a learner, in order: predictions, claims, exercises, with their parts.
+"""What a shipped notebook asks of a learner, in order: predictions, claims, Break-its, exercises.
 
 Read from the `.ipynb` without jupytext or nbformat, which take longer to import than this to run.
 """
@@ -61,6 +61,11 @@ def _items(path: Path, changed: int) -> list[Item]:
             # The learner writes the answer in the cell before the check.
             at = call.cell - (call.word == "check" and call.cell > 0)
             found.append((at, _WHAT[call.word], call.id))
+    found += [
+        (index, "break-it", str(cell.metadata["claim"]))
+        for index, cell in enumerate(cells)
+        if "break-it" in cell.metadata.get("tags", []) and "control" not in cell.metadata
+    ]
     settled = {
         question: call.id
         for call in book.of("claim")

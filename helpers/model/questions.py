@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from helpers.model.notebooks import NOTEBOOKS, Notebook
+from helpers.model.notebooks import Notebook, of_topic
 
 _OPTION = re.compile(r"^- \*\*([a-z])\*\* (.+?)(?=^- \*\*[a-z]\*\* |\Z)", flags=re.M | re.S)
 _CELL = re.compile(r'^# %% \[markdown\].*\bpredict="([^"]+)".*\n((?:#.*\n?)*)', flags=re.M)
@@ -56,8 +56,7 @@ def asked(book: Notebook) -> list[tuple[int, Question]]:
 
 def find(id: str) -> Question | None:
     """The question of that id: in the working folder's notebooks, else in the course's."""
-    stem = f"[0-9]*_{id.split('.')[0]}.py"
-    paths = [*sorted(Path.cwd().glob(stem)), *sorted(NOTEBOOKS.glob(f"*/{stem}"))]
+    paths = of_topic(id.split(".")[0])
     found = (_of(path, path.stat().st_mtime_ns).get(id) for path in paths)
     return next(filter(None, found), None)
 

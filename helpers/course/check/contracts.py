@@ -139,6 +139,12 @@ def _controls(book: Notebook) -> None:
         for id in (broken.claim, *broken.also):
             if id not in claims:
                 book.problem(broken.cell, f"Break it names {id}, which no claim here has")
+        source = book.cells[broken.cell].source
+        if not broken.impossible and f'`break_it("{broken.claim}")`' not in source:
+            line = f'▶ In a new cell: `break_it("{broken.claim}")`'
+            book.problem(broken.cell, f"Break it of {broken.claim} needs the line {line}")
+        if "<summary>" in source and not re.search(r"<summary><b>(Break|Mend) it</b>", source):
+            book.problem(broken.cell, "a summary begins with <b>Break it</b>, or <b>Mend it</b>")
         for old, _ in broken.hunks:
             find_hunk(book, broken, old)
 
