@@ -630,7 +630,7 @@ dis.dis("seats.sold += 1")
 
 # %% [markdown] claim="interpreter.race_shown" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: call first, then add</summary>
+# <summary><b>Mend it</b>: call first, then add</summary>
 #
 # The call is still there, but before the read. Correct by luck, again.
 #
@@ -726,7 +726,7 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 
 # %% [markdown] claim="interpreter.forced_race" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: read late</summary>
+# <summary><b>Mend it</b>: read late</summary>
 #
 # ```diff
 # -    sold = flight.sold
@@ -956,7 +956,7 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 
 # %% [markdown] claim="interpreter.stale_pyc" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hash-based bytecode</summary>
+# <summary><b>Mend it</b>: hash-based bytecode</summary>
 #
 # ```diff
 # -old = (shop / "fares.py").stat()

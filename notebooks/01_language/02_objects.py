@@ -227,7 +227,7 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 
 # %% [markdown] claim="objects.late_attributes" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say in <code>__init__</code> what will come</summary>
+# <summary><b>Mend it</b>: say in <code>__init__</code> what will come</summary>
 #
 # ```diff
 # -    class Extended(Booking):
@@ -553,7 +553,7 @@ claim("objects.free_ticket", "getattr with a default takes the bug for a missing
 
 # %% [markdown] also=["objects.free_ticket"] claim="objects.misspelt" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: translate the error inside the property</summary>
+# <summary><b>Mend it</b>: translate the error inside the property</summary>
 #
 # ```diff
 # -        return self.fare + self.taxes
@@ -632,7 +632,7 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 
 # %% [markdown] also=["objects.never_asked"] claim="objects.implicit" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two methods on the class</summary>
+# <summary><b>Mend it</b>: two methods on the class</summary>
 #
 # `bool` and `len` are right at once, and `list` too.
 #
@@ -784,7 +784,7 @@ claim("objects.same_name", "two classes of one name share it again",
 
 # %% [markdown] claim="objects.same_name" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: another name</summary>
+# <summary><b>Mend it</b>: another name</summary>
 #
 # ```diff
 # -    class PrivatePayable(base):
@@ -950,7 +950,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 
 # %% [markdown] also=["objects.slots_undone"] claim="objects.slots_break" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: buy the dictionary back</summary>
+# <summary><b>Mend it</b>: buy the dictionary back</summary>
 #
 # Four of the seven work again, and the memory is gone.
 #
@@ -1252,7 +1252,7 @@ claim("objects.super_order", "super() in Audited goes on to whoever follows Audi
 
 # %% [markdown] claim="objects.saved_twice" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: <code>super()</code> in the two, one call in the third</summary>
+# <summary><b>Mend it</b>: <code>super()</code> in the two, one call in the third</summary>
 #
 # ```diff
 # -        done.append("Announced")
@@ -1504,7 +1504,7 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 
 # %% [markdown] also=["objects.equal_keys"] claim="objects.moved_key" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hash only what does not change</summary>
+# <summary><b>Mend it</b>: hash only what does not change</summary>
 #
 # The seat itself is found again, by identity. (An equal seat that was made anew is found too; the letter spreads 180
 # seats over six hash values, so look-ups get slower.)
@@ -1524,7 +1524,7 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 
 # %% [markdown] claim="objects.hash_dropped" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say that the hash is still right</summary>
+# <summary><b>Mend it</b>: say that the hash is still right</summary>
 #
 # ```diff
 # -        return super().__eq__(other)
@@ -1700,7 +1700,7 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
 
 # %% [markdown] claim="objects.name_in_case" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a dot in the name</summary>
+# <summary><b>Mend it</b>: a dot in the name</summary>
 #
 # ```diff
 # -        case CANCELLED:
@@ -2052,7 +2052,7 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
 
 # %% [markdown] claim="objects.dict_refused" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: close the other ways one by one</summary>
+# <summary><b>Mend it</b>: close the other ways one by one</summary>
 #
 # Until the next release of Python adds a sixth.
 #
@@ -2185,7 +2185,7 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 
 # %% [markdown] claim="objects.upgrade_missed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an object <i>can</i> change its class</summary>
+# <summary><b>Mend it</b>: an object <i>can</i> change its class</summary>
 #
 # All holders see it. But no `__init__` has run, a class with other slots is refused (*object layout differs*), and
 # the type checker is not told.
@@ -2372,7 +2372,7 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 
 # %% [markdown] also=["objects.frozen"] claim="objects.extras_default" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a factory; and a tuple inside the frozen fare</summary>
+# <summary><b>Mend it</b>: a factory; and a tuple inside the frozen fare</summary>
 #
 # ```diff
 # -    extras: Extras = NO_EXTRAS
@@ -2388,7 +2388,7 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 
 # %% [markdown] also=["objects.stale_cell", "objects.kw_only"] claim="objects.made_twice" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: slots written by hand; and positions instead of names</summary>
+# <summary><b>Mend it</b>: slots written by hand; and positions instead of names</summary>
 #
 # Slots that the class statement sees need no second class. A class that is not made again has the right cell, on any
 # version.

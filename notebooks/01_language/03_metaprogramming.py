@@ -225,7 +225,7 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 
 # %% [markdown] also=["metaprogramming.endpoint", "metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: set <code>__wrapped__</code> alone</summary>
+# <summary><b>Mend it</b>: set <code>__wrapped__</code> alone</summary>
 #
 # The signature is right again, since its reader follows the link. Those who read attributes of the wrapper itself
 # are not: the name, the text, the annotations.
@@ -338,7 +338,7 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 
 # %% [markdown] claim="metaprogramming.added_argument" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say what the layer takes away</summary>
+# <summary><b>Mend it</b>: say what the layer takes away</summary>
 #
 # Now FastAPI would ask for `booking` alone. Libraries that inject arguments do this.
 #
@@ -606,7 +606,7 @@ claim("metaprogramming.parentheses",
 
 # %% [markdown] claim="metaprogramming.guard_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: register what is guarded</summary>
+# <summary><b>Mend it</b>: register what is guarded</summary>
 #
 # ```diff
 # -@signed_in
@@ -754,7 +754,7 @@ claim("metaprogramming.method_cache",
 
 # %% [markdown] claim="metaprogramming.lost_self" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two lines make it a descriptor</summary>
+# <summary><b>Mend it</b>: two lines make it a descriptor</summary>
 #
 # ```diff
 # -    def __call__(self, *args):
@@ -924,7 +924,7 @@ claim("metaprogramming.recognised",
 
 # %% [markdown] also=["metaprogramming.recognised"] claim="metaprogramming.layer_and_coroutine" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a second kind of layer for the second kind of function</summary>
+# <summary><b>Mend it</b>: a second kind of layer for the second kind of function</summary>
 #
 # ```diff
 # -    @wraps(function)
@@ -1275,7 +1275,7 @@ claim("metaprogramming.seven_ways",
 
 # %% [markdown] claim="metaprogramming.seven_ways" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
+# <summary><b>Mend it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
 #
 # ```diff
 # -    log.append("taken")
@@ -1388,7 +1388,7 @@ claim("metaprogramming.rest_skipped",
 
 # %% [markdown] also=["metaprogramming.masked"] claim="metaprogramming.exit_value" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
+# <summary><b>Mend it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
 #
 # ```diff
 # -        return self.file.write(f"ended by {kind and kind.__name__}\n")
@@ -1405,7 +1405,7 @@ claim("metaprogramming.rest_skipped",
 
 # %% [markdown] claim="metaprogramming.rest_skipped" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: suppress each statement by itself</summary>
+# <summary><b>Mend it</b>: suppress each statement by itself</summary>
 #
 # ```diff
 # -with contextlib.suppress(FileNotFoundError):
@@ -1721,7 +1721,7 @@ claim("metaprogramming.late_attribute",
 
 # %% [markdown] claim="metaprogramming.late_attribute" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: do by hand what <code>type.__new__</code> would have done</summary>
+# <summary><b>Mend it</b>: do by hand what <code>type.__new__</code> would have done</summary>
 #
 # ```diff
 # -Booking.gate = Column()  # a column that somebody adds later
@@ -1884,7 +1884,7 @@ claim("metaprogramming.slotted_dataclass",
 
 # %% [markdown] claim="metaprogramming.slotted_dataclass" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a dataclass without slots is the class that you wrote</summary>
+# <summary><b>Mend it</b>: a dataclass without slots is the class that you wrote</summary>
 #
 # ```diff
 # -@dataclass(slots=True)
@@ -2006,7 +2006,7 @@ claim("metaprogramming.entry_points",
 
 # %% [markdown] also=["metaprogramming.scanned"] claim="metaprogramming.after_import" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
+# <summary><b>Mend it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
 #
 # ```diff
 # -        from airline_formats import csv_format
@@ -2113,7 +2113,7 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 
 # %% [markdown] claim="metaprogramming.conflict" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the metaclass that inherits from both</summary>
+# <summary><b>Mend it</b>: the metaclass that inherits from both</summary>
 #
 # ```diff
 # -    class Pdf(Format, Numbered):
@@ -2242,7 +2242,7 @@ claim("metaprogramming.when_made",
 
 # %% [markdown] claim="metaprogramming.in_the_namespace" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the cure, in the metaclass</summary>
+# <summary><b>Mend it</b>: the cure, in the metaclass</summary>
 #
 # ```diff
 # -            cls.in_namespace = sorted(namespace.get("__annotations__", {}))

@@ -478,7 +478,7 @@ print("B6" in carriers, list(carriers))
 
 # %% [markdown] claim="generators.exhausted" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hand in the iterable instead</summary>
+# <summary><b>Mend it</b>: hand in the iterable instead</summary>
 #
 # ```diff
 # -delays = delays_of(departures, 1_000)
@@ -756,7 +756,7 @@ claim("generators.kept", "one that somebody still refers to stays open",
 
 # %% [markdown] claim="generators.kept" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: close it by a <code>with</code></summary>
+# <summary><b>Mend it</b>: close it by a <code>with</code></summary>
 #
 # ```diff
 # -    rows = rows_from(range(3), events)
@@ -857,7 +857,7 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
 
 # %% [markdown] claim="generators.loop_forwards_nothing" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forward by hand what was sent</summary>
+# <summary><b>Mend it</b>: forward by hand what was sent</summary>
 #
 # This loop forwards `send`, but not yet `throw`, `close` or the result. Doing all of it right is what
 # `yield from` is.
@@ -1262,7 +1262,7 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 
 # %% [markdown] claim="generators.async_left_open" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: close it by hand</summary>
+# <summary><b>Mend it</b>: close it by hand</summary>
 #
 # ```diff
 # -    async for delay in rows(events):
@@ -1349,7 +1349,7 @@ claim("generators.shutdown", "asyncio.run closes suspended async generators, a b
 
 # %% [markdown] claim="generators.shutdown" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the line that a loop of your own needs before <code>close</code></summary>
+# <summary><b>Mend it</b>: the line that a loop of your own needs before <code>close</code></summary>
 #
 # ```diff
 # -    loop.run_until_complete(read_one(events))

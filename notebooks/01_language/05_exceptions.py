@@ -418,7 +418,7 @@ claim("exceptions.tried", "both desks tried, one succeeded",
 
 # %% [markdown] claim="exceptions.asked_first" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one desk after the other</summary>
+# <summary><b>Mend it</b>: one desk after the other</summary>
 #
 # With one thread the question works every time. That is how it passed the tests.
 #
@@ -701,7 +701,7 @@ claim("exceptions.requests_kept", "each request that met the stored error is kep
 
 # %% [markdown] also=["exceptions.requests_kept"] claim="exceptions.raised_again" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: drop the old traceback at each raise</summary>
+# <summary><b>Mend it</b>: drop the old traceback at each raise</summary>
 #
 # ```diff
 # -        raise self.failure
@@ -847,7 +847,7 @@ print("this kernel", sys.version.split()[0], "says", warnings_of(sys.executable)
 
 # %% [markdown] also=["exceptions.finally_warns", "exceptions.finally_twice"] claim="exceptions.finally_return" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: return after the <code>finally</code>; and release the reader without one</summary>
+# <summary><b>Mend it</b>: return after the <code>finally</code>; and release the reader without one</summary>
 #
 # ```diff
 # -            log.append("card reader released")
@@ -989,7 +989,7 @@ claim("exceptions.kept_text", "its formatted text keeps the text",
 
 # %% [markdown] also=["exceptions.as_deleted"] claim="exceptions.second_name" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: delete the second name; and make one where there was none</summary>
+# <summary><b>Mend it</b>: delete the second name; and make one where there was none</summary>
 #
 # ```diff
 # -        problem = error
@@ -1013,7 +1013,7 @@ claim("exceptions.kept_text", "its formatted text keeps the text",
 
 # %% [markdown] also=["exceptions.kept_text"] claim="exceptions.kept_frames" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: cut the traceback off; and keep text and error</summary>
+# <summary><b>Mend it</b>: cut the traceback off; and keep text and error</summary>
 #
 # ```diff
 # -def keep(error):
@@ -1145,7 +1145,7 @@ claim("exceptions.group_shape", "split keeps the nesting on both sides, and copi
 
 # %% [markdown] also=["exceptions.group_split"] claim="exceptions.plain_except" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: catch the group; and handle more than you know</summary>
+# <summary><b>Mend it</b>: catch the group; and handle more than you know</summary>
 #
 # `except* Exception` is `except Exception` over again: the partner that is down was "rebooked" too, and nobody will
 # hear of it.
@@ -1406,7 +1406,7 @@ claim("exceptions.marker", "isinstance sees the registered class, the except cla
 
 # %% [markdown] claim="exceptions.marker" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a base class that is one</summary>
+# <summary><b>Mend it</b>: a base class that is one</summary>
 #
 # ```diff
 # -Retryable.register(PartnerTimeout)
@@ -1539,7 +1539,7 @@ claim("exceptions.baggage", "fields and notes cross; cause and traceback do not"
 
 # %% [markdown] also=["exceptions.unpickled"] claim="exceptions.four_callers" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: raise the other class</summary>
+# <summary><b>Mend it</b>: raise the other class</summary>
 #
 # ```diff
 # -refusal = lab.SeatTaken

@@ -420,7 +420,7 @@ claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly s
 
 # %% [markdown] also=["concurrency.one_c_call"] claim="concurrency.blocked" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a driver that waits, in a thread; and a regex without nesting</summary>
+# <summary><b>Mend it</b>: a driver that waits, in a thread; and a regex without nesting</summary>
 #
 # The second change takes the backtracking out of the pattern: it needs microseconds, during which no silence is
 # long, so give it some work in bytecode instead.
@@ -534,7 +534,7 @@ claim("concurrency.number_comes_back", "of a number that comes back the parent f
 
 # %% [markdown] claim="concurrency.rows_come_back" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: count the flights in the worker</summary>
+# <summary><b>Mend it</b>: count the flights in the worker</summary>
 #
 # ```diff
 # -        "all flights come back": await longest_silence(processes, json.loads),
@@ -772,7 +772,7 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
 
 # %% [markdown] also=["concurrency.wait_goes_on"] claim="concurrency.gather_goes_on" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: cancel what is left, and wait for it</summary>
+# <summary><b>Mend it</b>: cancel what is left, and wait for it</summary>
 #
 # ```diff
 # -    return await asyncio.gather(*partners)
@@ -1139,7 +1139,7 @@ claim("concurrency.uncancel", "each deadline turns only its own cancellation int
 
 # %% [markdown] also=["concurrency.cancelling", "concurrency.stop_by_wait"] claim="concurrency.own_swallowed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: swap the three</summary>
+# <summary><b>Mend it</b>: swap the three</summary>
 #
 # ```diff
 # -    with contextlib.suppress(asyncio.CancelledError):
@@ -1285,7 +1285,7 @@ claim("concurrency.kept", "one that somebody holds until it is done is safe, and
 
 # %% [markdown] also=["concurrency.timer_holds", "concurrency.kept"] claim="concurrency.collected" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a library that holds its connections; a timer that is not due; and a set that never lets go</summary>
+# <summary><b>Mend it</b>: a library that holds its connections; a timer that is not due; and a set that never lets go</summary>
 #
 # ```diff
 # -known_connections = weakref.WeakSet()
@@ -1402,7 +1402,7 @@ claim("concurrency.memory_flat", "and less than a tenth of that in the bounded o
 
 # %% [markdown] also=["concurrency.unbounded_peak", "concurrency.bounded_peak", "concurrency.memory_grows"] claim="concurrency.put_never_waits" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: give way after each booking</summary>
+# <summary><b>Mend it</b>: give way after each booking</summary>
 #
 # One line, and the two workers keep up with the reader; the bounded queue does not fill up either. That lasts as long as
 # they are fast enough.
@@ -1709,7 +1709,7 @@ claim("concurrency.pool_full", "with a booking in each worker none is: four run,
 
 # %% [markdown] also=["concurrency.pool_spare"] claim="concurrency.pool_full" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one worker more; and one less</summary>
+# <summary><b>Mend it</b>: one worker more; and one less</summary>
 #
 # ```diff
 # -one_free, none_free = nested(workers=4, bookings=3), nested(workers=4, bookings=4)

@@ -1060,7 +1060,7 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 
 # %% [markdown] claim="profiling.waiting" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: wait without leaving the thread</summary>
+# <summary><b>Mend it</b>: wait without leaving the thread</summary>
 #
 # A blocking call in a coroutine is charged to it in full. (And it stops the whole loop: 1.6.)
 #
@@ -1320,7 +1320,7 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 
 # %% [markdown] also=["profiling.allocated_at", "profiling.kept_by", "profiling.on_the_way"] claim="profiling.a_request" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cache that hits</summary>
+# <summary><b>Mend it</b>: a cache that hits</summary>
 #
 # ```diff
 # -        cached.answer("2013-07", request)
@@ -1411,7 +1411,7 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
 
 # %% [markdown] also=["profiling.second_round"] claim="profiling.opposite" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sort a copy</summary>
+# <summary><b>Mend it</b>: sort a copy</summary>
 #
 # ```diff
 # -    delays.sort(reverse=True)

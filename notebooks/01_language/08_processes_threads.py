@@ -555,7 +555,7 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 
 # %% [markdown] also=["processes_threads.own_lock"] claim="processes_threads.stuck_where" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: take the lock with a time limit</summary>
+# <summary><b>Mend it</b>: take the lock with a time limit</summary>
 #
 # A lock with a timeout turns the hang into an error that somebody sees.
 #
@@ -576,7 +576,7 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 
 # %% [markdown] also=["processes_threads.remade_lock", "processes_threads.spawned_lock", "processes_threads.fork_warns"] claim="processes_threads.logging_lock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a handler that keeps its lock; forget to register; fork where you spawned</summary>
+# <summary><b>Mend it</b>: a handler that keeps its lock; forget to register; fork where you spawned</summary>
 #
 # ```diff
 # -log.addHandler(handler)
@@ -862,7 +862,7 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
 
 # %% [markdown] also=["processes_threads.by_name", "processes_threads.tracker", "processes_threads.untracked"] claim="processes_threads.by_pipe" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: half the width, the array beside the name; the visitor's arguments swapped</summary>
+# <summary><b>Mend it</b>: half the width, the array beside the name; the visitor's arguments swapped</summary>
 #
 # ```diff
 # -        mean_by_pipe = pool.apply(lab.mean_of, (delays,))
@@ -959,7 +959,7 @@ claim("processes_threads.read_first", "once it was read, it ends",
 
 # %% [markdown] also=["processes_threads.read_first"] claim="processes_threads.join_first" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: read first; and a worker that is not waited for</summary>
+# <summary><b>Mend it</b>: read first; and a worker that is not waited for</summary>
 #
 # ```diff
 # -    before = worker.exitcode
@@ -1171,7 +1171,7 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 
 # %% [markdown] also=["processes_threads.predicate"] claim="processes_threads.lost_wakeup" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the crew comes a little later; and a look that was taken before</summary>
+# <summary><b>Mend it</b>: the crew comes a little later; and a look that was taken before</summary>
 #
 # ```diff
 # -    in_between()
@@ -1362,7 +1362,7 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 
 # %% [markdown] also=["processes_threads.barrier_reset"] claim="processes_threads.barrier_broken" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: reset it in good time; and not at all</summary>
+# <summary><b>Mend it</b>: reset it in good time; and not at all</summary>
 #
 # ```diff
 # -fuel = lab.together(lambda: departure.wait(timeout=0.05))
@@ -1584,7 +1584,7 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
 
 # %% [markdown] also=["processes_threads.context_leaks", "processes_threads.context_run", "processes_threads.tasks_share"] claim="processes_threads.local_leaks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget the user when she was read; a thread a request; a set that is never undone</summary>
+# <summary><b>Mend it</b>: forget the user when she was read; a thread a request; a set that is never undone</summary>
 #
 # ```diff
 # -    return getattr(thread_user, "name", "nobody")
@@ -1710,7 +1710,7 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
 
 # %% [markdown] also=["processes_threads.shutdown", "processes_threads.shutdown_now", "processes_threads.shutdown_since"] claim="processes_threads.sentinels" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a sentinel that is handed on; one booking too many or kept; another version</summary>
+# <summary><b>Mend it</b>: a sentinel that is handed on; one booking too many or kept; another version</summary>
 #
 # A clerk who puts the sentinel back for the next one needs no counting.
 #
@@ -1805,7 +1805,7 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 
 # %% [markdown] also=["processes_threads.waited_for", "processes_threads.told_and_joined"] claim="processes_threads.daemon_loses" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
+# <summary><b>Mend it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
 #
 # ```diff
 # -            print(seat, "booked", file=log)
@@ -1944,7 +1944,7 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 
 # %% [markdown] also=["processes_threads.executor_breaks", "processes_threads.idle_killed"] claim="processes_threads.pool_forgets" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: raise instead of dying; and give the dead one's lock back</summary>
+# <summary><b>Mend it</b>: raise instead of dying; and give the dead one's lock back</summary>
 #
 # An exception crosses the pipe like a result. And a semaphore does not mind who releases it.
 #

@@ -1141,7 +1141,7 @@ claim("data_structures.order", "a changed key keeps its place, a deleted one com
 
 # %% [markdown] also=["data_structures.given_back", "data_structures.order"] claim="data_structures.delete_keeps" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: delete by building anew; leave the other half; update instead of delete</summary>
+# <summary><b>Mend it</b>: delete by building anew; leave the other half; update instead of delete</summary>
 #
 # A comprehension over what stays is shorter than the loop, and leaves a table that fits. A dict that is still half
 # full cannot shrink.
@@ -1542,7 +1542,7 @@ claim("data_structures.locked", "a bytearray that is being looked at cannot be r
 
 # %% [markdown] also=["data_structures.locked"] claim="data_structures.kept_view" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: copy what you keep, release what you looked at</summary>
+# <summary><b>Mend it</b>: copy what you keep, release what you looked at</summary>
 #
 # ```diff
 # -kept_view = measure.held(lambda: memoryview(bytes(SIZE))[:16])

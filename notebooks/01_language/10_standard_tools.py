@@ -261,7 +261,7 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
 
 # %% [markdown] claim="standard_tools.weight" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say that you are done with the entries</summary>
+# <summary><b>Mend it</b>: say that you are done with the entries</summary>
 #
 # ```diff
 # -    pop_first(cleared)
@@ -342,7 +342,7 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 
 # %% [markdown] claim="standard_tools.looks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a <code>__missing__</code> that does not remember</summary>
+# <summary><b>Mend it</b>: a <code>__missing__</code> that does not remember</summary>
 #
 # ```diff
 # -    "defaultdict: board[gate]": grown(defaultdict(int, LATE), operator.getitem),
@@ -426,7 +426,7 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 
 # %% [markdown] claim="standard_tools.free_seats" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: subtract by the method</summary>
+# <summary><b>Mend it</b>: subtract by the method</summary>
 #
 # ```diff
 # -free = capacity - sold
@@ -516,7 +516,7 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 
 # %% [markdown] also=["standard_tools.lenient"] claim="standard_tools.chain" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: assign a new list; and an ordinary dict in front</summary>
+# <summary><b>Mend it</b>: assign a new list; and an ordinary dict in front</summary>
 #
 # ```diff
 # -rules["meals"].append("kosher")
@@ -650,7 +650,7 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 
 # %% [markdown] also=["standard_tools.runs"] claim="standard_tools.reported" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sort where the rows come from</summary>
+# <summary><b>Mend it</b>: sort where the rows come from</summary>
 #
 # ```diff
 # -carriers = departed["carrier"].tolist()
@@ -755,7 +755,7 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 
 # %% [markdown] also=["standard_tools.buffer"] claim="standard_tools.peek" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: let go of the one that stays behind</summary>
+# <summary><b>Mend it</b>: let go of the one that stays behind</summary>
 #
 # ```diff
 # -    header = next(ahead)
@@ -860,7 +860,7 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 
 # %% [markdown] also=["standard_tools.ninety"] claim="standard_tools.desk" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ask the seats first; and count instead of trying</summary>
+# <summary><b>Mend it</b>: ask the seats first; and count instead of trying</summary>
 #
 # ```diff
 # -seated = dict(zip(line, SEATS, strict=False))
@@ -876,7 +876,7 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 
 # %% [markdown] also=["standard_tools.fours"] claim="standard_tools.strict" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: check first, then act; and fill up the last group</summary>
+# <summary><b>Mend it</b>: check first, then act; and fill up the last group</summary>
 #
 # ```diff
 # -    for passenger, seat in zip(range(1, 11), SEATS, strict=True):
@@ -1165,7 +1165,7 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 
 # %% [markdown] also=["standard_tools.dropped"] claim="standard_tools.own_cache" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cache that does not refer to its owner; and a key that is no plain data</summary>
+# <summary><b>Mend it</b>: a cache that does not refer to its owner; and a key that is no plain data</summary>
 #
 # ```diff
 # -        self.quote = lru_cache(self._quote)
@@ -1268,7 +1268,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 
 # %% [markdown] also=["standard_tools.equals", "standard_tools.equals_of_two"] claim="standard_tools.spellings" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one private spelling behind all; and types in the key</summary>
+# <summary><b>Mend it</b>: one private spelling behind all; and types in the key</summary>
 #
 # ```diff
 # -fare("EWR", "ORD")
@@ -1298,7 +1298,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 
 # %% [markdown] claim="standard_tools.handed_out" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: give out what cannot be changed</summary>
+# <summary><b>Mend it</b>: give out what cannot be changed</summary>
 #
 # ```diff
 # -free_seats("UA1545").pop()
@@ -1392,7 +1392,7 @@ claim("standard_tools.once", "with a lock per key it is computed once",
 
 # %% [markdown] also=["standard_tools.once"] claim="standard_tools.together" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one at a time; and a lock without the second look</summary>
+# <summary><b>Mend it</b>: one at a time; and a lock without the second look</summary>
 #
 # ```diff
 # -meeting = threading.Barrier(CLERKS)
@@ -1706,7 +1706,7 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 
 # %% [markdown] also=["standard_tools.in_a_class"] claim="standard_tools.said" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cell each, by a function that makes the function; and a partial that is a method</summary>
+# <summary><b>Mend it</b>: a cell each, by a function that makes the function; and a partial that is a method</summary>
 #
 # ```diff
 # -    "lambda: boarding(gate)": [lambda: boarding(gate) for gate in GATES],
@@ -1840,7 +1840,7 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 
 # %% [markdown] also=["standard_tools.registered"] claim="standard_tools.true" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: register bool; and a subclass with a dispatcher of its own</summary>
+# <summary><b>Mend it</b>: register bool; and a subclass with a dispatcher of its own</summary>
 #
 # ```diff
 # -class PartnerLog(Log):
@@ -1862,7 +1862,7 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 
 # %% [markdown] claim="standard_tools.ambiguous" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say which comes first, by inheritance</summary>
+# <summary><b>Mend it</b>: say which comes first, by inheritance</summary>
 #
 # ```diff
 # -class Manifest:

@@ -181,7 +181,7 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 
 # %% [markdown] claim="transactions_indexes.pilots_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: lock what you read</summary>
+# <summary><b>Mend it</b>: lock what you read</summary>
 #
 # `for update` turns the read into a write of each row: now both write the same rows, and the snapshot's own rule
 # refuses the second. (Serialisable stays as it was: refused is refused.)
@@ -725,7 +725,7 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 
 # %% [markdown] claim="transactions_indexes.retry_statement" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: back to a savepoint</summary>
+# <summary><b>Mend it</b>: back to a savepoint</summary>
 #
 # A savepoint makes the transaction accept statements again. The snapshot stays, and so does the conflict: 40001 once more.
 #
@@ -743,7 +743,7 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 
 # %% [markdown] also=["transactions_indexes.retry_whole", "transactions_indexes.half_mysql", "transactions_indexes.half_mariadb"] claim="transactions_indexes.retry_decision" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the decision inside the write; no decision; and an error that ends the transaction</summary>
+# <summary><b>Mend it</b>: the decision inside the write; no decision; and an error that ends the transaction</summary>
 #
 # If the condition travels with the write, repeating the write repeats the decision. If the code does not look at what it
 # read, repeating everything is no better than repeating the write. And a client that rolls back leaves no half.
@@ -924,7 +924,7 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 
 # %% [markdown] also=["transactions_indexes.deadlock_report", "transactions_indexes.deadlock_retried"] claim="transactions_indexes.deadlock_one" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: all locks first, in order</summary>
+# <summary><b>Mend it</b>: all locks first, in order</summary>
 #
 # ```diff
 # -    A: update seat_map set holder = 'Hopper' where seat = '12A'
@@ -1036,7 +1036,7 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 
 # %% [markdown] also=["transactions_indexes.seat_indexed"] claim="transactions_indexes.seat_checked" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one at a time, by an advisory lock</summary>
+# <summary><b>Mend it</b>: one at a time, by an advisory lock</summary>
 #
 # Both take a lock of the flight's number first. B gets it when A has committed, and its `insert`, a new statement with a new
 # snapshot, finds the seat taken. (Without the index this works as long as *every* client thinks of it. With it, nobody gets as far
@@ -1426,7 +1426,7 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 
 # %% [markdown] also=["transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: commit before lunch</summary>
+# <summary><b>Mend it</b>: commit before lunch</summary>
 #
 # ```diff
 # -    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT),

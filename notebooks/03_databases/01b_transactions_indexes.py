@@ -254,7 +254,7 @@ claim("transactions_indexes.fetches_return", "one changed row in 50, and it visi
 
 # %% [markdown] also=["transactions_indexes.fetches_return"] claim="transactions_indexes.not_vacuumed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: end the import with a VACUUM; and correct one flight only</summary>
+# <summary><b>Mend it</b>: end the import with a VACUUM; and correct one flight only</summary>
 #
 # ```diff
 # -run("analyze quarter")
@@ -385,7 +385,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 
 # %% [markdown] also=["transactions_indexes.expression_known"] claim="transactions_indexes.expression" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: index the expression from the start; and do not ANALYZE</summary>
+# <summary><b>Mend it</b>: index the expression from the start; and do not ANALYZE</summary>
 #
 # ```diff
 # -only("departing on flights (departs)")
@@ -675,7 +675,7 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the p
 
 # %% [markdown] claim="transactions_indexes.eleventh" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a driver that does not prepare</summary>
+# <summary><b>Mend it</b>: a driver that does not prepare</summary>
 #
 # ```diff
 # -asked = {times: lexington(times) for times in (0, 5, 6, 9, 10, 11)}
@@ -1702,7 +1702,7 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 
 # %% [markdown] also=["transactions_indexes.insert_anomaly", "transactions_indexes.delete_anomaly"] claim="transactions_indexes.update_anomaly" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: rename in one transaction; enter the airline with a flight; keep the flights to LaGuardia</summary>
+# <summary><b>Mend it</b>: rename in one transaction; enter the airline with a flight; keep the flights to LaGuardia</summary>
 #
 # Discipline works, as long as everybody has it.
 #
