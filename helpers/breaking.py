@@ -81,9 +81,10 @@ def _events(arguments: list[str]) -> Iterator[dict[str, Any]]:
 def _announced(plan: dict[str, Any]) -> str:
     cells = " and the one that begins with ".join(f"`{line}`" for line in plan["cells"])
     red = " and ".join(f"`{claim}`" for claim in plan["claims"])
+    verb = "changes" if len(plan["cells"]) == 1 else "change"
     return (
         f"{plan['summary']}. In a fresh copy of the set-up and the section, the cell that begins "
-        f"with {cells} changes:\n\n{plan['diff']}\n\n{red} must turn red. It runs in a kernel of its "
+        f"with {cells} {verb}:\n\n{plan['diff']}\n\n{red} must turn red. It runs in a kernel of its "
         "own and takes some seconds; your cells stay as they are."
     )
 

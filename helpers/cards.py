@@ -60,11 +60,11 @@ class Guess:
         chosen = f"<b>{self.choice}</b> {_inline(self.text)}"
         if self.late:
             word = "predicted after the measurement, not counted"
-            return _line(_GREY, "○", word, f"{chosen}, measured {truth}")
+            return _line(_GREY, "○", word, f"{chosen} · measured {truth}")
         sure = " (you were sure)" if self.sure else ""
         if self.choice == self.right:
             return _line(_GREEN, "✔", f"your prediction was right{sure}", truth)
-        return _line(_RED, "✘", f"your prediction was wrong{sure}", f"{chosen}, measured {truth}")
+        return _line(_RED, "✘", f"your prediction was wrong{sure}", f"{chosen} · measured {truth}")
 
 
 def card(

@@ -290,7 +290,7 @@ def test_a_claim_shows_as_a_card(more: str, verdict: str, figure: str, asked: No
     [
         ("None", "○ no prediction made: measured a two"),
         ("'a'", "✔ your prediction was right: a two"),
-        ("'b', sure=True", "✘ your prediction was wrong (you were sure): b three, measured a two"),
+        ("'b', sure=True", "✘ your prediction was wrong (you were sure): b three · measured a two"),
     ],
 )
 def test_the_card_shows_the_prediction(choice: str, line: str, asked: None) -> None:
