@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,14 +89,14 @@ def claim(
     equals: Any = None,
     unit: str = "",
     unmeasured: str | Absent | Server | None = None,
-    proves: str | None = None,
+    proves: Mapping[str, str] | None = None,
 ) -> None:
     """State `sentence`, and prove it by `value` against exactly one bound.
 
     `unit` is for printing ("B" and "s" scale themselves). `unmeasured` says why this machine
     cannot tell, and how it could: printed, counted, never silently true; a server (of
-    `required=False`) says so itself where it is absent. `proves` names the
-    option of the prediction on this claim (or `about` it) that the measurement bears out.
+    `required=False`) says so itself where it is absent. `proves` says which option of which question
+    the measurement supports: `proves={"topic.q1": "c"}`.
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
@@ -105,24 +106,45 @@ def claim(
     if unmeasured is not None and not isinstance(unmeasured, str):
         absent, unmeasured = unmeasured, unmeasured.missing
     if unmeasured:
-        held, verdict = None, f"unmeasured: {unmeasured}"
+        held, figure = None, unmeasured
+        verdict = f"unmeasured: {unmeasured}"
     else:
         value = plain(value)
-        held = bound.holds(value)
-        verdict = f"{'held' if held else 'FALSE'}: {quantity(value, unit)}"
+        held, figure = bound.holds(value), quantity(value, unit)
+        verdict = f"{'held' if held else 'FALSE'}: {figure}"
         if not (held and bound.kind == "equals"):
             verdict += f", {bound.text(unit)}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
     _record(id, sentence, value, bound, unit, held, unmeasured, absent)
-    if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
-        raise ClaimFailed(line)
-    print(line)
-    from helpers import predictions
+    raises = held is False and os.environ.get("COURSE_CLAIMS") != COLLECT
+
+    from helpers import figures, predictions
+    from helpers.cards import card
     from helpers.learner import progress
 
-    progress.saw_claim(id, held, value, unit)
-    if held and proves:
-        predictions.score(id, proves)
+    proved = predictions.proved(proves) if held and proves else {}
+    made = {} if raises else progress.saw_claim(id, held, value, unit, proved)
+    guesses = [predictions.guess(right, made.get(q, {})) for q, right in proved.items()]
+    if figures.in_notebook() or not raises:  # in a terminal the exception says it
+        text = "\n".join([line, *(guess.plain() for guess in guesses)])
+        figures.show_html(card(id, sentence, held, figure, bound.text(unit), guesses), text)
+    if raises:
+        raise ClaimFailed(line)
+
+
+def _within_reach() -> None:
+    from helpers import figures
+
+    def break_it(id: str) -> None:
+        """Apply the Break it of a claim in a fresh kernel, and see it turn red."""
+        from helpers.breaking import break_it
+
+        break_it(id)
+
+    figures.within_reach(break_it=break_it)
+
+
+_within_reach()
 
 
 def _for_json(value: Any) -> Any:

@@ -75,6 +75,8 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("start_here.rows")`
 
 # %% [markdown]
 # ## What "verified" means

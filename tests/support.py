@@ -30,28 +30,33 @@ GOOD = """\
 # # A small notebook
 
 # %%
-from helpers import answer, check, claim, predict
+from helpers import answer, check, claim
 
 # %% [markdown]
 # ## The first experiment
 
-# %%
-predict("generators.two", "How many legs has a return trip?", a="two", b="three")
+# %% [markdown] predict="generators.q1"
+# **Predict.** How many legs has a return trip?
+#
+# - **a** two
+# - **b** three
 
 # %%
-answer("generators.two", None)  # "a" or "b"
+answer("generators.q1", None)  # "a" or "b"
 
 # %%
 legs = 2
 
 # %%
-claim("generators.two", "a return trip has two legs", legs, equals=2, proves="a")
+claim("generators.two", "a return trip has two legs", legs, equals=2, proves={"generators.q1": "a"})
 
 # %% [markdown] claim="generators.two" tags=["break-it"]
 # ```diff
 # -legs = 2
 # +legs = 3
 # ```
+#
+# ▶ In a new cell: `break_it("generators.two")`
 
 # %% [markdown]
 # ## Exercises
@@ -62,6 +67,23 @@ def turn(leg):
 
 # %%
 check("generators.turn", turn)
+"""
+
+
+QUESTIONS = """\
+# %% [markdown] predict="generators.q1"
+# **Predict.** How many legs?
+#
+# - **a** two
+# - **b** three
+
+# %% [markdown] predict="generators.q2"
+# **Predict.** How much
+# memory?
+#
+# - **a** 64 ×
+# - **b** the
+#   same
 """
 
 

@@ -259,7 +259,7 @@ def progress(
             box=None,
             pad_edge=False,
         )
-        for name in ("", "predicted", "right", "held here", "solved", "minutes"):
+        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
             table.add_column(name, no_wrap=True)
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")

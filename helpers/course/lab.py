@@ -12,7 +12,9 @@ from helpers.learner import workspace
 from helpers.model.notebooks import ROOT
 from helpers.services import guardian
 
-SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
+# labconfig/page_config.json: no news pop-up; settings/overrides.json: our defaults, which a user's own
+# settings beat; labextensions: what no setting offers.
+SETTINGS = Path(__file__).with_name("jupyter")
 START = "00_start_here.ipynb"
 LAYOUT = ".lab"  # open tabs: the course's own, or JupyterLab would open those of other projects
 
@@ -24,6 +26,8 @@ def command(folder: Path, arguments: list[str]) -> list[str]:
         f"--ServerApp.preferred_dir={folder}"
     ]  # one of a system's configuration may lie outside
     line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
+    line.append(f"--LabApp.app_settings_dir={SETTINGS / 'settings'}")
+    line.append(f"--LabApp.extra_labextensions_path={SETTINGS / 'labextensions'}")
     line += [f"--LabApp.default_url=/lab/tree/{START}"] if (folder / START).exists() else []
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         line.append("--allow-root")

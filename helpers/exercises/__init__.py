@@ -136,11 +136,9 @@ def solution(id: str, *, insist: bool = False) -> None:
 
 def _within_reach() -> None:
     """In a kernel, `hint` and `solution` need no import: a learner types them, the notebook does not."""
-    from IPython.core.getipython import get_ipython
+    from helpers import figures
 
-    if shell := get_ipython():
-        for word in (hint, solution):
-            shell.user_ns.setdefault(word.__name__, word)
+    figures.within_reach(hint=hint, solution=solution)
 
 
 _within_reach()

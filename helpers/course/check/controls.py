@@ -41,6 +41,7 @@ class Outcome:
     unmeasured: frozenset[str]
     crash: str | None
     seconds: float
+    claims: tuple[dict, ...] = ()  # as they were recorded
 
 
 def check_hunks(book: Notebook, broken: BreakIt) -> None:
@@ -104,6 +105,12 @@ def waves(book: Notebook) -> list[Wave]:
         Wave(book.name, n, diffs, tuple(sorted(parts - {0})))
         for n, (diffs, parts) in enumerate(groups, 1)
     ]
+
+
+def alone(book: Notebook, broken: BreakIt) -> Wave:
+    """The control run of one Break it by itself. Raises `DeadControl` if it cannot be applied."""
+    at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
+    return Wave(book.name, 1, (broken,), tuple(sorted(_parts(book, broken, at) - {0})))
 
 
 def inapplicable(book: Notebook) -> list[str]:
@@ -191,7 +198,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     red = frozenset(c["id"] for c in claims if c["held"] is False)
     held = frozenset(c["id"] for c in claims if c["held"])
     unmeasured = frozenset(c["id"] for c in claims if c["held"] is None)
-    return Outcome(red, held, unmeasured, crash, seconds)
+    return Outcome(red, held, unmeasured, crash, seconds, tuple(claims))
 
 
 def _crash(book: Notebook, wave: Wave, at: int, reason: str) -> str:

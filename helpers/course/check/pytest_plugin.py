@@ -156,5 +156,5 @@ def _lines(item: Any, outputs: list[Any]) -> list[str]:
     texts = []
     for output in outputs:
         data = output.get("data", {})
-        texts.append(output.get("text") or data.get("text/html") or data.get("text/plain") or "")
+        texts.append(output.get("text") or data.get("text/plain") or data.get("text/html") or "")
     return [line for text in texts for line in item.sanitize(text).splitlines()]
