@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers import receipts
 from helpers.quantities import finite, is_number, plain, quantity
 
 COLLECT = "collect"  # COURSE_CLAIMS=collect: record a false claim and go on (how controls run)
@@ -38,6 +40,13 @@ class Bound:
             case "between":
                 return bool(self.limit[0] <= value <= self.limit[1])
         return bool(value == self.limit)
+
+    @property
+    def met_by_nothing(self) -> bool:
+        """Whether work that is not done would meet it: an upper limit, or equal to 0 or empty."""
+        if self.kind == "equals":
+            return isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
+        return self.kind == "at_most"
 
     def margin(self, value: Any) -> float | None:
         """How far inside the bound value lies, as a share of the bound (negative: outside).
@@ -86,6 +95,8 @@ def claim(
     unit: str = "",
     unmeasured: str | None = None,
     proves: str | None = None,
+    did: Any = None,
+    baseline: Any = None,
 ) -> None:
     """State `sentence`, and prove it by `value` against exactly one bound.
 
@@ -93,20 +104,35 @@ def claim(
     cannot tell, and how it could: printed, counted, never silently true. `proves` names the
     option of the prediction on this claim (or `about` it) that the measurement bears out.
 
+    `did` is the receipt for a bound that doing nothing would meet: rows, a sum, a count, a result;
+    {side: what it did} where sides are compared. It must not be empty, and equal on all sides.
+    What `measure` returns brings its own. `baseline` names, by their values, the inputs that only
+    serve for comparison: no control need move them (see helpers/course/check/inputs.py).
+
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
     """
     bound = _one_bound(id, at_most=at_most, at_least=at_least, between=between, equals=equals)
+    evidence: dict[str, Any] = {}
     if unmeasured:
         held, verdict = None, f"unmeasured: {unmeasured}"
     else:
+        receipt = _receipt(value, bound, did)
+        idle = receipts.why_idle(receipt) if receipt is not None else None
+        evidence = {
+            "inputs": receipts.inputs(sys._getframe(1), id) if os.environ.get("COURSE_RECORD") else {},
+            "receipt": receipts.fingerprint(receipt),
+            "readings": receipts.readings_of(value),
+        }
         value = plain(value)
-        held = bound.holds(value)
+        held = bound.holds(value) and not idle
         verdict = f"{'held' if held else 'FALSE'}: {quantity(value, unit)}"
         if not (held and bound.kind == "equals"):
             verdict += f", {bound.text(unit)}"
+        if idle:
+            verdict += f", but {idle}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
-    _record(id, sentence, value, bound, unit, held, unmeasured)
+    _record(id, sentence, value, bound, unit, held, unmeasured, evidence)
     if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
         raise ClaimFailed(line)
     print(line)
@@ -116,6 +142,15 @@ def claim(
     progress.saw_claim(id, held, value, unit)
     if held and proves:
         predictions.score(id, proves)
+
+
+def _receipt(value: Any, bound: Bound, did: Any) -> Any:
+    """The receipt that was given, else what the measurements in the value bring; None if neither."""
+    if did is not None or not bound.met_by_nothing:
+        return did
+    brought = receipts.did_of(value)
+    empty = [part for part in brought if receipts.is_empty(part)]
+    return (empty[0] if empty else brought) if brought else None
 
 
 def _for_json(value: Any) -> Any:
@@ -131,6 +166,7 @@ def _record(
     unit: str,
     held: bool | None,
     unmeasured: str | None,
+    evidence: dict[str, Any],
 ) -> None:
     folder = os.environ.get("COURSE_RECORD")
     if not folder:
@@ -146,6 +182,7 @@ def _record(
         "unit": unit,
         "held": held,
         "unmeasured": unmeasured,
+        **evidence,
         "tier": machine.tier(),
         "versions": machine.versions(),
         "hardware": machine.hardware(),

@@ -47,6 +47,7 @@ def test_each_break_it_turns_its_claim_red(book: Notebook, wave: Wave) -> None:
         ok=problem is None,
         repeated=first,
         seconds=round(outcome.seconds, 2),
+        inputs=outcome.inputs,
     )
     if problem:
         pytest.fail(f"{book.name}, control run {wave.number}: {problem}", pytrace=False)

@@ -7,8 +7,9 @@ import re
 import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from helpers.model.notebooks import BreakIt, Notebook
 
@@ -30,13 +31,15 @@ class Wave:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so."""
+    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so;
+    and the inputs of each claim's value, by claim."""
 
     red: frozenset[str]
     held: frozenset[str]
     unmeasured: frozenset[str]
     crash: str | None
     seconds: float
+    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def find_hunk(book: Notebook, broken: BreakIt, old: str) -> int | None:
@@ -167,7 +170,8 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     red = frozenset(c["id"] for c in claims if c["held"] is False)
     held = frozenset(c["id"] for c in claims if c["held"])
     unmeasured = frozenset(c["id"] for c in claims if c["held"] is None)
-    return Outcome(red, held, unmeasured, crash, seconds)
+    inputs = {c["id"]: c["inputs"] for c in claims if c.get("inputs")}
+    return Outcome(red, held, unmeasured, crash, seconds, inputs)
 
 
 def _crash(book: Notebook, wave: Wave, at: int, reason: str) -> str:
