@@ -45,7 +45,9 @@ class Bound:
     def met_by_nothing(self) -> bool:
         """Whether work that is not done would meet it: an upper limit, or equal to 0 or empty."""
         if self.kind == "equals":
-            return isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
+            return (
+                isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
+            )
         return self.kind == "at_most"
 
     def margin(self, value: Any) -> float | None:
@@ -120,8 +122,11 @@ def claim(
         receipt = _receipt(value, bound, did)
         idle = receipts.why_idle(receipt) if receipt is not None else None
         evidence = {
-            "inputs": receipts.inputs(sys._getframe(1), id) if os.environ.get("COURSE_RECORD") else {},
-            "receipt": receipts.fingerprint(receipt),
+            "inputs": receipts.inputs(sys._getframe(1), id)
+            if os.environ.get("COURSE_RECORD")
+            else {},
+            "idle_would_do": bound.met_by_nothing,
+            "receipt": receipts.fingerprint(receipt) if receipt is not None else None,
             "readings": receipts.readings_of(value),
         }
         value = plain(value)

@@ -21,6 +21,7 @@ from helpers.quantities import is_number
 FEW = 64  # elements that are kept one by one; of more, their number and a digest
 DEEP = 4  # levels of nesting that a fingerprint looks into
 COUNT = 10_000  # whole numbers up to here are counts, which differ or not; larger ones may be noisy
+ROUNDING = 1e-9  # by which two ways to compute the same float may differ
 NOISE = 0.1  # the share by which a measured number may differ and still be the same
 
 
@@ -111,7 +112,7 @@ def why_idle(did: Any) -> str | None:
     if not sides or any(map(is_empty, sides)):
         return f"nothing was done (did={_short(did)})"
     prints = [fingerprint(side) for side in sides]
-    if any(moved(prints[0], other) for other in prints[1:]):
+    if any(moved(prints[0], other, ROUNDING) for other in prints[1:]):
         return f"the sides did different things (did={_short(did)})"
     return None
 
@@ -180,15 +181,14 @@ def _digest(data: bytes) -> str:
     return f"{len(data)}:{hashlib.sha256(data).hexdigest()[:16]}"
 
 
-def moved(before: Any, after: Any) -> bool:
-    """Whether two fingerprints differ by more than a measurement may."""
+def moved(before: Any, after: Any, noise: float = NOISE) -> bool:
+    """Whether two fingerprints differ by more than `noise`, a share that a measurement may differ by."""
     if is_number(before) and is_number(after):
-        counts = isinstance(before, int) and isinstance(after, int)
-        if counts and max(abs(before), abs(after)) <= COUNT:
+        if isinstance(before, int) and isinstance(after, int) and max(before, after) <= COUNT:
             return before != after
-        return not abs(before - after) <= NOISE * max(abs(before), abs(after))
+        return not abs(before - after) <= noise * max(abs(before), abs(after))
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
-        return any(moved(a, b) for a, b in zip(before, after, strict=True))
+        return any(moved(a, b, noise) for a, b in zip(before, after, strict=True))
     return bool(before != after)
 
 

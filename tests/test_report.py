@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from support import GOOD, write
 
-from helpers.course.check import report
+from helpers.course.check import floor, report
 from helpers.course.check.report import CANARIES, Report
 from helpers.model import notebooks
 from helpers.model.records import note
@@ -220,6 +220,7 @@ def test_every_canary_must_have_been_red(
     record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notebooks, "sources", lambda: [path])
+    monkeypatch.setattr(floor, "problems", lambda report: [])  # the course's, not this notebook's
     whole = lambda: report.collect(record, {}, "strict", None).problems  # noqa: E731
     assert whole() == []
     rewrite(record, "canary", lambda entry: entry.update(red=False))

@@ -7,7 +7,7 @@ import re
 import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,14 +32,19 @@ class Wave:
 @dataclass(frozen=True)
 class Outcome:
     """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so;
-    and the inputs of each claim's value, by claim."""
+    and the claims as they were recorded."""
 
     red: frozenset[str]
     held: frozenset[str]
     unmeasured: frozenset[str]
     crash: str | None
     seconds: float
-    inputs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    claims: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """By claim, the fingerprints of the values behind it."""
+        return {c["id"]: c["inputs"] for c in self.claims if c["held"] is not None}
 
 
 def find_hunk(book: Notebook, broken: BreakIt, old: str) -> int | None:
@@ -170,8 +175,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     red = frozenset(c["id"] for c in claims if c["held"] is False)
     held = frozenset(c["id"] for c in claims if c["held"])
     unmeasured = frozenset(c["id"] for c in claims if c["held"] is None)
-    inputs = {c["id"]: c["inputs"] for c in claims if c.get("inputs")}
-    return Outcome(red, held, unmeasured, crash, seconds, inputs)
+    return Outcome(red, held, unmeasured, crash, seconds, tuple(claims))
 
 
 def _crash(book: Notebook, wave: Wave, at: int, reason: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from helpers.course.check import evidence, floor
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
 from helpers.model.records import entries
@@ -26,6 +27,7 @@ CANARIES = (
     "out_of_step",
     "dead_control",
     "wrong_answer",
+    "course_test",
 )
 
 
@@ -238,8 +240,10 @@ def collect(
         problems=[],
     )
     report.problems.extend(_problems(report, home))
+    report.problems.extend(evidence.problems(books, seen, entries(record, "control")))
     if paths is None:
         report.problems.extend(_canary_problems(report.canaries))
+        report.problems.extend(floor.problems(report))
     return report
 
 
