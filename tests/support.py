@@ -25,6 +25,18 @@ from helpers.model.notebooks import ROOT, Notebook
 DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long
 MAIN = "import sys; from helpers.course.cli import main; sys.argv[0] = 'course'; main()"
 
+FLOOR = """\
+topics: []
+claims: 0
+controls: 0
+exercises: 0
+wrong_answers: 0
+canaries: []
+readings: 1
+pending: {}
+reference: {python: "3.13", packages: {}}
+"""
+
 GOOD = """\
 # %% [markdown]
 # # A small notebook
@@ -149,6 +161,8 @@ def checkout(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     (folder / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "impossible.yaml", folder / "tests")
+    (folder / "tests" / "floor.yaml").write_text(FLOOR, encoding="utf-8")
+    (folder / "tests" / "pending.yaml").write_text("{receipts: [], inputs: [], figures: []}\n")
     (folder / "notebooks" / "01_language").mkdir(parents=True)
     map_ = folder / "data" / "checklist.yaml"
     text = map_.read_text(encoding="utf-8").replace("status: ready", "status: planned")

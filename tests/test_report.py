@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 from support import GOOD, write
 
-from helpers.course.check import cost, report
+from helpers.course.check import cost, floor, report
 from helpers.course.check.load import Load
 from helpers.course.check.modes import Mode
 from helpers.course.check.report import CANARIES, Report
@@ -246,6 +246,7 @@ def test_every_canary_must_have_been_red(
     record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notebooks, "sources", lambda: [path])
+    monkeypatch.setattr(floor, "problems", lambda report: [])  # the course's, not this notebook's
     whole = lambda: collected(record, None).problems  # noqa: E731
     assert whole() == []
     rewrite(record, "canary", lambda entry: entry.update(red=False))

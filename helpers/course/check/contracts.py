@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 
 from helpers.course import generated
-from helpers.course.check import controls
+from helpers.course.check import controls, floor, prose
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks, parts, questions
@@ -34,6 +34,10 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
+            files = prose.pages()
+            problems += prose.ids(books, files) + prose.links(books, files)
+            problems += floor.static(books)
+            problems += prose.figure_problems(books) if outputs else []
     if folder == generated.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
         problems += [Problem(path.name, None, text) for path in generated.stale()]

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.model.notebooks import BreakIt, Notebook
 from helpers.services import guardian
@@ -34,14 +34,20 @@ class Wave:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so."""
+    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so;
+    and the claims as they were recorded."""
 
     red: frozenset[str]
     held: frozenset[str]
     unmeasured: frozenset[str]
     crash: str | None
     seconds: float
-    claims: tuple[dict, ...] = ()  # as they were recorded
+    claims: tuple[dict[str, Any], ...] = ()  # as they were recorded
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """By claim, the fingerprints of the values behind it."""
+        return {c["id"]: c["inputs"] for c in self.claims if c["held"] is not None}
 
 
 def check_hunks(book: Notebook, broken: BreakIt) -> None:
@@ -125,13 +131,17 @@ def inapplicable(book: Notebook) -> list[str]:
     return found
 
 
-def _parts(book: Notebook, broken: BreakIt, at: dict[str, int]) -> set[int]:
-    """The parts of the notebook that a Break it changes, or whose claims it turns red."""
+def changed_cells(book: Notebook, broken: BreakIt) -> list[int]:
+    """The indices of the cells that a Break it changes. Raises `DeadControl` if it cannot be applied."""
     try:
-        changed = _apply(broken, [deepcopy(cell) for cell in book.cells])
+        return sorted(_apply(broken, [deepcopy(cell) for cell in book.cells]))
     except DeadControl as problem:
         raise DeadControl(f"{book.name} cell {broken.cell + 1}: {problem}") from None
-    parts = {book.part_of(index) for index in changed}
+
+
+def _parts(book: Notebook, broken: BreakIt, at: dict[str, int]) -> set[int]:
+    """The parts of the notebook that a Break it changes, or whose claims it turns red."""
+    parts = {book.part_of(index) for index in changed_cells(book, broken)}
     for id in (broken.claim, *broken.also):
         if id not in at:
             raise DeadControl(f"{book.name}: Break it names {id}, which no claim here has")

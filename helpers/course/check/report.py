@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from helpers.course.check import evidence, floor
 from helpers.course.check.cost import Costs
 from helpers.course.check.modes import Mode
 from helpers.model import notebooks
@@ -29,6 +30,7 @@ CANARIES = (
     "out_of_step",
     "dead_control",
     "wrong_answer",
+    "course_test",
 )
 
 
@@ -262,8 +264,12 @@ def collect(
         problems=[],
     )
     report.problems.extend(_problems(report, home))
+    if mode is not Mode.other:
+        report.problems.extend(evidence.problems(books, seen, entries(record, "control")))
     if paths is None and mode is not Mode.other:
         report.problems.extend(_canary_problems(report.canaries))
+    if paths is None:
+        report.problems.extend(floor.problems(report))
     return report
 
 
