@@ -34,7 +34,6 @@ import hashlib
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -424,7 +423,7 @@ def extra_latency(interval, rounds=11):
         report.join()
     peer.wait(10)
     peer.stdout.close()
-    return statistics.median(waits)
+    return measure.median(waits)
 
 
 def round_trip(cache):
@@ -470,7 +469,7 @@ show_lines(
 
 # %%
 claim("interpreter.latency_short", "with an interval of 0.5 ms it is back within 20 ms, a busy machine included",
-      latency[0.0005], at_most=0.02, unit="s")
+      latency[0.0005], between=(0, 0.02), unit="s")
 claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or two of them, not none and not ten",
       latency[0.05], between=(0.025, 0.25), unit="s", proves="b")
 
@@ -577,7 +576,7 @@ show_table(
 
 # %%
 claim("interpreter.race_hidden", "with a GIL, the plain addition loses nothing in a million sales and more",
-      plain, equals=0, unit="sales lost", proves="a")
+      plain, equals=0, unit="sales lost", proves="a", did=with_fee)
 claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
       with_fee, at_least=1, unit="sales lost")
 claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
@@ -795,7 +794,7 @@ show_table(
 
 # %%
 claim("interpreter.cold", "before its first call a function runs as it was compiled",
-      len(before), equals=0, unit="instructions")
+      len(before), equals=0, unit="instructions", did=len(after))
 claim("interpreter.specialised", "after 1,000 rounds the addition has become one for two ints",
       [now for _, was, now in after if was == "BINARY_OP"], equals=["BINARY_OP_ADD_INT"])
 
@@ -883,7 +882,7 @@ print(*(file.name for file in shop.rglob("*.pyc")))
 
 # %%
 claim("interpreter.pyc", "the first import compiles the module, the second finds it compiled",
-      (first[0], second[0]), equals=(1, 0))
+      (first[0], second[0]), equals=(1, 0), baseline=first[0])
 
 # %% [markdown]
 # Now raise the price from 30 to 45, and let the file keep its size and its modification time: an edit within the same
@@ -912,7 +911,7 @@ stale = import_fares(shop)[1]
 os.utime(shop / "fares.py", ns=(old.st_atime_ns, old.st_mtime_ns + 2 * 10**9))
 noticed = import_fares(shop)[1]
 claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is gone; two seconds later: compiled anew",
-      (stale, noticed), equals=(30, 45), proves="b")
+      (stale, noticed), equals=(30, 45), proves="b", baseline=noticed)
 
 # %% [markdown]
 # **Why.** How does an import know that the source has not changed? The header of the `.pyc` holds two numbers of
