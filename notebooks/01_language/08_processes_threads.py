@@ -846,7 +846,7 @@ print(f"in band {len(in_band):,} B; out of band {len(out_of_band)} B and {len(bu
 
 # %%
 claim("processes_threads.out_of_band", "the stream keeps a header, the buffer stays outside",
-      len(out_of_band), at_most=1_000, unit="B")
+      len(out_of_band), at_most=1_000, unit="B", did=len(again))
 claim("processes_threads.no_copy", "and is not copied: the array that is loaded shares its memory with the one dumped",
       np.shares_memory(again, delays), equals=True)
 claim("processes_threads.dump_copies", "in band, dumping alone takes the array's size once more",
@@ -2009,11 +2009,11 @@ left_over = {kind: lab.survivors(ORPHANS, kind, patience=seconds) for kind, seco
 
 # %%
 claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
-      left_over["pool"], equals=0)
+      left_over["pool"], equals=0, did=left_over["executor"])
 claim("processes_threads.executor_orphans", "those of a ProcessPoolExecutor live on, and wait",
       left_over["executor"], at_least=1, proves="b")
 claim("processes_threads.watched", "a thread in each worker that joins the parent ends them",
-      left_over["watched"], equals=0)
+      left_over["watched"], equals=0, did=left_over["executor"])
 
 # %% [markdown]
 # **Why.** The kernel does not end children; it gives them to process 1 (or to the next *subreaper*). What a worker
