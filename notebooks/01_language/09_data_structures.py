@@ -308,7 +308,8 @@ show_lines(
 claim("data_structures.scan", "a list asks every document, at every size",
       scan, equals=sizes)
 claim("data_structures.bisect", "a sorted list asks one per halving, and one more",
-      max(asks - math.log2(size) for asks, size in zip(search, sizes, strict=True)), at_most=1, did=min(search), baseline=sizes)
+      max(asks - math.log2(size) for asks, size in zip(search, sizes, strict=True)), at_most=1,
+      baseline=sizes, did=min(search))
 claim("data_structures.set_hit", "a set asks for one hash and one comparison to find an equal document",
       hit_by_equal, equals={"==": 1, "<": 0, "hash": 1}, proves="a")
 claim("data_structures.identity", "the very same object is found without a comparison",

@@ -1622,11 +1622,11 @@ show_table(
 
 # %%
 claim("transactions_indexes.update_anomaly", "in the wide table one airline now has two names",
-      (names["airlines"], names["wide"]), equals=(1, 2))
+      (names["airlines"], names["wide"]), equals=(1, 2), baseline=names["airlines"])
 claim("transactions_indexes.insert_anomaly", "an airline without a flight cannot be entered there",
       (entered["airlines"], entered["wide"]), equals=(None, "NotNullViolation"))
 claim("transactions_indexes.delete_anomaly", "and with the last flight to LaGuardia goes all that was known of it as a destination",
-      (after["airports"], after["wide"]), equals=(True, False))
+      (after["airports"], after["wide"]), equals=(True, False), baseline=after["airports"])
 
 # %% [markdown]
 # **Reading it.** Three anomalies, one cause: a fact that is stored more than once can be stored differently, and a fact that can only be
@@ -1665,11 +1665,11 @@ show_table(
 
 # %%
 claim("transactions_indexes.report_pages", "a report over the year reads more than one and a half times the pages of the four tables",
-      report["wide"] / report["four tables"], at_least=1.5, unit="×")
+      report["wide"] / report["four tables"], at_least=1.5, unit="×", baseline=report["four tables"])
 claim("transactions_indexes.card_pages", "one flight's card reads more than twice as many pages from the four tables",
       card["four tables"] / card["wide"], at_least=2, unit="×")
 claim("transactions_indexes.rename_wal", "the rename writes at least 500 times the WAL",
-      rename["wide"] / rename["four tables"], at_least=500, unit="×")
+      rename["wide"] / rename["four tables"], at_least=500, unit="×", baseline=rename["four tables"])
 
 # %% [markdown]
 # **Why.** A sequential scan pays for the width of rows, whether it wants the columns or not; three small tables cost a
