@@ -553,7 +553,8 @@ def until_lost(run, times=20):
     return next((lost for _ in range(times) if (lost := run())), 0)
 
 
-plain = sum(race.lost_updates(200_000) for _ in range(5))
+races = [race.lost_updates(200_000) for _ in range(5)]
+plain = sum(races)
 with_fee = until_lost(lambda: race.lost_updates(200_000, sell_with_fee))
 not_here = missing("3.14t") or (None if machine.cores() > 1 else "one core: two threads hardly ever meet")
 without_gil = None if not_here else until_lost(lambda: lost_in("3.14t"))
@@ -576,7 +577,7 @@ show_table(
 
 # %%
 claim("interpreter.race_hidden", "with a GIL, the plain addition loses nothing in a million sales and more",
-      plain, equals=0, unit="sales lost", proves="a", did=with_fee)
+      plain, equals=0, unit="sales lost", proves="a", did=len(races))
 claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
       with_fee, at_least=1, unit="sales lost")
 claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
@@ -613,8 +614,8 @@ dis.dis("seats.sold += 1")
 # <summary><b>Break it</b>: put a call between read and write, and give 3.14 its GIL back</summary>
 #
 # ```diff
-# -plain = sum(race.lost_updates(200_000) for _ in range(5))
-# +plain = sum(race.lost_updates(200_000, sell_with_fee) for _ in range(20))
+# -races = [race.lost_updates(200_000) for _ in range(5)]
+# +races = [race.lost_updates(200_000, sell_with_fee) for _ in range(20)]
 # @@
 # -without_gil = None if not_here else until_lost(lambda: lost_in("3.14t"))
 # +without_gil = until_lost(lambda: lost_in("3.14"), times=5)
