@@ -47,11 +47,13 @@ class Bound:
 
     @property
     def met_by_nothing(self) -> bool:
-        """Whether work that is not done would meet it: an upper limit, or equal to 0 or empty."""
+        """Whether work that is not done would meet it: an upper limit, 0 within, equal to 0 or empty."""
         if self.kind == "equals":
             return (
                 isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
             )
+        if self.kind == "between":
+            return bool(self.limit[0] <= 0 <= self.limit[1])
         return self.kind == "at_most"
 
     def margin(self, value: Any) -> float | None:
