@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,7 +83,11 @@ class Place:
         """What is left of the notebook, in words."""
         made = json.loads(self.ready.read_text())
         found = [f"file {path}" for path in self.temporary.rglob("*")]
-        found += [f"process {process}" for process in psutil.process_iter() if self.knows(process)]
+        found += [
+            f"process {described(process)}"
+            for process in psutil.process_iter()
+            if self.knows(process)
+        ]
         found += [f"process {pid}" for pid in made["pids"] if lives(pid)]
         found += [name for name in made["names"] if Path(name).exists()]
         table = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
@@ -101,6 +105,12 @@ class Place:
             return str(self.temporary) in process.environ().get("TMPDIR", "")
         except (psutil.Error, OSError):
             return False
+
+
+def described(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return f"{process.pid} {' '.join(process.cmdline())}"
+    return f"{process.pid}, which has just ended"
 
 
 def lives(pid: int) -> bool:
@@ -168,4 +178,4 @@ def test_nothing_is_left(command: str, ending: str, tier: str, place: Place) -> 
     deadline = time.monotonic() + (SECONDS if ending == "SIGKILL" else 5)
     while (left := place.left()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert left == []
+    assert not left, "\n".join(left)

@@ -120,7 +120,9 @@ def test_what_cannot_heal_is_said_at_once(
 
 def test_a_refused_redis_password_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COURSE_SERVICES", "embedded")
-    with pytest.raises(services.ServiceProblem, match=r"answered, but not as it should.*uthenticat"):
+    with pytest.raises(
+        services.ServiceProblem, match=r"answered, but not as it should.*uthenticat"
+    ):
         services.redis(settings={"requirepass": "secret"})
 
 

@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -40,6 +41,7 @@ def main() -> None:
     home = str(progress.home())
     with guardian.folder("course-") as folder:
         os.environ.update({**kernel_environment(folder), "COURSE_HOME": home})
+        tempfile.tempdir = folder  # it was found before
         try:
             problem, cell = _execute(job)
         except KeyboardInterrupt:
