@@ -9,9 +9,9 @@ from psycopg import Connection
 
 from helpers import services
 from helpers.plans import explain, read_plan, show_plan
-from helpers.services import survey
+from helpers.services import availability
 
-TIERS = [tier for tier, why in survey.tiers().items() if why is None]
+TIERS = [tier for tier, why in availability.tiers().items() if why is None]
 
 
 @pytest.fixture(params=TIERS, scope="module")
