@@ -27,6 +27,8 @@ from helpers.course.execute import kernel_environment
 from helpers.services import availability, containers, core, engine, ports, registry
 from helpers.services.engines.postgres import Postgres
 
+pytestmark = pytest.mark.reference_only
+
 AVAILABLE = [tier for tier, why in availability.tiers().items() if why is None]
 SECONDS = 20  # after which nothing may be left of a server
 

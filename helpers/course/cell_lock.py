@@ -7,8 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+
+@dataclass
+class Spent:
+    """Seconds that this process has waited for the lock, and has held it alone."""
+
+    waited: float = 0
+    alone: float = 0
+
+
+spent = Spent()
 
 
 @contextlib.contextmanager
@@ -28,10 +41,17 @@ def cell_lock(*, alone: bool) -> Iterator[None]:
         yield
         return
     with Path(f"{base}.gate").open("w") as gate, Path(f"{base}.cells").open("w") as cells:
+        asked = time.monotonic()
         fcntl.flock(gate, fcntl.LOCK_EX)
         fcntl.flock(cells, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
+        began = time.monotonic()
+        spent.waited += began - asked
+        try:
+            yield
+        finally:
+            if alone:
+                spent.alone += time.monotonic() - began
 
 
 def new_lock(folder: str) -> str:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import re
-import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,8 +25,11 @@ def kernel_environment(folder: str) -> dict[str, str]:
     is killed can be found. In it are COURSE_HOME, as what the learner once answered has no place
     in a build, and IPython's profile: start-up files of the user's own would run in every kernel.
     """
-    here = str(Path(sys.executable).parent)
-    inherited = {name: value for name, value in os.environ.items() if name != "COURSE_CLAIMS"}
+    from helpers.course.environment import own_environment
+
+    inherited = {
+        name: value for name, value in own_environment().items() if name != "COURSE_CLAIMS"
+    }
     return {
         **inherited,
         "PYTHONHASHSEED": "0",
@@ -37,9 +38,16 @@ def kernel_environment(folder: str) -> dict[str, str]:
         "TMPDIR": folder,
         "COURSE_HOME": str(Path(folder) / "home"),
         "IPYTHONDIR": _profile(Path(folder) / "ipython"),
-        "PATH": here + os.pathsep + os.environ.get("PATH", ""),
+        "MATPLOTLIBRC": _no_settings(Path(folder) / "matplotlibrc"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or a kernel may warn of frozen modules on stderr
     }
+
+
+def _no_settings(file: Path) -> str:
+    """An empty file, or matplotlib would read the user's own."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("", encoding="utf-8")
+    return str(file)
 
 
 def _profile(folder: Path) -> str:

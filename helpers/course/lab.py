@@ -7,10 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers.course.environment import own_environment
+from helpers.learner import workspace
 from helpers.model.notebooks import ROOT
 from helpers.services import guardian
 
-SETTINGS = Path(__file__).with_name("jupyter")  # labconfig/page_config.json: no news pop-up
+# labconfig/page_config.json: no news pop-up; settings/overrides.json: our defaults, which a user's own
+# settings beat; labextensions: what no setting offers.
+SETTINGS = Path(__file__).with_name("jupyter")
 START = "00_start_here.ipynb"
 LAYOUT = ".lab"  # open tabs: the course's own, or JupyterLab would open those of other projects
 
@@ -18,7 +22,12 @@ LAYOUT = ".lab"  # open tabs: the course's own, or JupyterLab would open those o
 def command(folder: Path, arguments: list[str]) -> list[str]:
     """The command line for a folder of notebooks; `arguments` are passed on to JupyterLab."""
     line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    line += [
+        f"--ServerApp.preferred_dir={folder}"
+    ]  # one of a system's configuration may lie outside
     line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
+    line.append(f"--LabApp.app_settings_dir={SETTINGS / 'settings'}")
+    line.append(f"--LabApp.extra_labextensions_path={SETTINGS / 'labextensions'}")
     line += [f"--LabApp.default_url=/lab/tree/{START}"] if (folder / START).exists() else []
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         line.append("--allow-root")
@@ -28,17 +37,20 @@ def command(folder: Path, arguments: list[str]) -> list[str]:
 
 
 def environment(temporary: Path) -> dict[str, str]:
-    """This environment's Python first on PATH, for the kernels; our settings before the user's.
+    """The course's own; of the user's Jupyter only what JupyterLab's Settings menu has written.
 
+    A server's configuration for other work (folders, passwords, extensions) may not fit this one.
     `temporary` becomes TMPDIR: a kernel that is killed leaves its files there.
     """
-    path = [str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    here = str(Path(sys.executable).parent)
+    from jupyter_core.paths import jupyter_config_dir
+
+    theirs = os.environ.get("JUPYTERLAB_SETTINGS_DIR")
     return {
-        **os.environ,
+        **own_environment(),
         "TMPDIR": str(temporary),
-        "JUPYTER_CONFIG_PATH": os.pathsep.join(path),
-        "PATH": here + os.pathsep + os.environ.get("PATH", ""),
+        "JUPYTER_CONFIG_DIR": str(workspace.folder() / LAYOUT / "config"),
+        "JUPYTER_CONFIG_PATH": str(SETTINGS),
+        "JUPYTERLAB_SETTINGS_DIR": theirs or str(Path(jupyter_config_dir()) / "lab/user-settings"),
     }
 
 

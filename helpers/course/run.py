@@ -161,7 +161,7 @@ def _paths(topics: list[str]) -> list[Path]:
             found.append(named)
             continue
         bullet = checklist.load().bullet(topic)
-        paths = [NOTEBOOKS / f"{name}.py" for name in bullet.notebooks]
+        paths = [NOTEBOOKS / f"{name}.py" for name in checklist.load().notebooks(topic)]
         if missing := [path for path in paths if not path.exists()]:
             why = "it is planned" if bullet.status == "planned" else f"{missing[0]} is missing"
             raise checklist.UnknownTopic(f"{bullet.number} {bullet.topic} has no notebook: {why}")

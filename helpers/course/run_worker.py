@@ -40,7 +40,9 @@ def main() -> None:
     begin = time.monotonic()
     home = str(progress.home())
     with guardian.folder("course-") as folder:
-        os.environ.update({**kernel_environment(folder), "COURSE_HOME": home})
+        environment = {**kernel_environment(folder), "COURSE_HOME": home}
+        os.environ.clear()  # papermill's kernel inherits what is left
+        os.environ.update(environment)
         tempfile.tempdir = folder  # it was found before
         try:
             problem, cell = _execute(job)

@@ -99,11 +99,15 @@ def image_name(official: str) -> str:
 
 def has_image(official: str) -> bool:
     """Whether the image is on this machine."""
+    return image_id(official) is not None
+
+
+def image_id(official: str) -> str | None:
+    """The digest of the image that is on this machine, None if it is not."""
     try:
-        engine.client().images.get(image_name(official))
+        return str(engine.client().images.get(image_name(official)).id)
     except Exception:
-        return False
-    return True
+        return None
 
 
 def pull(official: str) -> None:
