@@ -30,7 +30,10 @@ from helpers.services import availability, engine
 TIERS = [tier for tier, why in availability.tiers().items() if why is None]
 SECONDS = 30  # after which nothing may be left where the command itself was killed
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts by /proc and /dev/shm")
+pytestmark = [
+    pytest.mark.reference_only,
+    pytest.mark.skipif(sys.platform != "linux", reason="counts by /proc and /dev/shm"),
+]
 
 # It leaves all that a notebook can: a server, a folder, shared memory, a process of its own session.
 LEAVES = """\

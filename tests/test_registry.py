@@ -13,6 +13,8 @@ from helpers.course.check import report, stages
 from helpers.model import checklist
 from helpers.services import availability, core, registry
 
+pytestmark = pytest.mark.reference_only
+
 KINDS = {name: registry.kind(name) for name in registry.SERVERS}
 
 
