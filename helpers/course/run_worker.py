@@ -11,6 +11,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -42,6 +43,7 @@ def main() -> None:
         environment = {**kernel_environment(folder), "COURSE_HOME": home}
         os.environ.clear()  # papermill's kernel inherits what is left
         os.environ.update(environment)
+        tempfile.tempdir = folder  # it was found before
         try:
             problem, cell = _execute(job)
         except KeyboardInterrupt:
