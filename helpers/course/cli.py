@@ -463,6 +463,29 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
+def new(
+    topic: Annotated[str, typer.Argument(help="A planned topic of the map: 2.1, or its name.")],
+) -> None:
+    """Make the skeleton of a topic, which runs and keeps the contracts (for authors).
+
+    Notebooks with worked answers, exercises, wrong answers, a lab, the instructor's page: what you
+    replace in them is marked TODO. Nothing that is there is written over.
+    """
+    from helpers.course import new
+    from helpers.model import checklist
+    from helpers.model.notebooks import ROOT
+
+    bullet = checklist.load().bullet(topic)
+    try:
+        new.make(bullet, lambda path: _line(f"wrote {path.relative_to(ROOT)}"))
+    except new.TopicExists as problem:
+        _line(f"course: {problem}")
+        raise typer.Exit(2) from None
+    _line(f"Replace every TODO; `course build {bullet.number}` and `course test --changed "
+          f"{bullet.number}` after each step. CONTRIBUTING.md says the rest.")  # fmt: skip
+
+
+@app.command(epilog=EXIT_CODES)
 def test(
     topics: Topics = None,
     mode: Annotated[

@@ -191,7 +191,7 @@ class Report(_Row):
             f"seconds    {', '.join(f'{name} {s}' for name, s in self.seconds.items())}",
         ]
         if self.kept:
-            counts = ", ".join(f"{n} {what}" for what, n in self.kept.items())
+            counts = ", ".join(f"{n} {what}" for what, n in sorted(self.kept.items())[::-1])
             lines.append(f"unchanged  {counts}: green before, NOT RUN this time")
         lines += self.costs.lines()
         lines += [f"ready      {line}" for line in _ready(self.services)]
