@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -91,3 +92,22 @@ def test_the_run_s_own_processes_and_its_containers_are_its_own(
     process(tmp_path, 30, 1, 1600, 100, "containerd-shim")  # was there before us
     (tmp_path / "40").mkdir()  # has just ended
     assert load.run_s(10, 50.0) == (100 + 200 + 400 + 800) / 100
+
+
+@pytest.mark.parametrize(("topics", "verdict"), [(38, "within 60"), (60, "OVER 60")])
+def test_the_projection_of_a_whole_ci_run_is_the_sum_of_its_parts(
+    topics: int, verdict: str, tmp_path: Path
+) -> None:
+    projection = cost.Projection(
+        wall=900, share_left=1, fixed=200, measured=11, per_topic=30, topics=topics,
+        total=200 + topics * 30,
+    )  # fmt: skip
+    paths = []
+    for python in ("3.13.0", "3.12.1"):
+        paths.append(tmp_path / f"report-{python}.json")
+        report = {"versions": {"python": python}, "costs": {"projection": projection.model_dump()}}
+        paths[-1].write_text(json.dumps(report))
+    line = cost.whole_run(240, paths)
+    total = 240 + 2 * (200 + topics * 30)
+    assert f"240 set-up + {200 + topics * 30} on 3.13.0 (200 + {topics} × 30.0)" in line
+    assert f"= {total} s = {total / 60:.0f} minutes, {verdict}" in line

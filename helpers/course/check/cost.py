@@ -8,6 +8,8 @@ not do: they miss every wait. Plain wall seconds would not either: a busy neighb
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from helpers.model.records import entries
 
 BUDGET = 75  # seconds per topic, unless the map says otherwise
 COSTLIEST = 12  # cells that the report lists
+LIMIT = 60  # minutes that a whole CI run of all topics may take
 WHAT = ("cells", "controls", "exercises")
 
 
@@ -165,3 +168,27 @@ def _projection(topics: list[TopicCost], load: Load, span: tuple[float, float]) 
         topics=every,
         total=round(fixed + every * per_topic, 1),
     )
+
+
+def whole_run(setup: float, reports: list[Path]) -> str:
+    """The projection of a whole CI run from its set-up's seconds and its reports, in one line."""
+    parts, total = [f"{setup:.0f} set-up"], setup
+    for path in reports:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        projection = Projection(**report["costs"]["projection"])
+        total += projection.total
+        python = report["versions"]["python"]
+        parts.append(
+            f"{projection.total:.0f} on {python} ({projection.fixed:.0f} + {projection.topics} × "
+            f"{projection.per_topic:.1f})"
+        )
+    minutes = total / 60
+    verdict = "within" if minutes <= LIMIT else "OVER"
+    return (
+        f"projection of all topics: {' + '.join(parts)} = {total:.0f} s = {minutes:.0f} minutes, "
+        f"{verdict} {LIMIT}"
+    )
+
+
+if __name__ == "__main__":
+    print(whole_run(float(sys.argv[1]), [Path(name) for name in sys.argv[2:]]))
