@@ -46,12 +46,8 @@ lock: ## write requirements.lock from pyproject.toml (UPGRADE=1: with newer vers
 	@PYTHON=$(PYTHON) LOCK="$(LOCK)" sh scripts/lock.sh $(if $(UPGRADE),--upgrade) \
 		$(if $(RESOLUTION),--resolution $(RESOLUTION))
 
-lint: setup ## ruff; zizmor and actionlint on the workflows
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/zizmor --offline --no-progress .github/workflows
-	@PATH="$$COURSE_CACHE/bin:$$PATH"; if command -v actionlint >/dev/null; then actionlint; else \
-		echo 'actionlint: NOT RUN, it is not here (`make actionlint` builds it where Go is)'; fi
+lint: setup ## style, imports, dependencies, workflows, shell scripts
+	@sh scripts/lint.sh "$(BIN)"
 
 actionlint: $(COURSE_CACHE)/bin/actionlint ## build actionlint (needs Go; its PyPI package needs GitHub)
 $(COURSE_CACHE)/bin/actionlint:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from helpers import machine
 from helpers.course.check import cost, load
 from helpers.course.check.load import Load, Sample
 from helpers.model import checklist
@@ -59,7 +60,10 @@ def test_timing_cells_hold_up_every_worker_and_solutions_count_with_their_topic(
     assert topic.cells == 4 + 6 / 2 + 10 / 2
 
 
-def test_the_projection_is_fixed_and_so_much_per_topic(tmp_path: Path) -> None:
+def test_the_projection_is_fixed_and_so_much_per_topic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     for name in ("01_language/04_generators", "01_language/05_exceptions"):
         note(tmp_path, "item", "gw0", **entry(name, seconds=40.0))
     costs = cost.measure(tmp_path, Load(samples=[]), 2, (0.0, 100.0), whole=True)
@@ -92,6 +96,18 @@ def test_the_run_s_own_processes_and_its_containers_are_its_own(
     process(tmp_path, 30, 1, 1600, 100, "containerd-shim")  # was there before us
     (tmp_path / "40").mkdir()  # has just ended
     assert load.run_s(10, 50.0) == (100 + 200 + 400 + 800) / 100
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "seconds"), [(2, 2, 20), (2, 1, 20), (2, 3, 13.3), (4, 4, 20)]
+)
+def test_a_budget_is_in_seconds_of_two_cores(
+    cores: int, workers: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    note(tmp_path, "item", "gw0", **entry("01_language/04_generators", seconds=40.0))
+    costs = cost.measure(tmp_path, Load(samples=[]), workers, (0.0, 9.0), whole=False)
+    assert costs.topics[0].total == seconds
 
 
 @pytest.mark.parametrize(("topics", "verdict"), [(38, "within 60"), (60, "OVER 60")])

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.services import guardian
-from helpers.services.core import ServiceProblem
+from helpers.services.problem import ServiceProblem
 
 if TYPE_CHECKING:
     from helpers.services.core import Server
