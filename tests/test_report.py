@@ -82,7 +82,9 @@ def collected(
     not_compared: str | None = None,
     not_run: list[str] | None = None,
 ) -> Report:
-    costs = cost.measure(record, Load(), workers=2, span=(0.0, 100.0), whole=path is None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helpers.machine.cores", lambda: 2)
+        costs = cost.measure(record, Load(), workers=2, span=(0.0, 100.0), whole=path is None)
     paths = [path] if path else None
     return report.collect(
         record,

@@ -16,20 +16,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 from helpers.services import registry
+from helpers.services.problem import ServiceProblem
 
 if TYPE_CHECKING:
     from helpers.services.programs import Program
 
 TIERS = ("container", "native", "embedded")
 FREE_MIB = 300  # what a server and an experiment's data may need
-
-
-class ServiceProblem(RuntimeError):
-    """A server is not to be had, or is gone; the message says what to do next."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython's hook: the reader sees what to do, not our stack.
-        return [f"ServiceProblem: {self}"]
 
 
 class Place(Protocol):
