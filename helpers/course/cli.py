@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import io
 import json
 import re
 import sys
@@ -98,6 +99,9 @@ def main() -> None:
         _line(f"course: Python 3.12 to 3.14 is needed, this is {sys.version.split()[0]}; "
               "`make setup` makes an environment with the right one")  # fmt: skip
         sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a ?
     app()
 
 

@@ -49,9 +49,11 @@ class Change:
 
 
 def folder() -> Path:
-    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout."""
-    given = os.environ.get("COURSE_WORKSPACE")
-    return Path(given).absolute() if given else ROOT / "workspace"
+    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout.
+
+    A relative one is below the checkout, wherever `course` or a kernel is started.
+    """
+    return ROOT / Path(os.environ.get("COURSE_WORKSPACE") or "workspace").expanduser()
 
 
 def shipped() -> dict[str, Path]:
