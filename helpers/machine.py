@@ -10,13 +10,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def cache_folder() -> Path:
     """The folder for what is expensive to make again (interpreters): COURSE_CACHE or the user's cache."""
     import platformdirs
 
     given = os.environ.get("COURSE_CACHE")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("backend-by-experiment"))
+    if given:
+        return ROOT / Path(given).expanduser()
+    try:
+        return Path(platformdirs.user_cache_dir("backend-by-experiment"))
+    except RuntimeError:  # a user without a home folder
+        return ROOT / "build" / "cache"
 
 
 def tier() -> str:

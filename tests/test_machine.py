@@ -12,7 +12,6 @@ from helpers import machine, measure
 from helpers.labs.language import processes_threads
 from helpers.model.notebooks import ROOT
 
-
 GROUPS: dict[str, tuple[dict[str, str], float | None]] = {
     "none": ({"proc/self/cgroup": "0::/user/one\n"}, None),
     "unlimited": ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, None),

@@ -57,11 +57,11 @@ def home() -> Path:
 
     if given := os.environ.get("COURSE_HOME"):
         return ROOT / Path(given).expanduser()
-    folder = Path(platformdirs.user_data_dir("backend-by-experiment"))
-    if not folder.is_absolute():  # "~": neither HOME nor an entry in the system's list of users
+    try:
+        return Path(platformdirs.user_data_dir("backend-by-experiment"))
+    except RuntimeError:  # neither HOME nor an entry in the system's list of users
         why = "this user has no home folder; set HOME, or COURSE_HOME to a folder for your record"
-        raise FileNotFoundError(errno.ENOENT, why, str(folder))
-    return folder
+        raise FileNotFoundError(errno.ENOENT, why, "~") from None
 
 
 def file() -> Path:
