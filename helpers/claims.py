@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from helpers import settings
 from helpers.quantities import finite, is_number, plain, quantity
 
 COLLECT = "collect"  # COURSE_CLAIMS=collect: record a false claim and go on (how controls run)
@@ -107,7 +108,7 @@ def claim(
             verdict += f", {bound.text(unit)}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
     _record(id, sentence, value, bound, unit, held, unmeasured)
-    if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
+    if held is False and settings.value("COURSE_CLAIMS") != COLLECT:
         raise ClaimFailed(line)
     print(line)
     from helpers import predictions
@@ -132,7 +133,7 @@ def _record(
     held: bool | None,
     unmeasured: str | None,
 ) -> None:
-    folder = os.environ.get("COURSE_RECORD")
+    folder = settings.value("COURSE_RECORD")
     if not folder:
         return
     from helpers import machine

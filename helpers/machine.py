@@ -10,25 +10,24 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from helpers import settings
 
 
 def cache_folder() -> Path:
     """The folder for what is expensive to make again (interpreters): COURSE_CACHE or the user's cache."""
     import platformdirs
 
-    given = os.environ.get("COURSE_CACHE")
-    if given:
-        return ROOT / Path(given).expanduser()
+    if given := settings.folder("COURSE_CACHE"):
+        return given
     try:
         return Path(platformdirs.user_cache_dir("backend-by-experiment"))
     except RuntimeError:  # a user without a home folder
-        return ROOT / "build" / "cache"
+        return settings.ROOT / "build" / "cache"
 
 
 def tier() -> str:
     """The provider of the servers that this notebook uses; "none" until it started one."""
-    return os.environ.get("COURSE_TIER", "none")
+    return settings.value("COURSE_TIER") or "none"
 
 
 @functools.cache

@@ -6,10 +6,11 @@ Every other cell shares the lock. The gate keeps a waiting `timing` cell from be
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+
+from helpers import settings
 
 
 @contextlib.contextmanager
@@ -24,7 +25,7 @@ def cell_lock(*, alone: bool) -> Iterator[None]:
     except ImportError:
         yield
         return
-    base = os.environ.get("COURSE_LOCK")
+    base = settings.value("COURSE_LOCK")
     if not base:
         yield
         return

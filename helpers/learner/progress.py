@@ -17,9 +17,9 @@ from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from helpers import settings
 from helpers.model import files
 
-ROOT = Path(__file__).resolve().parents[2]
 _EMPTY: dict[str, Any] = {
     "version": 1,
     "predictions": {},
@@ -55,8 +55,8 @@ def home() -> Path:
     """
     import platformdirs
 
-    if given := os.environ.get("COURSE_HOME"):
-        return ROOT / Path(given).expanduser()
+    if given := settings.folder("COURSE_HOME"):
+        return given
     try:
         return Path(platformdirs.user_data_dir("backend-by-experiment"))
     except RuntimeError:  # neither HOME nor an entry in the system's list of users

@@ -21,9 +21,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers import settings
 from helpers.model import files
 from helpers.model.files import Node
-from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.model.notebooks import NOTEBOOKS
 
 BASE, BACKUP, LOCK = ".base", ".backup", ".lock"  # hidden: JupyterLab shows the notebooks alone
 STAMP = (
@@ -53,7 +54,7 @@ def folder() -> Path:
 
     A relative one is below the checkout, wherever `course` or a kernel is started.
     """
-    return ROOT / Path(os.environ.get("COURSE_WORKSPACE") or "workspace").expanduser()
+    return settings.folder("COURSE_WORKSPACE") or settings.ROOT / "workspace"
 
 
 def shipped() -> dict[str, Path]:

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from helpers import settings
+
 if TYPE_CHECKING:
     from helpers.services.installed import Program
 
@@ -235,7 +237,7 @@ def serve(
 
 def forced_tier() -> str | None:
     """The tier that COURSE_SERVICES asks for, None if it leaves the choice; misspelt: `ServiceProblem`."""
-    wanted = os.environ.get("COURSE_SERVICES", "").strip().lower()
+    wanted = (settings.value("COURSE_SERVICES") or "").strip().lower()
     if wanted and wanted not in TIERS:
         raise ServiceProblem(
             f"COURSE_SERVICES={wanted} is not known: use {', '.join(TIERS)}, or unset it"
@@ -304,14 +306,14 @@ def _tell(server: Server) -> None:
     """For claims and the report: the tier, and a line about the start."""
     tiers = dict.fromkeys(server.tier for server in running())
     os.environ["COURSE_TIER"] = "+".join(tiers)
-    if folder := os.environ.get("COURSE_RECORD"):
+    if folder := settings.value("COURSE_RECORD"):
         from helpers.model import records
 
         records.note(
             folder,
             "service",
             str(os.getpid()),
-            notebook=os.environ.get("COURSE_NOTEBOOK", ""),
+            notebook=settings.value("COURSE_NOTEBOOK") or "",
             name=server.label,
             version=server.version,
             tier=server.tier,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
@@ -12,6 +11,7 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict
 
+from helpers import settings
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
 from helpers.model.records import entries
@@ -343,7 +343,7 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
             f"twice, at most {allowed_twice} may be: their claims flicker"
         )
     yield from _exercise_problems(report.exercises)
-    if os.environ.get("COURSE_REQUIRE") == "all":
+    if settings.value("COURSE_REQUIRE") == "all":
         python = report.versions["python"]
         for entry in report.unmeasured:
             if not any(known.allows(entry, python) for known in report.impossible):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import shutil
 import signal
@@ -18,7 +17,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from helpers import machine, processes
+from helpers import machine, processes, settings
 from helpers.course.build import SANITIZE
 from helpers.course.cell_lock import new_lock
 from helpers.course.check import contracts, report
@@ -178,7 +177,7 @@ def server_tiers(run: Run) -> list[str]:
     if forced := forced_tier():
         return [forced]
     found = tiers()
-    if os.environ.get("COURSE_REQUIRE") == "all":
+    if settings.value("COURSE_REQUIRE") == "all":
         run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
 
