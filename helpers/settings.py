@@ -38,6 +38,8 @@ SETTINGS = {
         Setting("COURSE_SERVICES", USER, "the provider of servers: container, native or embedded",
                 "the best that works"),
         Setting("COURSE_REQUIRE", CI, "`all`: what cannot run here is red", "it is listed"),
+        Setting("COURSE_CHANGED", TOOLS, "`1`: green verdicts of an earlier run stand", "all is run"),
+        Setting("COURSE_GUARDED", TOOLS, "marks servers, which only their guardian ends", "no mark"),
         Setting("COURSE_CLAIMS", TOOLS, "`collect`: a false claim is noted and does not raise", "it raises"),
         Setting("COURSE_RECORD", TOOLS, "folder for the lines of a run's report", "none are written"),
         Setting("COURSE_CHECKS", TOOLS, "the same for the stage of checks", "none are written"),

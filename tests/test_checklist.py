@@ -22,6 +22,8 @@ from helpers.model.checklist import (
     notebook_paths,
 )
 
+pytestmark = pytest.mark.reference_only
+
 SOURCE = yaml.safe_load((ROOT / "data" / "checklist.yaml").read_text(encoding="utf-8"))
 FOLDERS = {
     "01_language": "interpreter objects metaprogramming generators exceptions concurrency "

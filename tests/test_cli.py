@@ -32,6 +32,8 @@ from support import (
 from helpers.course import cli
 from helpers.model.notebooks import ROOT
 
+pytestmark = pytest.mark.reference_only
+
 LINUX = sys.platform == "linux"
 
 

@@ -22,6 +22,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
+from helpers.course.check.modes import Mode
 from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -268,7 +269,7 @@ def progress(
             box=None,
             pad_edge=False,
         )
-        for name in ("", "predicted", "right", "held here", "solved", "minutes"):
+        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
             table.add_column(name, no_wrap=True)
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
@@ -472,12 +473,32 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
-def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
-    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
+def test(
+    topics: Topics = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="reference: everything, on one provider of servers. other: what depends on the "
+            "Python. full: everything, on every provider."
+        ),
+    ] = Mode.reference,
+    jobs: Jobs = machine.cores(),  # noqa: B008
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what was not green before, or changed since.")
+    ] = False,
+) -> None:
+    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
 
+    Outputs are compared where Python and packages are those that they were made with. What a mode
+    leaves out the report names. COURSE_REQUIRE=all makes red what could not be measured or compared.
+
+    With --changed, contracts and those notebooks, controls and exercises that were not green here
+    before, or that depend on something that changed since: code, a lab, a helper, data, a package,
+    the Python, a server. COURSE_REQUIRE=all runs all of them nevertheless.
+    """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console)
+    report = stages.test(topics or [], mode, jobs, console, changed=changed)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 
@@ -494,26 +515,30 @@ def flake(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often each notebook.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Of the random order (default: new).")] = None,
 ) -> None:
-    """Run notebooks repeatedly, half of the runs beside busy neighbours; writes data/ledger.md.
+    """Run notebooks and their controls repeatedly, half of the runs beside busy neighbours.
 
-    Interrupted, it goes on where it was. Exit code 1 if a claim failed or a notebook crashed.
+    Writes this Python's section of data/ledger/TOPIC.md; for another Python use its environment
+    (`make flake PYTHON=3.14 VENV=.venv-3.14`). Interrupted, it goes on where it was. Exit code 1 if
+    a claim failed, a control stayed green, or something crashed.
     """
     from helpers.course.check import ledger
 
     paths = _sources(topics or [])
     seed = ledger.new_seed() if seed is None else seed
-    todo = ledger.missing(ledger.order(paths, runs, seed))
-    _line(f"{len(paths)} notebooks × {runs} runs, {len(todo)} to do; --seed {seed}")
+    turns = ledger.order(paths, runs, seed)
+    todo = ledger.missing(turns)
+    _line(f"{len(paths)} notebooks and their controls × {runs} runs, {len(turns)} executions, "
+          f"{len(todo)} to do; --seed {seed}")  # fmt: skip
     for number, turn in enumerate(todo, 1):
         with _bar(turn.path) as advance:
             entry = ledger.take(turn, on_cell=advance)
         _line(f"{number}/{len(todo)} {ledger.describe(entry)}")
-    found = ledger.entries(paths)
-    if not found:
-        raise typer.Exit(0)
-    ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
-    print(text)
-    raise typer.Exit(1 if ledger.problems(found) else 0)
+    for file in ledger.summarise(paths):
+        _line(f"wrote {file}")
+    wrong = ledger.problems(ledger.entries(paths))
+    for problem in wrong:
+        _line(f"RED {problem}")
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -558,9 +583,9 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
     """The servers that notebooks can use here: from which provider, why, and how to get a better one."""
     if ctx.invoked_subcommand:
         return
-    from helpers.services.survey import survey
+    from helpers.services import availability
 
-    findings = list(survey())
+    findings = list(availability.findings())
     if as_json:
         print(json.dumps([finding.as_dict() for finding in findings], indent=1))
         return
@@ -580,7 +605,7 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
 @servers.command(epilog=EXIT_CODES)
 def prefetch() -> None:
     """Fetch the images of all servers, for a room without internet."""
-    from helpers.services.survey import prefetch
+    from helpers.services.availability import prefetch
 
     failed = False
     for name, problem in prefetch():

@@ -22,7 +22,7 @@ NOTE = "course_update"  # metadata of a cell in which the update speaks
 EDITORS = frozenset(
     {"collapsed", "jupyter", "scrolled", "execution", "ExecuteTime", "trusted", "vscode"}
 )
-_WORD = re.compile(r'^(predict|answer|claim|check|quiz)\(\s*"([a-z0-9_.]+)"', flags=re.M)
+_WORD = re.compile(r'^(answer|claim|check|quiz)\(\s*"([a-z0-9_.]+)"', flags=re.M)
 
 
 def same(one: Node, other: Node) -> bool:
@@ -163,6 +163,8 @@ def key(cell: Node) -> Key | None:
         return "exercise", str(meta["exercise"])
     if "claim" in meta:
         return "Break it of", str(meta["claim"])
+    if "predict" in meta:
+        return "prediction", str(meta["predict"])
     if cell["cell_type"] == "code" and (found := _WORD.search(cell["source"])):
         return found[1], found[2]
     if cell["cell_type"] == "markdown" and (found := re.match(r"#{1,4} (.+)", cell["source"])):

@@ -12,9 +12,17 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from helpers.model.notebooks import ROOT
+from helpers.services.registry import SERVERS
 
 __all__ = [
     "ROOT",
@@ -27,26 +35,30 @@ __all__ = [
     "notebook_paths",
 ]
 
-Need = Literal[
-    "python3.14",
-    "python3.14t",
-    "postgres",
-    "mysql",
-    "mariadb",
-    "redis",
-    "memcached",
-    "pgbouncer",
-    "docker",
-    "kubernetes",
-    "rabbitmq",
-    "kafka",
-    "prometheus",
-    "grafana",
-    "loki",
-    "elasticsearch",
-    "browser",
-]
-SERVERS = frozenset({"postgres", "mysql", "mariadb", "redis", "pgbouncer"})  # of helpers.services
+OTHER_NEEDS = frozenset(
+    {
+        "python3.14",
+        "python3.14t",
+        "docker",
+        "kubernetes",
+        "rabbitmq",
+        "kafka",
+        "prometheus",
+        "grafana",
+        "loki",
+        "elasticsearch",
+        "browser",
+    }
+)
+
+
+def _known(need: str) -> str:
+    if need not in SERVERS and need not in OTHER_NEEDS:
+        raise ValueError(f"{need!r} is neither a server of helpers.services nor another known need")
+    return need
+
+
+Need = Annotated[str, AfterValidator(_known)]
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]  # no stray spaces
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -63,7 +75,8 @@ class _Model(BaseModel):
 class Bullet(_Model):
     """One line of the checklist and the topic that proves it.
 
-    `notebooks` are paths below `notebooks/` without a suffix; `minutes` is study time.
+    `notebooks` are paths below `notebooks/` without a suffix; `minutes` is study time; `budget` is
+    how many seconds the topic may add to a test run, where the usual ones are not enough.
     """
 
     number: Annotated[str, StringConstraints(pattern=r"^[1-9]\.[1-9][0-9]?$")]
@@ -75,6 +88,7 @@ class Bullet(_Model):
     notebooks: Annotated[tuple[str, ...], Field(min_length=1)]
     minutes: Annotated[int, Field(gt=0, le=240)]
     needs: tuple[Need, ...]
+    budget: Annotated[int, Field(gt=75, le=300)] | None = None
     status: Literal["ready", "planned"]
 
 
