@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers import receipts
+from helpers import receipts, settings
 from helpers.quantities import finite, is_number, plain, quantity
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def claim(
         idle = receipts.why_idle(receipt) if receipt is not None else None
         evidence = {
             "inputs": receipts.inputs(sys._getframe(1), id)
-            if os.environ.get("COURSE_RECORD")
+            if settings.value("COURSE_RECORD")
             else {},
             "idle_would_do": bound.met_by_nothing,
             "receipt": receipts.fingerprint(receipt) if receipt is not None else None,
@@ -149,7 +149,7 @@ def claim(
             verdict += f", but {idle}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
     _record(id, sentence, value, bound, unit, held, unmeasured, absent, evidence)
-    raises = held is False and os.environ.get("COURSE_CLAIMS") != COLLECT
+    raises = held is False and settings.value("COURSE_CLAIMS") != COLLECT
 
     from helpers import figures, predictions
     from helpers.cards import card
@@ -205,7 +205,7 @@ def _record(
     absent: Any,
     evidence: dict[str, Any],
 ) -> None:
-    folder = os.environ.get("COURSE_RECORD")
+    folder = settings.value("COURSE_RECORD")
     if not folder:
         return
     from helpers import machine

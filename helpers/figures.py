@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 INK = "#7b7b7b"
 # Okabe and Ito's hues (colour-blind safe), moved to mid-tones for both backgrounds.
 BLUE, ORANGE, GREEN, PINK, RED = "#3b82c4", "#d97a06", "#1f9e77", "#c2589c", "#d1495b"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, RED)
+PURPLE, OLIVE, TEAL = "#8b6fc7", "#8a7a35", "#2b8fa6"  # only where five are not enough
+COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, PURPLE, OLIVE, TEAL)
+MARKERS = "osD^v<>P"
 WIDTH = 7.2  # inches; at 100 dpi a picture fits a notebook's column
 
 
@@ -213,11 +215,17 @@ def show_lines(
     y: str,
     log: str = "",
 ) -> None:
-    """Curves with a mark at every measured point, named at their right ends; `log` is "x", "y", "xy"."""
+    """Curves with a mark at every measured point, named at their right ends; `log` is "x", "y", "xy".
+
+    Raises `ValueError` for more than eight: nobody could tell them apart.
+    """
+    if len(series) > len(COLOURS):
+        raise ValueError(f"{len(series)} curves in one picture; {len(COLOURS)} can be told apart")
     with picture(title, x, y, height=3.4) as axes:
         ends = []
         places: set[float] = set()
-        for (name, (xs, ys)), colour, marker in zip(series.items(), COLOURS, "osD^v", strict=False):
+        looks = itertools.islice(zip(COLOURS, MARKERS, strict=True), len(series))
+        for (name, (xs, ys)), (colour, marker) in zip(series.items(), looks, strict=True):
             xs, ys = list(xs), list(ys)
             places.update(xs)
             axes.plot(xs, ys, marker=marker, color=colour)

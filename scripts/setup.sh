@@ -4,6 +4,17 @@ set -eu
 target=setup
 . "$(dirname "$0")/tools.sh"
 
+# Settings of the user that are meant for other environments. Where packages come from (an index, a
+# proxy, a cache) is theirs to say; a pip.conf or uv.toml says the same with less weight.
+unset PYTHONPATH PYTHONHOME PYTHONSAFEPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_PYTHON PIP_CONSTRAINT \
+    PIP_BUILD_CONSTRAINT PIP_REQUIREMENT PIP_EDITABLE PIP_NO_BINARY PIP_ONLY_BINARY PIP_REPORT \
+    PIP_UPLOADED_PRIOR_TO UV_CONSTRAINT UV_BUILD_CONSTRAINT UV_OVERRIDE UV_EXCLUDE UV_EXCLUDE_NEWER \
+    UV_RESOLUTION UV_NO_BINARY UV_NO_BINARY_PACKAGE UV_NO_BUILD UV_NO_BUILD_PACKAGE UV_PYTHON \
+    UV_TORCH_BACKEND UV_WORKING_DIR UV_WORKING_DIRECTORY UV_PROJECT
+export PIP_USER=0 PIP_REQUIRE_HASHES=0 PIP_NO_DEPS=0 PIP_DRY_RUN=0 PIP_IGNORE_INSTALLED=0 PIP_PRE=0 \
+    PIP_REQUIRE_VIRTUALENV=0 UV_REQUIRE_HASHES=false UV_SYSTEM_PYTHON=false UV_NO_VERIFY_HASHES=false \
+    UV_BREAK_SYSTEM_PACKAGES=false UV_VENV_SEED=false
+
 # What is there is kept if it is of the right version: a learner may have added packages.
 usable() {
     "$VENV/bin/python" -c "import sys

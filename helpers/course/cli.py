@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import io
 import json
 import re
 import sys
@@ -99,6 +100,15 @@ def main() -> None:
         _line(f"course: Python 3.12 to 3.14 is needed, this is {sys.version.split()[0]}; "
               "`make setup` makes an environment with the right one")  # fmt: skip
         sys.exit(2)
+    try:
+        Path.home()
+    except RuntimeError:  # Jupyter, IPython and Docker's client all ask for it
+        _line("course: this user has no home folder (HOME is not set, and the system's list of users "
+              "has no entry): `export HOME=FOLDER` with a folder that you can write to")  # fmt: skip
+        sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a ?
     app()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from helpers.course.environment import own_environment
@@ -42,16 +44,48 @@ def environment(temporary: Path) -> dict[str, str]:
     A server's configuration for other work (folders, passwords, extensions) may not fit this one.
     `temporary` becomes TMPDIR: a kernel that is killed leaves its files there.
     """
-    from jupyter_core.paths import jupyter_config_dir
-
-    theirs = os.environ.get("JUPYTERLAB_SETTINGS_DIR")
+    own = workspace.folder() / LAYOUT
     return {
         **own_environment(),
         "TMPDIR": str(temporary),
-        "JUPYTER_CONFIG_DIR": str(workspace.folder() / LAYOUT / "config"),
+        "JUPYTER_CONFIG_DIR": str(own / "config"),
         "JUPYTER_CONFIG_PATH": str(SETTINGS),
-        "JUPYTERLAB_SETTINGS_DIR": theirs or str(Path(jupyter_config_dir()) / "lab/user-settings"),
+        **{n: str(f if is_writable(f) else own / n.lower()) for n, f in jupyter_folders().items()},
     }
+
+
+def jupyter_folders() -> dict[str, Path]:
+    """The folders of the user in which JupyterLab and kernels write, by the variable that moves each."""
+    from jupyter_core import paths
+
+    settings = os.environ.get("JUPYTERLAB_SETTINGS_DIR")
+    asked: dict[str, Callable[[], str | Path]] = {
+        "JUPYTERLAB_SETTINGS_DIR": lambda: (
+            settings or Path(paths.jupyter_config_dir(), "lab", "user-settings")
+        ),
+        "JUPYTER_DATA_DIR": paths.jupyter_data_dir,
+        "JUPYTER_RUNTIME_DIR": paths.jupyter_runtime_dir,
+        "IPYTHONDIR": lambda: os.environ.get("IPYTHONDIR") or Path("~/.ipython").expanduser(),
+    }
+    found = {}
+    for name, ask in asked.items():
+        try:
+            found[name] = Path(ask())
+        except RuntimeError:  # this user has no home folder
+            found[name] = Path("~")
+    return found
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if it is missing."""
+    if not folder.is_absolute():
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def open_lab(folder: Path, arguments: list[str]) -> int:

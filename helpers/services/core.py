@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from helpers import settings
 from helpers.services import registry
 from helpers.services.problem import ServiceProblem
 
@@ -276,7 +277,7 @@ def setting(value: Any, yes: str = "on", no: str = "off") -> str:
 
 def forced_tier() -> str | None:
     """The tier that COURSE_SERVICES asks for, None if it leaves the choice; misspelt: `ServiceProblem`."""
-    wanted = os.environ.get("COURSE_SERVICES", "").strip().lower()
+    wanted = (settings.value("COURSE_SERVICES") or "").strip().lower()
     if wanted and wanted not in TIERS:
         raise ServiceProblem(
             f"COURSE_SERVICES={wanted} is not known: use {', '.join(TIERS)}, or unset it"
@@ -354,14 +355,14 @@ def _tell(server: Server) -> None:
     """For claims and the report: the tier, and a line about the start."""
     tiers = dict.fromkeys(server.tier for server in running())
     os.environ["COURSE_TIER"] = "+".join(tiers)
-    if folder := os.environ.get("COURSE_RECORD"):
+    if folder := settings.value("COURSE_RECORD"):
         from helpers.model import records
 
         records.note(
             folder,
             "service",
             str(os.getpid()),
-            notebook=os.environ.get("COURSE_NOTEBOOK", ""),
+            notebook=settings.value("COURSE_NOTEBOOK") or "",
             name=server.label,
             version=server.version,
             tier=server.tier,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -16,7 +15,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from helpers import machine, processes
+from helpers import machine, processes, settings
 from helpers.course.build import SANITIZE
 from helpers.course.cell_lock import new_lock
 from helpers.course.check import contracts, cost, report, verdicts
@@ -211,7 +210,7 @@ def server_tiers(run: Run, paths: list[Path]) -> list[str]:
         return [forced]
     # The platform's tests need PostgreSQL whatever the notebooks need.
     found = tiers(servers_of(paths) or ["postgres"], report.servers_nowhere())
-    if os.environ.get("COURSE_REQUIRE") == "all":
+    if settings.value("COURSE_REQUIRE") == "all":
         run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
 
