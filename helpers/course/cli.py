@@ -61,7 +61,6 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Backend by Experiment: run, check and build the course's notebooks.",
@@ -74,6 +73,26 @@ class Scale(StrEnum):
 
     quick = "quick"
     full = "full"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        _line(f"backend-by-experiment {version('backend-by-experiment')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Say which version it is."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 Topics = Annotated[
@@ -125,6 +144,29 @@ def list_topics(as_json: AsJson = False) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
+def search(
+    words: Annotated[list[str], typer.Argument(help="What to look for: `lost update`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Where the course speaks of something: prose, claims and exercises, the best place first.
+
+    Nothing found makes the exit code 1.
+    """
+    from helpers.model.search import search as look_for
+
+    hits = look_for(" ".join(words))
+    if as_json:
+        print(json.dumps([hit.as_dict() for hit in hits], indent=1, ensure_ascii=False))
+    for hit in hits if not as_json else []:
+        _line(f"{hit.topic} › {hit.part}", style="bold")
+        _line(f"  {hit.what}: {hit.text}")
+        _line(f"  {hit.notebook}")
+    if not hits and not as_json:
+        _line(f"nothing about {' '.join(words)}")
+    raise typer.Exit(0 if hits else 1)
+
+
+@app.command(epilog=EXIT_CODES)
 def doctor(as_json: AsJson = False) -> None:
     """Whether this machine has what the course needs: each line OK, or what to do.
 
@@ -157,17 +199,38 @@ def lab(
     The copy is in workspace/, which git ignores; what is missing there is made, what is there is
     not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
+    if source:
+        from helpers.course.lab import open_lab
+
+        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
+    _open_copy(ctx.args)
+
+
+@app.command(
+    "open",
+    epilog=EXIT_CODES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def open_topic(
+    ctx: typer.Context,
+    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+) -> None:
+    """Open your copy of one topic's notebook in JupyterLab: `course open 1.4`."""
+    name = _shipped(topic)[0]
+    _open_copy([f"--LabApp.default_url=/lab/tree/{name}.ipynb", *ctx.args])
+
+
+def _open_copy(arguments: list[str]) -> None:
+    """JupyterLab on the learner's copy, which is made or completed first."""
     from helpers.course.lab import LAYOUT, open_lab
     from helpers.learner import workspace
 
-    if source:
-        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
     if news := workspace.prepare():
         _line(f"The course has a newer version of {_named(news)}: `course update` brings it into "
               "your copy and keeps your answers.")  # fmt: skip
     console.file.flush()
     layout = f"--LabApp.workspaces_dir={workspace.folder() / LAYOUT}"
-    raise typer.Exit(open_lab(workspace.folder(), [layout, *ctx.args]))
+    raise typer.Exit(open_lab(workspace.folder(), [layout, *arguments]))
 
 
 def _named(names: list[str]) -> str:

@@ -1348,3 +1348,6 @@ check("interpreter.sell_swapping", sell_by_swap)
 # **Further reading.** [PEP 703](https://peps.python.org/pep-0703/), on what it takes to remove a GIL ·
 # [PEP 659](https://peps.python.org/pep-0659/), the specialising interpreter ·
 # [Thread states and the global interpreter lock](https://docs.python.org/3/c-api/threads.html) in the C API manual · [The import system: cached bytecode invalidation](https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation).
+
+# %% [markdown] footer=true
+# [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.2 Objects](02_objects.ipynb) →

@@ -2586,3 +2586,6 @@ check("objects.mixin_order", mixin_order)
 # and slots written in Python · [The Python 2.3 method resolution order](https://docs.python.org/3/howto/mro.html) ·
 # [PEP 544](https://peps.python.org/pep-0544/) (protocols) and [PEP 634](https://peps.python.org/pep-0634/) (patterns)
 # · [PEP 412](https://peps.python.org/pep-0412/) (key-sharing dictionaries).
+
+# %% [markdown] footer=true
+# ← [1.1 What makes Python Python](01_interpreter.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.3 Metaprogramming](03_metaprogramming.ipynb) →

@@ -2447,3 +2447,6 @@ check("metaprogramming.transaction", transaction)
 # 612](https://peps.python.org/pep-0612/) · [descriptor guide](https://docs.python.org/3/howto/descriptor.html) ·
 # [`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py), 800 lines worth reading
 # whole.
+
+# %% [markdown] footer=true
+# ← [1.2 Objects](02_objects.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.4 Generators, iterators, coroutines](04_generators.ipynb) →

@@ -1469,3 +1469,6 @@ check("generators.holdable", holdable)
 # [PEP 525](https://peps.python.org/pep-0525/) on finalising async generators ·
 # [David Beazley, *A Curious Course on Coroutines and Concurrency*](https://www.dabeaz.com/coroutines/) ·
 # [`Objects/genobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/genobject.c).
+
+# %% [markdown] footer=true
+# ← [1.3 Metaprogramming](03_metaprogramming.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.5 Exceptions](05_exceptions.ipynb) →

@@ -1728,3 +1728,6 @@ check("exceptions.travels", FlightFull)
 # survey of what `return` in `finally` did in 8,000 packages ·
 # [`InternalDocs/exception_handling.md`](https://github.com/python/cpython/blob/v3.14.0/InternalDocs/exception_handling.md)
 # · [traceback](https://docs.python.org/3/library/traceback.html).
+
+# %% [markdown] footer=true
+# ← [1.4 Generators, iterators, coroutines](04_generators.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.6 Concurrency models](06_concurrency.ipynb) →

@@ -2025,3 +2025,6 @@ check("concurrency.stop", stop)
 # [asyncio introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities) ·
 # [PEP 567](https://peps.python.org/pep-0567/), context variables ·
 # [How NOT to measure latency](https://www.infoq.com/presentations/latency-response-time/), on coordinated omission.
+
+# %% [markdown] footer=true
+# ← [1.5 Exceptions](05_exceptions.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.7 Profiling](07_profiling.ipynb) →

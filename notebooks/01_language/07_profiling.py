@@ -1768,3 +1768,6 @@ check("profiling.leak", Service)
 # [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) ·
 # [timeit](https://docs.python.org/3/library/timeit.html) · [memray's
 # documentation](https://bloomberg.github.io/memray/).
+
+# %% [markdown] footer=true
+# ← [1.6 Concurrency models](06_concurrency.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.8 Processes and threads](08_processes_threads.ipynb) →

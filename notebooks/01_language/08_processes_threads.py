@@ -2292,3 +2292,6 @@ check("processes_threads.parallel_map", parallel_map)
 # [gh-84559](https://github.com/python/cpython/issues/84559), the discussion that ended the fork by default ·
 # [PEP 574](https://peps.python.org/pep-0574/), on buffers out of band · Allen Downey, [The Little Book of
 # Semaphores](https://greenteapress.com/wp/semaphores/).
+
+# %% [markdown] footer=true
+# ← [1.7 Profiling](07_profiling.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.9 Data structures that fit](09_data_structures.ipynb) →

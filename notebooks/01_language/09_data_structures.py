@@ -1898,3 +1898,6 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # 456](https://peps.python.org/pep-0456/), secure and interchangeable hashing · [PEP
 # 412](https://peps.python.org/pep-0412/), key-sharing dictionaries · [`heapq`,
 # *Theory*](https://docs.python.org/3/library/heapq.html#theory).
+
+# %% [markdown] footer=true
+# ← [1.8 Processes and threads](08_processes_threads.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.10 Standard tools](10_standard_tools.ipynb) →

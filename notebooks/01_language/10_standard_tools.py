@@ -2087,3 +2087,6 @@ check("standard_tools.ttl", ttl_cache)
 # A versatile and accurate approximation for LRU cache performance](https://arxiv.org/abs/1202.3974) ·
 # [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c), whose opening comment
 # draws the two tables.
+
+# %% [markdown] footer=true
+# ← [1.9 Data structures that fit](09_data_structures.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →

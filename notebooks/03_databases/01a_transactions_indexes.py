@@ -1961,3 +1961,6 @@ check("transactions_indexes.local_days", local_days)
 # others, [*A Critique of ANSI SQL Isolation Levels*](https://www.microsoft.com/en-us/research/publication/a-critique-of-ansi-sql-isolation-levels/),
 # where write skew got its name. Kleppmann's [Hermitage](https://github.com/ept/hermitage), the same question put to more systems. The
 # [InnoDB chapter](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking-transaction-model.html) on locking and transactions.
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) →

@@ -1926,3 +1926,6 @@ check("transactions_indexes.right_estimates", right_estimates)
 # [Heap-only tuples](https://www.postgresql.org/docs/current/storage-hot.html) ·
 # [Markus Winand, *Use the index, Luke*](https://use-the-index-luke.com/), for all engines ·
 # [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), on UUIDs.
+
+# %% [markdown] footer=true
+# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Board](../00_start_here.ipynb)

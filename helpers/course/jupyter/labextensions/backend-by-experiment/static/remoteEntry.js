@@ -1,10 +1,11 @@
 // What the course needs of JupyterLab and no setting offers: diffs in colour, file names that can be
-// read, and no unsaved mark on a notebook that nobody has changed. Written by hand, so there is no build.
+// read, a word on a missing name, and no unsaved mark on a notebook that nobody has changed. Written by hand, so there is no build.
 
 const STYLE = `
   #jp-left-stack { min-width: 300px; }
   .course-diff-new { color: var(--jp-success-color1, #2e8540); }
   .course-diff-old { color: var(--jp-error-color1, #d32f2f); }
+  .course-help { padding: 4px 8px; font-weight: bold; }
   .course-diff-at { color: var(--jp-info-color1, #1976d2); }
 `;
 const KINDS = { '+': 'course-diff-new', '-': 'course-diff-old', '@': 'course-diff-at' };
@@ -21,8 +22,22 @@ function colour(code) {
   );
 }
 
-function colourAll() {
+// After a restart of the kernel, or in a cell that was run first, a name of the cells above is missing.
+function help(error) {
+  error.dataset.courseSeen = 'yes';
+  if (!/NameError: name/.test(error.textContent)) return;
+  const line = document.createElement('div');
+  line.className = 'course-help';
+  line.textContent =
+    'A name of the cells above? After a restart: Run > Run All Above Selected Cell.';
+  error.append(line);
+}
+
+function onChange() {
   document.querySelectorAll('code.language-diff:not(:has(> span))').forEach(colour);
+  document
+    .querySelectorAll('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]:not([data-course-seen])')
+    .forEach(help);
 }
 
 // The kernel's answer completes a notebook's metadata, which JupyterLab takes for a change.
@@ -45,7 +60,7 @@ const plugin = {
     const style = document.createElement('style');
     style.textContent = STYLE;
     document.head.append(style);
-    new MutationObserver(colourAll).observe(document.body, { childList: true, subtree: true });
+    new MutationObserver(onChange).observe(document.body, { childList: true, subtree: true });
     const seen = new WeakSet();
     app.shell.layoutModified.connect(() => {
       for (const widget of app.shell.widgets('main')) {
