@@ -30,18 +30,20 @@ board()
 #
 # Each experiment goes through the same steps.
 #
-# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell. A wrong
-#    prediction is the best thing that can happen: you found something to learn.
+# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell;
+#    `answer("…", "a", sure=True)` says that you would bet on it. A wrong prediction is the best thing that can
+#    happen: you found something to learn. What you answer after the measurement is noted and not counted.
 # 2. **Measure.** Short cells, one idea each. Read them; they are the subject.
-# 3. **Claim.** One line says what was shown, and in brackets what was measured against which bound. If it were not
-#    so on your machine, the cell would fail.
+# 3. **Claim.** A card says what was shown, what was measured against which bound, and what became of your
+#    prediction. If the sentence were false on your machine, the card would be red and the cell would fail.
 # 4. **Why.** The mechanism, down to the interpreter, the protocol or the storage, with its source.
-# 5. **Break it.** Open it, apply the change to the cells above, run them again, and see the claim turn red. Then
-#    undo it. A claim that you cannot break proves nothing.
+# 5. **Break it.** `break_it("…")` in a new cell applies the change to a copy and shows the claim turn red. Or do it
+#    by hand: open it, apply the change to the cells above, run them again, and undo it. A claim that you cannot
+#    break proves nothing.
 # 6. **Exercises.** `check("…")` runs your answer in a box that it cannot escape and tells you what it did.
 #    `hint("…")` goes one step further at each call; `solution("…")` shows the worked answer after an attempt.
 #
-# *Run all* always goes through: predictions and exercises may stay open.
+# *Run all* always goes through: predictions and exercises may stay open. But it measures everything, so predict first.
 
 # %% [markdown]
 # ## A first claim
