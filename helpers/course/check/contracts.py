@@ -293,6 +293,8 @@ def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
     pictures = [v for k, v in forms.items() if k.startswith("image/")]
     if any(len(picture) > PICTURE_BUDGET for picture in pictures):
         book.problem(index, f"a picture is over its budget of {PICTURE_BUDGET:,} bytes")
+    if "image/png" in forms and not output.get("metadata", {}).get("image/png", {}).get("alt"):
+        book.problem(index, "a picture has no alternative text: draw it with helpers.figures")
     texts = [json.dumps(v) for k, v in forms.items() if not k.startswith("image/")]
     if max(map(len, [json.dumps(output.get("text", "")), *texts])) > TEXT_BUDGET:
         book.problem(index, f"its output is over the budget of {TEXT_BUDGET:,} characters")
