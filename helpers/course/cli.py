@@ -122,12 +122,20 @@ def _line(text: str, style: str | None = None) -> None:
 
 
 @app.command("list", epilog=EXIT_CODES)
-def list_topics(as_json: AsJson = False) -> None:
+def list_topics(
+    core: Annotated[
+        bool, typer.Option("--core", help="The short path: three experiments of each notebook.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """The map: sections, topics, minutes, status."""
     from rich.table import Table
 
     from helpers.model import checklist
 
+    if core:
+        _list_core(as_json)
+        return
     map_ = checklist.load()
     if as_json:
         print(map_.model_dump_json(indent=1))
@@ -141,6 +149,26 @@ def list_topics(as_json: AsJson = False) -> None:
             row = [bullet.number, bullet.topic, bullet.title, str(bullet.minutes), bullet.status]
             table.add_row(*row, style=None if bullet.status == "ready" else "dim")
         console.print(table, "")
+
+
+def _list_core(as_json: bool) -> None:
+    from helpers.model import parts
+
+    path = parts.core_path()
+    if as_json:
+        rows = [
+            vars(part) | {"topic": b.topic, "exercises": []} for b, found in path for part in found
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for bullet, found in path:
+        _line(
+            f"{bullet.number} {bullet.title}: {sum(part.minutes for part in found)} minutes", "bold"
+        )
+        for part in found:
+            _line(f"  {part.title}")
+    minutes = sum(part.minutes for _, found in path for part in found)
+    _line(f"{minutes} minutes in all")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -577,6 +605,10 @@ def schedule(
     fit: Annotated[
         bool, typer.Option("--fit", help="Leave out what is to be cut first, until it fits.")
     ] = False,
+    core: Annotated[
+        bool,
+        typer.Option("--core", help="Only the three experiments at the core of each notebook."),
+    ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Append the instructor's prompts for these parts.")
     ] = False,
@@ -589,7 +621,7 @@ def schedule(
     from helpers.course.teach import schedule
 
     names = [name for name in re.split(r"[,\s]+", topics) if name]
-    plan = schedule.plan(names, hours, start.time(), fit=fit)
+    plan = schedule.plan(names, hours, start.time(), fit=fit, core=core)
     if as_json:
         print(json.dumps(schedule.as_dict(plan), indent=1, ensure_ascii=False))
     else:

@@ -71,7 +71,7 @@ def missing(version):
     return None if machine.interpreter(version) else machine.how_to_get(version)
 
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## A second thread
 #
 # The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
@@ -227,7 +227,7 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 #
 # ▶ In a new cell: `break_it("interpreter.processes")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## When C code lets go
 #
 # The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
@@ -515,7 +515,7 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 #
 # ▶ In a new cell: `break_it("interpreter.latency_short")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Two clerks, one counter
 #
 # Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody

@@ -242,7 +242,7 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 #
 # ▶ In a new cell: `break_it("objects.late_attributes")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Who answers for `booking.fare`?
 #
 # Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
@@ -976,7 +976,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 #
 # ▶ In a new cell: `break_it("objects.slot_is_descriptor")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Which base comes first?
 #
 # The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
@@ -1424,7 +1424,7 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 #
 # ▶ In a new cell: `break_it("objects.same_type")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## A seat changes its row
 #
 # Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then

@@ -98,7 +98,7 @@ def most_alive(consumer):
     return Row.most
 
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## The standby list
 #
 # 1.9 kept those who may leave from anywhere in a dict. So the passengers on standby wait in one, `booking → request`:
@@ -994,7 +994,7 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
 #
 # ▶ In a new cell: `break_it("standard_tools.reads")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## A cache on a method
 #
 # A desk object is made for each request and quotes fares. Quoting is slow, so somebody decorates the method, and the
@@ -1309,7 +1309,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 #
 # ▶ In a new cell: `break_it("standard_tools.handed_out")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Eight clerks at once
 #
 # The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads

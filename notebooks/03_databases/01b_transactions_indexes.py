@@ -105,7 +105,7 @@ def without(*kinds):
             run(f"reset enable_{kind}")
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## What a plan says
 #
 # Line maintenance asks for every departure of aircraft N14228. There is no index on tail numbers yet.
@@ -399,7 +399,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 #
 # ▶ In a new cell: `break_it("transactions_indexes.expression")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Which column first
 #
 # How many departures to Honolulu are still to come, on the 1st of July? Two conditions, `dest = 'HNL'` and `departs >=
@@ -909,7 +909,7 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 #
 # ▶ In a new cell: `break_it("transactions_indexes.gin")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Two columns that know each other
 #
 # Hawaiian Airlines flies from New York to Honolulu, and nowhere else. A report joins its flights with the weather at

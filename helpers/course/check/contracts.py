@@ -19,6 +19,7 @@ from helpers.model import checklist, notebooks, parts, questions
 from helpers.model.notebooks import Notebook, Problem
 
 NO_IDS = {"profiling.sampling"}  # looks like one, is a module of the standard library
+CORE = 3  # experiments with which a reader in a hurry has the topic's point
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
 PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
 
@@ -385,6 +386,10 @@ def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
     for word, least in (("claim", 6), ("check", 2)):
         if len(book.of(word)) < least:
             found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
+    core = [part for part in parts.parts_of(book) if part.core and part.kind == "experiment"]
+    if len(core) != CORE:
+        text = f"marks {len(core)} experiments as its core (## heading, core=true): {CORE} it is"
+        found.append(Problem(book.name, None, text))
     worked = by_name.get(f"solutions/{book.name}")
     for call in book.of("check"):
         if worked is None or call.id not in {c.id for c in worked.of("check")}:
