@@ -25,8 +25,7 @@ function colour(code) {
 
 // After a restart of the kernel, or in a cell that was run first, a name of the cells above is missing.
 function help(error) {
-  error.dataset.courseSeen = 'yes';
-  if (!/NameError: name/.test(error.textContent)) return;
+  if (!/NameError: name/.test(error.textContent)) return; // or not written yet: its text comes later
   const line = document.createElement('div');
   line.className = 'course-help';
   line.textContent =
@@ -56,7 +55,7 @@ function onChange(app) {
   describe(app);
   document.querySelectorAll('code.language-diff:not(:has(> span))').forEach(colour);
   document
-    .querySelectorAll('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]:not([data-course-seen])')
+    .querySelectorAll('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]:not(:has(> .course-help))')
     .forEach(help);
 }
 
