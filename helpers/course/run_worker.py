@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -27,6 +28,7 @@ from helpers.course.run import Job, Result
 from helpers.learner import progress
 from helpers.services import guardian
 
+TEMPLATES = Path(__file__).with_name("html")
 RUN_CELL_SECONDS = (
     10 * CELL_SECONDS
 )  # ten times the tests' limit: a learner's machine, --scale full
@@ -114,19 +116,42 @@ def _notebook(path: Path) -> NotebookNode:
 
 def _exports(output: Path) -> list[str]:
     """Write the HTML and the figures of an executed notebook beside it."""
-    from nbconvert import HTMLExporter
-
     for old in output.parent.glob(f"{output.stem}-figure-*.png"):
         old.unlink()
     node = nbformat.read(output, as_version=4)
     page = output.with_suffix(".html")
-    page.write_text(HTMLExporter(template_name="lab").from_notebook_node(node)[0], encoding="utf-8")
+    page.write_text(_page(node, output.stem), encoding="utf-8")
     written = [str(output), str(page)]
     for number, picture in enumerate(_pictures(node), 1):
         file = output.with_name(f"{output.stem}-figure-{number}.png")
         file.write_bytes(base64.b64decode(picture))
         written.append(str(file))
     return written
+
+
+def _page(node: NotebookNode, name: str) -> str:
+    """A notebook as one HTML file, by the template in `helpers/course/html`."""
+    from html import escape
+
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter(template_name="course", extra_template_basedirs=[str(TEMPLATES)])
+    headings = re.findall(
+        r"^(##?) (.+)$",
+        "\n".join(cell.source for cell in node.cells if cell.cell_type == "markdown"),
+        flags=re.M,
+    )
+    titles = [(marks, re.sub(r"[`*]", "", text).strip()) for marks, text in headings]
+    title = next((text for marks, text in titles if marks == "#"), name)
+    loader = exporter.environment.loader
+    assert loader
+    resources = {
+        "metadata": {"name": title},
+        # The exporter makes anchors of headings in this way.
+        "contents": [(escape(t), escape(t.replace(" ", "-"))) for m, t in titles if m == "##"],
+        "dark_css": loader.get_source(exporter.environment, "static/theme-dark.css")[0],
+    }
+    return exporter.from_notebook_node(node, resources)[0]
 
 
 def _pictures(node: NotebookNode) -> list[str]:

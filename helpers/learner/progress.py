@@ -11,6 +11,7 @@ import errno
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -351,13 +352,22 @@ def evidence(topic: str) -> None:
 
     rows = []
     for id, (sentence, *both) in verdicts(topic).items():
-        committed, here = (shorten(text, 40, placeholder="…") for text in both)
+        committed, here = map(_shortened, both)
         slug = id.split(".", 1)[1]
         rows.append({"claim": slug, "sentence": sentence, "committed": committed, "here": here})
     places = (committed_on(path) for path in notebook_paths(load().bullet(topic)))
     where = next(filter(None, places), "")
     caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
     figures.show_table(rows, caption=caption, left=4)
+
+
+def _shortened(verdict: str) -> str:
+    """A verdict for a table: its figure may be cut, its bound never."""
+    figure, bound = _BOUND.fullmatch(verdict).groups()  # type: ignore[union-attr]
+    return shorten(figure, 40, placeholder="…") + (bound or "")
+
+
+_BOUND = re.compile(r"(.*?)(, (?:at most|at least|between|equals) .*)?", flags=re.S)
 
 
 def verdicts(topic: str) -> dict[str, tuple[str, str, str]]:

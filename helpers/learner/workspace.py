@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import settings
-from helpers.model import files
+from helpers.model import files, outline, way
 from helpers.model.files import Node
 from helpers.model.notebooks import NOTEBOOKS
 
@@ -107,10 +107,15 @@ def _digest(text: str) -> str:
 
 
 def _new(path: Path) -> str:
-    """The text of a shipped notebook as it goes to a learner."""
+    """The text of a shipped notebook as it goes to a learner: clean, the ids of claims as links."""
     node = files.read(path)
     if node is None:
         raise WorkspaceProblem(f"{path} is not a notebook: `git checkout {path.name}` mends it")
+    name = path.relative_to(NOTEBOOKS).with_suffix("").as_posix()
+    places = outline.places()
+    for cell in node["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = way.linked(name, cell["source"], places)
     return text_of(clean(node))
 
 

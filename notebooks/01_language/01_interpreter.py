@@ -70,7 +70,7 @@ def missing(version):
     return None if machine.interpreter(version) else machine.how_to_get(version)
 
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## A second thread
 #
 # The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
@@ -226,7 +226,7 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 #
 # ▶ In a new cell: `break_it("interpreter.processes")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## When C code lets go
 #
 # The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
@@ -514,7 +514,7 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 #
 # ▶ In a new cell: `break_it("interpreter.latency_short")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Two clerks, one counter
 #
 # Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody
@@ -1348,3 +1348,6 @@ check("interpreter.sell_swapping", sell_by_swap)
 # **Further reading.** [PEP 703](https://peps.python.org/pep-0703/), on what it takes to remove a GIL ·
 # [PEP 659](https://peps.python.org/pep-0659/), the specialising interpreter ·
 # [Thread states and the global interpreter lock](https://docs.python.org/3/c-api/threads.html) in the C API manual · [The import system: cached bytecode invalidation](https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation).
+
+# %% [markdown] footer=true
+# [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.2 Objects](02_objects.ipynb) →

@@ -243,7 +243,7 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 #
 # ▶ In a new cell: `break_it("objects.late_attributes")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Who answers for `booking.fare`?
 #
 # Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
@@ -978,7 +978,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 #
 # ▶ In a new cell: `break_it("objects.slot_is_descriptor")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Which base comes first?
 #
 # The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
@@ -1426,7 +1426,7 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 #
 # ▶ In a new cell: `break_it("objects.same_type")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## A seat changes its row
 #
 # Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then
@@ -2588,3 +2588,6 @@ check("objects.mixin_order", mixin_order)
 # and slots written in Python · [The Python 2.3 method resolution order](https://docs.python.org/3/howto/mro.html) ·
 # [PEP 544](https://peps.python.org/pep-0544/) (protocols) and [PEP 634](https://peps.python.org/pep-0634/) (patterns)
 # · [PEP 412](https://peps.python.org/pep-0412/) (key-sharing dictionaries).
+
+# %% [markdown] footer=true
+# ← [1.1 What makes Python Python](01_interpreter.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.3 Metaprogramming](03_metaprogramming.ipynb) →

@@ -69,7 +69,7 @@ def outcome(attempt):
         return type(error).__name__
 
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## One layer more
 #
 # The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
@@ -1101,7 +1101,7 @@ claim("metaprogramming.generator_price",
 #
 # ▶ In a new cell: `break_it("metaprogramming.generator_price")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Seven ways out of a `with`
 #
 # A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
@@ -1561,7 +1561,7 @@ claim("metaprogramming.async_exit",
 #
 # ▶ In a new cell: `break_it("metaprogramming.async_exit")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## How a class comes into being
 #
 # The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
@@ -2447,3 +2447,6 @@ check("metaprogramming.transaction", transaction)
 # 612](https://peps.python.org/pep-0612/) · [descriptor guide](https://docs.python.org/3/howto/descriptor.html) ·
 # [`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py), 800 lines worth reading
 # whole.
+
+# %% [markdown] footer=true
+# ← [1.2 Objects](02_objects.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.4 Generators, iterators, coroutines](04_generators.ipynb) →

@@ -68,7 +68,7 @@ pyarrow.csv.write_csv(
 with departures.open() as file:
     print(*islice(file, 3), sep="")
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## A month, then a year
 #
 # The operations desk wants the total departure delay. The job ran for years on a month of data, in a
@@ -514,7 +514,7 @@ print("B6" in carriers, list(carriers))
 #
 # ▶ In a new cell: `break_it("generators.iterable")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## A frame that waits
 #
 # What *is* the object that a generator function returns? A frame, the same structure that every call
@@ -953,7 +953,7 @@ claim("generators.stage_price", "every further stage costs each item the same ha
 #
 # ▶ In a new cell: `break_it("generators.stage_price")`
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## From generator to coroutine: an event loop in 60 lines
 #
 # Now build the thing that asyncio is. A **task** is a coroutine; the loop advances it by `send(None)`,
@@ -1471,3 +1471,6 @@ check("generators.holdable", holdable)
 # [PEP 525](https://peps.python.org/pep-0525/) on finalising async generators ·
 # [David Beazley, *A Curious Course on Coroutines and Concurrency*](https://www.dabeaz.com/coroutines/) ·
 # [`Objects/genobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/genobject.c).
+
+# %% [markdown] footer=true
+# ← [1.3 Metaprogramming](03_metaprogramming.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.5 Exceptions](05_exceptions.ipynb) →

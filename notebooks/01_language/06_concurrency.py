@@ -92,7 +92,7 @@ class Lines(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## 500 fares, one answer takes 50 ms
 #
 # A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open; it is a
@@ -278,7 +278,7 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 #
 # ▶ In a new cell: `break_it("concurrency.peak_sequential")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## The heart of a loop
 #
 # Everything that the service does, it does on one loop, in one thread. The heartbeat runs beside a call that blocks: on
@@ -809,7 +809,7 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
 #
 # ▶ In a new cell: `break_it("concurrency.group_ends_all")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## What a cancellation is
 #
 # `task.cancel()` interrupts nothing. It asks the loop to raise `CancelledError` inside the task, at the `await` where it
@@ -2026,3 +2026,6 @@ check("concurrency.stop", stop)
 # [asyncio introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities) ·
 # [PEP 567](https://peps.python.org/pep-0567/), context variables ·
 # [How NOT to measure latency](https://www.infoq.com/presentations/latency-response-time/), on coordinated omission.
+
+# %% [markdown] footer=true
+# ← [1.5 Exceptions](05_exceptions.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.7 Profiling](07_profiling.ipynb) →

@@ -167,7 +167,7 @@ def share(stacks, *functions):
     return {f.__name__: inside[f.__code__] / inside[lab.monthly_report.__code__] for f in functions}
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Which function?
 #
 # The report takes 0.2 s of CPU for a month, and it is asked for all the time. `name_of` searches a list from its
@@ -496,7 +496,7 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 #
 # ▶ In a new cell: `break_it("profiling.same_rows")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## The profiler that lies
 #
 # The next hunt, on the fixed report. Two suspects are left: `name_of`, which searches a list of 101 codes twice (two
@@ -1338,7 +1338,7 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 #
 # ▶ In a new cell: `break_it("profiling.a_request")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## A benchmark that says the opposite
 #
 # The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
@@ -1775,3 +1775,6 @@ check("profiling.leak", Service)
 # [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) ·
 # [timeit](https://docs.python.org/3/library/timeit.html) · [memray's
 # documentation](https://bloomberg.github.io/memray/).
+
+# %% [markdown] footer=true
+# ← [1.6 Concurrency models](06_concurrency.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.8 Processes and threads](08_processes_threads.ipynb) →

@@ -87,7 +87,7 @@ NEWER = machine.interpreter("3.14")
 NO_NEWER = None if NEWER else machine.how_to_get("3.14")
 show_source(lab.run)
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## Three ways to have a worker
 #
 # A dispatch desk hands a booking to a worker process. The desk has done things before: it changed a variable of its
@@ -432,7 +432,7 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 #
 # ▶ In a new cell: `break_it("processes_threads.default")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## The lock that nobody holds
 #
 # The desk has a thread that holds a lock for a moment, as threads do. In that moment another thread forks a worker,
@@ -1380,7 +1380,7 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 #
 # ▶ In a new cell: `break_it("processes_threads.barrier_broken")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## Two passengers, two seats
 #
 # Ann in 12A and Bob in 14C swap seats. Each seat has a lock, and a swap takes both. Two desks do it at the same
@@ -2293,3 +2293,6 @@ check("processes_threads.parallel_map", parallel_map)
 # [gh-84559](https://github.com/python/cpython/issues/84559), the discussion that ended the fork by default ·
 # [PEP 574](https://peps.python.org/pep-0574/), on buffers out of band · Allen Downey, [The Little Book of
 # Semaphores](https://greenteapress.com/wp/semaphores/).
+
+# %% [markdown] footer=true
+# ← [1.7 Profiling](07_profiling.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.9 Data structures that fit](09_data_structures.ipynb) →

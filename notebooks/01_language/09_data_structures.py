@@ -122,7 +122,7 @@ def moved(line, change):
     return sum(before.get(reference, place) != place for reference, place in places(line).items())
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## The queue at the gate
 #
 # Passengers on standby wait in a line; whoever came first gets the first free seat. The code said
@@ -241,7 +241,7 @@ claim("data_structures.deque_middle", "taking one from the middle moves more in 
 #
 # ▶ In a new cell: `break_it("data_structures.deque_ends")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Is this document on the list?
 #
 # At check-in every document is looked up among those reported stolen. Three ways to hold the list; the document in
@@ -815,7 +815,7 @@ claim("data_structures.randomised", "the seed protects strings, and what is hash
 #
 # ▶ In a new cell: `break_it("data_structures.randomised")`
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## One request to the check-in desk
 #
 # The same numbers over HTTP, into a model that passes any code review. The service is the standard library's
@@ -1904,3 +1904,6 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # 456](https://peps.python.org/pep-0456/), secure and interchangeable hashing · [PEP
 # 412](https://peps.python.org/pep-0412/), key-sharing dictionaries · [`heapq`,
 # *Theory*](https://docs.python.org/3/library/heapq.html#theory).
+
+# %% [markdown] footer=true
+# ← [1.8 Processes and threads](08_processes_threads.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.10 Standard tools](10_standard_tools.ipynb) →

@@ -101,7 +101,7 @@ def most_alive(consumer):
     return Row.most
 
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## The standby list
 #
 # 1.9 kept those who may leave from anywhere in a dict. So the passengers on standby wait in one, `booking → request`:
@@ -1003,7 +1003,7 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
 #
 # ▶ In a new cell: `break_it("standard_tools.reads")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## A cache on a method
 #
 # A desk object is made for each request and quotes fares. Quoting is slow, so somebody decorates the method, and the
@@ -1321,7 +1321,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 #
 # ▶ In a new cell: `break_it("standard_tools.handed_out")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Eight clerks at once
 #
 # The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads
@@ -2100,3 +2100,6 @@ check("standard_tools.ttl", ttl_cache)
 # A versatile and accurate approximation for LRU cache performance](https://arxiv.org/abs/1202.3974) ·
 # [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c), whose opening comment
 # draws the two tables.
+
+# %% [markdown] footer=true
+# ← [1.9 Data structures that fit](09_data_structures.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →

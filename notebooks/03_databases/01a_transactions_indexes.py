@@ -113,7 +113,7 @@ def on_postgres(script, level="read committed", go_on=False):
     return lab.play(airline, script, level, lab.WAITING["PostgreSQL"], go_on)
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Two pilots on call
 #
 # The rule of the crew desk: somebody must be on call. Ada and Barbara both are, both feel ill, both press *off call* at
@@ -215,7 +215,7 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 #
 # ▶ In a new cell: `break_it("transactions_indexes.pilots_serializable")`
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## One name, four systems
 #
 # The SQL standard defines its levels by what must *not* happen, and systems differ in what they do instead. Five scripts
@@ -939,7 +939,7 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 #
 # ▶ In a new cell: `break_it("transactions_indexes.deadlock_one")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## A seat that is sold twice
 #
 # The sold seats of the airline's bookings include some that a customer gave back and another one bought. So *one
@@ -1962,3 +1962,6 @@ check("transactions_indexes.local_days", local_days)
 # others, [*A Critique of ANSI SQL Isolation Levels*](https://www.microsoft.com/en-us/research/publication/a-critique-of-ansi-sql-isolation-levels/),
 # where write skew got its name. Kleppmann's [Hermitage](https://github.com/ept/hermitage), the same question put to more systems. The
 # [InnoDB chapter](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking-transaction-model.html) on locking and transactions.
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) →

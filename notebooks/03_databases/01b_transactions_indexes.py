@@ -105,7 +105,7 @@ def without(*kinds):
             run(f"reset enable_{kind}")
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## What a plan says
 #
 # Line maintenance asks for every departure of aircraft N14228. There is no index on tail numbers yet.
@@ -399,7 +399,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 #
 # ▶ In a new cell: `break_it("transactions_indexes.expression")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Which column first
 #
 # How many departures to Honolulu are still to come, on the 1st of July? Two conditions, `dest = 'HNL'` and `departs >=
@@ -910,7 +910,7 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 #
 # ▶ In a new cell: `break_it("transactions_indexes.gin")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Two columns that know each other
 #
 # Hawaiian Airlines flies from New York to Honolulu, and nowhere else. A report joins its flights with the weather at
@@ -1927,3 +1927,6 @@ check("transactions_indexes.right_estimates", right_estimates)
 # [Heap-only tuples](https://www.postgresql.org/docs/current/storage-hot.html) ·
 # [Markus Winand, *Use the index, Luke*](https://use-the-index-luke.com/), for all engines ·
 # [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), on UUIDs.
+
+# %% [markdown] footer=true
+# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Board](../00_start_here.ipynb)
