@@ -12,7 +12,7 @@ from helpers import machine
 from helpers.course.check import cost, load
 from helpers.course.check.load import Load, Sample
 from helpers.model import checklist
-from helpers.model.records import note
+from helpers.records import note
 
 pytestmark = pytest.mark.reference_only
 

@@ -17,7 +17,7 @@ from helpers.course.check.load import Load
 from helpers.course.check.modes import Mode
 from helpers.course.check.report import CANARIES, Report
 from helpers.model import notebooks
-from helpers.model.records import note
+from helpers.records import note
 
 pytestmark = pytest.mark.reference_only
 

@@ -356,7 +356,7 @@ def _tell(server: Server) -> None:
     tiers = dict.fromkeys(server.tier for server in running())
     os.environ["COURSE_TIER"] = "+".join(tiers)
     if folder := settings.value("COURSE_RECORD"):
-        from helpers.model import records
+        from helpers import records
 
         records.note(
             folder,

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict
 from helpers import machine
 from helpers.course.check.load import Load
 from helpers.model import checklist
-from helpers.model.records import entries
+from helpers.records import entries
 
 BUDGET = 75  # seconds per topic, unless the map says otherwise
 CORES = 2  # that budgets are for

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from helpers import settings
+from helpers import records, settings
 from helpers.course.cell_lock import cell_lock, spent
 from helpers.course.execute import is_false_start
-from helpers.model import notebooks, records
+from helpers.model import notebooks
 
 
 def _record() -> str | None:

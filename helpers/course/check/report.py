@@ -18,7 +18,7 @@ from helpers.course.check.cost import Costs
 from helpers.course.check.modes import Mode
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
-from helpers.model.records import entries
+from helpers.records import entries
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"

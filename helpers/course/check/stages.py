@@ -15,14 +15,14 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from helpers import machine, processes, settings
+from helpers import machine, processes, records, settings
 from helpers.course.build import SANITIZE
 from helpers.course.cell_lock import new_lock
 from helpers.course.check import contracts, cost, report, verdicts
 from helpers.course.check.load import Load
 from helpers.course.check.modes import NOT_ON_OTHERS, REFERENCE_ONLY, Mode
 from helpers.course.execute import CELL_SECONDS, kernel_environment
-from helpers.model import checklist, notebooks, records
+from helpers.model import checklist, notebooks
 from helpers.model.notebooks import ROOT
 from helpers.services import guardian, registry
 
