@@ -28,6 +28,9 @@ def command(folder: Path, arguments: list[str]) -> list[str]:
         f"--ServerApp.preferred_dir={folder}"
     ]  # one of a system's configuration may lie outside
     line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
+    # No language server comes with the course. The search for one starts npm, which, where HOME cannot
+    # be written, never ends and outlives the lab.
+    line.append("--LanguageServerManager.autodetect=False")
     line.append(f"--LabApp.app_settings_dir={SETTINGS / 'settings'}")
     line.append(f"--LabApp.extra_labextensions_path={SETTINGS / 'labextensions'}")
     line += [f"--LabApp.default_url=/lab/tree/{START}"] if (folder / START).exists() else []
