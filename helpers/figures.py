@@ -10,6 +10,7 @@ import contextlib
 import html
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +30,31 @@ def show_markdown(text: str) -> None:
     _show(text, "Markdown")
 
 
-def _show(text: str, kind: str, plain: str | None = None) -> None:
+def show_html(text: str, plain: str) -> None:
+    """Render HTML in a notebook; print its plain form elsewhere."""
+    _show(text, "HTML", plain)
+
+
+def in_notebook() -> bool:
+    """Whether IPython runs this code, and so shows what is displayed."""
+    if "IPython" not in sys.modules:  # whose import takes a plain script longer than its output
+        return False
     from IPython.core.getipython import get_ipython
 
-    if get_ipython() is None:
+    return get_ipython() is not None
+
+
+def within_reach(**words: Callable[..., Any]) -> None:
+    """In a notebook, let words be typed that the notebook itself does not import."""
+    if in_notebook():
+        from IPython.core.getipython import get_ipython
+
+        for name, word in words.items():
+            get_ipython().user_ns.setdefault(name, word)
+
+
+def _show(text: str, kind: str, plain: str | None = None) -> None:
+    if not in_notebook():
         print(plain or text)
         return
     from IPython.display import display

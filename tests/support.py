@@ -25,33 +25,50 @@ from helpers.model.notebooks import ROOT, Notebook
 DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long
 MAIN = "import sys; from helpers.course.cli import main; sys.argv[0] = 'course'; main()"
 
+FLOOR = """\
+topics: []
+claims: 0
+controls: 0
+exercises: 0
+wrong_answers: 0
+canaries: []
+readings: 1
+pending: {}
+reference: {python: "3.13", packages: {}}
+"""
+
 GOOD = """\
 # %% [markdown]
 # # A small notebook
 
 # %%
-from helpers import answer, check, claim, predict
+from helpers import answer, check, claim
 
 # %% [markdown]
 # ## The first experiment
 
-# %%
-predict("generators.two", "How many legs has a return trip?", a="two", b="three")
+# %% [markdown] predict="generators.q1"
+# **Predict.** How many legs has a return trip?
+#
+# - **a** two
+# - **b** three
 
 # %%
-answer("generators.two", None)  # "a" or "b"
+answer("generators.q1", None)  # "a" or "b"
 
 # %%
 legs = 2
 
 # %%
-claim("generators.two", "a return trip has two legs", legs, equals=2, proves="a")
+claim("generators.two", "a return trip has two legs", legs, equals=2, proves={"generators.q1": "a"})
 
 # %% [markdown] claim="generators.two" tags=["break-it"]
 # ```diff
 # -legs = 2
 # +legs = 3
 # ```
+#
+# ▶ In a new cell: `break_it("generators.two")`
 
 # %% [markdown]
 # ## Exercises
@@ -62,6 +79,23 @@ def turn(leg):
 
 # %%
 check("generators.turn", turn)
+"""
+
+
+QUESTIONS = """\
+# %% [markdown] predict="generators.q1"
+# **Predict.** How many legs?
+#
+# - **a** two
+# - **b** three
+
+# %% [markdown] predict="generators.q2"
+# **Predict.** How much
+# memory?
+#
+# - **a** 64 ×
+# - **b** the
+#   same
 """
 
 
@@ -127,6 +161,8 @@ def checkout(folder: Path) -> Path:
         shutil.copy(ROOT / name, folder / name)
     (folder / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "impossible.yaml", folder / "tests")
+    (folder / "tests" / "floor.yaml").write_text(FLOOR, encoding="utf-8")
+    (folder / "tests" / "pending.yaml").write_text("{receipts: [], inputs: [], figures: []}\n")
     (folder / "notebooks" / "01_language").mkdir(parents=True)
     map_ = folder / "data" / "checklist.yaml"
     text = map_.read_text(encoding="utf-8").replace("status: ready", "status: planned")

@@ -31,6 +31,7 @@ PICTURES = ROOT / "build" / "browser"
 SECONDS = 120  # for one thing to show up
 
 pytestmark = [
+    pytest.mark.reference_only,
     pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux only"),
     pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian: apt-get install chromium)"),
 ]
@@ -310,6 +311,62 @@ def test_from_the_start_page_to_a_solved_exercise_and_back(page: Page) -> None:
     assert f"{EXERCISE}: solved" in page.run(check)
     page.picture("6-after-restart")
     assert page.errors == []
+
+
+@pytest.mark.parametrize("theme", ["Light", "Dark"])
+def test_cards_predictions_and_break_it(theme: str, lab: Lab, page: Page) -> None:
+    lab.theme(f"JupyterLab {theme}")
+    page.open(FILE)
+    assert page.page.locator(".jp-mod-dirty").count() == 0, "opened, and marked as changed"
+    question = page.panel.locator(".jp-MarkdownCell", has_text="64 times as many rows")
+    assert question.get_by_role("listitem").count() == 3
+    for number, choice in enumerate(("None", '"A", sure=True', '"c"'), 1):
+        page.write(
+            page.cell(f'answer("generators.q{number}"'), f'answer("generators.q{number}", {choice})'
+        )
+    page.run_all()
+
+    cards = page.panel.locator(".course-card")
+    assert cards.count() == len(notebooks.load(NOTEBOOKS / FILE).of("claim"))
+    flat = cards.filter(has_text="generators.flat")
+    assert "no prediction made: measured c" in flat.inner_text()
+    wrong = cards.filter(has_text="your prediction was wrong (you were sure)")
+    assert wrong.count() == 1
+    for card in (flat, wrong):
+        assert contrast(card.locator("b").nth(1)) >= 4.5
+        assert contrast(card.locator("b").first) >= 3  # the sign
+    flat.scroll_into_view_if_needed()
+    page.picture(f"cards-{theme.lower()}")
+
+    late = page.cell('answer("generators.q1"')
+    page.write(late, 'answer("generators.q1", "c")')
+    assert "after the measurement: it is not counted" in page.run(late)
+
+    said = page.below(page.cell('claim("generators.flat"'), 'break_it("generators.flat")')
+    assert said.index("held") < said.index("FALSE")
+    assert "generators.flat: red, as expected" in said
+    page.picture(f"break-it-{theme.lower()}")
+    diff = page.cell('break_it("generators.flat")').locator("code.language-diff span")
+    colours = {line.evaluate("e => getComputedStyle(e).color") for line in diff.all()}
+    assert len(colours) == 2, "lines that go and lines that come look alike"
+    assert page.errors == []
+
+
+def contrast(element: object) -> float:
+    """Between an element's colour and what is behind it, as WCAG defines it."""
+    return element.evaluate(
+        """e => {
+            const parts = text => text.match(/[\\d.]+/g).map(Number);
+            const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+                .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+            let behind = e, back;
+            do { back = parts(getComputedStyle(behind).backgroundColor); behind = behind.parentElement }
+            while (back[3] === 0 && behind);
+            const [x, y] = [light(parts(getComputedStyle(e).color)), light(back)];
+            return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+        }"""
+    )
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

@@ -12,6 +12,8 @@ from helpers.course.check.controls import Wave
 from helpers.model import notebooks
 from helpers.model.notebooks import Notebook
 
+pytestmark = pytest.mark.reference_only
+
 BOOKS = [notebooks.load(path) for path in notebooks.sources()]
 
 
@@ -50,6 +52,7 @@ def test_each_break_it_turns_its_claim_red(book: Notebook, wave: Wave) -> None:
         "ok": problem is None,
         "repeated": first,
         "seconds": round(outcome.seconds, 2),
+        "inputs": outcome.inputs,
     }
     note("control", **entry)
     if not first:

@@ -16,6 +16,8 @@ from helpers import machine, processes
 from helpers.course.check import ledger
 from helpers.model.notebooks import NOTEBOOKS, ROOT
 
+pytestmark = pytest.mark.reference_only
+
 TWO = """\
 # %%
 from helpers import claim

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import json
 import re
 import sys
@@ -20,6 +21,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
+from helpers.course.check.modes import Mode
 from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # where the system may name no file
 console = Console(highlight=False)
 
 
@@ -49,9 +52,10 @@ class _Group(TyperGroup):
             _line(f"course: {problem}")
             raise typer.Exit(1) from None
         except OSError as problem:
-            if problem.filename is None:
+            if problem.errno not in FULL and problem.filename is None:
                 raise
-            _line(f"course: {problem.strerror}: {problem.filename}; `course doctor` says more")
+            where = f": {problem.filename}" if problem.filename else ""
+            _line(f"course: {problem.strerror}{where}; `course doctor` says more")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             _line("course: interrupted; what was finished is kept")
@@ -80,7 +84,8 @@ Topics = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TOPIC]…",
-        help="A number (1.4), a topic (generators) or a notebook (00_start_here); none means all.",
+        help="A number (1.4; 3.1b is the second notebook of 3.1), a topic (generators) or a notebook "
+        "(00_start_here); none means all.",
         show_default=False,
     ),
 ]
@@ -199,7 +204,9 @@ def update(as_json: AsJson = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def reset(
-    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    topic: Annotated[
+        str, typer.Argument(help="A number (1.4, 3.1b), a topic, or a notebook's name.")
+    ],
     exercise: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
     ] = None,
@@ -252,7 +259,7 @@ def progress(
             box=None,
             pad_edge=False,
         )
-        for name in ("", "predicted", "right", "held here", "solved", "minutes"):
+        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
             table.add_column(name, no_wrap=True)
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
@@ -337,7 +344,7 @@ def _shipped(topic: str) -> list[str]:
     if wanted in workspace.shipped():
         return [wanted]
     bullet = checklist.load().bullet(topic)
-    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    there = [n for n in checklist.load().notebooks(topic) if n in workspace.shipped()]
     if not there:
         raise checklist.UnknownTopic(
             f"{bullet.number} {bullet.topic} has no notebook: it is planned"
@@ -481,6 +488,13 @@ def new(
 @app.command(epilog=EXIT_CODES)
 def test(
     topics: Topics = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="reference: everything, on one provider of servers. other: what depends on the "
+            "Python. full: everything, on every provider."
+        ),
+    ] = Mode.reference,
     jobs: Jobs = machine.cores(),  # noqa: B008
     changed: Annotated[
         bool, typer.Option("--changed", help="Only what was not green before, or changed since.")
@@ -488,13 +502,16 @@ def test(
 ) -> None:
     """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
 
+    Outputs are compared where Python and packages are those that they were made with. What a mode
+    leaves out the report names. COURSE_REQUIRE=all makes red what could not be measured or compared.
+
     With --changed, contracts and those notebooks, controls and exercises that were not green here
     before, or that depend on something that changed since: code, a lab, a helper, data, a package,
     the Python, a server. COURSE_REQUIRE=all runs all of them nevertheless.
     """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console, changed=changed)
+    report = stages.test(topics or [], mode, jobs, console, changed=changed)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 
@@ -579,9 +596,9 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
     """The servers that notebooks can use here: from which provider, why, and how to get a better one."""
     if ctx.invoked_subcommand:
         return
-    from helpers.services.survey import survey
+    from helpers.services import availability
 
-    findings = list(survey())
+    findings = list(availability.findings())
     if as_json:
         print(json.dumps([finding.as_dict() for finding in findings], indent=1))
         return
@@ -601,7 +618,7 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
 @servers.command(epilog=EXIT_CODES)
 def prefetch() -> None:
     """Fetch the images of all servers, for a room without internet."""
-    from helpers.services.survey import prefetch
+    from helpers.services.availability import prefetch
 
     failed = False
     for name, problem in prefetch():

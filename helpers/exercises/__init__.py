@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.exercises.box import Verdict, run_in_box
+from helpers.exercises.box import run_in_box
+from helpers.exercises.verdict import Verdict, Wrong
 
-
-class Wrong(Exception):
-    """The answer behaves wrongly; the message says what was expected, and what came back on which input."""
+__all__ = ["Exercise", "Verdict", "Wrong", "check", "exercise", "find", "hint", "judge", "solution"]
 
 
 @dataclass(frozen=True)
@@ -137,11 +136,9 @@ def solution(id: str, *, insist: bool = False) -> None:
 
 def _within_reach() -> None:
     """In a kernel, `hint` and `solution` need no import: a learner types them, the notebook does not."""
-    from IPython.core.getipython import get_ipython
+    from helpers import figures
 
-    if shell := get_ipython():
-        for word in (hint, solution):
-            shell.user_ns.setdefault(word.__name__, word)
+    figures.within_reach(hint=hint, solution=solution)
 
 
 _within_reach()

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from helpers.model import questions
 from helpers.model.checklist import Bullet
 from helpers.model.notebooks import Notebook
 
@@ -70,7 +71,7 @@ def _part(book: Notebook, cells: range) -> Part:
         given=given if isinstance(given, int) else None,
         cells=len(cells),
         claims=ids("claim"),
-        predictions=ids("predict"),
+        predictions=tuple(q.id for cell, q in questions.asked(book) if cell in cells),
         exercises=tuple(_exercises(book, cells)),
     )
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import nbformat
 
 from helpers.course import generated, new
-from helpers.course.check import controls
+from helpers.course.check import controls, floor, prose
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
-from helpers.model import checklist, notebooks, parts
+from helpers.model import checklist, notebooks, parts, questions
 from helpers.model.notebooks import Notebook, Problem
 
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
@@ -33,6 +34,10 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
+            files = prose.pages()
+            problems += prose.ids(books, files) + prose.links(books, files)
+            problems += floor.static(books)
+            problems += prose.figure_problems(books) if outputs else []
     if folder == generated.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
         problems += [Problem(path.name, None, text) for path in generated.stale()]
@@ -75,28 +80,57 @@ def _claims(book: Notebook) -> None:
 
 
 def _predictions(book: Notebook) -> None:
-    claims = {call.id: call for call in book.of("claim")}
-    answered = {call.id for call in book.of("answer")}
-    for call in book.of("predict"):
-        about = call.arguments.get("about", call.id)
-        options = call.keywords - {"about"}
-        if about not in claims:
-            book.problem(
-                call.cell, f"prediction {call.id} is about {about}, which no claim here settles"
-            )
-        elif claims[about].arguments.get("proves") not in options:
-            book.problem(
-                call.cell, f"claim {about} must say proves=… with one of {sorted(options)}"
-            )
-        if call.id not in answered:
-            book.problem(call.cell, f"prediction {call.id} has no answer(…) cell")
-    asked = {call.id for call in book.of("predict")}
+    """Each question can be asked, answered and settled; its id says nothing of the answer."""
+    asked = questions.asked(book)
+    answers = {call.id: call for call in book.of("answer")}
+    proofs = _proofs(book, {question.id for _, question in asked})
+    last = 0
+    for index, question in asked:
+        number = re.fullmatch(r"[a-z_]+\.q(\d+)", question.id)
+        if not number or int(number[1]) <= last:
+            text = f"prediction {question.id} is not topic.qN, with N rising through the notebook"
+            book.problem(index, text)
+        last = int(number[1]) if number else last
+        letters = list(question.options)
+        if len(letters) < 2 or letters != list("abcdefgh")[: len(letters)]:
+            text = f"prediction {question.id} needs a list of options: - **a** …, - **b** …"
+            book.problem(index, text)
+        if not book.cells[index].source.startswith("**Predict.** "):
+            book.problem(index, f"prediction {question.id} begins with **Predict.**")
+        if question.id not in answers or answers[question.id].cell != index + 1:
+            text = f"prediction {question.id} has no answer(…) in the next cell"
+            book.problem(index, text)
+        settled = proofs.get(question.id, [])
+        if len(settled) != 1:
+            text = f"prediction {question.id} is settled by {len(settled)} claims: one needs "
+            book.problem(index, text + f'proves={{"{question.id}": "a"}}')
+        elif settled[0] not in letters:
+            text = f"a claim proves {settled[0]!r} of {question.id}, which has {', '.join(letters)}"
+            book.problem(index, text)
+    known = {question.id for _, question in asked} | {quiz.id for quiz in book.of("quiz")}
     for call in book.of("answer"):
-        if call.id not in asked | {quiz.id for quiz in book.of("quiz")}:
-            book.problem(call.cell, f"answer({call.id!r}, …) has no predict(…) of that id")
+        if call.id not in known:
+            book.problem(call.cell, f"answer({call.id!r}, …) has no question of that id")
     for call in book.of("quiz"):
-        if call.id not in answered:
+        if call.id not in answers:
             book.problem(call.cell, f"question {call.id} has no answer(…) cell")
+
+
+def _proofs(book: Notebook, asked: set[str]) -> dict[str, list[str]]:
+    """The options that claims say to prove, by question."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for call in book.of("claim"):
+        if "proves" not in call.keywords:
+            continue
+        proves = call.arguments["proves"]
+        if not isinstance(proves, dict):
+            book.problem(call.cell, f'claim {call.id}: proves is literal, {{"topic.q1": "a"}}')
+            continue
+        for id, letter in proves.items():
+            found[id].append(letter)
+            if id not in asked:
+                book.problem(call.cell, f"claim {call.id} settles {id}, which no cell here asks")
+    return found
 
 
 def _controls(book: Notebook) -> None:
@@ -109,6 +143,12 @@ def _controls(book: Notebook) -> None:
         for id in (broken.claim, *broken.also):
             if id not in claims:
                 book.problem(broken.cell, f"Break it names {id}, which no claim here has")
+        source = book.cells[broken.cell].source
+        if not broken.impossible and f'`break_it("{broken.claim}")`' not in source:
+            line = f'▶ In a new cell: `break_it("{broken.claim}")`'
+            book.problem(broken.cell, f"Break it of {broken.claim} needs the line {line}")
+        if "<summary>" in source and not re.search(r"<summary><b>(Break|Mend) it</b>", source):
+            book.problem(broken.cell, "a summary begins with <b>Break it</b>, or <b>Mend it</b>")
         controls.check_hunks(book, broken)
 
 
@@ -139,6 +179,8 @@ def _unique_ids(books: list[Notebook]) -> list[Problem]:
         for call in book.calls:
             # A solution notebook checks the same exercise as its topic: once there, once here.
             places[call.word, call.id, _is_solution(book)].append((book, call.cell))
+        for index, question in questions.asked(book):
+            places["prediction", question.id, False].append((book, index))
     found = []
     for (word, id, _), where in places.items():
         for book, cell in where[1:]:
@@ -204,9 +246,54 @@ def _outputs(book: Notebook, committed: nbformat.NotebookNode, build: str) -> No
             unrun.append(index)
         for output in cell.outputs:
             _output(book, index, output)
+    _pictures(book, committed, build)
     if unrun:
         more = f" (and {len(unrun) - 1} more cells)" if len(unrun) > 1 else ""
         book.problem(unrun[0], f"was not run, or not in order from top to bottom{more}: {build}")
+
+
+def _pictures(book: Notebook, committed: nbformat.NotebookNode, build: str) -> None:
+    """Each cell that draws holds its pictures: under another backend it runs, and shows none."""
+    drawing = set(DRAWS)
+    for index, cell in enumerate(committed.cells):
+        if cell.cell_type != "code":
+            continue
+        wanted = _drawn(cell.source, drawing)
+        forms = [output.get("data", {}) for output in cell.outputs]
+        shown = sum(any(kind.startswith("image/") for kind in data) for data in forms)
+        if shown < wanted:
+            text = f"draws {wanted} pictures, and {shown} are in its output: {build}"
+            book.problem(index, text)
+        elif any(
+            set(d) == {"text/plain"} and d["text/plain"].startswith("<Figure ") for d in forms
+        ):
+            book.problem(index, f"a picture in its output is only named there: {build}")
+
+
+DRAWS = frozenset({"picture", "show_bars", "show_lines"})
+
+
+def _drawn(source: str, drawing: set[str]) -> int:
+    """How many pictures a cell draws at least; its functions that draw are added to `drawing`."""
+    found = 0
+    for node in _statements(source):
+        calls = {
+            call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name | ast.Attribute)
+        }
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            drawing |= {node.name} if calls & drawing else set()
+        elif isinstance(node, ast.Expr | ast.With | ast.For | ast.Assign):
+            found += bool(calls & drawing)
+    return found
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    try:
+        return notebooks.parsed(source).body
+    except SyntaxError:  # told by the source's own contract
+        return []
 
 
 def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:

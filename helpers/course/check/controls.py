@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from helpers.model.notebooks import BreakIt, Notebook
+from helpers.services import guardian
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -34,13 +34,20 @@ class Wave:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so."""
+    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so;
+    and the claims as they were recorded."""
 
     red: frozenset[str]
     held: frozenset[str]
     unmeasured: frozenset[str]
     crash: str | None
     seconds: float
+    claims: tuple[dict[str, Any], ...] = ()  # as they were recorded
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """By claim, the fingerprints of the values behind it."""
+        return {c["id"]: c["inputs"] for c in self.claims if c["held"] is not None}
 
 
 def check_hunks(book: Notebook, broken: BreakIt) -> None:
@@ -106,6 +113,12 @@ def waves(book: Notebook) -> list[Wave]:
     ]
 
 
+def alone(book: Notebook, broken: BreakIt) -> Wave:
+    """The control run of one Break it by itself. Raises `DeadControl` if it cannot be applied."""
+    at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
+    return Wave(book.name, 1, (broken,), tuple(sorted(_parts(book, broken, at) - {0})))
+
+
 def inapplicable(book: Notebook) -> list[str]:
     """Why Break-its of a notebook cannot be applied, a line each."""
     at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
@@ -118,13 +131,17 @@ def inapplicable(book: Notebook) -> list[str]:
     return found
 
 
-def _parts(book: Notebook, broken: BreakIt, at: dict[str, int]) -> set[int]:
-    """The parts of the notebook that a Break it changes, or whose claims it turns red."""
+def changed_cells(book: Notebook, broken: BreakIt) -> list[int]:
+    """The indices of the cells that a Break it changes. Raises `DeadControl` if it cannot be applied."""
     try:
-        changed = _apply(broken, [deepcopy(cell) for cell in book.cells])
+        return sorted(_apply(broken, [deepcopy(cell) for cell in book.cells]))
     except DeadControl as problem:
         raise DeadControl(f"{book.name} cell {broken.cell + 1}: {problem}") from None
-    parts = {book.part_of(index) for index in changed}
+
+
+def _parts(book: Notebook, broken: BreakIt, at: dict[str, int]) -> set[int]:
+    """The parts of the notebook that a Break it changes, or whose claims it turns red."""
+    parts = {book.part_of(index) for index in changed_cells(book, broken)}
     for id in (broken.claim, *broken.also):
         if id not in at:
             raise DeadControl(f"{book.name}: Break it names {id}, which no claim here has")
@@ -176,7 +193,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     from helpers.course.execute import Failure, execute
 
     copy = broken_copy(book, wave)
-    with tempfile.TemporaryDirectory(prefix="course-control-") as record:
+    with guardian.folder("course-") as record:
         crash = None
         try:
             seconds = execute(
@@ -191,7 +208,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     red = frozenset(c["id"] for c in claims if c["held"] is False)
     held = frozenset(c["id"] for c in claims if c["held"])
     unmeasured = frozenset(c["id"] for c in claims if c["held"] is None)
-    return Outcome(red, held, unmeasured, crash, seconds)
+    return Outcome(red, held, unmeasured, crash, seconds, tuple(claims))
 
 
 def _crash(book: Notebook, wave: Wave, at: int, reason: str) -> str:

@@ -13,7 +13,6 @@ import math
 import os
 import random
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from helpers.course.check.controls import Wave, read_claims
 from helpers.course.execute import Failure, execute
 from helpers.model import checklist, notebooks
 from helpers.model.notebooks import ROOT, Notebook
+from helpers.services import guardian
 
 LEDGER = ROOT / "build" / "ledger.jsonl"
 SUMMARIES = ROOT / "data" / "ledger"
@@ -123,7 +123,7 @@ def take(turn: Turn, on_cell: Callable[[int], None] = lambda index: None) -> dic
 
 def _executed(book: Notebook, on_cell: Callable[[int], None]) -> dict[str, Any]:
     crash = None
-    with tempfile.TemporaryDirectory(prefix="course-ledger-") as record:
+    with guardian.folder("course-") as record:
         env = {"COURSE_CLAIMS": "collect", "COURSE_RECORD": record}
         try:
             seconds = execute(fresh(book.node), book.path.parent, env=env, on_cell=on_cell)

@@ -82,14 +82,14 @@ def _key(reached: frozenset[Path], tier: str, *texts: str) -> str | None:
 @functools.cache
 def _servers(tier: str) -> str | None:
     """What servers of a tier are made of: the images' names and digests; the packages that carry them."""
-    from helpers.services import containers
-    from helpers.services.survey import KINDS
+    from helpers.services import containers, registry
 
     if tier == "embedded":
         return tier  # the wheels are among the installed packages
     if tier != "container":
         return None
-    images = {kind.image: containers.image_id(kind.image) for kind in KINDS}
+    kinds = map(registry.kind, registry.SERVERS)
+    images = {kind.image: containers.image_id(kind.image) for kind in kinds}
     return json.dumps(images, sort_keys=True)
 
 
