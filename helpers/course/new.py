@@ -89,6 +89,7 @@ def _values(bullet: Bullet, place: int) -> dict[str, str]:
         "minutes": str(bullet.minutes // len(bullet.notebooks)),
         "needs": f"Needs {', '.join(bullet.needs) or 'no service'}.",
         "sitting": f": the {SITTINGS[place]} sitting" if several else "",
+        "place": str(place + 1),  # of the sitting, and of its question: their numbers rise
         "mark": f"_{'abcdefgh'[place]}" if several else "",
     }
 
