@@ -15,7 +15,7 @@ COURSE := $(BIN)/course
 ACTIONLINT_VERSION := v1.7.12
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lab test flake build lock lint actionlint format clean broken
+.PHONY: help setup lab test flake links build lock lint actionlint format clean broken
 MAKEFLAGS += --no-builtin-rules
 
 help: ## list the targets
@@ -35,6 +35,9 @@ test: setup ## run every check
 
 flake: setup ## run notebooks RUNS=20 times, TOPIC=… or all, to find what is not deterministic
 	$(COURSE) flake --runs $(RUNS) $(TOPIC)
+
+links: setup ## ask every external link whether it is still there (needs the network)
+	$(BIN)/python -m helpers.course.check.links
 
 build: setup ## execute TOPIC=… (or all) and write the .ipynb with its outputs
 	$(COURSE) build $(TOPIC)

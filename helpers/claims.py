@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from helpers import receipts
 from helpers.quantities import finite, is_number, plain, quantity
+
+if TYPE_CHECKING:
+    from helpers.services import Absent, Server
 
 COLLECT = "collect"  # COURSE_CLAIMS=collect: record a false claim and go on (how controls run)
 
@@ -39,6 +44,15 @@ class Bound:
             case "between":
                 return bool(self.limit[0] <= value <= self.limit[1])
         return bool(value == self.limit)
+
+    @property
+    def met_by_nothing(self) -> bool:
+        """Whether work that is not done would meet it: an upper limit, or equal to 0 or empty."""
+        if self.kind == "equals":
+            return (
+                isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
+            )
+        return self.kind == "at_most"
 
     def margin(self, value: Any) -> float | None:
         """How far inside the bound value lies, as a share of the bound (negative: outside).
@@ -85,30 +99,54 @@ def claim(
     between: tuple[float, float] | None = None,
     equals: Any = None,
     unit: str = "",
-    unmeasured: str | None = None,
+    unmeasured: str | Absent | Server | None = None,
     proves: Mapping[str, str] | None = None,
+    did: Any = None,
+    baseline: Any = None,
 ) -> None:
     """State `sentence`, and prove it by `value` against exactly one bound.
 
     `unit` is for printing ("B" and "s" scale themselves). `unmeasured` says why this machine
-    cannot tell, and how it could: printed, counted, never silently true. `proves` says which option
-    of which question the measurement supports: `proves={"topic.q1": "c"}`.
+    cannot tell, and how it could: printed, counted, never silently true; a server (of
+    `required=False`) says so itself where it is absent. `proves` says which option of which question
+    the measurement supports: `proves={"topic.q1": "c"}`.
+
+    `did` is the receipt for a bound that doing nothing would meet: rows, a sum, a count, a result;
+    {side: what it did} where sides are compared. It must not be empty, and equal on all sides.
+    What `measure` returns brings its own. `baseline` names, by their values, the inputs that only
+    serve for comparison: no control need move them (see helpers/course/check/inputs.py).
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
     """
     bound = _one_bound(id, at_most=at_most, at_least=at_least, between=between, equals=equals)
+    absent = None
+    if unmeasured is not None and not isinstance(unmeasured, str):
+        absent, unmeasured = unmeasured, unmeasured.missing
+    evidence: dict[str, Any] = {}
     if unmeasured:
         held, figure = None, unmeasured
         verdict = f"unmeasured: {unmeasured}"
     else:
+        receipt = _receipt(value, bound, did)
+        idle = receipts.why_idle(receipt) if receipt is not None else None
+        evidence = {
+            "inputs": receipts.inputs(sys._getframe(1), id)
+            if os.environ.get("COURSE_RECORD")
+            else {},
+            "idle_would_do": bound.met_by_nothing,
+            "receipt": receipts.fingerprint(receipt) if receipt is not None else None,
+            "readings": receipts.readings_of(value),
+        }
         value = plain(value)
-        held, figure = bound.holds(value), quantity(value, unit)
+        held, figure = bound.holds(value) and not idle, quantity(value, unit)
         verdict = f"{'held' if held else 'FALSE'}: {figure}"
         if not (held and bound.kind == "equals"):
             verdict += f", {bound.text(unit)}"
+        if idle:
+            verdict += f", but {idle}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
-    _record(id, sentence, value, bound, unit, held, unmeasured)
+    _record(id, sentence, value, bound, unit, held, unmeasured, absent, evidence)
     raises = held is False and os.environ.get("COURSE_CLAIMS") != COLLECT
 
     from helpers import figures, predictions
@@ -140,6 +178,15 @@ def _within_reach() -> None:
 _within_reach()
 
 
+def _receipt(value: Any, bound: Bound, did: Any) -> Any:
+    """The receipt that was given, else what the measurements in the value bring; None if neither."""
+    if did is not None or not bound.met_by_nothing:
+        return did
+    brought = receipts.did_of(value)
+    empty = [part for part in brought if receipts.is_empty(part)]
+    return (empty[0] if empty else brought) if brought else None
+
+
 def _for_json(value: Any) -> Any:
     """JSON has no NaN, no infinity and no limit that readers agree on for integers."""
     return str(value) if is_number(value) and not finite(value) else value
@@ -153,6 +200,8 @@ def _record(
     unit: str,
     held: bool | None,
     unmeasured: str | None,
+    absent: Any,
+    evidence: dict[str, Any],
 ) -> None:
     folder = os.environ.get("COURSE_RECORD")
     if not folder:
@@ -168,10 +217,13 @@ def _record(
         "unit": unit,
         "held": held,
         "unmeasured": unmeasured,
+        **evidence,
         "tier": machine.tier(),
         "versions": machine.versions(),
         "hardware": machine.hardware(),
     }
+    if held is None and absent is not None:
+        entry |= {"absent": absent.name, "tier": absent.tier}  # asked for there, and not to be had
     path = Path(folder) / f"claims-{os.getpid()}.jsonl"
     with path.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(entry, ensure_ascii=False, default=repr) + "\n")

@@ -16,6 +16,7 @@ import nbformat
 import psutil
 
 from helpers.course import build
+from helpers.course.check import verdicts
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
 from helpers.model import notebooks, records
@@ -23,6 +24,18 @@ from helpers.model.notebooks import ROOT, Notebook
 
 DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long
 MAIN = "import sys; from helpers.course.cli import main; sys.argv[0] = 'course'; main()"
+
+FLOOR = """\
+topics: []
+claims: 0
+controls: 0
+exercises: 0
+wrong_answers: 0
+canaries: []
+readings: 1
+pending: {}
+reference: {python: "3.13", packages: {}}
+"""
 
 GOOD = """\
 # %% [markdown]
@@ -93,6 +106,23 @@ def note(kind: str, **entry: object) -> None:
         records.note(folder, kind, os.environ.get("PYTEST_XDIST_WORKER", "main"), **entry)
 
 
+def known_green(what: str, key: str | None) -> bool:
+    """Whether this was green before, nothing changed, and `course test --changed` asked for no more.
+
+    Its line is then in the record again. Under plain pytest nothing is known.
+    """
+    folder = os.environ.get("COURSE_CHECKS")
+    if not folder or not verdicts.wanted():
+        return False
+    return verdicts.repeat(folder, os.environ.get("PYTEST_XDIST_WORKER", "main"), what, key)
+
+
+def keep(key: str | None, kind: str, **entry: object) -> None:
+    """Keep a green verdict with the line that it leaves in the record, for `course test --changed`."""
+    if os.environ.get("COURSE_CHECKS"):
+        verdicts.keep(key, [(kind, entry)])
+
+
 # --- notebooks -------------------------------------------------------------------------------
 
 
@@ -125,12 +155,14 @@ def save(book: Notebook, node: nbformat.NotebookNode) -> None:
 def checkout(folder: Path) -> Path:
     """The course in a folder of its own, without notebooks; every topic is planned."""
     for name in ("helpers", "data"):
-        skip = shutil.ignore_patterns("*.parquet", "ledger.md", "diagnostic")
+        skip = shutil.ignore_patterns("*.parquet", "ledger", "diagnostic")
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for name in ("pyproject.toml", ".python-version", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "impossible.yaml", folder / "tests")
+    (folder / "tests" / "floor.yaml").write_text(FLOOR, encoding="utf-8")
+    (folder / "tests" / "pending.yaml").write_text("{receipts: [], inputs: [], figures: []}\n")
     (folder / "notebooks" / "01_language").mkdir(parents=True)
     map_ = folder / "data" / "checklist.yaml"
     text = map_.read_text(encoding="utf-8").replace("status: ready", "status: planned")

@@ -31,6 +31,7 @@ PICTURES = ROOT / "build" / "browser"
 SECONDS = 120  # for one thing to show up
 
 pytestmark = [
+    pytest.mark.reference_only,
     pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux only"),
     pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian: apt-get install chromium)"),
 ]

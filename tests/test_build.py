@@ -12,6 +12,8 @@ from support import checkout, course, pretend, save, write
 from helpers.course import build
 from helpers.model import notebooks
 
+pytestmark = pytest.mark.reference_only
+
 TEXT = """\
 # %%
 import random

@@ -195,7 +195,15 @@ def test_collect_goes_on_after_a_false_claim(
     assert "⟨FALSE: 80 B, at most 64 B⟩" in capsys.readouterr().out
     flat, order, nan = recorded(tmp_path)
     names = {"id", "sentence", "value", "bound", "margin", "unit", "held", "unmeasured"}
-    assert set(flat) == names | {"tier", "versions", "hardware"}
+    assert set(flat) == names | {
+        "tier",
+        "versions",
+        "hardware",
+        "inputs",
+        "idle_would_do",
+        "receipt",
+        "readings",
+    }
     assert (flat["held"], flat["value"], flat["margin"]) == (False, 80, -0.25)
     assert flat["bound"] == {"at_most": 64}
     assert flat["tier"] == "none"

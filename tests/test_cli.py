@@ -32,6 +32,8 @@ from support import (
 from helpers.course import cli
 from helpers.model.notebooks import ROOT
 
+pytestmark = pytest.mark.reference_only
+
 LINUX = sys.platform == "linux"
 
 
@@ -185,6 +187,21 @@ def test_a_failing_notebook_is_shown_and_the_others_go_on(root: Path) -> None:
     assert (out / "generators" / "04_generators-figure-1.png").read_bytes()[1:4] == b"PNG"
     record = json.loads((root / "home" / "progress.json").read_text())
     assert record["claims"]["generators.two"]["held"] is True  # the learner's own record
+
+
+@pytest.mark.parametrize("name", ["3.1b", "01b_transactions_indexes"])
+def test_a_notebook_that_is_named_is_run_and_built_alone(name: str, root: Path) -> None:
+    folder = root / "notebooks" / "03_databases"
+    for letter in "ab":
+        write(folder, "# %%\nprint(1)\n", f"01{letter}_transactions_indexes")
+    done = course(root, "run", name)
+    assert done.returncode == 0, done.stdout
+    assert [p.stem for p in (root / "build" / "run").rglob("*.html")] == [
+        "01b_transactions_indexes"
+    ]
+    done = course(root, "build", name)
+    assert done.returncode == 0, done.stdout
+    assert [p.stem for p in folder.glob("*.ipynb")] == ["01b_transactions_indexes"]
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks
 from helpers.model.notebooks import Notebook
 
+pytestmark = pytest.mark.reference_only
+
 
 def problems(book: Notebook) -> list[str]:
     return [str(problem) for problem in contracts.check(book)]
@@ -371,6 +373,44 @@ def test_stub_and_solution_have_one_signature(course_folder: Path) -> None:
     write(course_folder / "solutions" / "01_language", answer)
     text = "the stub of generators.turn and its worked solution differ in their signatures"
     assert f"01_language/04_generators cell 11: {text}" in on_the_map(course_folder)
+
+
+DRAWS = """\
+# %%
+from helpers import figures, show_bars
+
+# %%
+def draw():
+    with figures.picture("Legs") as axes:
+        axes.plot([1, 2])
+
+# %%
+draw()
+show_bars({"out": 1}, title="Legs", x="")
+"""
+PICTURE = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "AAAA"}}
+NAMED = PICTURE | {"data": {"text/plain": "<Figure size 720x320 with 1 Axes>"}}
+
+
+@pytest.mark.parametrize(
+    ("outputs", "said"),
+    [
+        ([PICTURE, PICTURE], []),
+        ([PICTURE, NAMED], ["cell 3: draws 2 pictures, and 1 are in its output"]),
+        ([], ["cell 3: draws 2 pictures, and 0 are in its output"]),
+        ([PICTURE, PICTURE, NAMED], ["cell 3: a picture in its output is only named there"]),
+    ],
+)
+def test_pictures_are_counted(
+    outputs: list[dict[str, object]], said: list[str], tmp_path: Path
+) -> None:
+    book = write(tmp_path, DRAWS)
+    node = pretend(book)
+    node.cells[2].outputs = [nbformat.from_dict(output) for output in outputs]
+    save(book, node)
+    found = [str(problem) for problem in contracts.check_pair(book)]
+    assert len(found) == len(said)
+    assert all(part in line for part, line in zip(said, found, strict=True))
 
 
 def test_the_command_says_it_too(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from helpers.course.teach import prompts
 from helpers.model import checklist, notebooks, parts
 from helpers.model.notebooks import NOTEBOOKS
 
+pytestmark = pytest.mark.reference_only
+
 NAME = "generators"  # 1.4, 75 minutes on the map
 
 

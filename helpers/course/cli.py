@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
 import json
 import re
 import sys
@@ -20,6 +21,7 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
+from helpers.course.check.modes import Mode
 from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # where the system may name no file
 console = Console(highlight=False)
 
 
@@ -49,9 +52,10 @@ class _Group(TyperGroup):
             _line(f"course: {problem}")
             raise typer.Exit(1) from None
         except OSError as problem:
-            if problem.filename is None:
+            if problem.errno not in FULL and problem.filename is None:
                 raise
-            _line(f"course: {problem.strerror}: {problem.filename}; `course doctor` says more")
+            where = f": {problem.filename}" if problem.filename else ""
+            _line(f"course: {problem.strerror}{where}; `course doctor` says more")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             _line("course: interrupted; what was finished is kept")
@@ -99,7 +103,8 @@ Topics = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TOPIC]…",
-        help="A number (1.4), a topic (generators) or a notebook (00_start_here); none means all.",
+        help="A number (1.4; 3.1b is the second notebook of 3.1), a topic (generators) or a notebook "
+        "(00_start_here); none means all.",
         show_default=False,
     ),
 ]
@@ -290,7 +295,9 @@ def update(as_json: AsJson = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def reset(
-    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    topic: Annotated[
+        str, typer.Argument(help="A number (1.4, 3.1b), a topic, or a notebook's name.")
+    ],
     exercise: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
     ] = None,
@@ -428,7 +435,7 @@ def _shipped(topic: str) -> list[str]:
     if wanted in workspace.shipped():
         return [wanted]
     bullet = checklist.load().bullet(topic)
-    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    there = [n for n in checklist.load().notebooks(topic) if n in workspace.shipped()]
     if not there:
         raise checklist.UnknownTopic(
             f"{bullet.number} {bullet.topic} has no notebook: it is planned"
@@ -547,12 +554,32 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
-def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
-    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
+def test(
+    topics: Topics = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="reference: everything, on one provider of servers. other: what depends on the "
+            "Python. full: everything, on every provider."
+        ),
+    ] = Mode.reference,
+    jobs: Jobs = machine.cores(),  # noqa: B008
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what was not green before, or changed since.")
+    ] = False,
+) -> None:
+    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
 
+    Outputs are compared where Python and packages are those that they were made with. What a mode
+    leaves out the report names. COURSE_REQUIRE=all makes red what could not be measured or compared.
+
+    With --changed, contracts and those notebooks, controls and exercises that were not green here
+    before, or that depend on something that changed since: code, a lab, a helper, data, a package,
+    the Python, a server. COURSE_REQUIRE=all runs all of them nevertheless.
+    """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console)
+    report = stages.test(topics or [], mode, jobs, console, changed=changed)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 
@@ -569,26 +596,30 @@ def flake(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often each notebook.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Of the random order (default: new).")] = None,
 ) -> None:
-    """Run notebooks repeatedly, half of the runs beside busy neighbours; writes data/ledger.md.
+    """Run notebooks and their controls repeatedly, half of the runs beside busy neighbours.
 
-    Interrupted, it goes on where it was. Exit code 1 if a claim failed or a notebook crashed.
+    Writes this Python's section of data/ledger/TOPIC.md; for another Python use its environment
+    (`make flake PYTHON=3.14 VENV=.venv-3.14`). Interrupted, it goes on where it was. Exit code 1 if
+    a claim failed, a control stayed green, or something crashed.
     """
     from helpers.course.check import ledger
 
     paths = _sources(topics or [])
     seed = ledger.new_seed() if seed is None else seed
-    todo = ledger.missing(ledger.order(paths, runs, seed))
-    _line(f"{len(paths)} notebooks × {runs} runs, {len(todo)} to do; --seed {seed}")
+    turns = ledger.order(paths, runs, seed)
+    todo = ledger.missing(turns)
+    _line(f"{len(paths)} notebooks and their controls × {runs} runs, {len(turns)} executions, "
+          f"{len(todo)} to do; --seed {seed}")  # fmt: skip
     for number, turn in enumerate(todo, 1):
         with _bar(turn.path) as advance:
             entry = ledger.take(turn, on_cell=advance)
         _line(f"{number}/{len(todo)} {ledger.describe(entry)}")
-    found = ledger.entries(paths)
-    if not found:
-        raise typer.Exit(0)
-    ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
-    print(text)
-    raise typer.Exit(1 if ledger.problems(found) else 0)
+    for file in ledger.summarise(paths):
+        _line(f"wrote {file}")
+    wrong = ledger.problems(ledger.entries(paths))
+    for problem in wrong:
+        _line(f"RED {problem}")
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -637,9 +668,9 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
     """The servers that notebooks can use here: from which provider, why, and how to get a better one."""
     if ctx.invoked_subcommand:
         return
-    from helpers.services.survey import survey
+    from helpers.services import availability
 
-    findings = list(survey())
+    findings = list(availability.findings())
     if as_json:
         print(json.dumps([finding.as_dict() for finding in findings], indent=1))
         return
@@ -659,7 +690,7 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
 @servers.command(epilog=EXIT_CODES)
 def prefetch() -> None:
     """Fetch the images of all servers, for a room without internet."""
-    from helpers.services.survey import prefetch
+    from helpers.services.availability import prefetch
 
     failed = False
     for name, problem in prefetch():

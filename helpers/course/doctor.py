@@ -158,15 +158,15 @@ def _interpreters() -> Iterator[Line]:
 
 
 def _servers() -> Iterator[Line]:
-    from helpers.services.survey import KINDS, survey
+    from helpers.services import availability
 
-    findings = list(survey())
-    for kind in KINDS:
-        own = [finding for finding in findings if finding.server == kind.label]
+    findings = list(availability.findings())
+    for label in dict.fromkeys(finding.server for finding in findings):
+        own = [finding for finding in findings if finding.server == label]
         chosen = next((finding for finding in own if finding.chosen), None)
         if chosen:
-            yield Line(kind.label, True, f"{chosen.tier}, {chosen.found}", needed=False)
+            yield Line(label, True, f"{chosen.tier}, {chosen.found}", needed=False)
         else:
             found = "; ".join(f"{f.tier}: {f.found}" for f in own)
             todo = "What needs it stays unmeasured; `course services` says how to get it"
-            yield Line(kind.label, False, found, todo, needed=False)
+            yield Line(label, False, found, todo, needed=False)

@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers.course.environment import own_environment
+from helpers.learner import workspace
 from helpers.model.notebooks import ROOT
+from helpers.services import guardian
 
 # labconfig/page_config.json: no news pop-up; settings/overrides.json: our defaults, which a user's own
 # settings beat; labextensions: what no setting offers.
@@ -19,6 +22,9 @@ LAYOUT = ".lab"  # open tabs: the course's own, or JupyterLab would open those o
 def command(folder: Path, arguments: list[str]) -> list[str]:
     """The command line for a folder of notebooks; `arguments` are passed on to JupyterLab."""
     line = [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={folder}"]
+    line += [
+        f"--ServerApp.preferred_dir={folder}"
+    ]  # one of a system's configuration may lie outside
     line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
     line.append(f"--LabApp.app_settings_dir={SETTINGS / 'settings'}")
     line.append(f"--LabApp.extra_labextensions_path={SETTINGS / 'labextensions'}")
@@ -30,14 +36,21 @@ def command(folder: Path, arguments: list[str]) -> list[str]:
     return [*line, *arguments]
 
 
-def environment() -> dict[str, str]:
-    """This environment's Python first on PATH, for the kernels; our settings before the user's."""
-    path = [str(SETTINGS), *filter(None, [os.environ.get("JUPYTER_CONFIG_PATH")])]
-    here = str(Path(sys.executable).parent)
+def environment(temporary: Path) -> dict[str, str]:
+    """The course's own; of the user's Jupyter only what JupyterLab's Settings menu has written.
+
+    A server's configuration for other work (folders, passwords, extensions) may not fit this one.
+    `temporary` becomes TMPDIR: a kernel that is killed leaves its files there.
+    """
+    from jupyter_core.paths import jupyter_config_dir
+
+    theirs = os.environ.get("JUPYTERLAB_SETTINGS_DIR")
     return {
-        **os.environ,
-        "JUPYTER_CONFIG_PATH": os.pathsep.join(path),
-        "PATH": here + os.pathsep + os.environ.get("PATH", ""),
+        **own_environment(),
+        "TMPDIR": str(temporary),
+        "JUPYTER_CONFIG_DIR": str(workspace.folder() / LAYOUT / "config"),
+        "JUPYTER_CONFIG_PATH": str(SETTINGS),
+        "JUPYTERLAB_SETTINGS_DIR": theirs or str(Path(jupyter_config_dir()) / "lab/user-settings"),
     }
 
 
@@ -48,9 +61,11 @@ def open_lab(folder: Path, arguments: list[str]) -> int:
         print("No display here: JupyterLab prints its address below; open it in a browser.",
               flush=True)  # fmt: skip
     os.chdir(ROOT)
+    env = environment(guardian.new_folder("course-lab-", with_processes="kernels"))
     if os.name == "nt":
-        return subprocess.run(line, env=environment(), check=False).returncode
-    os.execve(sys.executable, line, environment())
+        return subprocess.run(line, env=env, check=False).returncode
+    guardian.outlive_exec()
+    os.execve(sys.executable, line, env)
 
 
 def _has_display() -> bool:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from helpers import processes
 from helpers.course.cell_lock import new_lock
 from helpers.model import checklist, notebooks
 from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.services import guardian
 
 OUTPUT = ROOT / "build" / "run"
 
@@ -57,7 +57,10 @@ class Runner:
 
     def results(self, jobs: list[Job]) -> Iterator[Result]:
         """Yield results as they come. On KeyboardInterrupt no process is left, outputs are kept."""
-        lock = new_lock()
+        with guardian.folder("course-") as folder:
+            yield from self._results(jobs, new_lock(folder))
+
+    def _results(self, jobs: list[Job], lock: str) -> Iterator[Result]:
         pool = ThreadPoolExecutor(self.workers)
         total = tqdm(total=len(jobs), desc="notebooks", unit="nb", disable=None, position=0)
         try:
@@ -73,7 +76,6 @@ class Runner:
         finally:
             pool.shutdown(wait=True)
             total.close()
-            shutil.rmtree(Path(lock).parent, ignore_errors=True)
 
     def stop(self) -> None:
         """Close the lifelines: each worker ends its kernel, saves what it has, and exits."""
@@ -130,7 +132,7 @@ def _start(job: Job, lock: str) -> subprocess.Popen[str]:
     )
 
 
-def _finish(worker: subprocess.Popen[str], seconds: float = 15) -> None:
+def _finish(worker: subprocess.Popen[str], seconds: float = 60) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         worker.wait(seconds)
     processes.end_descendants(worker.pid)
@@ -159,7 +161,7 @@ def _paths(topics: list[str]) -> list[Path]:
             found.append(named)
             continue
         bullet = checklist.load().bullet(topic)
-        paths = [NOTEBOOKS / f"{name}.py" for name in bullet.notebooks]
+        paths = [NOTEBOOKS / f"{name}.py" for name in checklist.load().notebooks(topic)]
         if missing := [path for path in paths if not path.exists()]:
             why = "it is planned" if bullet.status == "planned" else f"{missing[0]} is missing"
             raise checklist.UnknownTopic(f"{bullet.number} {bullet.topic} has no notebook: {why}")

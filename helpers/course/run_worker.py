@@ -12,7 +12,6 @@ import os
 import re
 import signal
 import sys
-import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -25,6 +24,7 @@ from helpers import processes
 from helpers.course.execute import CELL_SECONDS, CellHooks, kernel_environment, readable
 from helpers.course.run import Job, Result
 from helpers.learner import progress
+from helpers.services import guardian
 
 TEMPLATES = Path(__file__).with_name("html")
 RUN_CELL_SECONDS = (
@@ -40,8 +40,10 @@ def main() -> None:
     processes.interrupted_when_stdin_closes()
     begin = time.monotonic()
     home = str(progress.home())
-    with tempfile.TemporaryDirectory(prefix="course-run-", ignore_cleanup_errors=True) as folder:
-        os.environ.update({**kernel_environment(folder), "COURSE_HOME": home})
+    with guardian.folder("course-") as folder:
+        environment = {**kernel_environment(folder), "COURSE_HOME": home}
+        os.environ.clear()  # papermill's kernel inherits what is left
+        os.environ.update(environment)
         try:
             problem, cell = _execute(job)
         except KeyboardInterrupt:

@@ -14,11 +14,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.exercises.box import Verdict, run_in_box
+from helpers.exercises.box import run_in_box
+from helpers.exercises.verdict import Verdict, Wrong
 
-
-class Wrong(Exception):
-    """The answer behaves wrongly; the message says what was expected, and what came back on which input."""
+__all__ = ["Exercise", "Verdict", "Wrong", "check", "exercise", "find", "hint", "judge", "solution"]
 
 
 @dataclass(frozen=True)

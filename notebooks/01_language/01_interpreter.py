@@ -58,12 +58,12 @@ stamp()
 # %%
 def parallelism_of(readings):
     """The median parallelism of several readings; None if there are none."""
-    return readings and statistics.median(measure.parallelism(spells) for spells in readings)
+    return readings and measure.median(measure.parallelism(runs) for runs in readings)
 
 
 def rate(readings):
     """The best reading's rounds of work a second, of all workers together."""
-    return max(sum(s.rounds for s in spells) / max(s.end - s.start for s in spells) for spells in readings)
+    return max(sum(r.rounds for r in runs) / max(r.end - r.start for r in runs) for runs in readings)
 
 
 def missing(version):
@@ -103,7 +103,7 @@ answer("interpreter.q1", None)  # "a", "b" or "c"
 # a single core: who cannot run there still stands in line.
 
 # %%
-show_source(measure.Spell, measure.clocked, measure.parallelism, measure._ran_or_ready)
+show_source(measure.WorkerRun, measure.clocked, measure.parallelism, measure._ran_or_ready)
 
 # %% [markdown]
 # (`together` also sets the switch interval, of which more below, from 5 ms to 50: a thread that waits for the GIL wakes
@@ -128,7 +128,7 @@ def elsewhere(version, *question):
     """The readings of another interpreter, or None where there is none."""
     python = machine.interpreter(version)
     answered = python and measure.in_fresh_process(LAB, *question, python=python)
-    return answered and [[measure.Spell(**spell) for spell in spells] for spells in answered]
+    return answered and [[measure.WorkerRun(**run) for run in runs] for runs in answered]
 
 
 readings["subinterpreters (3.14)"] = elsewhere("3.14", "together", "subinterpreters")

@@ -1035,7 +1035,7 @@ sides = {
     "a with, by @contextmanager": with_generator,
 }
 counts = [a_call[0], a_call[1], a_call[5], a_with["with_class"], a_with["with_generator"]]
-timings = measure.interleaved(sides, number=2_000)
+timings = measure.interleaved(sides, number=2_000, same=False)
 show_table(
     [
         {"what": name, "instructions": count, "ns": 1e9 * timing.best}

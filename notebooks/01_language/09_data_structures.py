@@ -1672,7 +1672,7 @@ advice = {
     "{} rather than dict()": (called, displayed),
     "[*x] rather than list(x)": (lambda: list(NUMBERS), lambda: [*NUMBERS]),
     "try, don't look first (key is there)": (looked_first, asked_forgiveness),
-    "sort in place, not sorted()": (lambda: sorted(NUMBERS), lambda: NUMBERS.sort()),
+    "sort in place, not sorted()": (lambda: sorted(NUMBERS), lambda: NUMBERS.sort() or NUMBERS),
 }
 
 # %% tags=["nbval-ignore-output", "timing"]

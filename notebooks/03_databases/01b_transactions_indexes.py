@@ -1185,9 +1185,9 @@ show_table(
 claim("transactions_indexes.in_postgres", "in PostgreSQL an index entry holds an address: for the key it goes to the table",
       found["PostgreSQL"], equals=["whole table", "index and table", "index and table"])
 claim("transactions_indexes.in_mysql", "in MySQL it holds the primary key: for the key the index is enough",
-      found["MySQL"], equals=["whole table", "index and table", "index alone"], unmeasured=mysql.missing)
+      found["MySQL"], equals=["whole table", "index and table", "index alone"], unmeasured=mysql)
 claim("transactions_indexes.in_mariadb", "in MariaDB too",
-      found["MariaDB"], equals=["whole table", "index and table", "index alone"], unmeasured=mariadb.missing)
+      found["MariaDB"], equals=["whole table", "index and table", "index alone"], unmeasured=mariadb)
 claim("transactions_indexes.in_sqlite", "in SQLite too",
       found["SQLite"], equals=["whole table", "index and table", "index alone"])
 

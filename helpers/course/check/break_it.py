@@ -62,11 +62,7 @@ def _plan(book: Notebook, broken: BreakIt) -> dict[str, Any]:
     source = book.cells[broken.cell].source
     summary = re.search(r"<summary>(.*?)</summary>", source)
     diff = re.search(r"```diff\n.*?\n```", source, flags=re.S)
-    places = []
-    for old, _ in broken.hunks:
-        cell = controls.find_hunk(book, broken, old)
-        if cell is not None and cell not in places:
-            places.append(cell)
+    places = controls.changed_cells(book, broken)
     return {
         "summary": summary[1] if summary else "<b>Break it</b>",
         "diff": diff[0] if diff else "",

@@ -12,7 +12,7 @@ from pathlib import Path
 import nbformat
 
 from helpers.course import generated
-from helpers.course.check.controls import find_hunk
+from helpers.course.check import controls, floor, prose
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks, parts, questions
@@ -38,6 +38,10 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
+            files = prose.pages()
+            problems += prose.ids(books, files) + prose.links(books, files)
+            problems += floor.static(books)
+            problems += prose.figure_problems(books) if outputs else []
     if folder == generated.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
         problems += [Problem(path.name, None, text) for path in generated.stale()]
@@ -149,8 +153,7 @@ def _controls(book: Notebook) -> None:
             book.problem(broken.cell, f"Break it of {broken.claim} needs the line {line}")
         if "<summary>" in source and not re.search(r"<summary><b>(Break|Mend) it</b>", source):
             book.problem(broken.cell, "a summary begins with <b>Break it</b>, or <b>Mend it</b>")
-        for old, _ in broken.hunks:
-            find_hunk(book, broken, old)
+        controls.check_hunks(book, broken)
 
 
 def _exercises(book: Notebook) -> None:
@@ -280,9 +283,54 @@ def _outputs(book: Notebook, committed: nbformat.NotebookNode, build: str) -> No
             unrun.append(index)
         for output in cell.outputs:
             _output(book, index, output)
+    _pictures(book, committed, build)
     if unrun:
         more = f" (and {len(unrun) - 1} more cells)" if len(unrun) > 1 else ""
         book.problem(unrun[0], f"was not run, or not in order from top to bottom{more}: {build}")
+
+
+def _pictures(book: Notebook, committed: nbformat.NotebookNode, build: str) -> None:
+    """Each cell that draws holds its pictures: under another backend it runs, and shows none."""
+    drawing = set(DRAWS)
+    for index, cell in enumerate(committed.cells):
+        if cell.cell_type != "code":
+            continue
+        wanted = _drawn(cell.source, drawing)
+        forms = [output.get("data", {}) for output in cell.outputs]
+        shown = sum(any(kind.startswith("image/") for kind in data) for data in forms)
+        if shown < wanted:
+            text = f"draws {wanted} pictures, and {shown} are in its output: {build}"
+            book.problem(index, text)
+        elif any(
+            set(d) == {"text/plain"} and d["text/plain"].startswith("<Figure ") for d in forms
+        ):
+            book.problem(index, f"a picture in its output is only named there: {build}")
+
+
+DRAWS = frozenset({"picture", "show_bars", "show_lines"})
+
+
+def _drawn(source: str, drawing: set[str]) -> int:
+    """How many pictures a cell draws at least; its functions that draw are added to `drawing`."""
+    found = 0
+    for node in _statements(source):
+        calls = {
+            call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name | ast.Attribute)
+        }
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            drawing |= {node.name} if calls & drawing else set()
+        elif isinstance(node, ast.Expr | ast.With | ast.For | ast.Assign):
+            found += bool(calls & drawing)
+    return found
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    try:
+        return notebooks.parsed(source).body
+    except SyntaxError:  # told by the source's own contract
+        return []
 
 
 def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:

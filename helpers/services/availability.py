@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
-from helpers.services import containers
+from helpers.services import containers, engine, registry
 from helpers.services.core import TIERS, Server, ServiceProblem, forced_tier
-from helpers.services.engines.mariadb import MariaDB
-from helpers.services.engines.mysql import MySQL
-from helpers.services.engines.pgbouncer import PgBouncer
-from helpers.services.engines.postgres import Postgres
-from helpers.services.engines.redis import Redis
-
-KINDS: tuple[type[Server], ...] = (Postgres, MySQL, MariaDB, Redis, PgBouncer)
 
 
 @dataclass(frozen=True)
 class Finding:
     """One server on one tier. `chosen`: a notebook that asks for the server gets it from here."""
 
+    name: str
     server: str
     tier: str
     available: bool
@@ -32,29 +26,30 @@ class Finding:
         return asdict(self)
 
 
-def survey() -> Iterator[Finding]:
+def findings() -> Iterator[Finding]:
     """Look, without starting anything. `ServiceProblem` if COURSE_SERVICES is misspelt."""
     forced = forced_tier()
-    engine = containers.engine_problem()
-    for kind in KINDS:
+    no_engine = engine.problem()
+    for name in registry.SERVERS:
+        kind = registry.kind(name)
         taken = False
         for tier in TIERS:
-            problem = _problem(kind, tier, engine)
+            problem = _problem(kind, tier, no_engine)
             chosen = problem is None and not taken and forced in (None, tier)
             taken = taken or chosen
             found = problem or (
                 containers.image_name(kind.image) if tier == "container" else "here"
             )
             todo = "" if problem is None else kind.get.get(tier, "")
-            if problem and tier == "container" and engine is None:
+            if problem and tier == "container" and no_engine is None:
                 todo = "`course services prefetch`"
-            yield Finding(kind.label, tier, problem is None, chosen, found, todo)
+            yield Finding(name, kind.label, tier, problem is None, chosen, found, todo)
 
 
-def _problem(kind: type[Server], tier: str, engine: str | None) -> str | None:
+def _problem(kind: type[Server], tier: str, no_engine: str | None) -> str | None:
     if tier == "container":
-        if engine:
-            return engine
+        if no_engine:
+            return no_engine
         there = containers.has_image(kind.image)
         return None if there else f"the image {containers.image_name(kind.image)} is not here yet"
     server = kind()
@@ -62,29 +57,43 @@ def _problem(kind: type[Server], tier: str, engine: str | None) -> str | None:
     return program if isinstance(program, str) else None
 
 
-def tiers() -> dict[str, str | None]:
-    """Tier -> why the course cannot run its servers there (None: it can), judged by PostgreSQL.
+def tiers(
+    servers: Iterable[str] = ("postgres",), nowhere: Collection[tuple[str, str]] = ()
+) -> dict[str, str | None]:
+    """Tier -> why notebooks that need these servers cannot run there (None: they can).
 
-    An image that is not here is fetched, once, if it can be.
+    `nowhere` are pairs of server and tier that no machine has: they are not asked for, but a tier
+    that has none of the servers is no tier for them. An image that is not here is fetched, once, if
+    it can be.
     """
+    wanted = list(servers)
+    no_engine = engine.problem()
     found: dict[str, str | None] = {}
-    engine = containers.engine_problem()
     for tier in TIERS:
-        found[tier] = _problem(Postgres, tier, engine)
-    if found["container"] and engine is None:
-        try:
-            containers.pull(Postgres.image)
-            found["container"] = None
-        except ServiceProblem as problem:
-            found["container"] = str(problem)
+        asked = [name for name in wanted if (name, tier) not in nowhere]
+        missing = [m for name in asked if (m := _missing(registry.kind(name), tier, no_engine))]
+        if wanted and not asked:
+            missing = [f"there is no {registry.kind(name).label} for it" for name in wanted]
+        found[tier] = "; ".join(dict.fromkeys(missing)) or None
     return found
+
+
+def _missing(kind: type[Server], tier: str, no_engine: str | None) -> str | None:
+    problem = _problem(kind, tier, no_engine)
+    if problem and tier == "container" and no_engine is None:
+        try:
+            containers.pull(kind.image)
+            return None
+        except ServiceProblem as unfetched:
+            return str(unfetched)
+    return problem if problem is None or problem == no_engine else f"{kind.label}: {problem}"
 
 
 def prefetch() -> Iterator[tuple[str, str | None]]:
     """Fetch every image that is not here; yields its name and what went wrong (None: it is here now)."""
-    if problem := containers.engine_problem():
+    if problem := engine.problem():
         raise ServiceProblem(problem)
-    for kind in KINDS:
+    for kind in map(registry.kind, registry.SERVERS):
         name = containers.image_name(kind.image)
         try:
             if not containers.has_image(kind.image):
