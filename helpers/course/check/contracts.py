@@ -418,7 +418,7 @@ def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
             found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
     core = [part for part in parts.parts_of(book) if part.core and part.kind == "experiment"]
     if len(core) != CORE:
-        text = f"marks {len(core)} experiments as its core (## heading, core=true): {CORE} it is"
+        text = f"marks {len(core)} experiments as its core (## heading, core=true), not {CORE}"
         found.append(Problem(book.name, None, text))
     worked = by_name.get(f"solutions/{book.name}")
     for call in book.of("check"):
