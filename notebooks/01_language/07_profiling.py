@@ -325,7 +325,7 @@ def search(rounds):
 
 places = Counter()
 for stack, samples in sampled(lambda: search(100)).items():
-    if stack[-1][0] is search.__code__:
+    if stack and stack[-1][0] is search.__code__:
         places[stack[-1][1] - search.__code__.co_firstlineno] += samples
 IN_LINE = 2
 claim("profiling.operator_line", "a line whose time goes to an operator gets next to no samples",
