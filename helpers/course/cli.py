@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import io
 import json
 import re
 import sys
@@ -118,6 +119,15 @@ def main() -> None:
         _line(f"course: Python 3.12 to 3.14 is needed, this is {sys.version.split()[0]}; "
               "`make setup` makes an environment with the right one")  # fmt: skip
         sys.exit(2)
+    try:
+        Path.home()
+    except RuntimeError:  # Jupyter, IPython and Docker's client all ask for it
+        _line("course: this user has no home folder (HOME is not set, and the system's list of users "
+              "has no entry): `export HOME=FOLDER` with a folder that you can write to")  # fmt: skip
+        sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a ?
     app()
 
 
@@ -551,6 +561,29 @@ def _bar(path: Path) -> Any:
     total = sum(cell.cell_type == "code" for cell in book.cells)
     with tqdm(total=total, desc=book.name, unit="cell", leave=False, disable=None) as shown:
         yield lambda index: shown.update()
+
+
+@app.command(epilog=EXIT_CODES)
+def new(
+    topic: Annotated[str, typer.Argument(help="A planned topic of the map: 2.1, or its name.")],
+) -> None:
+    """Make the skeleton of a topic, which runs and keeps the contracts (for authors).
+
+    Notebooks with worked answers, exercises, wrong answers, a lab, the instructor's page: what you
+    replace in them is marked TODO. Nothing that is there is written over.
+    """
+    from helpers.course import new
+    from helpers.model import checklist
+    from helpers.model.notebooks import ROOT
+
+    bullet = checklist.load().bullet(topic)
+    try:
+        new.make(bullet, lambda path: _line(f"wrote {path.relative_to(ROOT)}"))
+    except new.TopicExists as problem:
+        _line(f"course: {problem}")
+        raise typer.Exit(2) from None
+    _line(f"Replace every TODO; `course build {bullet.number}` and `course test --changed "
+          f"{bullet.number}` after each step. CONTRIBUTING.md says the rest.")  # fmt: skip
 
 
 @app.command(epilog=EXIT_CODES)

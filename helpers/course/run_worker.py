@@ -1,4 +1,5 @@
-"""The process in which one notebook of `course run` is executed: events on stdout, one JSON a line.
+"""The process in which one notebook of `course run` is executed: events on stdout, one JSON per line
+behind the job's mark.
 
 Its stdin is its lifeline: when that closes, the kernel and all below it are ended, and what was
 executed so far stays on disk.
@@ -12,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import tempfile
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -44,6 +46,7 @@ def main() -> None:
         environment = {**kernel_environment(folder), "COURSE_HOME": home}
         os.environ.clear()  # papermill's kernel inherits what is left
         os.environ.update(environment)
+        tempfile.tempdir = folder  # it was found before
         try:
             problem, cell = _execute(job)
         except KeyboardInterrupt:
@@ -52,7 +55,7 @@ def main() -> None:
             processes.end_descendants()
         written = _exports(Path(job.output)) if problem != "interrupted" else []
     result = Result(job.name, time.monotonic() - begin, problem, cell, tuple(written))
-    _say(result=asdict(result))
+    _say(job, result=asdict(result))
 
 
 def _interrupted(signum: int, frame: Any) -> NoReturn:
@@ -61,8 +64,8 @@ def _interrupted(signum: int, frame: Any) -> NoReturn:
     raise KeyboardInterrupt
 
 
-def _say(**event: Any) -> None:
-    print(json.dumps(event), flush=True)
+def _say(job: Job, **event: Any) -> None:
+    print(job.mark + json.dumps(event), flush=True)
 
 
 def _execute(job: Job) -> tuple[str | None, str]:
@@ -75,7 +78,7 @@ def _execute(job: Job) -> tuple[str | None, str]:
     original = [cell.source for cell in node.cells]
     Path(job.output).parent.mkdir(parents=True, exist_ok=True)
     takes_scale = any("parameters" in c.metadata.get("tags", []) for c in node.cells)
-    hooks = CellHooks(lambda index: _say(cell=index))
+    hooks = CellHooks(lambda index: _say(job, cell=index))
     try:
         papermill.execute_notebook(
             node,
@@ -107,7 +110,7 @@ def _notebook(path: Path) -> NotebookNode:
 
     pair = path.with_suffix(".ipynb")
     if pair.exists():
-        return nbformat.read(pair, as_version=4)
+        return nbformat.reads(pair.read_text(encoding="utf-8-sig"), as_version=4)
     return build.fresh(notebooks.load(path).node)
 
 

@@ -21,9 +21,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from helpers import settings
 from helpers.model import files, outline, way
 from helpers.model.files import Node
-from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.model.notebooks import NOTEBOOKS
 
 BASE, BACKUP, LOCK = ".base", ".backup", ".lock"  # hidden: JupyterLab shows the notebooks alone
 STAMP = (
@@ -49,9 +50,11 @@ class Change:
 
 
 def folder() -> Path:
-    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout."""
-    given = os.environ.get("COURSE_WORKSPACE")
-    return Path(given).absolute() if given else ROOT / "workspace"
+    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout.
+
+    A relative one is below the checkout, wherever `course` or a kernel is started.
+    """
+    return settings.folder("COURSE_WORKSPACE") or settings.ROOT / "workspace"
 
 
 def shipped() -> dict[str, Path]:

@@ -680,7 +680,7 @@ claim("exceptions.raised_again", "a stored error keeps its traceback, and every 
 claim("exceptions.future_raised_again", "result() of a failed concurrent.futures.Future does the same",
       growths["Future.result()"], equals=TIMES, unit="×")
 claim("exceptions.await_resets", "awaiting a failed asyncio future does not",
-      growths["await future"], at_most=1, unit="×")
+      growths["await future"], at_most=1, unit="×", did=growths["await future"])
 claim("exceptions.requests_kept", "each request that met the stored error is kept whole",
       bytes_a_request, at_least=15_000, unit="B")
 
@@ -1300,7 +1300,7 @@ show_table([{"fault": what, "tries: by property": ours, "by the driver's class":
 
 # %%
 claim("exceptions.same_class", "the driver has one class for a locked store and a misspelt column",
-      driver_says["locked"] == driver_says["misspelt"], equals=True)
+      driver_says["locked"] == driver_says["misspelt"], equals=True, baseline=driver_says["locked"])
 claim("exceptions.mapped", "two faults become the service's errors, with their causes; the bug stays",
       list(mapped.values()),
       equals=[("SeatTaken", "IntegrityError", 409), ("StoreBusy", "OperationalError", 503),

@@ -596,7 +596,7 @@ said = logged_in_debug_mode(quote_by_driver)
 claim("concurrency.debug_names", "debug mode names the task, and the coroutine, that held the loop",
       (len(said), "quote_by_driver" in "".join(said)), equals=(1, True))
 claim("concurrency.debug_thread", "and says nothing of one that waits for a thread",
-      len(logged_in_debug_mode(quote_in_thread)), equals=0)
+      len(logged_in_debug_mode(quote_in_thread)), equals=0, did=len(said))
 
 # %% tags=["nbval-ignore-output"]
 print(re.sub(r"/\S*/", "", said[0]))
@@ -1267,7 +1267,8 @@ claim("concurrency.collected", "a task whose future nobody else holds is collect
 claim("concurrency.timer_holds", "one that sleeps is held by the loop's timer",
       forgotten["waits for time"], equals=(True, []))
 claim("concurrency.kept", "one that somebody holds until it is done is safe, and is let go then",
-      (*forgotten["waits for a receipt, kept"], len(background)), equals=(True, [], 0))
+      (*forgotten["waits for a receipt, kept"], len(background)), equals=(True, [], 0),
+      baseline=forgotten["waits for a receipt, kept"])
 
 # %% [markdown]
 # **Why.** Follow the references of a waiting task. The loop's registry of tasks is weak. Its ready queue holds a task
@@ -1373,7 +1374,7 @@ show_lines(
 
 # %%
 claim("concurrency.put_never_waits", "none: put on a queue with room never suspends, so no worker ran",
-      written_meanwhile, equals=0, proves={"concurrency.q8": "c"})
+      written_meanwhile, equals=0, proves={"concurrency.q8": "c"}, did=len(unbounded))
 claim("concurrency.unbounded_peak", "the unbounded queue held all bookings at once",
       max(unbounded), equals=BOOKINGS)
 claim("concurrency.bounded_peak", "the bounded one held its hundred",
@@ -1462,7 +1463,7 @@ print(re.sub(r"/\S*/", "", tree))
 # %%
 claim("concurrency.pstree", "the tree shows each booking, and that both wait for a lock inside take",
       [branch(tree, task) for task in ("UA1545", "DL17")],
-      equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree)
+      equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree, baseline=tree)
 
 # %% [markdown]
 # **Why.** Since 3.14 tasks are kept in linked lists, a frame knows its interpreter's place in memory, and a task knows
@@ -1574,9 +1575,9 @@ said_of_task = in_a_loop_of_its_own(unwatched_task)
 
 # %%
 claim("concurrency.as_completed", "as_completed hands out the quick answer first, results in order wait for the slow one",
-      (first, in_order), equals=(249, [199, 249]))
+      (first, in_order), equals=(249, [199, 249]), baseline=in_order)
 claim("concurrency.lost_error", "of a failed call whose result nobody asks for, nothing is logged and nothing raised",
-      logged, equals=0, proves={"concurrency.q9": "c"})
+      logged, equals=0, proves={"concurrency.q9": "c"}, did=in_order)
 claim("concurrency.task_error_logged", "of such a task asyncio logs, when it is collected",
       said_of_task, equals=["Task exception was never retrieved"])
 claim("concurrency.cancel_running", "cancel takes a call out of the line, and does nothing to one that runs",
@@ -1797,8 +1798,8 @@ claim("concurrency.await_shares", "an awaited coroutine runs in its caller's con
 claim("concurrency.copies", "tasks, gather, callbacks and to_thread get a copy: the id goes along, no change comes back",
       [seen[way] for way in ("create_task", "gather", "call_soon", "to_thread")], equals=[copy] * 4)
 claim("concurrency.executor_blind", "run_in_executor and a process see nothing",
-      [seen["run_in_executor"][0], seen["a process"][0]], equals=["nothing", "nothing"],
-      proves={"concurrency.q11": "b"})
+      [seen["run_in_executor"][0], seen["a process"][0]], equals=["nothing", "nothing"], proves={"concurrency.q11": "b"},
+      baseline=seen["a process"][0])
 claim("concurrency.context_leaks", "and what a call sets there, the next request finds in that thread",
       seen["run_in_executor, once more"][0], equals="changed")
 claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves nothing behind",

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 
-from helpers.course import generated
+from helpers.course import generated, new
 from helpers.course.check import controls, floor, prose
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
@@ -366,7 +366,10 @@ def _diagnostics(books: list[Notebook]) -> list[Problem]:
 
 
 def _map(books: list[Notebook]) -> list[Problem]:
-    """Each ready bullet has its notebooks and they are complete; no notebook is off the map."""
+    """Each ready bullet has its notebooks and they are complete; no notebook is off the map.
+
+    A planned one may have them: they are being written, and keep all other contracts.
+    """
     by_name = {book.name: book for book in books}
     listed: set[str] = set()
     found = []
@@ -376,10 +379,7 @@ def _map(books: list[Notebook]) -> list[Problem]:
             if bullet.status == "ready" and name not in by_name:
                 text = f"{bullet.number} is ready in data/checklist.yaml but has no notebook {name}"
                 found.append(Problem("checklist", None, text))
-            elif bullet.status == "planned" and name in by_name:
-                text = f"exists, but {bullet.number} is still planned in data/checklist.yaml"
-                found.append(Problem(name, None, text))
-            elif name in by_name:
+            elif bullet.status == "ready" and name in by_name:
                 found += _complete(by_name[name], by_name)
     for name in by_name:
         stem = name.rsplit("/", 1)[-1]
@@ -389,7 +389,7 @@ def _map(books: list[Notebook]) -> list[Problem]:
 
 
 def _for_teachers(books: list[Notebook]) -> list[Problem]:
-    """Minutes add up to the map's; the instructor's pages have the notebooks' parts."""
+    """Minutes add up to the map's; the instructor's pages have the notebooks' parts; nothing is open."""
     by_name = {book.name: book for book in books}
     found = []
     for bullet in checklist.load().bullets:
@@ -402,8 +402,20 @@ def _for_teachers(books: list[Notebook]) -> list[Problem]:
         for book, cell, text in parts.problems(bullet, mine):
             found.append(Problem(book.name, None if cell is None else cell + 1, text))
         found += [Problem(page, None, text) for text in prompts.problems(bullet, mine)]
+        if bullet.status == "ready":
+            found += _still_open(bullet)
     for path in prompts.strays():
         found.append(Problem(prompts.name_of(path), None, "is the page of no topic"))
+    return found
+
+
+def _still_open(bullet: checklist.Bullet) -> list[Problem]:
+    """What `course new` left to be replaced in the files of a topic that is ready."""
+    found = []
+    for path in new.files(bullet):
+        if path.exists() and "TODO" in path.read_text(encoding="utf-8"):
+            name = path.relative_to(notebooks.ROOT).as_posix()
+            found.append(Problem(name, None, f"{bullet.number} is ready, but this still says TODO"))
     return found
 
 
