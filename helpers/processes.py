@@ -64,7 +64,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
     try:
         return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
+    except (psutil.Error, OSError):  # OSError: /proc cannot be read
         return []
 
 
@@ -96,7 +96,7 @@ def unguarded(pid: int) -> list[psutil.Process]:
     spared: set[int] = set()
     found = []
     for process in descendants(pid):  # a parent comes before its children
-        if _parent(process) in spared or _clears_up(process):
+        if _parent(process) in spared or clears_up(process):
             spared.add(process.pid)
         else:
             found.append(process)
@@ -112,7 +112,7 @@ def _parent(process: psutil.Process) -> int:
         return 0
 
 
-def _clears_up(process: psutil.Process) -> bool:
+def clears_up(process: psutil.Process) -> bool:
     """A guardian or a server of its, or multiprocessing's tracker, which unlinks shared memory.
 
     All of them end by themselves when their owner has ended.

@@ -12,14 +12,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
-from support import DEADLINE, checkout, pretend, start_course, write
+from jupyter_client.blocking.client import BlockingKernelClient
+from support import DEADLINE, GOOD, checkout, pretend, start_course, write
 
 from helpers import processes
 from helpers.services import availability, engine
@@ -27,7 +30,10 @@ from helpers.services import availability, engine
 TIERS = [tier for tier, why in availability.tiers().items() if why is None]
 SECONDS = 30  # after which nothing may be left where the command itself was killed
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="counts by /proc and /dev/shm")
+pytestmark = [
+    pytest.mark.reference_only,
+    pytest.mark.skipif(sys.platform != "linux", reason="counts by /proc and /dev/shm"),
+]
 
 # It leaves all that a notebook can: a server, a folder, shared memory, a process of its own session.
 LEAVES = """\
@@ -83,7 +89,11 @@ class Place:
         """What is left of the notebook, in words."""
         made = json.loads(self.ready.read_text())
         found = [f"file {path}" for path in self.temporary.rglob("*")]
-        found += [f"process {process}" for process in psutil.process_iter() if self.knows(process)]
+        found += [
+            f"process {described(process)}"
+            for process in psutil.process_iter()
+            if self.knows(process)
+        ]
         found += [f"process {pid}" for pid in made["pids"] if lives(pid)]
         found += [name for name in made["names"] if Path(name).exists()]
         table = Path("/proc/sysvipc/shm").read_text().splitlines()[1:]
@@ -103,6 +113,12 @@ class Place:
             return False
 
 
+def described(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        return f"{process.pid} {' '.join(process.cmdline())}"
+    return f"{process.pid}, which has just ended"
+
+
 def lives(pid: int) -> bool:
     return psutil.pid_exists(pid) and processes.lives(psutil.Process(pid))
 
@@ -114,11 +130,14 @@ def place(tmp_path: Path) -> Iterator[Place]:
         yield Place(checkout(tmp_path / "course"), Path(temporary))
 
 
+def text_for(tier: str, ending: str) -> str:
+    text = LEAVES.replace("ENDING", ENDINGS[ending])
+    return text.replace("SERVER", "redis" if tier == "native" else "postgres")
+
+
 def begun(place: Place, ending: str, tier: str, *command: str) -> subprocess.Popen[str]:
     """The command, started on a notebook that ends so."""
-    text = LEAVES.replace("ENDING", ENDINGS[ending])
-    text = text.replace("SERVER", "redis" if tier == "native" else "postgres")
-    book = write(place.root / "notebooks" / "01_language", text)
+    book = write(place.root / "notebooks" / "01_language", text_for(tier, ending))
     if command[0] != "build":
         pretend(book)
     return start_course(
@@ -131,11 +150,8 @@ def ended(process: subprocess.Popen[str], place: Place, ending: str) -> str:
     """What it printed; where it must be interrupted that happens in the notebook's last cell."""
     try:
         if ending in ("SIGINT", "SIGKILL"):
-            deadline = time.monotonic() + DEADLINE
-            while not place.ready.exists():
-                assert time.monotonic() < deadline
-                assert process.poll() is None, process.communicate()[0]
-                time.sleep(0.05)
+            awaited(lambda: place.ready.exists() or process.poll() is not None)
+            assert place.ready.exists(), process.communicate()[0]
             assert len(place.left()) > 5  # the search finds it all while it is there
             process.send_signal(getattr(signal, ending))
         return process.communicate(timeout=DEADLINE)[0]
@@ -152,20 +168,93 @@ COMMANDS = {
 }
 
 
+# Each command, each ending, each provider; not all of their products, as many share their code.
+CASES = [
+    *[("run", ending) for ending in ENDINGS],
+    *[("build", ending) for ending in ENDINGS],
+    *[("test", ending) for ending in ("success", "SIGINT", "SIGKILL")],
+    *[("flake", ending) for ending in ("SIGINT", "SIGKILL")],
+]
+
+
 @pytest.mark.parametrize(
     ("command", "ending", "tier"),
-    [
-        (command, ending, TIERS[(row + column) % len(TIERS)])
-        for row, command in enumerate(COMMANDS)
-        for column, ending in enumerate(ENDINGS)
-    ],
+    [(*case, TIERS[number % len(TIERS)]) for number, case in enumerate(CASES)],
 )
 def test_nothing_is_left(command: str, ending: str, tier: str, place: Place) -> None:
     said = ended(begun(place, ending, tier, *COMMANDS[command]), place, ending)
     assert place.ready.exists(), said
     # The command has cleared up before it ends, and then its own guardian ends; the guardian of a
     # command that was killed has all to do.
-    deadline = time.monotonic() + (SECONDS if ending == "SIGKILL" else 5)
+    assert_nothing_is_left(place, SECONDS if ending == "SIGKILL" else 5)
+
+
+def assert_nothing_is_left(place: Place, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
     while (left := place.left()) and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert left == []
+    assert not left, "\n".join(left)
+
+
+# ---- a lab ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ending", ["SIGTERM", "SIGKILL"])
+def test_nothing_is_left_of_a_labs_kernel(ending: str, place: Place) -> None:
+    """The kernel is busy: where it is restarted first, it has to be killed for that."""
+    pretend(write(place.root / "notebooks", GOOD, "00_start_here"))
+    runtime = place.root / "runtime"
+    lab = start_course(
+        place.root, "lab", "--no-browser", "--ServerApp.port=0", "--IdentityProvider.token=course",
+        TMPDIR=str(place.temporary), JUPYTER_RUNTIME_DIR=str(runtime), READY=str(place.ready),
+        COURSE_SERVICES=TIERS[-1],
+    )  # fmt: skip
+    try:
+        server = awaited(lambda: next(map(told, runtime.glob("jpserver-*.json")), None))
+        kernel = asked(server, "api/kernels", "POST")["id"]
+        connection = awaited(lambda: next(runtime.glob(f"kernel-{kernel}.json"), None))
+        client = BlockingKernelClient(connection_file=str(connection))
+        client.load_connection_file()
+        client.start_channels(hb=False)  # a crowded kernel's heart may pause; it reads what waits
+        try:
+            for cell in text_for(TIERS[-1], "SIGKILL").split("# %%\n")[1:]:
+                client.execute(cell)
+            awaited(place.ready.exists)
+        finally:
+            client.stop_channels()
+        assert len(place.left()) > 5
+        if ending == "SIGTERM":
+            asked(server, f"api/kernels/{kernel}/restart", "POST")
+            made = json.loads(place.ready.read_text())
+            awaited(lambda: not any(map(lives, made["pids"][2:])))  # its servers
+        lab.send_signal(getattr(signal, ending))
+        lab.communicate(timeout=DEADLINE)
+    finally:
+        lab.kill()
+        lab.wait()
+    assert_nothing_is_left(place, SECONDS)
+
+
+def told(path: Path) -> dict | None:
+    try:
+        return json.loads(path.read_text())
+    except ValueError:  # being written
+        return None
+
+
+def asked(server: dict, path: str, method: str) -> dict:
+    """The answer of JupyterLab's own interface."""
+    request = urllib.request.Request(
+        f"{server['url']}{path}", b"{}", {"Authorization": "token course"}, method=method
+    )
+    with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+        return json.load(answer)
+
+
+def awaited(happened: Callable[[], object]) -> Any:
+    """What it returns as soon as that is true."""
+    deadline = time.monotonic() + DEADLINE
+    while not (found := happened()):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    return found

@@ -141,7 +141,7 @@ def test_a_figure_may_be_in_the_code(tmp_path: Path) -> None:
         "It takes 99 KiB (measured by the authors: CPython 3.13.5, 2 cores of x86-64).",
         "The GIL is let go above [2,047 bytes](https://docs.python.org/3/library/hashlib.html).",
         "`sleep 99 s` is code, and so is\n\n```\nsleep 99 s\n```",
-        "Exercise 3, 15 minutes, 3.14 and HTTP 404",
+        "Exercise 3, 15 minutes, 3.14 and HTTP 404, 2 × 31",
     ],
 )
 def test_what_answers_for_itself(tmp_path: Path, text: str) -> None:

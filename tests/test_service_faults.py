@@ -23,6 +23,8 @@ from helpers.services import availability, core, engine, ports, programs
 from helpers.services.engines.postgres import Postgres
 from helpers.services.engines.redis import Redis
 
+pytestmark = pytest.mark.reference_only
+
 AVAILABLE = [tier for tier, why in availability.tiers().items() if why is None]
 NATIVE = {f.name for f in availability.findings() if f.tier == "native" and f.available}
 ROOT_ONLY = pytest.mark.skipif(

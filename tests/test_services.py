@@ -12,7 +12,7 @@ import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import nbformat
@@ -24,7 +24,7 @@ from support import DEADLINE
 
 from helpers import processes, services
 from helpers.course.execute import kernel_environment
-from helpers.services import availability, containers, core, engine, ports
+from helpers.services import availability, containers, core, engine, ports, registry
 from helpers.services.engines.postgres import Postgres
 
 pytestmark = pytest.mark.reference_only
@@ -45,6 +45,37 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # ---- what a notebook is promised ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", registry.SERVERS)
+def test_every_server_is_where_it_is_said_to_be_and_on_loopback_alone(name: str, tier: str) -> None:
+    here = {f.name for f in availability.findings() if f.available and f.tier == tier}
+    with ExitStack() as behind:
+        before = [behind.enter_context(services.postgres())] if name == "pgbouncer" else []
+        server = registry.starter(name)(*before, required=False)
+        assert bool(server) == (name in here)
+        if not server:
+            assert f"{tier}: " in server.missing
+            return
+        with server:
+            assert (server.tier, server.ready_s > 0, core.major(server.version) > 0) == (
+                tier,
+                True,
+                True,
+            )
+            assert server in services.running()
+            assert listens_on(server) == {"127.0.0.1"}
+        assert not server.alive()
+
+
+def listens_on(server: services.Server) -> set[str]:
+    """The addresses from which it can be reached."""
+    if isinstance(server.place, containers.Container):
+        published = server.place.inner.attrs["NetworkSettings"]["Ports"]
+        return {binding["HostIp"] for bound in published.values() for binding in bound or ()}
+    process = psutil.Process(server.place.popen.pid)
+    found = [c for c in process.net_connections("inet") if c.status in ("LISTEN", "NONE")]
+    return {c.laddr.ip for c in found}
 
 
 @pytest.mark.parametrize(
@@ -97,18 +128,6 @@ def test_what_is_said_to_be_here_and_the_servers_agree() -> None:
     chosen = {f.server: f.tier for f in availability.findings() if f.chosen}
     with services.postgres() as server:
         assert server.tier == chosen["PostgreSQL"]
-
-
-def test_only_loopback_listens(tier: str) -> None:
-    with services.postgres() as server:
-        if isinstance(server.place, containers.Container):
-            published = server.place.inner.attrs["NetworkSettings"]["Ports"]
-            addresses = {binding["HostIp"] for bound in published.values() for binding in bound}
-        else:
-            process = psutil.Process(server.place.popen.pid)
-            found = [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
-            addresses = {c.laddr.ip for c in found}
-        assert addresses == {"127.0.0.1"}
 
 
 def test_cells_share_a_server_until_the_last_user_leaves(embedded: None) -> None:

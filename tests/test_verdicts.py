@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from support import GOOD, write
 
-from helpers import machine
+from helpers import machine, records
 from helpers.course.check import controls, dependencies, verdicts
-from helpers.model import notebooks, records
+from helpers.model import notebooks
 from helpers.model.notebooks import ROOT, Notebook
 
 SERVED = GOOD.replace(

@@ -114,14 +114,14 @@ def execute(
         try:
             with asyncio.Runner(loop_factory=_loop()) as runner:
                 environment = {**kernel_environment(home), **(env or {})}
-                client = _client(node, folder, hooks)
+                client = _client(node, folder, hooks, home)
                 try:
                     runner.run(_executed(client, environment))
                 except RuntimeError as problem:
                     if not is_false_start(problem):
                         raise
                     atexit.unregister(client._cleanup_kernel)  # nothing is left to clean up
-                    runner.run(_executed(_client(node, folder, hooks), environment))
+                    runner.run(_executed(_client(node, folder, hooks, home), environment))
         except CellExecutionError as error:
             reason = readable(error.ename, error.evalue)
         except CellTimeoutError:
@@ -159,12 +159,17 @@ def readable(name: str, value: str) -> str:
     return f"{name}: {lines[0] if lines else ''}"
 
 
-def _client(node: NotebookNode, folder: Path, hooks: CellHooks) -> Any:
+def _client(node: NotebookNode, folder: Path, hooks: CellHooks, home: str) -> Any:
     import nbclient
 
     from helpers import processes
 
     class Client(nbclient.NotebookClient):
+        def create_kernel_manager(self) -> Any:
+            manager = super().create_kernel_manager()
+            manager.connection_file = str(Path(home) / f"kernel-{id(self)}.json")
+            return manager
+
         async def _async_cleanup_kernel(self) -> None:
             task = asyncio.current_task()
             if task and task.cancelling() and self.km and self.km.provisioner:

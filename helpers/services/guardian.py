@@ -25,7 +25,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from helpers.processes import GUARDED
+from helpers.processes import GUARDED, clears_up
 
 GRACE = 6.0  # seconds for a server to stop by itself; PostgreSQL frees its shared memory only then
 CLEARING = 40.0  # seconds that guardians may need until somebody ends them too
@@ -175,7 +175,7 @@ def clear(folder: Path, whose: str | None = "all") -> None:
 
 
 def _running_in(folder: Path, whose: str) -> list[tuple[Any, bool]]:
-    """The processes whose TMPDIR is the folder or lies in it, and whether a guardian ends them."""
+    """The processes whose TMPDIR is the folder or lies in it, and whether they end by themselves."""
     import psutil
 
     found = []
@@ -186,7 +186,7 @@ def _running_in(folder: Path, whose: str) -> list[tuple[Any, bool]]:
             # Jupyter gives a kernel this name, and so all that it starts has it.
             of_a_kernel = "JPY_PARENT_PID" in env
             if (folder == its or folder in its.parents) and (whose == "all" or of_a_kernel):
-                found.append((process, GUARDED in env))
+                found.append((process, clears_up(process)))
     return found
 
 

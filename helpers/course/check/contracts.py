@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
@@ -17,6 +18,8 @@ from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks, parts, questions
 from helpers.model.notebooks import Notebook, Problem
 
+NO_IDS = {"profiling.sampling"}  # looks like one, is a module of the standard library
+CORE = 3  # experiments with which a reader in a hurry has the topic's point
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
 PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
 
@@ -31,6 +34,7 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         problems += [problem for book in books for problem in check_pair(book)]
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
+        problems += _links(books)
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
@@ -169,6 +173,39 @@ def _exercises(book: Notebook) -> None:
             book.problem(index, f"check({id!r}, …) has no cell tagged {marked} before it")
 
 
+def _links(books: list[Notebook]) -> list[Problem]:
+    """Links to notebooks lead to one, and to the topic that they name; ids in prose exist."""
+    names = {book.name for book in books}
+    known = {id for book in books for id in _ids(book)}
+    topics = {id.split(".")[0] for id in known}
+    numbers = {n: b.number for b in checklist.load().bullets for n in b.notebooks}
+    found = []
+    for book in books:
+        for index, cell in enumerate(book.cells):
+            if cell.cell_type != "markdown":
+                continue
+            for text, target in re.findall(r"\[([^\]]*)\]\(([^):#]*\.ipynb)", cell.source):
+                name = os.path.normpath(f"{Path(book.name).parent}/{target.removesuffix('.ipynb')}")
+                number = re.match(r"\d+\.\d+", text)
+                if name not in names:
+                    found.append(
+                        Problem(book.name, index + 1, f"links to {target}, which is not there")
+                    )
+                elif number and numbers.get(name) != number[0]:
+                    found.append(Problem(book.name, index + 1, f"[{text}] leads to {name}"))
+            prose = re.sub(r"```.*?```", "", cell.source, flags=re.S)
+            for id in re.findall(r"`([a-z_]+\.[a-z0-9_]+)`", prose):
+                if id not in known | NO_IDS and id.split(".")[0] in topics:
+                    found.append(
+                        Problem(book.name, index + 1, f"`{id}` is neither claim nor exercise")
+                    )
+    return found
+
+
+def _ids(book: Notebook) -> set[str]:
+    return {call.id for word in ("claim", "check", "quiz") for call in book.of(word)}
+
+
 def _is_solution(book: Notebook) -> bool:
     return "solutions" in book.path.parts
 
@@ -305,6 +342,8 @@ def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
     pictures = [v for k, v in forms.items() if k.startswith("image/")]
     if any(len(picture) > PICTURE_BUDGET for picture in pictures):
         book.problem(index, f"a picture is over its budget of {PICTURE_BUDGET:,} bytes")
+    if "image/png" in forms and not output.get("metadata", {}).get("image/png", {}).get("alt"):
+        book.problem(index, "a picture has no alternative text: draw it with helpers.figures")
     texts = [json.dumps(v) for k, v in forms.items() if not k.startswith("image/")]
     if max(map(len, [json.dumps(output.get("text", "")), *texts])) > TEXT_BUDGET:
         book.problem(index, f"its output is over the budget of {TEXT_BUDGET:,} characters")
@@ -407,6 +446,10 @@ def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
     for word, least in (("claim", 6), ("check", 2)):
         if len(book.of(word)) < least:
             found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
+    core = [part for part in parts.parts_of(book) if part.core and part.kind == "experiment"]
+    if len(core) != CORE:
+        text = f"marks {len(core)} experiments as its core (## heading, core=true): {CORE} it is"
+        found.append(Problem(book.name, None, text))
     worked = by_name.get(f"solutions/{book.name}")
     for call in book.of("check"):
         if worked is None or call.id not in {c.id for c in worked.of("check")}:

@@ -144,9 +144,10 @@ _SIZE = {"B": 1, "byte": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30
 _SHARE = {"%": 1, "per cent": 1, "percent": 1, "×": 1}
 _UNITS = _TIME | _SIZE | _SHARE
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+# "0.22 × 32" is arithmetic.
 _FIGURE = re.compile(
     rf"(?<![\w.,])({_NUMBER})[ \u00a0-]?"
-    rf"({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))})(?!\w)"
+    rf"({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))})(?!\w)(?!(?<=×)\s*\d)"
 )
 _ANY = re.compile(r"(?<![\w.])\d[\d,_]*(?:\.\d+)?(?:e[+-]?\d+)?", re.I)
 # "(measured by the authors: CPython 3.13.5, 2 cores of x86-64)": a version and a machine.

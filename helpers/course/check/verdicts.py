@@ -16,10 +16,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from helpers import machine
+from helpers import machine, records
 from helpers.course.check import controls, dependencies
 from helpers.course.check.controls import Wave
-from helpers.model import files, notebooks, records
+from helpers.model import files, notebooks
 from helpers.model.notebooks import ROOT, Notebook
 
 FOLDER = ROOT / "build" / "verdicts"
