@@ -357,6 +357,7 @@ def test_a_ready_notebook_is_whole(course_folder: Path) -> None:
         "01_language/04_generators: has no objectives (*You will be able to show that …*)",
         "01_language/04_generators: has fewer than 6 claim calls",
         "01_language/04_generators: has fewer than 2 check calls",
+        "01_language/04_generators: marks 0 experiments as its core (## heading, core=true), not 3",
         "01_language/04_generators cell 11: exercise generators.turn has no worked solution",
     ]
 

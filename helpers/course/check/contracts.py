@@ -18,7 +18,6 @@ from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks, parts, questions
 from helpers.model.notebooks import Notebook, Problem
 
-NO_IDS = {"profiling.sampling"}  # looks like one, is a module of the standard library
 CORE = 3  # experiments with which a reader in a hurry has the topic's point
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
 PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
@@ -34,7 +33,7 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         problems += [problem for book in books for problem in check_pair(book)]
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
-        problems += _links(books)
+        problems += _numbers(books)
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
@@ -173,37 +172,20 @@ def _exercises(book: Notebook) -> None:
             book.problem(index, f"check({id!r}, …) has no cell tagged {marked} before it")
 
 
-def _links(books: list[Notebook]) -> list[Problem]:
-    """Links to notebooks lead to one, and to the topic that they name; ids in prose exist."""
-    names = {book.name for book in books}
-    known = {id for book in books for id in _ids(book)}
-    topics = {id.split(".")[0] for id in known}
-    numbers = {n: b.number for b in checklist.load().bullets for n in b.notebooks}
+def _numbers(books: list[Notebook]) -> list[Problem]:
+    """A link that is called by a topic's number leads to that topic."""
+    numbers = {name: b.number for b in checklist.load().bullets for name in b.notebooks}
     found = []
     for book in books:
         for index, cell in enumerate(book.cells):
             if cell.cell_type != "markdown":
                 continue
             for text, target in re.findall(r"\[([^\]]*)\]\(([^):#]*\.ipynb)", cell.source):
-                name = os.path.normpath(f"{Path(book.name).parent}/{target.removesuffix('.ipynb')}")
+                name = os.path.normpath(Path(book.name).parent / target.removesuffix(".ipynb"))
                 number = re.match(r"\d+\.\d+", text)
-                if name not in names:
-                    found.append(
-                        Problem(book.name, index + 1, f"links to {target}, which is not there")
-                    )
-                elif number and numbers.get(name) != number[0]:
+                if number and numbers.get(name) != number[0]:
                     found.append(Problem(book.name, index + 1, f"[{text}] leads to {name}"))
-            prose = re.sub(r"```.*?```", "", cell.source, flags=re.S)
-            for id in re.findall(r"`([a-z_]+\.[a-z0-9_]+)`", prose):
-                if id not in known | NO_IDS and id.split(".")[0] in topics:
-                    found.append(
-                        Problem(book.name, index + 1, f"`{id}` is neither claim nor exercise")
-                    )
     return found
-
-
-def _ids(book: Notebook) -> set[str]:
-    return {call.id for word in ("claim", "check", "quiz") for call in book.of(word)}
 
 
 def _is_solution(book: Notebook) -> bool:
@@ -448,7 +430,7 @@ def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
             found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
     core = [part for part in parts.parts_of(book) if part.core and part.kind == "experiment"]
     if len(core) != CORE:
-        text = f"marks {len(core)} experiments as its core (## heading, core=true): {CORE} it is"
+        text = f"marks {len(core)} experiments as its core (## heading, core=true), not {CORE}"
         found.append(Problem(book.name, None, text))
     worked = by_name.get(f"solutions/{book.name}")
     for call in book.of("check"):
