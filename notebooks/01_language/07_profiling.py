@@ -1496,6 +1496,7 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 # +    return list(map(parse, texts))
 # @@
 # -SECONDS = "24 * 60 * 60"
+# +hours = 24
 # +SECONDS = "hours * 60 * 60"
 # @@
 # -      collections_during("pass"), equals=0)
