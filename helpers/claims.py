@@ -45,9 +45,8 @@ class Bound:
     def met_by_nothing(self) -> bool:
         """Whether work that is not done would meet it: an upper limit, or equal to 0 or empty."""
         if self.kind == "equals":
-            return (
-                isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
-            )
+            countable = is_number(self.limit) or isinstance(self.limit, str | list | tuple | dict)
+            return countable and not self.limit
         return self.kind == "at_most"
 
     def margin(self, value: Any) -> float | None:
