@@ -18,7 +18,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import psutil
 
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36  # linux/prctl.h
+# linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 1, 36, 37
+# In the environment of a guardian (helpers.services.guardian) and of the servers that it ends.
+GUARDED = "COURSE_GUARDED"
 
 
 def _prctl(option: int, value: int) -> None:
@@ -38,13 +41,30 @@ def adopt_orphans() -> None:
     _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+@contextlib.contextmanager
+def adopting_orphans() -> Iterator[None]:
+    """Adopt orphans meanwhile, and afterwards only if this process did before (Linux)."""
+    if sys.platform != "linux":
+        yield
+        return
+    import ctypes
+
+    was = ctypes.c_int(0)
+    ctypes.CDLL(None).prctl(_PR_GET_CHILD_SUBREAPER, ctypes.byref(was), 0, 0, 0)
+    adopt_orphans()
+    try:
+        yield
+    finally:
+        _prctl(_PR_SET_CHILD_SUBREAPER, was.value)
+
+
 def descendants(pid: int) -> list[psutil.Process]:
     """Every process below `pid`, whatever session it moved to; empty if `pid` is gone."""
     import psutil
 
     try:
         return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
+    except (psutil.Error, OSError):  # OSError: /proc cannot be read
         return []
 
 
@@ -71,8 +91,44 @@ def end(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
+def unguarded(pid: int) -> list[psutil.Process]:
+    """The descendants of `pid` without those that clear up after others, and what these look after."""
+    spared: set[int] = set()
+    found = []
+    for process in descendants(pid):  # a parent comes before its children
+        if _parent(process) in spared or clears_up(process):
+            spared.add(process.pid)
+        else:
+            found.append(process)
+    return found
+
+
+def _parent(process: psutil.Process) -> int:
+    import psutil
+
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0
+
+
+def clears_up(process: psutil.Process) -> bool:
+    """A guardian or a server of its, or multiprocessing's tracker, which unlinks shared memory.
+
+    All of them end by themselves when their owner has ended.
+    """
+    import psutil
+
+    try:
+        if any("multiprocessing.resource_tracker" in word for word in process.cmdline()):
+            return True
+        return GUARDED in process.environ()
+    except (psutil.Error, OSError):
+        return False
+
+
 def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
-    """Kill everything below `pid` (default: this process), and what is born meanwhile.
+    """Kill everything `unguarded` below `pid` (default: this process), and what is born meanwhile.
 
     One that forks and exits between two looks leaves a zombie and a child that was not seen yet, so
     it takes two looks without anything new.
@@ -80,7 +136,7 @@ def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
     seen: set[int] = set()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        below = descendants(pid or os.getpid())
+        below = unguarded(pid or os.getpid())
         news = {process.pid for process in below} - seen
         seen |= news
         living = [process for process in below if lives(process)]

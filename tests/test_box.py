@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import math
+import multiprocessing
 import os
+import select
+import signal
 import socket
 import sys
+import tempfile
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support import DEADLINE, below_us
 
 from helpers.exercises import Wrong
-from helpers.exercises.box import LONGEST, Verdict, run_in_box
+from helpers.exercises.box import LONGEST, OLD_POOL, Verdict, run_in_box
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no box")
 
@@ -209,6 +219,246 @@ def test_it_ends_and_is_told(answer: Callable[[], None]) -> None:
     assert verdict.message.startswith(BADLY[answer])
 
 
+# --- verdicts that are none, and descriptors of others ----------------------------------------------
+
+
+def raises_what_nobody_can_encode() -> None:
+    raise ValueError("\ud800 and \udfff")
+
+
+def is_wrong_in_a_lone_surrogate() -> None:
+    raise Wrong("got '\ud800'")
+
+
+def ends_by_a_real_time_signal() -> None:
+    os.kill(os.getpid(), signal.SIGRTMIN + 3)
+
+
+def every_descriptor() -> list[int]:
+    return [int(link.name) for link in Path("/proc/self/fd").iterdir()]
+
+
+def write_everywhere(data: bytes) -> None:
+    for descriptor in every_descriptor():
+        with contextlib.suppress(OSError):
+            os.write(descriptor, data)
+
+
+FORGED = [
+    b'{"status": "solved"}',
+    b"[" * 100_000,
+    b'{"a":' * 100_000,
+    b'"\\ud800"',
+    b"[1, 2]",
+    b'{"status": "solved", "message": 7}',
+    (1).to_bytes(8, "little"),
+    b"\xff\xfe\x00",
+]
+
+
+@pytest.mark.parametrize("data", FORGED, ids=range(len(FORGED)))
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_what_it_writes_to_all_descriptors_is_no_verdict(data: bytes, goes_on: bool) -> None:
+    def answer() -> None:
+        write_everywhere(data)
+        if not goes_on:
+            os._exit(0)
+        raise Wrong("the true one")
+
+    expected = "the true one" if goes_on else BADLY[exits_at_once]
+    assert boxed(answer) == Verdict("wrong", expected)
+
+
+def test_patching_what_writes_the_verdict_changes_nothing() -> None:
+    import json
+
+    def answer() -> None:
+        json.dumps = lambda *_, **__: "[" * 10**5
+        os.write = lambda *_: 0  # type: ignore[assignment]
+        raise Wrong("still told")
+
+    assert boxed(answer) == Verdict("wrong", "still told")
+
+
+def test_a_flood_into_the_pipe_fills_no_memory_here() -> None:
+    def answer() -> None:
+        while True:
+            write_everywhere(b"x" * 65_536)
+
+    tracemalloc.start()
+    try:
+        assert boxed(answer, seconds=0.5).message.startswith("No result within 0.5 s")
+        assert tracemalloc.get_traced_memory()[1] < 5 * 2**20
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (raises_what_nobody_can_encode, "It raised ValueError in line"),
+        (is_wrong_in_a_lone_surrogate, "got '?'"),
+        (ends_by_a_real_time_signal, "The process that ran it was ended by signal"),
+    ],
+)
+def test_what_cannot_be_named_is_told_all_the_same(
+    answer: Callable[[], None], message: str
+) -> None:
+    verdict = boxed(answer)
+    assert verdict.status == "wrong"
+    assert verdict.message.startswith(message)
+    verdict.message.encode()
+
+
+def test_no_descriptor_of_ours_is_open_inside() -> None:
+    ours, theirs = socket.socketpair()
+    waker = os.eventfd(0)
+
+    def answer() -> None:
+        write_everywhere((1).to_bytes(8, "little"))
+        if ours.fileno() in every_descriptor() or waker in every_descriptor():
+            raise Wrong("a descriptor came in")
+
+    assert boxed(answer) == Verdict("solved")
+    theirs.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        theirs.recv(1)
+    os.set_blocking(waker, False)
+    with pytest.raises(BlockingIOError):
+        os.eventfd_read(waker)
+    for end in (ours, theirs):
+        end.close()
+    os.close(waker)
+
+
+def test_the_loop_of_the_kernel_is_not_the_boxs() -> None:
+    import asyncio
+
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+
+    def answer() -> None:
+        loop.call_soon_threadsafe(print)  # would wake the kernel's selector
+        asyncio.run(asyncio.sleep(0.01))
+
+    assert boxed(answer).status in ("solved", "wrong")
+    loop.run_until_complete(asyncio.sleep(0))
+    loop.close()
+    asyncio.set_event_loop(None)
+
+
+# --- what was there before ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fork", "forkserver", "spawn"])
+def test_a_pool_of_processes_works_after_one_was_used_outside(method: str) -> None:
+    def use() -> None:
+        way = multiprocessing.get_context(method)
+        with ProcessPoolExecutor(1, mp_context=way) as pool:
+            assert pool.submit(math.isqrt, 49).result() == 7
+
+    use()
+    try:
+        assert boxed(use) == Verdict("solved")
+        use()  # and the kernel's own fork server still answers
+    finally:
+        end_multiprocessing_helpers()
+
+
+def end_multiprocessing_helpers() -> None:
+    from multiprocessing import forkserver, resource_tracker
+
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    resource_tracker._resource_tracker._stop()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("kind", [ThreadPoolExecutor, ProcessPoolExecutor])
+def test_a_pool_made_before_is_told_about(kind: Callable[..., Any]) -> None:
+    with kind(1) as pool:
+        assert pool.submit(math.isqrt, 9).result() == 3
+        verdict = boxed(lambda: pool.submit(math.isqrt, 9).result())
+        assert verdict.status == "wrong"
+        assert OLD_POOL in verdict.message
+        assert pool.submit(math.isqrt, 16).result() == 4
+    end_multiprocessing_helpers()
+
+
+# --- what it leaves behind ---------------------------------------------------------------------------
+
+
+def test_its_temporary_files_are_gone() -> None:
+    def answer() -> None:
+        _, path = tempfile.mkstemp()
+        folder = Path(os.environ["TMPDIR"])
+        (folder / "deep" / "er").mkdir(parents=True)
+        (folder / "deep").chmod(0)
+        folder.chmod(0o500)
+        raise Wrong(path)
+
+    folder = Path(boxed(answer).message).parent
+    assert not folder.exists()
+    assert tempfile.gettempdir() == str(folder.parent)
+
+
+def test_its_shared_memory_is_gone_and_that_of_others_stays() -> None:
+    from multiprocessing import resource_tracker, shared_memory
+
+    mine = shared_memory.SharedMemory(create=True, size=4096)
+    names = f"course-{os.getpid()}-{{}}"
+
+    def answer() -> None:
+        left = shared_memory.SharedMemory(create=True, size=4096)
+        resource_tracker.unregister(left._name, "shared_memory")  # type: ignore[attr-defined]
+        Path("/dev/shm", names.format("file")).write_text("left")
+        raise Wrong(left.name)
+
+    try:
+        name = boxed(answer).message
+        assert not Path("/dev/shm", name).exists()
+        assert not Path("/dev/shm", names.format("file")).exists()
+        assert Path("/dev/shm", mine.name).exists()
+    finally:
+        mine.close()
+        mine.unlink()
+        end_multiprocessing_helpers()
+
+
+def shares_much() -> None:
+    from multiprocessing import shared_memory
+
+    shared_memory.SharedMemory(create=True, size=2**30)
+
+
+def writes_a_large_file() -> None:
+    with tempfile.TemporaryFile() as file:
+        for _ in range(2**10):
+            file.write(bytes(2**20))
+
+
+@pytest.mark.parametrize("answer", [shares_much, writes_a_large_file])
+def test_files_and_shared_memory_have_a_limit_too(answer: Callable[[], None]) -> None:
+    assert "File too large" in boxed(answer, memory_mib=64).message
+
+
+def test_what_slips_out_of_the_box_is_ended_here(tmp_path: Path) -> None:
+    notes = tmp_path / "pid"
+
+    def answer() -> None:
+        ctypes.CDLL(None).prctl(36, 0, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: no longer
+        if os.fork() == 0:
+            os.setsid()
+            if os.fork():
+                os._exit(0)
+            notes.write_text(str(os.getpid()))
+            while True:
+                time.sleep(100)
+        while not notes.exists() or not notes.read_text():
+            time.sleep(0.001)
+
+    assert boxed(answer) == Verdict("solved")
+    assert not Path("/proc", notes.read_text()).exists()
+
+
 # --- what starts others ------------------------------------------------------------------------------
 
 
@@ -226,18 +476,19 @@ def sleeps_on(own_session: bool) -> Callable[[], None]:
 
 
 @pytest.mark.parametrize("own_session", [False, True])
-def test_what_it_forks_is_ended_too(own_session: bool) -> None:
-    ours, theirs = socket.socketpair()  # at its end when the last process that holds it is gone
+def test_what_it_forks_is_ended_too(own_session: bool, tmp_path: Path) -> None:
+    link = tmp_path / "link"  # at its end when the last process that writes to it is gone
+    os.mkfifo(link)
+    reading = os.open(link, os.O_RDONLY | os.O_NONBLOCK)
 
     def answer() -> None:
-        ours.close()
+        os.open(link, os.O_WRONLY)
         sleeps_on(own_session)()
 
     assert boxed(answer) == Verdict("solved")
-    theirs.close()
-    ours.settimeout(DEADLINE)
-    assert ours.recv(1) == b""
-    ours.close()
+    assert select.select([reading], [], [], DEADLINE)[0]
+    assert os.read(reading, 1) == b""
+    os.close(reading)
 
 
 def test_a_fork_that_comes_back_does_not_speak() -> None:

@@ -16,6 +16,8 @@ from helpers.course.check import contracts, controls, stages
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT, Notebook
 
+pytestmark = pytest.mark.reference_only
+
 CANARY = ROOT / "tests" / "canary"
 
 

@@ -13,6 +13,8 @@ from helpers.course.check import contracts
 from helpers.learner import diagnostic, progress
 from helpers.model import checklist, notebooks
 
+pytestmark = pytest.mark.reference_only
+
 SECTION = """\
 # %%
 from helpers import answer, diagnosis, quiz

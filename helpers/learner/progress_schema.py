@@ -20,7 +20,8 @@ class _Row(BaseModel):
 class Prediction(_Row):
     """A prediction: the letter chosen, and once the claim was reached, the one that is right.
 
-    `question`, `text`, `truth` are in words; `claim` settled it.
+    `question`, `text`, `truth` are in words; `claim` settled it. `sure` is the reader's confidence;
+    `late` marks one that was made after the measurement, and does not count.
     """
 
     choice: StrictStr
@@ -29,6 +30,8 @@ class Prediction(_Row):
     text: StrictStr | None = None
     truth: StrictStr | None = None
     claim: StrictStr | None = None
+    sure: StrictBool | None = None
+    late: StrictBool | None = None
 
 
 class Claim(_Row):
@@ -64,13 +67,19 @@ class Time(_Row):
 
 
 class Progress(_Row):
-    """`progress.json`, version 1. Keys of the four tables are ids, `topic.slug`."""
+    """`progress.json`, version 1. Keys of the tables are ids, `topic.slug`.
+
+    `settled` says by which claim a question was measured here, answered or not; `broken` the day on
+    which a claim was seen to turn red under its Break it.
+    """
 
     version: Literal[1]
     predictions: dict[str, Prediction]
     claims: dict[str, Claim]
     exercises: dict[str, ExerciseTry]
     quiz: dict[str, QuizAnswer] = Field(default_factory=dict)
+    settled: dict[str, StrictStr] = Field(default_factory=dict)
+    broken: dict[str, StrictStr] = Field(default_factory=dict)
     time: Time = Field(default_factory=Time)
 
 

@@ -48,7 +48,7 @@ import numpy as np
 import pydantic
 from threadpoolctl import threadpool_limits
 
-from helpers import answer, check, claim, data, machine, measure, predict, stamp
+from helpers import answer, check, claim, data, machine, measure, stamp
 from helpers import show_bars, show_lines, show_source, show_table
 from helpers.labs.language import interpreter as lab, race
 
@@ -70,7 +70,7 @@ def missing(version):
     return None if machine.interpreter(version) else machine.how_to_get(version)
 
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## A second thread
 #
 # The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
@@ -84,18 +84,15 @@ show_source(lab.turnarounds)
 # times. The measure is *parallelism*: how many workers were at it at a time, on average. How it is read off the kernel
 # comes right after your prediction.
 
-# %%
-predict(
-    "interpreter.second_thread",
-    "Two threads compute for 0.2 s each, on two cores. How many are at it at a time, on average?",
-    about="interpreter.gil_threads",
-    a="about 1: they take turns",
-    b="about 1.5: they get in each other's way",
-    c="about 2: one on each core",
-)
+# %% [markdown] predict="interpreter.q1"
+# **Predict.** Two threads compute for 0.2 s each, on two cores. How many are at it at a time, on average?
+#
+# - **a** about 1: they take turns
+# - **b** about 1.5: they get in each other's way
+# - **c** about 2: one on each core
 
 # %%
-answer("interpreter.second_thread", None)  # "a", "b" or "c"
+answer("interpreter.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Wall time will not do: beside a busy neighbour the same comparison of threads with serial code gave anything from
@@ -156,7 +153,7 @@ show_bars(
 
 # %%
 claim("interpreter.gil_threads", "two computing threads of a GIL build take turns",
-      found["threads"], at_most=1.5, proves="a")
+      found["threads"], at_most=1.5, proves={"interpreter.q1": "a"})
 claim("interpreter.processes", "two processes compute at the same time",
       found["processes"], at_least=1.6)
 claim("interpreter.subinterpreters", "two subinterpreters of one process compute at the same time",
@@ -202,6 +199,8 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.gil_threads")`
 
 # %% [markdown] also=["interpreter.subinterpreters", "interpreter.free_threaded"] claim="interpreter.processes" tags=["break-it"]
 # <details>
@@ -224,8 +223,10 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.processes")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## When C code lets go
 #
 # The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
@@ -255,18 +256,15 @@ def hash_in_pieces():
         hashlib.sha256(piece).digest()
 
 
-# %%
-predict(
-    "interpreter.small_pieces",
-    "Two threads hash 4 MiB each. Once whole, once in pieces of 1 KiB. Which of them run in parallel?",
-    about="interpreter.held_for_small",
-    a="both: hashing is C code",
-    b="neither: bytes are Python objects",
-    c="only the whole 4 MiB",
-)
+# %% [markdown] predict="interpreter.q2"
+# **Predict.** Two threads hash 4 MiB each. Once whole, once in pieces of 1 KiB. Which of them run in parallel?
+#
+# - **a** both: hashing is C code
+# - **b** neither: bytes are Python objects
+# - **c** only the whole 4 MiB
 
 # %%
-answer("interpreter.small_pieces", None)  # "a", "b" or "c"
+answer("interpreter.q2", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # BLAS, under NumPy's `@`, starts threads of its own; pinned to one, it cannot pass them off as ours.
@@ -293,7 +291,7 @@ claim("interpreter.released_by_zlib", "two threads compress at the same time",
 claim("interpreter.released_by_blas", "two threads multiply matrices at the same time",
       in_threads["multiply_matrices"], at_least=1.6)
 claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes turns",
-      in_threads["hash_in_pieces"], at_most=1.5, proves="c")
+      in_threads["hash_in_pieces"], at_most=1.5, proves={"interpreter.q2": "c"})
 
 # %% [markdown]
 # **Why.** C code may release the GIL as long as it touches no Python object: `Py_BEGIN_ALLOW_THREADS`, work on
@@ -327,6 +325,8 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.released_by_hash")`
 
 # %% [markdown] claim="interpreter.held_for_small" tags=["break-it"]
 # <details>
@@ -338,6 +338,8 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.held_for_small")`
 
 # %% [markdown] minutes=3
 # ## Waiting is not working
@@ -396,6 +398,8 @@ claim("interpreter.waiting_overlaps", "twenty threads wait for sockets at the sa
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.waiting_overlaps")`
 
 # %% [markdown] minutes=6
 # ## A computing neighbour
@@ -438,18 +442,15 @@ def compute_until(stop):
         lab.turnarounds()
 
 
-# %%
-predict(
-    "interpreter.neighbour",
-    "With the usual switch interval of 5 ms: how much later does the waiting thread continue?",
-    about="interpreter.latency_follows",
-    a="some 0.05 ms: the kernel wakes it at once",
-    b="by one or two switch intervals",
-    c="by ten switch intervals and more",
-)
+# %% [markdown] predict="interpreter.q3"
+# **Predict.** With the usual switch interval of 5 ms: how much later does the waiting thread continue?
+#
+# - **a** some 0.05 ms: the kernel wakes it at once
+# - **b** by one or two switch intervals
+# - **c** by ten switch intervals and more
 
 # %%
-answer("interpreter.neighbour", None)  # "a", "b" or "c"
+answer("interpreter.q3", None)  # "a", "b" or "c"
 
 # %% tags=["timing"]
 intervals = [0.0005, 0.005, 0.02, 0.05]
@@ -469,9 +470,9 @@ show_lines(
 
 # %%
 claim("interpreter.latency_short", "with an interval of 0.5 ms it is back within 20 ms, a busy machine included",
-      latency[0.0005], between=(0, 0.02), unit="s")
+      latency[0.0005], between=(0.00025, 0.02), unit="s")
 claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or two of them, not none and not ten",
-      latency[0.05], between=(0.025, 0.25), unit="s", proves="b")
+      latency[0.05], between=(0.025, 0.25), unit="s", proves={"interpreter.q3": "b"})
 
 # %% [markdown]
 # **Why.** `recv` returned, and its thread must take the GIL back. It sleeps one switch interval, then sets a bit in the
@@ -497,6 +498,8 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.latency_follows")`
 
 # %% [markdown] claim="interpreter.latency_short" tags=["break-it"]
 # <details>
@@ -508,8 +511,10 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.latency_short")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Two clerks, one counter
 #
 # Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody
@@ -518,18 +523,16 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 # %%
 show_source(race.Seats, race.sell, race.lost_updates)
 
-# %%
-predict(
-    "interpreter.plain_race",
-    "Two threads add 1 to the same attribute, 200,000 times each, in this kernel. How many sales are lost?",
-    about="interpreter.race_hidden",
-    a="none",
-    b="a few",
-    c="tens of thousands",
-)
+# %% [markdown] predict="interpreter.q4"
+# **Predict.** Two threads add 1 to the same attribute, 200,000 times each, in this kernel. How many sales are
+# lost?
+#
+# - **a** none
+# - **b** a few
+# - **c** tens of thousands
 
 # %%
-answer("interpreter.plain_race", None)  # "a", "b" or "c"
+answer("interpreter.q4", None)  # "a", "b" or "c"
 
 # %%
 def fee():
@@ -577,7 +580,7 @@ show_table(
 
 # %%
 claim("interpreter.race_hidden", "with a GIL, the plain addition loses nothing in a million sales and more",
-      plain, equals=0, unit="sales lost", proves="a", did=len(races))
+      plain, equals=0, unit="sales lost", proves={"interpreter.q4": "a"}, did=len(races))
 claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
       with_fee, at_least=1, unit="sales lost")
 claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
@@ -622,10 +625,12 @@ dis.dis("seats.sold += 1")
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.race_hidden")`
 
 # %% [markdown] claim="interpreter.race_shown" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: call first, then add</summary>
+# <summary><b>Mend it</b>: call first, then add</summary>
 #
 # The call is still there, but before the read. Correct by luck, again.
 #
@@ -636,6 +641,8 @@ dis.dis("seats.sold += 1")
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.race_shown")`
 
 # %% [markdown] minutes=5
 # ## Force the race
@@ -719,7 +726,7 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 
 # %% [markdown] claim="interpreter.forced_race" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: read late</summary>
+# <summary><b>Mend it</b>: read late</summary>
 #
 # ```diff
 # -    sold = flight.sold
@@ -732,6 +739,8 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.forced_race")`
 
 # %% [markdown] claim="interpreter.lock" tags=["break-it"]
 # <details>
@@ -750,6 +759,8 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.lock")`
 
 # %% [markdown] minutes=5
 # ## Interpreted? The code rewrites itself
@@ -838,6 +849,8 @@ show_table(
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.cold")`
 
 # %% [markdown] claim="interpreter.specialised" tags=["break-it"]
 # <details>
@@ -849,6 +862,8 @@ show_table(
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.specialised")`
 
 # %% [markdown] minutes=5
 # ## Compiled once
@@ -890,18 +905,15 @@ claim("interpreter.pyc", "the first import compiles the module, the second finds
 # second, `cp -p`, an archive or a container image whose build sets all times to a fixed value so that it is
 # reproducible.
 
-# %%
-predict(
-    "interpreter.price",
-    "The source says BAGGAGE = 45. What does a fresh process that imports it say?",
-    about="interpreter.stale_pyc",
-    a="45: it reads the source",
-    b="30: it runs the old bytecode",
-    c="it raises an error: the hash of the source does not match",
-)
+# %% [markdown] predict="interpreter.q5"
+# **Predict.** The source says BAGGAGE = 45. What does a fresh process that imports it say?
+#
+# - **a** 45: it reads the source
+# - **b** 30: it runs the old bytecode
+# - **c** it raises an error: the hash of the source does not match
 
 # %%
-answer("interpreter.price", None)  # "a", "b" or "c"
+answer("interpreter.q5", None)  # "a", "b" or "c"
 
 # %%
 old = (shop / "fares.py").stat()
@@ -912,7 +924,7 @@ stale = import_fares(shop)[1]
 os.utime(shop / "fares.py", ns=(old.st_atime_ns, old.st_mtime_ns + 2 * 10**9))
 noticed = import_fares(shop)[1]
 claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is gone; two seconds later: compiled anew",
-      (stale, noticed), equals=(30, 45), proves="b", baseline=noticed)
+      (stale, noticed), equals=(30, 45), proves={"interpreter.q5": "b"}, baseline=noticed)
 
 # %% [markdown]
 # **Why.** How does an import know that the source has not changed? The header of the `.pyc` holds two numbers of
@@ -939,10 +951,12 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.pyc")`
 
 # %% [markdown] claim="interpreter.stale_pyc" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hash-based bytecode</summary>
+# <summary><b>Mend it</b>: hash-based bytecode</summary>
 #
 # ```diff
 # -old = (shop / "fares.py").stat()
@@ -957,6 +971,8 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.stale_pyc")`
 
 # %% [markdown] minutes=4
 # ## What a number weighs
@@ -1019,6 +1035,8 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.boxed")`
 
 # %% [markdown] claim="interpreter.small_ints" tags=["break-it"]
 # <details>
@@ -1030,6 +1048,8 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.small_ints")`
 
 # %% [markdown] minutes=4
 # ## Annotations: who enforces them?
@@ -1041,18 +1061,15 @@ def double(seats: int) -> int:
     return seats * 2
 
 
-# %%
-predict(
-    "interpreter.enforced",
-    "`double` says `seats: int`. What comes of `double(\"12A\")`?",
-    about="interpreter.not_enforced",
-    a="TypeError at the call",
-    b="'12A12A', and no complaint",
-    c="a warning, and '12A12A'",
-)
+# %% [markdown] predict="interpreter.q6"
+# **Predict.** `double` says `seats: int`. What comes of `double("12A")`?
+#
+# - **a** TypeError at the call
+# - **b** '12A12A', and no complaint
+# - **c** a warning, and '12A12A'
 
 # %%
-answer("interpreter.enforced", None)  # "a", "b" or "c"
+answer("interpreter.q6", None)  # "a", "b" or "c"
 
 # %%
 SEAT = "12A"
@@ -1083,7 +1100,7 @@ except pydantic.ValidationError as error:
     validated = error.errors()[0]["type"]
 
 claim("interpreter.not_enforced", "the interpreter does not look at annotations",
-      doubled, equals="12A12A", proves="b")
+      doubled, equals="12A12A", proves={"interpreter.q6": "b"})
 claim("interpreter.type_checker", "a type checker finds the bug before the program runs, and its line",
       [line.split(":")[1] for line in checked.stdout.splitlines()], equals=["5"])
 claim("interpreter.validator", "a validator refuses the value when it comes",
@@ -1113,6 +1130,8 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.type_checker")`
 
 # %% [markdown] also=["interpreter.not_enforced"] claim="interpreter.validator" tags=["break-it"]
 # <details>
@@ -1127,6 +1146,8 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.validator")`
 
 # %% [markdown] minutes=3
 # ## When an annotation is evaluated
@@ -1192,6 +1213,8 @@ show_table(
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.lazy_annotations")`
 
 # %% [markdown] minutes=30
 # ## Exercises
@@ -1325,3 +1348,6 @@ check("interpreter.sell_swapping", sell_by_swap)
 # **Further reading.** [PEP 703](https://peps.python.org/pep-0703/), on what it takes to remove a GIL ·
 # [PEP 659](https://peps.python.org/pep-0659/), the specialising interpreter ·
 # [Thread states and the global interpreter lock](https://docs.python.org/3/c-api/threads.html) in the C API manual · [The import system: cached bytecode invalidation](https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation).
+
+# %% [markdown] footer=true
+# [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.2 Objects](02_objects.ipynb) →

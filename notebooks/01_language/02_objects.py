@@ -47,7 +47,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from helpers import answer, check, claim, measure, predict, stamp
+from helpers import answer, check, claim, measure, stamp
 from helpers import show_bars, show_table
 
 hypothesis_home = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
@@ -91,18 +91,16 @@ class SlottedBooking:
         self.seat = seat
 
 
-# %%
-predict(
-    "objects.debug_line",
-    "`vars(booking)` is evaluated once for each of 100,000 bookings, and its result is thrown away. What remains?",
-    about="objects.looked_at",
-    a="nothing: it hands out a dictionary that every such object has anyway",
-    b="nothing: the dictionary is made for the call and freed after it",
-    c="some tens of bytes more for every booking",
-)
+# %% [markdown] predict="objects.q1"
+# **Predict.** `vars(booking)` is evaluated once for each of 100,000 bookings, and its result is thrown away.
+# What remains?
+#
+# - **a** nothing: it hands out a dictionary that every such object has anyway
+# - **b** nothing: the dictionary is made for the call and freed after it
+# - **c** some tens of bytes more for every booking
 
 # %%
-answer("objects.debug_line", None)  # "a", "b" or "c"
+answer("objects.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # `measure.held` counts, with `tracemalloc`, what stays allocated. Each field refers to an object that exists anyway, so
@@ -170,7 +168,7 @@ show_table([{"habit": habit, "bytes more for ever": more} for habit, more in gro
 
 # %%
 claim("objects.looked_at", "reading vars() of an object makes it larger by a dictionary's 64 bytes, for good",
-      bytes_each["after vars(booking)"] - bytes_each["as created"], between=(62, 66), unit="B", proves="c",
+      bytes_each["after vars(booking)"] - bytes_each["as created"], between=(62, 66), unit="B", proves={"objects.q1": "c"},
       baseline=bytes_each["as created"])
 claim("objects.lookers", "copying and pickling look into an object's dictionary; reading an attribute does not",
       [habit for habit, more in grown.items() if more > 32],
@@ -225,10 +223,12 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.looked_at")`
 
 # %% [markdown] claim="objects.late_attributes" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say in <code>__init__</code> what will come</summary>
+# <summary><b>Mend it</b>: say in <code>__init__</code> what will come</summary>
 #
 # ```diff
 # -    class Extended(Booking):
@@ -240,8 +240,10 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.late_attributes")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Who answers for `booking.fare`?
 #
 # Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
@@ -269,18 +271,16 @@ class TariffBooking:
 tariff_booking = TariffBooking()
 vars(tariff_booking)["fare"] = "instance"
 
-# %%
-predict(
-    "objects.fare",
-    "The instance's own dictionary holds \"fare\". Its class holds a descriptor with `__get__` and `__set__`. Who answers?",
-    about="objects.lookup_order",
-    a="the instance: the more specific one wins",
-    b="the descriptor",
-    c="the instance, until somebody assigns through the descriptor",
-)
+# %% [markdown] predict="objects.q2"
+# **Predict.** The instance's own dictionary holds "fare". Its class holds a descriptor with `__get__` and
+# `__set__`. Who answers?
+#
+# - **a** the instance: the more specific one wins
+# - **b** the descriptor
+# - **c** the instance, until somebody assigns through the descriptor
 
 # %%
-answer("objects.fare", None)  # "a", "b" or "c"
+answer("objects.q2", None)  # "a", "b" or "c"
 
 # %%
 answers = [tariff_booking.fare]
@@ -295,7 +295,7 @@ print(*answers, sep="\n")
 # %%
 claim("objects.lookup_order", "first who controls assignment, then the instance, then the class, then __getattr__",
       answers, equals=["descriptor with __set__", "instance", "descriptor without __set__", "__getattr__"],
-      proves="b")
+      proves={"objects.q2": "b"})
 
 # %% [markdown]
 # One object is an anecdote. Here is the rule as a program: `object.__getattribute__`, and the fallback behind it. Does
@@ -405,6 +405,8 @@ claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.lookup_order")`
 
 # %% [markdown] claim="objects.lookup_rule" tags=["break-it"]
 # <details>
@@ -416,6 +418,8 @@ claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.lookup_rule")`
 
 # %% [markdown] minutes=2
 # ## Computed once, or every time
@@ -484,6 +488,8 @@ claim("objects.cached_once", "1,000 reads ask the property 1,000 times and the c
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.cached_once")`
 
 # %% [markdown] minutes=3
 # ## A spelling mistake
@@ -508,18 +514,15 @@ class PartnerBooking:
 
 partner = PartnerBooking({"fare": 120, "tax": 12})
 
-# %%
-predict(
-    "objects.typo",
-    "`self.taxes` fails inside the property. What does `partner.total` say?",
-    about="objects.misspelt",
-    a="AttributeError: the partner's record has no 'taxes'",
-    b="AttributeError: the partner's record has no 'total'",
-    c="AttributeError: property 'total' of 'PartnerBooking' object has failed",
-)
+# %% [markdown] predict="objects.q3"
+# **Predict.** `self.taxes` fails inside the property. What does `partner.total` say?
+#
+# - **a** AttributeError: the partner's record has no 'taxes'
+# - **b** AttributeError: the partner's record has no 'total'
+# - **c** AttributeError: property 'total' of 'PartnerBooking' object has failed
 
 # %%
-answer("objects.typo", None)  # "a", "b" or "c"
+answer("objects.q3", None)  # "a", "b" or "c"
 
 # %%
 try:
@@ -533,7 +536,7 @@ print(message, charged, sep="\n")
 
 # %%
 claim("objects.misspelt", "the error names the property, which exists, and not the field that is missing",
-      message, equals="the partner's record has no 'total'", proves="b")
+      message, equals="the partner's record has no 'total'", proves={"objects.q3": "b"})
 claim("objects.free_ticket", "getattr with a default takes the bug for a missing attribute: the ticket is free",
       charged, equals=0, did=message)
 
@@ -552,7 +555,7 @@ claim("objects.free_ticket", "getattr with a default takes the bug for a missing
 
 # %% [markdown] also=["objects.free_ticket"] claim="objects.misspelt" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: translate the error inside the property</summary>
+# <summary><b>Mend it</b>: translate the error inside the property</summary>
 #
 # ```diff
 # -        return self.fare + self.taxes
@@ -563,6 +566,8 @@ claim("objects.free_ticket", "getattr with a default takes the bug for a missing
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.misspelt")`
 
 # %% [markdown] minutes=3
 # ## A transparent wrapper
@@ -584,18 +589,15 @@ class Watched:
 
 waiting = Watched([])
 
-# %%
-predict(
-    "objects.empty_list",
-    "The waiting list is empty. `if waiting: call_next(waiting)`: what does the wrapper do?",
-    about="objects.implicit",
-    a="it delegates `__bool__`, then `__len__`: the condition is false",
-    b="TypeError: the wrapper has no length",
-    c="the condition is true",
-)
+# %% [markdown] predict="objects.q4"
+# **Predict.** The waiting list is empty. `if waiting: call_next(waiting)`: what does the wrapper do?
+#
+# - **a** it delegates `__bool__`, then `__len__`: the condition is false
+# - **b** TypeError: the wrapper has no length
+# - **c** the condition is true
 
 # %%
-answer("objects.empty_list", None)  # "a", "b" or "c"
+answer("objects.q4", None)  # "a", "b" or "c"
 
 # %%
 implicit = {
@@ -611,7 +613,7 @@ print("asked for:", waiting._asked)
 
 # %%
 claim("objects.implicit", "len(), bool(), == and iteration ask the class; an empty wrapped list is true",
-      list(seen.values()), equals=[0, "TypeError", True, False, "TypeError"], proves="c")
+      list(seen.values()), equals=[0, "TypeError", True, False, "TypeError"], proves={"objects.q4": "c"})
 claim("objects.never_asked", "of five uses the wrapper saw one, the one that was spelled as an attribute",
       waiting._asked, equals=["__len__"])
 
@@ -632,7 +634,7 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 
 # %% [markdown] also=["objects.never_asked"] claim="objects.implicit" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two methods on the class</summary>
+# <summary><b>Mend it</b>: two methods on the class</summary>
 #
 # `bool` and `len` are right at once, and `list` too.
 #
@@ -653,6 +655,8 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.implicit")`
 
 # %% [markdown] minutes=5
 # ## One underscore, two underscores
@@ -711,18 +715,16 @@ show_table(
 # Then a third team makes a compatible version. It imports the class and gives the new one the old one's name, so
 # that callers need not change a line.
 
-# %%
-predict(
-    "objects.names",
-    "`class PrivatePayable(PrivatePayable)`: base and subclass have the same name, each sets `self.__state`. How many fields?",
-    about="objects.same_name",
-    a="two: they are different classes",
-    b="one",
-    c="none: the compiler refuses two underscores here",
-)
+# %% [markdown] predict="objects.q5"
+# **Predict.** `class PrivatePayable(PrivatePayable)`: base and subclass have the same name, each sets
+# `self.__state`. How many fields?
+#
+# - **a** two: they are different classes
+# - **b** one
+# - **c** none: the compiler refuses two underscores here
 
 # %%
-answer("objects.names", None)  # "a", "b" or "c"
+answer("objects.q5", None)  # "a", "b" or "c"
 
 # %%
 def by_another_team(base):
@@ -744,7 +746,7 @@ claim("objects.two_underscores", "with two, each class keeps a state of its own"
       equals=(True, ["_PrivatePayable__state", "_PrivateUpgradable__state"]))
 claim("objects.same_name", "two classes of one name share it again",
       (compatible.may_board(), sorted(vars(compatible))), equals=(False, ["_PrivatePayable__state"]),
-      proves="b")
+      proves={"objects.q5": "b"})
 
 # %% [markdown]
 # **Why.** Two leading underscores are not an access right. The *compiler* replaces `__state` in the text of a class
@@ -779,10 +781,12 @@ claim("objects.same_name", "two classes of one name share it again",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.one_underscore")`
 
 # %% [markdown] claim="objects.same_name" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: another name</summary>
+# <summary><b>Mend it</b>: another name</summary>
 #
 # ```diff
 # -    class PrivatePayable(base):
@@ -798,6 +802,8 @@ claim("objects.same_name", "two classes of one name share it again",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.same_name")`
 
 # %% [markdown] minutes=3
 # ## One passenger more
@@ -824,18 +830,15 @@ flight = Flight(seats=2)
 flight.board("Anna")
 flight.board("Boris")
 
-# %%
-predict(
-    "objects.third_passenger",
-    "`flight.passengers += [\"Vera\"]` on the full flight. What happens?",
-    about="objects.augmented",
-    a="AttributeError, and two passengers",
-    b="no error, and three passengers",
-    c="AttributeError, and three passengers",
-)
+# %% [markdown] predict="objects.q6"
+# **Predict.** `flight.passengers += ["Vera"]` on the full flight. What happens?
+#
+# - **a** AttributeError, and two passengers
+# - **b** no error, and three passengers
+# - **c** AttributeError, and three passengers
 
 # %%
-answer("objects.third_passenger", None)  # "a", "b" or "c"
+answer("objects.q6", None)  # "a", "b" or "c"
 
 # %%
 try:
@@ -847,7 +850,7 @@ print(told, flight.passengers)
 
 # %%
 claim("objects.augmented", "the assignment is refused, and the passenger is on board",
-      (told, len(flight.passengers)), equals=("AttributeError", 3), proves="c")
+      (told, len(flight.passengers)), equals=("AttributeError", 3), proves={"objects.q6": "c"})
 
 # %% [markdown]
 # **Why.** `x.y += z` is three steps: get `x.y`, call `__iadd__` on what came back, set `x.y` to the result. A list's
@@ -876,6 +879,8 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.augmented")`
 
 # %% [markdown] minutes=3
 # ## The price of slots
@@ -947,7 +952,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 
 # %% [markdown] also=["objects.slots_undone"] claim="objects.slots_break" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: buy the dictionary back</summary>
+# <summary><b>Mend it</b>: buy the dictionary back</summary>
 #
 # Four of the seven work again, and the memory is gone.
 #
@@ -957,6 +962,8 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.slots_break")`
 
 # %% [markdown] also=["objects.slots_break", "objects.slots_undone"] claim="objects.slot_is_descriptor" tags=["break-it"]
 # <details>
@@ -968,24 +975,23 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.slot_is_descriptor")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Which base comes first?
 #
 # The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
 
-# %%
-predict(
-    "objects.charter",
-    "`GroupBooking` derives from `Booking`. What does `class Charter(Booking, GroupBooking)` do?",
-    about="objects.three_classes",
-    a="it works: Booking's methods win, being named first",
-    b="it works: GroupBooking's methods win, being more specific",
-    c="TypeError at the class statement",
-)
+# %% [markdown] predict="objects.q7"
+# **Predict.** `GroupBooking` derives from `Booking`. What does `class Charter(Booking, GroupBooking)` do?
+#
+# - **a** it works: Booking's methods win, being named first
+# - **b** it works: GroupBooking's methods win, being more specific
+# - **c** TypeError at the class statement
 
 # %%
-answer("objects.charter", None)  # "a", "b" or "c"
+answer("objects.q7", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Python puts a class and all its ancestors into one order, by **C3**: a class comes before its bases, bases keep the
@@ -1087,7 +1093,8 @@ show_table([{"hierarchies": len(orders_of), "refused by CPython": len(refused), 
 
 # %%
 claim("objects.three_classes", "of the ten hierarchies of three classes CPython refuses one: the charter",
-      [hierarchy for hierarchy in refused if len(hierarchy) == 3], equals=[((), (0,), (0, 1))], proves="c")
+      [hierarchy for hierarchy in refused if len(hierarchy) == 3], equals=[((), (0,), (0, 1))],
+      proves={"objects.q7": "c"})
 claim("objects.c3_many", "hundreds of hierarchies were accepted, and hundreds refused, whichever is the smaller number",
       min(len(orders_of) - len(refused), len(refused)), at_least=300)
 claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and refuse the same ones at the same class",
@@ -1115,6 +1122,8 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.c3_agrees")`
 
 # %% [markdown] also=["objects.three_classes"] claim="objects.c3_many" tags=["break-it"]
 # <details>
@@ -1129,6 +1138,8 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.c3_many")`
 
 # %% [markdown] minutes=4
 # ## Saved twice
@@ -1185,18 +1196,16 @@ class PaidBooking(Audited, Announced):
     pass
 
 
-# %%
-predict(
-    "objects.super_in_audited",
-    "`Audited` has one base, `Record`. Whose `save` does `super().save(done)` in `Audited` call for a PaidBooking?",
-    about="objects.super_order",
-    a="Record's: it is Audited's base",
-    b="Announced's, a class that Audited has never heard of",
-    c="PaidBooking's, inherited from Audited: endless recursion",
-)
+# %% [markdown] predict="objects.q8"
+# **Predict.** `Audited` has one base, `Record`. Whose `save` does `super().save(done)` in `Audited` call for a
+# PaidBooking?
+#
+# - **a** Record's: it is Audited's base
+# - **b** Announced's, a class that Audited has never heard of
+# - **c** PaidBooking's, inherited from Audited: endless recursion
 
 # %%
-answer("objects.super_in_audited", None)  # "a", "b" or "c"
+answer("objects.q8", None)  # "a", "b" or "c"
 
 # %%
 def saved(booking):
@@ -1212,7 +1221,7 @@ claim("objects.saved_twice", "direct calls reach the common base once for each w
       Counter(calls["DirectPaid"]), equals={"Audited": 1, "Announced": 1, "Record": 2})
 claim("objects.super_order", "super() in Audited goes on to whoever follows Audited in the order of the object's class",
       (calls["PaidBooking"], calls["Audited"]),
-      equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves="b", baseline=calls["Audited"])
+      equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves={"objects.q8": "b"}, baseline=calls["Audited"])
 
 # %% [markdown]
 # **Why.** `super()` does not mean *my base class*. It takes two arguments that the compiler fills in: `__class__`, a
@@ -1240,10 +1249,12 @@ claim("objects.super_order", "super() in Audited goes on to whoever follows Audi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.super_order")`
 
 # %% [markdown] claim="objects.saved_twice" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: <code>super()</code> in the two, one call in the third</summary>
+# <summary><b>Mend it</b>: <code>super()</code> in the two, one call in the third</summary>
 #
 # ```diff
 # -        done.append("Announced")
@@ -1262,6 +1273,8 @@ claim("objects.super_order", "super() in Audited goes on to whoever follows Audi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.saved_twice")`
 
 # %% [markdown] minutes=6
 # ## Who is asked first?
@@ -1293,18 +1306,16 @@ Miles = kind_of("Miles", methods=OPERATORS)
 Voucher = kind_of("Voucher", Money, methods=("__radd__", "__gt__"))  # has its own opinion
 Refund = kind_of("Refund", Money)  # inherits everything
 
-# %%
-predict(
-    "objects.voucher",
-    "`Money() + Voucher()`: Voucher is a subclass of Money and overrides `__radd__`. Who is asked first?",
-    about="objects.operator_order",
-    a="`Money.__add__`: the left operand",
-    b="`Voucher.__add__`, inherited: the subclass",
-    c="`Voucher.__radd__`",
-)
+# %% [markdown] predict="objects.q9"
+# **Predict.** `Money() + Voucher()`: Voucher is a subclass of Money and overrides `__radd__`. Who is asked
+# first?
+#
+# - **a** `Money.__add__`: the left operand
+# - **b** `Voucher.__add__`, inherited: the subclass
+# - **c** `Voucher.__radd__`
 
 # %%
-answer("objects.voucher", None)  # "a", "b" or "c"
+answer("objects.q9", None)  # "a", "b" or "c"
 
 # %%
 expressions = {
@@ -1334,7 +1345,7 @@ show_table(
 claim("objects.operator_order", "the right operand comes first if its class is a subclass with a reflected method of its own",
       [negotiations[f"Money() + {other}()"][:-1] for other in ("Miles", "Voucher", "Refund")],
       equals=[("Money.__add__", "Miles.__radd__"), ("Voucher.__radd__", "Money.__add__"),
-              ("Money.__add__", "Refund.__radd__")], proves="c")
+              ("Money.__add__", "Refund.__radd__")], proves={"objects.q9": "c"})
 claim("objects.same_type", "of two operands of one type + asks one and == asks both",
       [negotiations[f"Money() {sign} Money()"] for sign in ("+", "==")],
       equals=[("Money.__add__", "TypeError"), ("Money.__eq__", "Money.__eq__", False)])
@@ -1394,6 +1405,8 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.operator_order")`
 
 # %% [markdown] also=["objects.declining"] claim="objects.same_type" tags=["break-it"]
 # <details>
@@ -1410,8 +1423,10 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.same_type")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## A seat changes its row
 #
 # Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then
@@ -1428,18 +1443,15 @@ seat = Seat(12, "A")
 passengers = {seat: "Anna"}
 seat.row = 14
 
-# %%
-predict(
-    "objects.moved_seat",
-    "The very same object is still a key of the dictionary. What does `seat in passengers` say?",
-    about="objects.moved_key",
-    a="True: identity is compared before equality",
-    b="False, although it is in `list(passengers)`",
-    c="RuntimeError: the key changed",
-)
+# %% [markdown] predict="objects.q10"
+# **Predict.** The very same object is still a key of the dictionary. What does `seat in passengers` say?
+#
+# - **a** True: identity is compared before equality
+# - **b** False, although it is in `list(passengers)`
+# - **c** RuntimeError: the key changed
 
 # %%
-answer("objects.moved_seat", None)  # "a", "b" or "c"
+answer("objects.q10", None)  # "a", "b" or "c"
 
 # %%
 lookups = (seat in passengers, seat in list(passengers), Seat(12, "A") in passengers)
@@ -1451,7 +1463,7 @@ copied, inserted = dict(passengers), dict(passengers.items())  # the same?
 print(len(copied), len(inserted))
 
 claim("objects.moved_key", "neither the seat as it is nor the seat as it was is found, and the list has it",
-      lookups, equals=(False, True, False), proves="b")
+      lookups, equals=(False, True, False), proves={"objects.q10": "b"})
 claim("objects.equal_keys", "then one object is a key twice, and in a copy too; inserted pair by pair one passenger is left",
       (len(passengers), len(copied), len(inserted)), equals=(2, 2, 1))
 
@@ -1494,7 +1506,7 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 
 # %% [markdown] also=["objects.equal_keys"] claim="objects.moved_key" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hash only what does not change</summary>
+# <summary><b>Mend it</b>: hash only what does not change</summary>
 #
 # The seat itself is found again, by identity. (An equal seat that was made anew is found too; the letter spreads 180
 # seats over six hash values, so look-ups get slower.)
@@ -1509,10 +1521,12 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.moved_key")`
 
 # %% [markdown] claim="objects.hash_dropped" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say that the hash is still right</summary>
+# <summary><b>Mend it</b>: say that the hash is still right</summary>
 #
 # ```diff
 # -        return super().__eq__(other)
@@ -1522,6 +1536,9 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.hash_dropped")`
+
 # %% [markdown] minutes=7
 # ## A new kind of disruption
 #
@@ -1596,18 +1613,15 @@ class Downgrade:
     share: float
 
 
-# %%
-predict(
-    "objects.downgrade",
-    "No rule knows `Downgrade`. What does the `match` statement of `by_pattern` do with it?",
-    about="objects.three_ways",
-    a="it raises MatchError, as no case fits",
-    b="it falls through to the last case: 0",
-    c="nothing: the function returns None",
-)
+# %% [markdown] predict="objects.q11"
+# **Predict.** No rule knows `Downgrade`. What does the `match` statement of `by_pattern` do with it?
+#
+# - **a** it raises MatchError, as no case fits
+# - **b** it falls through to the last case: 0
+# - **c** nothing: the function returns None
 
 # %%
-answer("objects.downgrade", None)  # "a", "b" or "c"
+answer("objects.q11", None)  # "a", "b" or "c"
 
 # %%
 events = [Delay(200), Cancellation(3), TechnicalDelay(200), PartnerDelay(), Downgrade(0.3)]
@@ -1619,7 +1633,7 @@ show_table([{"event": event, **{rule: str(euros) for rule, euros in by.items()}}
 
 # %%
 claim("objects.three_ways", "a new kind: the method and singledispatch complain, match returns None",
-      list(paid["Downgrade"].values()), equals=["AttributeError", "TypeError", None], proves="c")
+      list(paid["Downgrade"].values()), equals=["AttributeError", "TypeError", None], proves={"objects.q11": "c"})
 claim("objects.look_alike", "all serve a subclass; only duck typing serves a look-alike",
       (list(paid["TechnicalDelay"].values()), list(paid["PartnerDelay"].values())),
       equals=([250, 250, 250], [250, "TypeError", None]), baseline=paid["TechnicalDelay"])
@@ -1683,10 +1697,12 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.three_ways")`
 
 # %% [markdown] claim="objects.name_in_case" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a dot in the name</summary>
+# <summary><b>Mend it</b>: a dot in the name</summary>
 #
 # ```diff
 # -        case CANCELLED:
@@ -1701,6 +1717,8 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.name_in_case")`
 
 # %% [markdown] minutes=9
 # ## Who checks the contract, and when?
@@ -1750,18 +1768,16 @@ class Number:
     send = 5  # not even a method
 
 
-# %%
-predict(
-    "objects.number",
-    "`isinstance(Number(), Notifier)`: `Number.send` is the integer 5. And is the Pigeon, without any `send`, a NotifierBase?",
-    about="objects.runtime_checks",
-    a="no, and no",
-    b="yes, and yes",
-    c="no: 5 cannot be called; yes, it was registered",
-)
+# %% [markdown] predict="objects.q12"
+# **Predict.** `isinstance(Number(), Notifier)`: `Number.send` is the integer 5. And is the Pigeon, without any
+# `send`, a NotifierBase?
+#
+# - **a** no, and no
+# - **b** yes, and yes
+# - **c** no: 5 cannot be called; yes, it was registered
 
 # %%
-answer("objects.number", None)  # "a", "b" or "c"
+answer("objects.q12", None)  # "a", "b" or "c"
 
 # %%
 candidates = (Email, Pager, Fax, Pigeon, Number)
@@ -1817,7 +1833,8 @@ print(*reported, sep="\n")
 claim("objects.abc_instance", "the ABC lets the class without send be defined, refuses its instance, and reads no signature",
       [check["is made"] for check in checks[:3]], equals=[True, True, "TypeError"])
 claim("objects.runtime_checks", "at run time a name is enough for the protocol, and a registration for the ABC",
-      (checks[4]["isinstance of the protocol"], checks[3]["isinstance of the ABC"]), equals=(True, True), proves="b")
+      (checks[4]["isinstance of the protocol"], checks[3]["isinstance of the ABC"]), equals=(True, True),
+      proves={"objects.q12": "b"})
 claim("objects.static_checks", "a type checker reports the wrong signature and the number, before anything runs",
       [line.split(":")[1] for line in reported], equals=["20", "21"])
 
@@ -1898,6 +1915,8 @@ claim("objects.missed_check", "a protocol that the class does not fulfil looks t
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.abc_instance")`
 
 # %% [markdown] also=["objects.cached_check", "objects.missed_check"] claim="objects.static_checks" tags=["break-it"]
 # <details>
@@ -1924,6 +1943,8 @@ claim("objects.missed_check", "a protocol that the class does not fulfil looks t
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.static_checks")`
 
 # %% [markdown] minutes=6
 # ## A seat map that is a dictionary
@@ -1972,18 +1993,16 @@ class ComposedMap(MutableMapping):
         return len(self._seats)
 
 
-# %%
-predict(
-    "objects.row_thirteen",
-    "There are five ways to put a passenger on seat 13A. How many of them does `InheritedMap`, the dict, refuse?",
-    about="objects.dict_refused",
-    a="all: they end in `__setitem__`",
-    b="four: the constructor is C code",
-    c="one",
-)
+# %% [markdown] predict="objects.q13"
+# **Predict.** There are five ways to put a passenger on seat 13A. How many of them does `InheritedMap`, the
+# dict, refuse?
+#
+# - **a** all: they end in `__setitem__`
+# - **b** four: the constructor is C code
+# - **c** one
 
 # %%
-answer("objects.row_thirteen", None)  # "a", "b" or "c"
+answer("objects.q13", None)  # "a", "b" or "c"
 
 # %%
 GHOST = {"13A": "Nobody"}
@@ -2013,7 +2032,7 @@ refusals = {
     for kind in (InheritedMap, UserMap, ComposedMap)
 }
 claim("objects.dict_refused", "the subclass of dict refuses one of five ways",
-      refusals["InheritedMap"], equals=1, proves="c")
+      refusals["InheritedMap"], equals=1, proves={"objects.q13": "c"})
 claim("objects.composed_refused", "UserDict refuses four, and the composed map all five",
       (refusals["UserMap"], refusals["ComposedMap"]), equals=(4, 5), baseline=refusals["UserMap"])
 
@@ -2035,7 +2054,7 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
 
 # %% [markdown] claim="objects.dict_refused" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: close the other ways one by one</summary>
+# <summary><b>Mend it</b>: close the other ways one by one</summary>
 #
 # Until the next release of Python adds a sixth.
 #
@@ -2053,6 +2072,8 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.dict_refused")`
 
 # %% [markdown] claim="objects.composed_refused" tags=["break-it"]
 # <details>
@@ -2065,6 +2086,8 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.composed_refused")`
 
 # %% [markdown] minutes=5
 # ## The requirement changes
@@ -2164,7 +2187,7 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 
 # %% [markdown] claim="objects.upgrade_missed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an object <i>can</i> change its class</summary>
+# <summary><b>Mend it</b>: an object <i>can</i> change its class</summary>
 #
 # All holders see it. But no `__init__` has run, a class with other slots is refused (*object layout differs*), and
 # the type checker is not told.
@@ -2176,6 +2199,8 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.upgrade_missed")`
 
 # %% [markdown] claim="objects.upgrade_seen" tags=["break-it"]
 # <details>
@@ -2190,6 +2215,8 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.upgrade_seen")`
 
 # %% [markdown] minutes=7
 # ## The everyday form
@@ -2220,18 +2247,16 @@ def with_list_default():
         extras: list = []  # noqa: RUF008
 
 
-# %%
-predict(
-    "objects.mutable_default",
-    "`extras: list = []` is refused by `@dataclass`. And `extras: Extras = NO_EXTRAS`, an object with a list inside?",
-    about="objects.extras_default",
-    a="refused as well: it is mutable",
-    b="accepted; every booking gets a copy",
-    c="accepted; all bookings share one",
-)
+# %% [markdown] predict="objects.q14"
+# **Predict.** `extras: list = []` is refused by `@dataclass`. And `extras: Extras = NO_EXTRAS`, an object with
+# a list inside?
+#
+# - **a** refused as well: it is mutable
+# - **b** accepted; every booking gets a copy
+# - **c** accepted; all bookings share one
 
 # %%
-answer("objects.mutable_default", None)  # "a", "b" or "c"
+answer("objects.q14", None)  # "a", "b" or "c"
 
 # %%
 first, second = MealBooking("QX7R2A"), MealBooking("LM3K9T")
@@ -2240,7 +2265,8 @@ print(outcome(with_list_default), second.extras.booked)
 
 # %%
 claim("objects.extras_default", "a list as default is refused; an object of your own is accepted, and shared by all",
-      (outcome(with_list_default), second.extras.booked), equals=("ValueError", ["vegetarian meal"]), proves="c")
+      (outcome(with_list_default), second.extras.booked), equals=("ValueError", ["vegetarian meal"]),
+      proves={"objects.q14": "c"})
 
 # %% [markdown]
 # **Why.** Nothing in Python says whether an object can change. `dataclasses` takes *unhashable* for *mutable*
@@ -2348,7 +2374,7 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 
 # %% [markdown] also=["objects.frozen"] claim="objects.extras_default" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a factory; and a tuple inside the frozen fare</summary>
+# <summary><b>Mend it</b>: a factory; and a tuple inside the frozen fare</summary>
 #
 # ```diff
 # -    extras: Extras = NO_EXTRAS
@@ -2359,10 +2385,12 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.extras_default")`
 
 # %% [markdown] also=["objects.stale_cell", "objects.kw_only"] claim="objects.made_twice" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: slots written by hand; and positions instead of names</summary>
+# <summary><b>Mend it</b>: slots written by hand; and positions instead of names</summary>
 #
 # Slots that the class statement sees need no second class. A class that is not made again has the right cell, on any
 # version.
@@ -2390,6 +2418,9 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("objects.made_twice")`
+
 # %% [markdown] minutes=40
 # ## Exercises
 #
@@ -2557,3 +2588,6 @@ check("objects.mixin_order", mixin_order)
 # and slots written in Python · [The Python 2.3 method resolution order](https://docs.python.org/3/howto/mro.html) ·
 # [PEP 544](https://peps.python.org/pep-0544/) (protocols) and [PEP 634](https://peps.python.org/pep-0634/) (patterns)
 # · [PEP 412](https://peps.python.org/pep-0412/) (key-sharing dictionaries).
+
+# %% [markdown] footer=true
+# ← [1.1 What makes Python Python](01_interpreter.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.3 Metaprogramming](03_metaprogramming.ipynb) →

@@ -52,7 +52,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, ClassVar, get_type_hints
 
-from helpers import answer, check, claim, figures, machine, measure, predict, stamp
+from helpers import answer, check, claim, figures, machine, measure, stamp
 from helpers import show_table
 
 stamp()
@@ -69,7 +69,7 @@ def outcome(attempt):
         return type(error).__name__
 
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## One layer more
 #
 # The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
@@ -112,18 +112,15 @@ def fare(flight: str, seats: int = 1) -> float:
     return 99.0 * seats
 
 
-# %%
-predict(
-    "metaprogramming.bare_endpoint",
-    "`fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?",
-    about="metaprogramming.endpoint",
-    a="flight and seats: it looks through the layer",
-    b="nothing: `*args` and `**kwargs` may be empty",
-    c="two required parameters named args and kwargs",
-)
+# %% [markdown] predict="metaprogramming.q1"
+# **Predict.** `fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?
+#
+# - **a** flight and seats: it looks through the layer
+# - **b** nothing: `*args` and `**kwargs` may be empty
+# - **c** two required parameters named args and kwargs
 
 # %%
-answer("metaprogramming.bare_endpoint", None)  # "a", "b" or "c"
+answer("metaprogramming.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # FastAPI comes in section 2 of the course. Its view of an endpoint can be had without it, for it asks the standard
@@ -172,7 +169,7 @@ claim("metaprogramming.signature",
       seen["inspect.signature"], equals=["(*args, **kwargs)", "(flight: str, seats: int = 1) -> float"])
 claim("metaprogramming.endpoint",
       "so an API in front of the bare layer demands parameters that no caller knows",
-      seen["FastAPI"], proves="c",
+      seen["FastAPI"], proves={"metaprogramming.q1": "c"},
       equals=["args: Any, required; kwargs: Any, required",
               "flight: str, required; seats: int, optional"])
 claim("metaprogramming.help", "help() speaks of the wrapper, and has lost the text",
@@ -223,10 +220,12 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.signature")`
 
 # %% [markdown] also=["metaprogramming.endpoint", "metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: set <code>__wrapped__</code> alone</summary>
+# <summary><b>Mend it</b>: set <code>__wrapped__</code> alone</summary>
 #
 # The signature is right again, since its reader follows the link. Those who read attributes of the wrapper itself
 # are not: the name, the text, the annotations.
@@ -249,6 +248,8 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.help")`
 
 # %% [markdown] minutes=4
 # ## What `wraps` does not mend
@@ -302,18 +303,15 @@ def rebook(agent: str, booking: int) -> str:
     return f"{agent} rebooked {booking}"
 
 
-# %%
-predict(
-    "metaprogramming.through_wraps",
-    "`rebook` is called as `rebook(17)`. Which parameters does `inspect.signature(rebook)` show?",
-    about="metaprogramming.added_argument",
-    a="booking: what the caller must give",
-    b="agent and booking: what nobody can call it with",
-    c="`*args` and `**kwargs`: what the wrapper takes",
-)
+# %% [markdown] predict="metaprogramming.q2"
+# **Predict.** `rebook` is called as `rebook(17)`. Which parameters does `inspect.signature(rebook)` show?
+#
+# - **a** booking: what the caller must give
+# - **b** agent and booking: what nobody can call it with
+# - **c** `*args` and `**kwargs`: what the wrapper takes
 
 # %%
-answer("metaprogramming.through_wraps", None)  # "a", "b" or "c"
+answer("metaprogramming.q2", None)  # "a", "b" or "c"
 
 # %%
 shown = list(inspect.signature(rebook).parameters)
@@ -321,7 +319,7 @@ as_used, as_shown = outcome(lambda: rebook(17)), outcome(lambda: rebook("agent 9
 
 claim("metaprogramming.added_argument",
       "wraps shows the parameters of the function; who follows them gets a TypeError",
-      (shown, as_used, as_shown), proves="b",
+      (shown, as_used, as_shown), proves={"metaprogramming.q2": "b"},
       equals=(["agent", "booking"], "agent 7 rebooked 17", "TypeError"))
 claim("metaprogramming.frames", "a traceback names the code that runs, not the name that was copied",
       frames, equals=["log_and_call", "log_and_call", "refund"])
@@ -340,7 +338,7 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 
 # %% [markdown] claim="metaprogramming.added_argument" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say what the layer takes away</summary>
+# <summary><b>Mend it</b>: say what the layer takes away</summary>
 #
 # Now FastAPI would ask for `booking` alone. Libraries that inject arguments do this.
 #
@@ -357,6 +355,8 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.added_argument")`
 
 # %% [markdown] also=["metaprogramming.other_object"] claim="metaprogramming.frames" tags=["break-it"]
 # <details>
@@ -374,6 +374,8 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.frames")`
 
 # %% [markdown] minutes=3
 # ## The type checker's view
@@ -462,6 +464,8 @@ claim("metaprogramming.typed",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.typed")`
 
 # %% [markdown] minutes=6
 # ## Which layer is outside?
@@ -497,23 +501,20 @@ def pay_back(user, booking):
     return f"booking {booking} refunded"
 
 
-# %%
-predict(
-    "metaprogramming.guard_on_top",
-    "Nobody is signed in. What do a unit test that calls `pay_back` and a request to `/refund` get?",
-    about="metaprogramming.guard_order",
-    a="both PermissionError",
-    b="the test PermissionError, the request a refund",
-    c="the test a refund, the request PermissionError",
-)
+# %% [markdown] predict="metaprogramming.q3"
+# **Predict.** Nobody is signed in. What do a unit test that calls `pay_back` and a request to `/refund` get?
+#
+# - **a** both PermissionError
+# - **b** the test PermissionError, the request a refund
+# - **c** the test a refund, the request PermissionError
 
 # %%
-answer("metaprogramming.guard_on_top", None)  # "a", "b" or "c"
+answer("metaprogramming.q3", None)  # "a", "b" or "c"
 
 # %%
 by_test, by_request = outcome(lambda: pay_back(None, 17)), outcome(lambda: routes["/refund"](None, 17))
 claim("metaprogramming.guard_order", "the test sees the guard; the request goes past it",
-      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves="b", baseline=by_test)
+      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves={"metaprogramming.q3": "b"}, baseline=by_test)
 
 # %% [markdown]
 # Decorators with arguments add a step: the expression behind the `@` is evaluated first, and gives the decorator.
@@ -605,7 +606,7 @@ claim("metaprogramming.parentheses",
 
 # %% [markdown] claim="metaprogramming.guard_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: register what is guarded</summary>
+# <summary><b>Mend it</b>: register what is guarded</summary>
 #
 # ```diff
 # -@signed_in
@@ -615,6 +616,8 @@ claim("metaprogramming.parentheses",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.guard_order")`
 
 # %% [markdown] also=["metaprogramming.parentheses"] claim="metaprogramming.stacking" tags=["break-it"]
 # <details>
@@ -631,6 +634,8 @@ claim("metaprogramming.parentheses",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.stacking")`
 
 # %% [markdown] minutes=5
 # ## The layer meets `self`
@@ -707,18 +712,16 @@ def alive_after_use(make, use, count=100):
     return sum(reference() is not None for reference in watch)
 
 
-# %%
-predict(
-    "metaprogramming.cached_method",
-    "100 itineraries were used once, and no name for them is left. How many does `lru_cache` keep alive?",
-    about="metaprogramming.method_cache",
-    a="none: a cache holds results, here integers",
-    b="one, the last",
-    c="all 100",
-)
+# %% [markdown] predict="metaprogramming.q4"
+# **Predict.** 100 itineraries were used once, and no name for them is left. How many does `lru_cache` keep
+# alive?
+#
+# - **a** none: a cache holds results, here integers
+# - **b** one, the last
+# - **c** all 100
 
 # %%
-answer("metaprogramming.cached_method", None)  # "a", "b" or "c"
+answer("metaprogramming.q4", None)  # "a", "b" or "c"
 
 # %%
 kept = (
@@ -731,7 +734,7 @@ claim("metaprogramming.lost_self",
       (on_function, on_method), equals=("UA17 is boarding", "TypeError"), baseline=on_function)
 claim("metaprogramming.method_cache",
       "lru_cache on a method keeps each self alive, cached_property none",
-      kept, equals=(100, 0), proves="c")
+      kept, equals=(100, 0), proves={"metaprogramming.q4": "c"})
 
 # %% [markdown]
 # **Why.** There is no special rule for methods. `gate.announce` finds something in the *class's* dictionary, and if
@@ -751,7 +754,7 @@ claim("metaprogramming.method_cache",
 
 # %% [markdown] claim="metaprogramming.lost_self" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two lines make it a descriptor</summary>
+# <summary><b>Mend it</b>: two lines make it a descriptor</summary>
 #
 # ```diff
 # -    def __call__(self, *args):
@@ -764,6 +767,8 @@ claim("metaprogramming.method_cache",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.lost_self")`
 
 # %% [markdown] claim="metaprogramming.method_cache" tags=["break-it"]
 # <details>
@@ -777,6 +782,8 @@ claim("metaprogramming.method_cache",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.method_cache")`
 
 # %% [markdown] minutes=6
 # ## The layer meets `async def`
@@ -823,18 +830,15 @@ def ask_lazily(flight):
     raise TimeoutError
 
 
-# %%
-predict(
-    "metaprogramming.async_layer",
-    "`await ask_async(\"UA17\")` times out. What does the layer do?",
-    about="metaprogramming.layer_and_coroutine",
-    a="it catches the time-out, as for the plain function",
-    b="it has left before the partner is even asked",
-    c="TypeError: a coroutine cannot be wrapped by a plain function",
-)
+# %% [markdown] predict="metaprogramming.q5"
+# **Predict.** `await ask_async("UA17")` times out. What does the layer do?
+#
+# - **a** it catches the time-out, as for the plain function
+# - **b** it has left before the partner is even asked
+# - **c** TypeError: a coroutine cannot be wrapped by a plain function
 
 # %%
-answer("metaprogramming.async_layer", None)  # "a", "b" or "c"
+answer("metaprogramming.q5", None)  # "a", "b" or "c"
 
 # %%
 async def outcome_of(awaitable):
@@ -894,7 +898,7 @@ recognised = [inspect.iscoroutinefunction(function) for function in (ask_async, 
 # %%
 claim("metaprogramming.layer_and_coroutine",
       "the plain layer is over before the coroutine or the generator begins",
-      (trail["ask_async"], trail["ask_lazily"], escaped["ask_async"]), proves="b",
+      (trail["ask_async"], trail["ask_lazily"], escaped["ask_async"]), proves={"metaprogramming.q5": "b"},
       equals=(["start", "stop", "asking"], ["start", "stop", "asking"], "TimeoutError"))
 claim("metaprogramming.awaited", "an asynchronous layer around it sees the whole call",
       ask_properly.events, equals=["start", "asking", "time-out caught", "stop"])
@@ -920,7 +924,7 @@ claim("metaprogramming.recognised",
 
 # %% [markdown] also=["metaprogramming.recognised"] claim="metaprogramming.layer_and_coroutine" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a second kind of layer for the second kind of function</summary>
+# <summary><b>Mend it</b>: a second kind of layer for the second kind of function</summary>
 #
 # ```diff
 # -    @wraps(function)
@@ -945,6 +949,8 @@ claim("metaprogramming.recognised",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.layer_and_coroutine")`
 
 # %% [markdown] claim="metaprogramming.awaited" tags=["break-it"]
 # <details>
@@ -958,6 +964,8 @@ claim("metaprogramming.recognised",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.awaited")`
 
 # %% [markdown] minutes=4
 # ## The price of a layer
@@ -1073,6 +1081,8 @@ claim("metaprogramming.generator_price",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.layer_price")`
 
 # %% [markdown] claim="metaprogramming.generator_price" tags=["break-it"]
 # <details>
@@ -1088,8 +1098,10 @@ claim("metaprogramming.generator_price",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.generator_price")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Seven ways out of a `with`
 #
 # A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
@@ -1178,18 +1190,15 @@ async def by_cancelling_a_task(gate):
 ways_out = (to_the_end, by_return, by_break, by_error, by_exit)
 ways_out += (by_closing_a_generator, by_cancelling_a_task)
 
-# %%
-predict(
-    "metaprogramming.forgotten_finally",
-    "`forgetful_gate` has no `try … finally`. On which of the seven ways does the gate stay taken?",
-    about="metaprogramming.seven_ways",
-    a="on all but the first",
-    b="only where an error is raised in the block: by_error, by_exit",
-    c="wherever an exception leaves the block, and that is four of the seven",
-)
+# %% [markdown] predict="metaprogramming.q6"
+# **Predict.** `forgetful_gate` has no `try … finally`. On which of the seven ways does the gate stay taken?
+#
+# - **a** on all but the first
+# - **b** only where an error is raised in the block: by_error, by_exit
+# - **c** wherever an exception leaves the block, and that is four of the seven
 
 # %%
-answer("metaprogramming.forgotten_finally", None)  # "a", "b" or "c"
+answer("metaprogramming.q6", None)  # "a", "b" or "c"
 
 # %%
 async def last_word(make, way_out):
@@ -1220,7 +1229,7 @@ claim("metaprogramming.released",
       equals=[{"given back"}, {"given back"}])
 claim("metaprogramming.seven_ways",
       "without the finally it stays taken wherever an exception leaves the block",
-      [way for way, end in left_by["forgetful_gate"].items() if end == "taken"], proves="c",
+      [way for way, end in left_by["forgetful_gate"].items() if end == "taken"], proves={"metaprogramming.q6": "c"},
       equals=["by_error", "by_exit", "by_closing_a_generator", "by_cancelling_a_task"])
 
 # %% [markdown]
@@ -1261,10 +1270,12 @@ claim("metaprogramming.seven_ways",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.released")`
 
 # %% [markdown] claim="metaprogramming.seven_ways" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
+# <summary><b>Mend it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
 #
 # ```diff
 # -    log.append("taken")
@@ -1277,6 +1288,8 @@ claim("metaprogramming.seven_ways",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.seven_ways")`
 
 # %% [markdown] minutes=4
 # ## Ctrl-C during a sale
@@ -1303,18 +1316,15 @@ def sell(journal, failure):
     return "sold"
 
 
-# %%
-predict(
-    "metaprogramming.interrupted_sale",
-    "KeyboardInterrupt is raised inside the block. What does the caller of `sell` get?",
-    about="metaprogramming.exit_value",
-    a="KeyboardInterrupt, after the line was written",
-    b="'sold'",
-    c="None: the block was left",
-)
+# %% [markdown] predict="metaprogramming.q7"
+# **Predict.** KeyboardInterrupt is raised inside the block. What does the caller of `sell` get?
+#
+# - **a** KeyboardInterrupt, after the line was written
+# - **b** 'sold'
+# - **c** None: the block was left
 
 # %%
-answer("metaprogramming.interrupted_sale", None)  # "a", "b" or "c"
+answer("metaprogramming.q7", None)  # "a", "b" or "c"
 
 # %%
 interrupted = outcome(lambda: sell(Journal(), KeyboardInterrupt()))
@@ -1354,7 +1364,7 @@ print(tidied)
 # %%
 claim("metaprogramming.exit_value",
       "an __exit__ that happens to return a true value swallows every exception",
-      interrupted, equals="sold", proves="b")
+      interrupted, equals="sold", proves={"metaprogramming.q7": "b"})
 claim("metaprogramming.masked",
       "an error in the clean-up takes the place of the first, which is left as its context",
       error_and_context(query), equals=("ConnectionError", "ValueError"))
@@ -1378,7 +1388,7 @@ claim("metaprogramming.rest_skipped",
 
 # %% [markdown] also=["metaprogramming.masked"] claim="metaprogramming.exit_value" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
+# <summary><b>Mend it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
 #
 # ```diff
 # -        return self.file.write(f"ended by {kind and kind.__name__}\n")
@@ -1390,10 +1400,12 @@ claim("metaprogramming.rest_skipped",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.exit_value")`
 
 # %% [markdown] claim="metaprogramming.rest_skipped" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: suppress each statement by itself</summary>
+# <summary><b>Mend it</b>: suppress each statement by itself</summary>
 #
 # ```diff
 # -with contextlib.suppress(FileNotFoundError):
@@ -1407,6 +1419,8 @@ claim("metaprogramming.rest_skipped",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.rest_skipped")`
 
 # %% [markdown] minutes=5
 # ## As many as there are
@@ -1525,6 +1539,8 @@ claim("metaprogramming.async_exit",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.all_or_none")`
 
 # %% [markdown] claim="metaprogramming.async_exit" tags=["break-it"]
 # <details>
@@ -1542,8 +1558,10 @@ claim("metaprogramming.async_exit",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.async_exit")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## How a class comes into being
 #
 # The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
@@ -1608,18 +1626,15 @@ def indexed(on):
     return decorate
 
 
-# %%
-predict(
-    "metaprogramming.when_subclassed",
-    "`@indexed(…) class Booking(Table)`: what is already true when `__init_subclass__` runs?",
-    about="metaprogramming.what_the_hook_sees",
-    a="nothing: it runs before the class body",
-    b="the columns know their names, the decorator has not run",
-    c="all: the class is complete, decorator included",
-)
+# %% [markdown] predict="metaprogramming.q8"
+# **Predict.** `@indexed(…) class Booking(Table)`: what is already true when `__init_subclass__` runs?
+#
+# - **a** nothing: it runs before the class body
+# - **b** the columns know their names, the decorator has not run
+# - **c** all: the class is complete, decorator included
 
 # %%
-answer("metaprogramming.when_subclassed", None)  # "a", "b" or "c"
+answer("metaprogramming.q8", None)  # "a", "b" or "c"
 
 # %%
 trace.clear()
@@ -1658,7 +1673,7 @@ claim("metaprogramming.class_order", "the hooks of a class statement run in one 
                      "metaclass.__init__", "decorator is applied"])
 claim("metaprogramming.what_the_hook_sees",
       "__init_subclass__ sees named columns, and nothing of the decorator",
-      Booking.known, equals={"columns": ["flight", "seat"], "decorated": False}, proves="b")
+      Booking.known, equals={"columns": ["flight", "seat"], "decorated": False}, proves={"metaprogramming.q8": "b"})
 claim("metaprogramming.late_attribute",
       "a column that is set on the finished class never learns its name",
       Booking.gate.name or "nameless", equals="nameless")
@@ -1701,10 +1716,12 @@ claim("metaprogramming.late_attribute",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.class_order")`
 
 # %% [markdown] claim="metaprogramming.late_attribute" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: do by hand what <code>type.__new__</code> would have done</summary>
+# <summary><b>Mend it</b>: do by hand what <code>type.__new__</code> would have done</summary>
 #
 # ```diff
 # -Booking.gate = Column()  # a column that somebody adds later
@@ -1715,6 +1732,8 @@ claim("metaprogramming.late_attribute",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.late_attribute")`
 
 # %% [markdown] minutes=6
 # ## One registry, four ways
@@ -1860,10 +1879,12 @@ claim("metaprogramming.slotted_dataclass",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.same_content")`
 
 # %% [markdown] claim="metaprogramming.slotted_dataclass" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a dataclass without slots is the class that you wrote</summary>
+# <summary><b>Mend it</b>: a dataclass without slots is the class that you wrote</summary>
 #
 # ```diff
 # -@dataclass(slots=True)
@@ -1871,6 +1892,8 @@ claim("metaprogramming.slotted_dataclass",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.slotted_dataclass")`
 
 # %% [markdown] minutes=5
 # ## One file a format
@@ -1927,18 +1950,16 @@ for name, text in FILES.items():
     (site / name).write_text(textwrap.dedent(text).lstrip())
 sys.path.insert(0, str(site))
 
-# %%
-predict(
-    "metaprogramming.on_disk",
-    "`airline_formats` has modules for CSV and JSON; its `__init__` imports the first. What is registered then?",
-    about="metaprogramming.after_import",
-    a=".csv and .json: both are part of the package",
-    b=".csv alone",
-    c="nothing: nobody has used a format yet",
-)
+# %% [markdown] predict="metaprogramming.q9"
+# **Predict.** `airline_formats` has modules for CSV and JSON; its `__init__` imports the first. What is
+# registered then?
+#
+# - **a** .csv and .json: both are part of the package
+# - **b** .csv alone
+# - **c** nothing: nobody has used a format yet
 
 # %%
-answer("metaprogramming.on_disk", None)  # "a", "b" or "c"
+answer("metaprogramming.q9", None)  # "a", "b" or "c"
 
 # %%
 airline_formats = importlib.import_module("airline_formats")
@@ -1963,7 +1984,7 @@ print(after_import, after_scan, listed, after_load)
 # %%
 claim("metaprogramming.after_import",
       "a class in a module that nobody imported does not exist, so no registry can know it",
-      after_import, equals=[".csv"], proves="b")
+      after_import, equals=[".csv"], proves={"metaprogramming.q9": "b"})
 claim("metaprogramming.scanned", "importing all modules of the package completes the registry",
       after_scan, equals=[".csv", ".json"])
 claim("metaprogramming.entry_points",
@@ -1985,7 +2006,7 @@ claim("metaprogramming.entry_points",
 
 # %% [markdown] also=["metaprogramming.scanned"] claim="metaprogramming.after_import" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
+# <summary><b>Mend it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
 #
 # ```diff
 # -        from airline_formats import csv_format
@@ -2002,6 +2023,8 @@ claim("metaprogramming.entry_points",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.after_import")`
 
 # %% [markdown] claim="metaprogramming.entry_points" tags=["break-it"]
 # <details>
@@ -2015,6 +2038,8 @@ claim("metaprogramming.entry_points",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.entry_points")`
 
 # %% [markdown] minutes=3
 # ## Two metaclasses
@@ -2088,7 +2113,7 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 
 # %% [markdown] claim="metaprogramming.conflict" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the metaclass that inherits from both</summary>
+# <summary><b>Mend it</b>: the metaclass that inherits from both</summary>
 #
 # ```diff
 # -    class Pdf(Format, Numbered):
@@ -2111,6 +2136,8 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.conflict")`
 
 # %% [markdown] claim="metaprogramming.cooperation" tags=["break-it"]
 # <details>
@@ -2125,6 +2152,8 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.cooperation")`
 
 # %% [markdown] minutes=4
 # ## The fields of an old ORM
@@ -2159,18 +2188,15 @@ def fields_found(python, future=False):
     return json.loads(done.stdout)
 
 
-# %%
-predict(
-    "metaprogramming.namespace",
-    "On 3.14 the metaclass reads `namespace.get(\"__annotations__\", {})`. Which fields does it find?",
-    about="metaprogramming.in_the_namespace",
-    a="flight and seat, in both modules",
-    b="none, in both",
-    c="none; but flight and seat in the module with the `__future__` import",
-)
+# %% [markdown] predict="metaprogramming.q10"
+# **Predict.** On 3.14 the metaclass reads `namespace.get("__annotations__", {})`. Which fields does it find?
+#
+# - **a** flight and seat, in both modules
+# - **b** none, in both
+# - **c** none; but flight and seat in the module with the `__future__` import
 
 # %%
-answer("metaprogramming.namespace", None)  # "a", "b" or "c"
+answer("metaprogramming.q10", None)  # "a", "b" or "c"
 
 # %%
 newer = machine.interpreter("3.14")
@@ -2194,7 +2220,7 @@ show_table(
 claim("metaprogramming.in_the_namespace",
       "on 3.14 the namespace holds annotations only in modules with the __future__ import",
       [in_namespace for in_namespace, _ in on_314], equals=[[], ["flight", "seat"]],
-      proves="c", unmeasured=not_here)
+      proves={"metaprogramming.q10": "c"}, unmeasured=not_here)
 claim("metaprogramming.when_made",
       "asked of the finished class, they are there in every version and in both modules",
       [when_made for _, when_made in here + (on_314 if newer else [])],
@@ -2216,7 +2242,7 @@ claim("metaprogramming.when_made",
 
 # %% [markdown] claim="metaprogramming.in_the_namespace" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the cure, in the metaclass</summary>
+# <summary><b>Mend it</b>: the cure, in the metaclass</summary>
 #
 # ```diff
 # -            cls.in_namespace = sorted(namespace.get("__annotations__", {}))
@@ -2224,6 +2250,8 @@ claim("metaprogramming.when_made",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.in_the_namespace")`
 
 # %% [markdown] also=["metaprogramming.in_the_namespace"] claim="metaprogramming.when_made" tags=["break-it"]
 # <details>
@@ -2240,6 +2268,8 @@ claim("metaprogramming.when_made",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.when_made")`
 
 # %% [markdown] minutes=40
 # ## Exercises
@@ -2417,3 +2447,6 @@ check("metaprogramming.transaction", transaction)
 # 612](https://peps.python.org/pep-0612/) · [descriptor guide](https://docs.python.org/3/howto/descriptor.html) ·
 # [`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py), 800 lines worth reading
 # whole.
+
+# %% [markdown] footer=true
+# ← [1.2 Objects](02_objects.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.4 Generators, iterators, coroutines](04_generators.ipynb) →

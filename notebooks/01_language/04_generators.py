@@ -46,7 +46,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet as pq
 
-from helpers import answer, check, claim, data, measure, predict, stamp
+from helpers import answer, check, claim, data, measure, stamp
 from helpers import show_lines, show_table
 
 stamp()
@@ -68,7 +68,7 @@ pyarrow.csv.write_csv(
 with departures.open() as file:
     print(*islice(file, 3), sep="")
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## A month, then a year
 #
 # The operations desk wants the total departure delay. The job ran for years on a month of data, in a
@@ -102,18 +102,15 @@ def by_chunks(path, rows, chunk=4096):
     return total
 
 
-# %%
-predict(
-    "generators.pipeline_peak",
-    "64 times as many rows: what happens to the pipeline's peak memory?",
-    about="generators.flat",
-    a="it grows about 64-fold, like the list's, from a lower start",
-    b="it grows by some bytes a row: less than the list's, but it grows",
-    c="it stays where it was",
-)
+# %% [markdown] predict="generators.q1"
+# **Predict.** 64 times as many rows: what happens to the pipeline's peak memory?
+#
+# - **a** it grows about 64-fold, like the list's, from a lower start
+# - **b** it grows by some bytes a row: less than the list's, but it grows
+# - **c** it stays where it was
 
 # %%
-answer("generators.pipeline_peak", None)  # "a", "b" or "c"
+answer("generators.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # `measure.peak` runs a call under `tracemalloc`, which records every allocation that goes through
@@ -140,7 +137,7 @@ bytes_a_row = [(peak - before) / (rows - fewer) for (fewer, before), (rows, peak
 claim("generators.linear", "a further row costs the list way as much at 64,000 rows as at 1,000",
       bytes_a_row[-1] / bytes_a_row[0], between=(0.8, 1.25), unit="×", baseline=bytes_a_row[0])
 claim("generators.flat", "64 times the rows, and the pipeline's peak is the same",
-      peaks["by_pipeline"][-1] / peaks["by_pipeline"][0], at_most=1.5, unit="×", proves="c")
+      peaks["by_pipeline"][-1] / peaks["by_pipeline"][0], at_most=1.5, unit="×", proves={"generators.q1": "c"})
 
 # %% [markdown]
 # **Reading it.** The list way pays about 450 bytes for each row (measured where this notebook was
@@ -179,6 +176,8 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.flat")`
 
 # %% [markdown] claim="generators.linear" tags=["break-it"]
 # <details>
@@ -190,6 +189,8 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.linear")`
 
 # %% [markdown] minutes=4
 # ## Ask the kernel: a fresh process for each way
@@ -277,6 +278,8 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.year_pipeline")`
 
 # %% [markdown] also=["generators.year_chunks"] claim="generators.year_list" tags=["break-it"]
 # <details>
@@ -295,24 +298,23 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.year_list")`
 
 # %% [markdown] minutes=3
 # ## A second instrument
 #
 # A colleague reads the same flights from Parquet with Arrow, all 19 columns, and watches `tracemalloc`.
 
-# %%
-predict(
-    "generators.arrow",
-    "`pq.read_table` loads 336,776 rows of 19 columns. What does `tracemalloc` report as the peak?",
-    about="generators.arrow_unseen",
-    a="tens of MiB: the size of the columns",
-    b="a few MiB: Arrow compresses in memory",
-    c="a few KiB",
-)
+# %% [markdown] predict="generators.q2"
+# **Predict.** `pq.read_table` loads 336,776 rows of 19 columns. What does `tracemalloc` report as the peak?
+#
+# - **a** tens of MiB: the size of the columns
+# - **b** a few MiB: Arrow compresses in memory
+# - **c** a few KiB
 
 # %%
-answer("generators.arrow", None)  # "a", "b" or "c"
+answer("generators.q2", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Arrow allocates from a memory pool of its own. A proxy in front of the pool counts what passes through.
@@ -354,7 +356,7 @@ show_table(
 claim("generators.arrow_pool", "the whole table takes tens of MiB of Arrow's pool",
       whole_pooled, at_least=20 * 2**20, unit="B")
 claim("generators.arrow_unseen", "tracemalloc sees next to nothing of it",
-      whole_traced, at_most=64 * 2**10, unit="B", proves="c")
+      whole_traced, at_most=64 * 2**10, unit="B", proves={"generators.q2": "c"})
 claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
       chunks_pooled, at_most=8 * 2**20, unit="B",
       did={"whole table": whole_traced.did, "batches": chunks_traced.did})
@@ -387,6 +389,8 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.arrow_unseen")`
 
 # %% [markdown] also=["generators.arrow_chunks"] claim="generators.arrow_pool" tags=["break-it"]
 # <details>
@@ -406,6 +410,8 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.arrow_pool")`
 
 # %% [markdown] minutes=3
 # ## The second pass finds nothing
@@ -473,7 +479,7 @@ print("B6" in carriers, list(carriers))
 
 # %% [markdown] claim="generators.exhausted" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hand in the iterable instead</summary>
+# <summary><b>Mend it</b>: hand in the iterable instead</summary>
 #
 # ```diff
 # -delays = delays_of(departures, 1_000)
@@ -486,6 +492,8 @@ print("B6" in carriers, list(carriers))
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.exhausted")`
 
 # %% [markdown] claim="generators.iterable" tags=["break-it"]
 # <details>
@@ -503,8 +511,10 @@ print("B6" in carriers, list(carriers))
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.iterable")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## A frame that waits
 #
 # What *is* the object that a generator function returns? A frame, the same structure that every call
@@ -593,18 +603,15 @@ print(refusal(lambda: next(last_word())))
 #
 # The frame costs nothing but memory while it sleeps. How much?
 
-# %%
-predict(
-    "generators.frame_bytes",
-    "10,000 suspended generators wait at their `yield`. How much memory does one of them take?",
-    about="generators.frame",
-    a="less than 1 KiB",
-    b="about 8 KiB, two pages",
-    c="about 64 KiB, like a small thread stack",
-)
+# %% [markdown] predict="generators.q3"
+# **Predict.** 10,000 suspended generators wait at their `yield`. How much memory does one of them take?
+#
+# - **a** less than 1 KiB
+# - **b** about 8 KiB, two pages
+# - **c** about 64 KiB, like a small thread stack
 
 # %%
-answer("generators.frame_bytes", None)  # "a", "b" or "c"
+answer("generators.q3", None)  # "a", "b" or "c"
 
 # %%
 def waiting_passenger(number):
@@ -622,7 +629,7 @@ def many_waiting(count=10_000):
 
 bytes_each = measure.held(many_waiting) / 10_000  # what the list keeps, by tracemalloc
 claim("generators.frame", "a suspended generator, frame and locals included, takes less than 1 KiB",
-      bytes_each, at_most=1024, unit="B", proves="a")
+      bytes_each, at_most=1024, unit="B", proves={"generators.q3": "a"})
 
 # %% [markdown]
 # **Reading it.** Of these bytes, some 190 are the generator and its frame (`sys.getsizeof`), 32 the number it was
@@ -651,6 +658,8 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.four_ways")`
 
 # %% [markdown] claim="generators.frame" tags=["break-it"]
 # <details>
@@ -665,6 +674,8 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.frame")`
 
 # %% [markdown] minutes=3
 # ## Clean-up, and who runs it
@@ -741,10 +752,12 @@ claim("generators.kept", "one that somebody still refers to stays open",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.dropped")`
 
 # %% [markdown] claim="generators.kept" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: close it by a <code>with</code></summary>
+# <summary><b>Mend it</b>: close it by a <code>with</code></summary>
 #
 # ```diff
 # -    rows = rows_from(range(3), events)
@@ -758,6 +771,8 @@ claim("generators.kept", "one that somebody still refers to stays open",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.kept")`
 
 # %% [markdown] minutes=3
 # ## Delegation: what `yield from` forwards
@@ -838,10 +853,12 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.yield_from")`
 
 # %% [markdown] claim="generators.loop_forwards_nothing" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forward by hand what was sent</summary>
+# <summary><b>Mend it</b>: forward by hand what was sent</summary>
 #
 # This loop forwards `send`, but not yet `throw`, `close` or the result. Doing all of it right is what
 # `yield from` is.
@@ -860,6 +877,8 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.loop_forwards_nothing")`
 
 # %% [markdown] minutes=3
 # ## The price of a stage
@@ -931,8 +950,10 @@ claim("generators.stage_price", "every further stage costs each item the same ha
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.stage_price")`
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## From generator to coroutine: an event loop in 60 lines
 #
 # Now build the thing that asyncio is. A **task** is a coroutine; the loop advances it by `send(None)`,
@@ -1147,6 +1168,8 @@ claim("generators.loop_concurrency", "one thread had all 200 clients open at the
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.loop_concurrency")`
 
 # %% [markdown] claim="generators.loop_answers" tags=["break-it"]
 # <details>
@@ -1160,24 +1183,23 @@ claim("generators.loop_concurrency", "one thread had all 200 clients open at the
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.loop_answers")`
 
 # %% [markdown] minutes=4
 # ## Leaving an async generator early
 #
 # The cursor again, now asynchronous. The consumer stops at the first late flight, then sends its report.
 
-# %%
-predict(
-    "generators.async_break",
-    "`async for row in rows(): break`, and then the next statement. Is the cursor closed by then?",
-    about="generators.async_left_open",
-    a="yes: break drops the last reference, as with the plain generator above",
-    b="no: it is closed some time later, by another task",
-    c="no, and it never will be",
-)
+# %% [markdown] predict="generators.q4"
+# **Predict.** `async for row in rows(): break`, and then the next statement. Is the cursor closed by then?
+#
+# - **a** yes: break drops the last reference, as with the plain generator above
+# - **b** no: it is closed some time later, by another task
+# - **c** no, and it never will be
 
 # %%
-answer("generators.async_break", None)  # "a", "b" or "c"
+answer("generators.q4", None)  # "a", "b" or "c"
 
 # %%
 async def rows(events):
@@ -1220,7 +1242,7 @@ show_table([{"consumer": name, "events": " → ".join(events)} for name, events 
 
 # %%
 claim("generators.async_left_open", "the report is sent while the cursor is open; another task closes it",
-      left["leave_early"], equals=["opened", "report sent", "closed by another task"], proves="b")
+      left["leave_early"], equals=["opened", "report sent", "closed by another task"], proves={"generators.q4": "b"})
 claim("generators.aclosing", "aclosing closes it where you leave it, in your own task",
       left["leave_early_closing"], equals=["opened", "closed by the report's task", "report sent"])
 
@@ -1242,7 +1264,7 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 
 # %% [markdown] claim="generators.async_left_open" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: close it by hand</summary>
+# <summary><b>Mend it</b>: close it by hand</summary>
 #
 # ```diff
 # -    async for delay in rows(events):
@@ -1258,6 +1280,8 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.async_left_open")`
 
 # %% [markdown] claim="generators.aclosing" tags=["break-it"]
 # <details>
@@ -1269,6 +1293,8 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.aclosing")`
 
 # %% [markdown] minutes=2
 # ## When the loop ends first
@@ -1325,7 +1351,7 @@ claim("generators.shutdown", "asyncio.run closes suspended async generators, a b
 
 # %% [markdown] claim="generators.shutdown" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the line that a loop of your own needs before <code>close</code></summary>
+# <summary><b>Mend it</b>: the line that a loop of your own needs before <code>close</code></summary>
 #
 # ```diff
 # -    loop.run_until_complete(read_one(events))
@@ -1334,6 +1360,8 @@ claim("generators.shutdown", "asyncio.run closes suspended async generators, a b
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("generators.shutdown")`
 
 # %% [markdown] minutes=25
 # ## Exercises
@@ -1443,3 +1471,6 @@ check("generators.holdable", holdable)
 # [PEP 525](https://peps.python.org/pep-0525/) on finalising async generators ·
 # [David Beazley, *A Curious Course on Coroutines and Concurrency*](https://www.dabeaz.com/coroutines/) ·
 # [`Objects/genobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/genobject.c).
+
+# %% [markdown] footer=true
+# ← [1.3 Metaprogramming](03_metaprogramming.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.5 Exceptions](05_exceptions.ipynb) →

@@ -55,7 +55,7 @@ from pathlib import Path
 
 import numpy as np
 
-from helpers import answer, check, claim, data, machine, measure, predict, stamp
+from helpers import answer, check, claim, data, machine, measure, stamp
 from helpers import show_bars, show_source, show_table
 from helpers.figures import BLUE, INK, ORANGE, picture
 from helpers.labs.language import processes_threads as lab
@@ -87,7 +87,7 @@ NEWER = machine.interpreter("3.14")
 NO_NEWER = None if NEWER else machine.how_to_get("3.14")
 show_source(lab.run)
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## Three ways to have a worker
 #
 # A dispatch desk hands a booking to a worker process. The desk has done things before: it changed a variable of its
@@ -152,18 +152,15 @@ def dispatch(start_method):
             print(json.dumps(out.get()))
             worker.join()
 
-# %%
-predict(
-    "processes_threads.inherits",
-    "`baggage = 45` was set before the workers started. Which of them see 45?",
-    about="processes_threads.module_variable",
-    a="all: a child process is a copy of its parent",
-    b="the forked one alone",
-    c="forked and forkserver's: both are forks",
-)
+# %% [markdown] predict="processes_threads.q1"
+# **Predict.** `baggage = 45` was set before the workers started. Which of them see 45?
+#
+# - **a** all: a child process is a copy of its parent
+# - **b** the forked one alone
+# - **c** forked and forkserver's: both are forks
 
 # %%
-answer("processes_threads.inherits", None)  # "a", "b" or "c"
+answer("processes_threads.q1", None)  # "a", "b" or "c"
 
 # %%
 INHERIT = program(report, dispatch)
@@ -189,7 +186,7 @@ show_table(
 
 # %%
 claim("processes_threads.module_variable", "what the desk did to its module, only a forked worker sees",
-      seen("module variable"), equals=(45, 30, 30), proves="b")
+      seen("module variable"), equals=(45, 30, 30), proves={"processes_threads.q1": "b"})
 claim("processes_threads.open_file", "an open file is open in a forked worker, and in no other",
       seen("open file"), equals=(True, False, False))
 claim("processes_threads.one_thread", "the desk's other thread is in none of them: a worker begins with one",
@@ -239,22 +236,20 @@ claim("processes_threads.cannot_travel", "lambdas, locks, generators and open fi
 # The row of the environment says something that no table of start methods mentions. Both workers ran after
 # `os.environ["DESK"]` was set; the second one after it was set *again*.
 
-# %%
-predict(
-    "processes_threads.set_again",
-    "The desk sets DESK=first, starts a worker, sets DESK=second, starts another. What does the other see?",
-    about="processes_threads.late_environment",
-    a="second, always: the environment is passed on at the start",
-    b="second, but first under forkserver",
-    c="first under spawn and forkserver",
-)
+# %% [markdown] predict="processes_threads.q2"
+# **Predict.** The desk sets DESK=first, starts a worker, sets DESK=second, starts another. What does the other
+# see?
+#
+# - **a** second, always: the environment is passed on at the start
+# - **b** second, but first under forkserver
+# - **c** first under spawn and forkserver
 
 # %%
-answer("processes_threads.set_again", None)  # "a", "b" or "c"
+answer("processes_threads.q2", None)  # "a", "b" or "c"
 
 # %%
 claim("processes_threads.late_environment", "a forkserver's workers see the environment as it was when the server began",
-      seen("environment"), equals=("second", "second", "first"), proves="b")
+      seen("environment"), equals=("second", "second", "first"), proves={"processes_threads.q2": "b"})
 
 # %% [markdown]
 # And the lots? Two workers drew one each, from the module's own generator `lots` and from the module `random`.
@@ -317,6 +312,8 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.module_variable")`
 
 # %% [markdown] also=["processes_threads.argument", "processes_threads.same_lots", "processes_threads.reseeded"] claim="processes_threads.late_environment" tags=["break-it"]
 # <details>
@@ -339,6 +336,8 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.late_environment")`
 
 # %% [markdown] minutes=3
 # ## The default, and what a start costs
@@ -431,8 +430,10 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.default")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## The lock that nobody holds
 #
 # The desk has a thread that holds a lock for a moment, as threads do. In that moment another thread forks a worker,
@@ -497,18 +498,16 @@ def start_while_held(what, how, remade=""):
     worker.kill()
     leave.set()
 
-# %%
-predict(
-    "processes_threads.forked_lock",
-    "A thread of the desk holds `seats_lock` while a worker is forked, then lets go. When does the worker get it?",
-    about="processes_threads.own_lock",
-    a="at once: a lock belongs to the process that holds it",
-    b="when the thread lets go",
-    c="never",
-)
+# %% [markdown] predict="processes_threads.q3"
+# **Predict.** A thread of the desk holds `seats_lock` while a worker is forked, then lets go. When does the
+# worker get it?
+#
+# - **a** at once: a lock belongs to the process that holds it
+# - **b** when the thread lets go
+# - **c** never
 
 # %%
-answer("processes_threads.forked_lock", None)  # "a", "b" or "c"
+answer("processes_threads.q3", None)  # "a", "b" or "c"
 
 # %%
 LOCKED = program(work, start_while_held)
@@ -519,7 +518,7 @@ print(*own.stacks()[:2], sep="\n")
 
 # %%
 claim("processes_threads.own_lock", "the forked worker waits for a lock whose holder does not exist in it",
-      own.said[0][0], equals="stuck", proves="c")
+      own.said[0][0], equals="stuck", proves={"processes_threads.q3": "c"})
 claim("processes_threads.stuck_where", "faulthandler names the function in which it waits",
       own.stacks()[0].split()[-1], equals="book")
 claim("processes_threads.logging_lock", "logging's lock was held just so, and the forked worker logs",
@@ -558,7 +557,7 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 
 # %% [markdown] also=["processes_threads.own_lock"] claim="processes_threads.stuck_where" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: take the lock with a time limit</summary>
+# <summary><b>Mend it</b>: take the lock with a time limit</summary>
 #
 # A lock with a timeout turns the hang into an error that somebody sees.
 #
@@ -574,10 +573,12 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.stuck_where")`
 
 # %% [markdown] also=["processes_threads.remade_lock", "processes_threads.spawned_lock", "processes_threads.fork_warns"] claim="processes_threads.logging_lock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a handler that keeps its lock; forget to register; fork where you spawned</summary>
+# <summary><b>Mend it</b>: a handler that keeps its lock; forget to register; fork where you spawned</summary>
 #
 # ```diff
 # -log.addHandler(handler)
@@ -592,6 +593,8 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.logging_lock")`
 
 # %% [markdown] minutes=5
 # ## How large a piece
@@ -602,18 +605,15 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 # %%
 show_source(lab.price, lab.on_the_wire)
 
-# %%
-predict(
-    "processes_threads.default_chunks",
-    "Nobody gives a chunk size. In how many messages do 400 flights leave for two workers?",
-    about="processes_threads.executor_default",
-    a="8 from Pool.map, 8 from ProcessPoolExecutor.map",
-    b="400 from both",
-    c="8 from Pool.map, 400 from ProcessPoolExecutor.map",
-)
+# %% [markdown] predict="processes_threads.q4"
+# **Predict.** Nobody gives a chunk size. In how many messages do 400 flights leave for two workers?
+#
+# - **a** 8 from Pool.map, 8 from ProcessPoolExecutor.map
+# - **b** 400 from both
+# - **c** 8 from Pool.map, 400 from ProcessPoolExecutor.map
 
 # %%
-answer("processes_threads.default_chunks", None)  # "a", "b" or "c"
+answer("processes_threads.q4", None)  # "a", "b" or "c"
 
 # %%
 FLIGHTS = range(400)
@@ -661,7 +661,7 @@ claim("processes_threads.chunk_large", "one chunk for all: one worker has everyt
 claim("processes_threads.pool_default", "Pool.map makes four chunks a worker",
       pool_default, equals=8)
 claim("processes_threads.executor_default", "ProcessPoolExecutor.map makes chunks of one",
-      executor_default, equals=len(FLIGHTS), proves="c")
+      executor_default, equals=len(FLIGHTS), proves={"processes_threads.q4": "c"})
 
 # %% [markdown]
 # **Reading it.** Each message is pickled, written, read, unpickled, and its result comes back the same way, by two
@@ -718,6 +718,8 @@ claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.chunk_small")`
 
 # %% [markdown] also=["processes_threads.shuffled_work"] claim="processes_threads.sorted_work" tags=["break-it"]
 # <details>
@@ -731,6 +733,8 @@ claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.sorted_work")`
 
 # %% [markdown] minutes=6
 # ## 2.7 MB through a pipe
@@ -803,24 +807,22 @@ def after_a_visit(how):
         block.unlink()
 
 
-# %%
-predict(
-    "processes_threads.visitor",
-    "Another program attached to the desk's block, closed it, and exited. The desk's next worker attaches and finds …",
-    about="processes_threads.tracker",
-    a="the block: only its maker may unlink it",
-    b="FileNotFoundError: the visitor's exit removed it",
-    c="an empty block",
-)
+# %% [markdown] predict="processes_threads.q5"
+# **Predict.** Another program attached to the desk's block, closed it, and exited. The desk's next worker
+# attaches and finds …
+#
+# - **a** the block: only its maker may unlink it
+# - **b** FileNotFoundError: the visitor's exit removed it
+# - **c** an empty block
 
 # %%
-answer("processes_threads.visitor", None)  # "a", "b" or "c"
+answer("processes_threads.q5", None)  # "a", "b" or "c"
 
 # %%
 HAS_TRACK = sys.version_info >= (3, 13)
 visits = [after_a_visit("tracked"), after_a_visit("untracked") if HAS_TRACK else "track=False is new in 3.13"]
 claim("processes_threads.tracker", "a program that only attached removes the block when it exits",
-      visits[0], equals="gone", proves="b")
+      visits[0], equals="gone", proves={"processes_threads.q5": "b"})
 claim("processes_threads.untracked", "with track=False (3.13) it does not; 3.12 has no such argument",
       visits[1], equals="there" if HAS_TRACK else "track=False is new in 3.13")
 
@@ -862,7 +864,7 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
 
 # %% [markdown] also=["processes_threads.by_name", "processes_threads.tracker", "processes_threads.untracked"] claim="processes_threads.by_pipe" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: half the width, the array beside the name; the visitor's arguments swapped</summary>
+# <summary><b>Mend it</b>: half the width, the array beside the name; the visitor's arguments swapped</summary>
 #
 # ```diff
 # -        mean_by_pipe = pool.apply(lab.mean_of, (delays,))
@@ -881,6 +883,8 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.by_pipe")`
 
 # %% [markdown] also=["processes_threads.no_copy", "processes_threads.dump_copies"] claim="processes_threads.out_of_band" tags=["break-it"]
 # <details>
@@ -902,6 +906,8 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.out_of_band")`
 
 # %% [markdown] minutes=3
 # ## Join, then read?
@@ -911,18 +917,15 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes the array's
 # %%
 show_source(lab.fill)
 
-# %%
-predict(
-    "processes_threads.join_then_get",
-    "Results of 1 kB and of 1 MB. Which workers has `join` seen end?",
-    about="processes_threads.join_first",
-    a="both",
-    b="the one with 1 kB",
-    c="neither, before somebody reads",
-)
+# %% [markdown] predict="processes_threads.q6"
+# **Predict.** Results of 1 kB and of 1 MB. Which workers has `join` seen end?
+#
+# - **a** both
+# - **b** the one with 1 kB
+# - **c** neither, before somebody reads
 
 # %%
-answer("processes_threads.join_then_get", None)  # "a", "b" or "c"
+answer("processes_threads.q6", None)  # "a", "b" or "c"
 
 # %%
 SPAWN = multiprocessing.get_context("spawn")
@@ -943,7 +946,7 @@ def joined_first(size):
 
 ends = {size: joined_first(size) for size in (1_000, 1_000_000)}
 claim("processes_threads.join_first", "joined before its result was read, the worker with 1 MB does not end",
-      (ends[1_000][0], ends[1_000_000][0]), equals=(0, None), proves="b")
+      (ends[1_000][0], ends[1_000_000][0]), equals=(0, None), proves={"processes_threads.q6": "b"})
 claim("processes_threads.read_first", "once it was read, it ends",
       ends[1_000_000][1], equals=0)
 
@@ -958,7 +961,7 @@ claim("processes_threads.read_first", "once it was read, it ends",
 
 # %% [markdown] also=["processes_threads.read_first"] claim="processes_threads.join_first" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: read first; and a worker that is not waited for</summary>
+# <summary><b>Mend it</b>: read first; and a worker that is not waited for</summary>
 #
 # ```diff
 # -    before = worker.exitcode
@@ -972,6 +975,8 @@ claim("processes_threads.read_first", "once it was read, it ends",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.join_first")`
 
 # %% [markdown] minutes=3
 # ## The law of what is left
@@ -987,18 +992,15 @@ claim("processes_threads.read_first", "once it was read, it ends",
 # %%
 show_source(lab.speed_up, lab._stages)
 
-# %%
-predict(
-    "processes_threads.half_serial",
-    "Half of the job is serial. Four workers make it …",
-    about="processes_threads.amdahl_half",
-    a="4 times as fast in the parallel half, so 2.5 times on average",
-    b="about 2 times as fast",
-    c="about 1.6 times as fast",
-)
+# %% [markdown] predict="processes_threads.q7"
+# **Predict.** Half of the job is serial. Four workers make it …
+#
+# - **a** 4 times as fast in the parallel half, so 2.5 times on average
+# - **b** about 2 times as fast
+# - **c** about 1.6 times as fast
 
 # %%
-answer("processes_threads.half_serial", None)  # "a", "b" or "c"
+answer("processes_threads.q7", None)  # "a", "b" or "c"
 
 # %% tags=["timing"]
 def law(serial, workers):
@@ -1024,7 +1026,7 @@ with picture("What a serial share leaves", "workers", "speed-up, ×", height=3.6
 
 # %%
 claim("processes_threads.amdahl_half", "half serial: four workers are worth 1.6",
-      measured[0.5, 4], between=(1.35, 1.85), unit="×", proves="c")
+      measured[0.5, 4], between=(1.35, 1.85), unit="×", proves={"processes_threads.q7": "c"})
 claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 3.1",
       measured[0.1, 4], between=(2.3, 3.6), unit="×")
 
@@ -1047,6 +1049,8 @@ claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.amdahl_half")`
 
 # %% [markdown] minutes=6
 # ## A signal that nobody heard
@@ -1080,18 +1084,15 @@ def board(gate, in_between):
         return gate.changed.wait_for(lambda: gate.crew_is_there, timeout=5)
 
 
-# %%
-predict(
-    "processes_threads.in_between",
-    "The crew calls `notify_all` before the gate calls `wait`. The gate …",
-    about="processes_threads.lost_wakeup",
-    a="wakes at once: the notification waits for it",
-    b="sleeps on, although the crew is there",
-    c="gets a RuntimeError",
-)
+# %% [markdown] predict="processes_threads.q8"
+# **Predict.** The crew calls `notify_all` before the gate calls `wait`. The gate …
+#
+# - **a** wakes at once: the notification waits for it
+# - **b** sleeps on, although the crew is there
+# - **c** gets a RuntimeError
 
 # %%
-answer("processes_threads.in_between", None)  # "a", "b" or "c"
+answer("processes_threads.q8", None)  # "a", "b" or "c"
 
 # %%
 def boarded(way):
@@ -1107,7 +1108,7 @@ def boarded(way):
 
 
 claim("processes_threads.lost_wakeup", "a notification that comes before the wait is lost",
-      boarded(board_blindly), equals=False, proves="b")
+      boarded(board_blindly), equals=False, proves={"processes_threads.q8": "b"})
 claim("processes_threads.predicate", "who asks for the fact, under the lock, before it sleeps, does not miss it",
       boarded(board), equals=True)
 
@@ -1172,7 +1173,7 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 
 # %% [markdown] also=["processes_threads.predicate"] claim="processes_threads.lost_wakeup" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the crew comes a little later; and a look that was taken before</summary>
+# <summary><b>Mend it</b>: the crew comes a little later; and a look that was taken before</summary>
 #
 # ```diff
 # -    in_between()
@@ -1192,6 +1193,8 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.lost_wakeup")`
 
 # %% [markdown] also=["processes_threads.woken_again"] claim="processes_threads.woken_for_nothing" tags=["break-it"]
 # <details>
@@ -1214,6 +1217,8 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.woken_for_nothing")`
 
 # %% [markdown] minutes=6
 # ## What each lock promises
@@ -1291,18 +1296,15 @@ claim("processes_threads.bounded", "one release too many makes a fourth gate; a 
 # %% [markdown]
 # **Barrier.** Fuel, catering and crew meet before departure. One waits, loses patience, and goes.
 
-# %%
-predict(
-    "processes_threads.impatient",
-    "A Barrier(3): one party waits in vain and times out. The two others come. They …",
-    about="processes_threads.barrier_broken",
-    a="wait for a third",
-    b="get an error at once",
-    c="pass: three have come in all",
-)
+# %% [markdown] predict="processes_threads.q9"
+# **Predict.** A Barrier(3): one party waits in vain and times out. The two others come. They …
+#
+# - **a** wait for a third
+# - **b** get an error at once
+# - **c** pass: three have come in all
 
 # %%
-answer("processes_threads.impatient", None)  # "a", "b" or "c"
+answer("processes_threads.q9", None)  # "a", "b" or "c"
 
 # %%
 departure = threading.Barrier(3, timeout=20)
@@ -1313,7 +1315,7 @@ departure.reset()
 after_reset = sorted(lab.together(*[departure.wait] * 3))
 
 claim("processes_threads.barrier_broken", "one that gives up breaks the barrier for all, also for those who come later",
-      arrived, equals=["BrokenBarrierError"] * 3, proves="b")
+      arrived, equals=["BrokenBarrierError"] * 3, proves={"processes_threads.q9": "b"})
 claim("processes_threads.barrier_reset", "until somebody resets it; then each gets a number of its own",
       after_reset, equals=[0, 1, 2])
 
@@ -1357,10 +1359,12 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.reentrant")`
 
 # %% [markdown] also=["processes_threads.barrier_reset"] claim="processes_threads.barrier_broken" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: reset it in good time; and not at all</summary>
+# <summary><b>Mend it</b>: reset it in good time; and not at all</summary>
 #
 # ```diff
 # -fuel = lab.together(lambda: departure.wait(timeout=0.05))
@@ -1374,8 +1378,10 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.barrier_broken")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## Two passengers, two seats
 #
 # Ann in 12A and Bob in 14C swap seats. Each seat has a lock, and a swap takes both. Two desks do it at the same
@@ -1465,6 +1471,8 @@ claim("processes_threads.lock_order", "with the seats in one order, both swaps a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.deadlock")`
 
 # %% [markdown] minutes=5
 # ## Whose is it: the thread's or the request's?
@@ -1512,18 +1520,16 @@ claim("processes_threads.context_run", "run each request in a copy of the contex
 # %% [markdown]
 # In a loop it is the other way round: many requests, one thread. Two tasks set the user, and meet, and look.
 
-# %%
-predict(
-    "processes_threads.anonymous",
-    "Ann's task and Bob's task run in one thread; each sets the user in the `threading.local`. Whom do they see then?",
-    about="processes_threads.tasks_share",
-    a="Ann sees Ann, Bob sees Bob",
-    b="both see Bob",
-    c="AttributeError: a task is no thread",
-)
+# %% [markdown] predict="processes_threads.q10"
+# **Predict.** Ann's task and Bob's task run in one thread; each sets the user in the `threading.local`. Whom do
+# they see then?
+#
+# - **a** Ann sees Ann, Bob sees Bob
+# - **b** both see Bob
+# - **c** AttributeError: a task is no thread
 
 # %%
-answer("processes_threads.anonymous", None)  # "a", "b" or "c"
+answer("processes_threads.q10", None)  # "a", "b" or "c"
 
 # %%
 async def two_tasks(handle):
@@ -1543,7 +1549,7 @@ print(seen_by_tasks)
 
 # %%
 claim("processes_threads.tasks_share", "two tasks of one thread share its locals: both requests are Bob's",
-      seen_by_tasks["in_thread_local"], equals=["Bob", "Bob"], proves="b")
+      seen_by_tasks["in_thread_local"], equals=["Bob", "Bob"], proves={"processes_threads.q10": "b"})
 claim("processes_threads.tasks_own", "each task has a context of its own",
       seen_by_tasks["in_context"], equals=["Ann", "Bob"])
 
@@ -1580,7 +1586,7 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
 
 # %% [markdown] also=["processes_threads.context_leaks", "processes_threads.context_run", "processes_threads.tasks_share"] claim="processes_threads.local_leaks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget the user when she was read; a thread a request; a set that is never undone</summary>
+# <summary><b>Mend it</b>: forget the user when she was read; a thread a request; a set that is never undone</summary>
 #
 # ```diff
 # -    return getattr(thread_user, "name", "nobody")
@@ -1598,6 +1604,8 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.local_leaks")`
 
 # %% [markdown] also=["processes_threads.new_thread"] claim="processes_threads.tasks_own" tags=["break-it"]
 # <details>
@@ -1614,6 +1622,8 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.tasks_own")`
 
 # %% [markdown] minutes=4
 # ## Closing time
@@ -1652,18 +1662,15 @@ claim("processes_threads.sentinels", "three clerks, two sentinels: all is handle
 # Since 3.13 the queue itself can be closed: `shutdown()`. Producers get `queue.ShutDown` at once, consumers when the
 # queue is empty; with `immediate=True` it is emptied. 3.12 has neither.
 
-# %%
-predict(
-    "processes_threads.after_shutdown",
-    "100 bookings are in the queue, nobody has taken one. `shutdown()`. What do three clerks handle?",
-    about="processes_threads.shutdown",
-    a="nothing: the next `get` raises ShutDown",
-    b="100, then each of them gets ShutDown",
-    c="100, then one gets ShutDown and two wait",
-)
+# %% [markdown] predict="processes_threads.q11"
+# **Predict.** 100 bookings are in the queue, nobody has taken one. `shutdown()`. What do three clerks handle?
+#
+# - **a** nothing: the next `get` raises ShutDown
+# - **b** 100, then each of them gets ShutDown
+# - **c** 100, then one gets ShutDown and two wait
 
 # %%
-answer("processes_threads.after_shutdown", None)  # "a", "b" or "c"
+answer("processes_threads.q11", None)  # "a", "b" or "c"
 
 # %%
 HAS_SHUTDOWN = sys.version_info >= (3, 13)
@@ -1688,7 +1695,7 @@ def closed(**how):
 
 
 claim("processes_threads.shutdown", "a queue that is shut down is emptied first; then each clerk is told",
-      HAS_SHUTDOWN and closed(), equals=(100, 3, True), unmeasured=NEEDS_313, proves="b")
+      HAS_SHUTDOWN and closed(), equals=(100, 3, True), unmeasured=NEEDS_313, proves={"processes_threads.q11": "b"})
 claim("processes_threads.shutdown_now", "immediate=True throws away what was in it, and lets `join` return",
       HAS_SHUTDOWN and closed(immediate=True), equals=(0, 3, True), unmeasured=NEEDS_313)
 claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
@@ -1705,7 +1712,7 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
 
 # %% [markdown] also=["processes_threads.shutdown", "processes_threads.shutdown_now", "processes_threads.shutdown_since"] claim="processes_threads.sentinels" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a sentinel that is handed on; one booking too many or kept; another version</summary>
+# <summary><b>Mend it</b>: a sentinel that is handed on; one booking too many or kept; another version</summary>
 #
 # A clerk who puts the sentinel back for the next one needs no counting.
 #
@@ -1728,6 +1735,8 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.sentinels")`
 
 # %% [markdown] minutes=4
 # ## Lights out
@@ -1766,22 +1775,19 @@ def logged(how, seconds=20):
         return len(log.read_text().splitlines()), ran.ended
 
 
-# %%
-predict(
-    "processes_threads.daemon_log",
-    "The main program ends while the daemon waits inside `with open(…)`. What does the log say?",
-    about="processes_threads.daemon_loses",
-    a="three bookings: with closes the file, whatever happens",
-    b="three bookings: files are flushed at exit",
-    c="nothing",
-)
+# %% [markdown] predict="processes_threads.q12"
+# **Predict.** The main program ends while the daemon waits inside `with open(…)`. What does the log say?
+#
+# - **a** three bookings: with closes the file, whatever happens
+# - **b** three bookings: files are flushed at exit
+# - **c** nothing
 
 # %%
-answer("processes_threads.daemon_log", None)  # "a", "b" or "c"
+answer("processes_threads.q12", None)  # "a", "b" or "c"
 
 # %%
 claim("processes_threads.daemon_loses", "a daemon thread is dropped at exit: no `finally`, no `__exit__`, no flush",
-      logged("daemon"), equals=(0, True), proves="c")
+      logged("daemon"), equals=(0, True), proves={"processes_threads.q12": "c"})
 claim("processes_threads.waited_for", "a thread that is no daemon is waited for, if need be for ever",
       "ended" if logged("plain", seconds=2)[1] else "still waiting", equals="still waiting")
 claim("processes_threads.told_and_joined", "told to stop, and joined, it writes everything",
@@ -1801,7 +1807,7 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 
 # %% [markdown] also=["processes_threads.waited_for", "processes_threads.told_and_joined"] claim="processes_threads.daemon_loses" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
+# <summary><b>Mend it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
 #
 # ```diff
 # -            print(seat, "booked", file=log)
@@ -1816,6 +1822,8 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.daemon_loses")`
 
 # %% [markdown] minutes=6
 # ## Killed: the worker
@@ -1861,18 +1869,16 @@ def with_executor():
             said["later ones"] = name_of(error)
     print(json.dumps(said))
 
-# %%
-predict(
-    "processes_threads.oom",
-    "`multiprocessing.Pool`, two workers, one is killed in the middle of a task. What becomes of the task?",
-    about="processes_threads.pool_forgets",
-    a="it fails with an error that names the signal",
-    b="it is given to the worker that replaces the dead one",
-    c="nothing: its result never comes",
-)
+# %% [markdown] predict="processes_threads.q13"
+# **Predict.** `multiprocessing.Pool`, two workers, one is killed in the middle of a task. What becomes of the
+# task?
+#
+# - **a** it fails with an error that names the signal
+# - **b** it is given to the worker that replaces the dead one
+# - **c** nothing: its result never comes
 
 # %%
-answer("processes_threads.oom", None)  # "a", "b" or "c"
+answer("processes_threads.q13", None)  # "a", "b" or "c"
 
 # %%
 in_pool, = lab.run(program(with_pool)).said
@@ -1881,7 +1887,7 @@ print(in_pool, in_executor, sep="\n")
 
 # %%
 claim("processes_threads.pool_forgets", "a Pool replaces the worker, does twenty later tasks, and forgets the one",
-      in_pool, equals={"the bad one": "none yet", "later ones": 20}, proves="c")
+      in_pool, equals={"the bad one": "none yet", "later ones": 20}, proves={"processes_threads.q13": "c"})
 claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the call beside it fails too, later ones are refused",
       in_executor, equals=dict.fromkeys(("the bad one", "the one beside it", "later ones"), "BrokenProcessPool"))
 
@@ -1940,7 +1946,7 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 
 # %% [markdown] also=["processes_threads.executor_breaks", "processes_threads.idle_killed"] claim="processes_threads.pool_forgets" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: raise instead of dying; and give the dead one's lock back</summary>
+# <summary><b>Mend it</b>: raise instead of dying; and give the dead one's lock back</summary>
 #
 # An exception crosses the pipe like a result. And a semaphore does not mind who releases it.
 #
@@ -1956,6 +1962,8 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.pool_forgets")`
 
 # %% [markdown] minutes=5
 # ## Killed: the parent
@@ -1990,18 +1998,15 @@ def serve_and_die(kind):
     print(json.dumps(sorted(workers)), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 
-# %%
-predict(
-    "processes_threads.parent_killed",
-    "The parent of a pool is killed with SIGKILL. Whose workers live on?",
-    about="processes_threads.executor_orphans",
-    a="nobody's: the kernel ends a process's children with it",
-    b="those of ProcessPoolExecutor, not those of Pool",
-    c="those of both",
-)
+# %% [markdown] predict="processes_threads.q14"
+# **Predict.** The parent of a pool is killed with SIGKILL. Whose workers live on?
+#
+# - **a** nobody's: the kernel ends a process's children with it
+# - **b** those of ProcessPoolExecutor, not those of Pool
+# - **c** those of both
 
 # %%
-answer("processes_threads.parent_killed", None)  # "a", "b" or "c"
+answer("processes_threads.q14", None)  # "a", "b" or "c"
 
 # %%
 ORPHANS = program(serve_and_die)
@@ -2012,7 +2017,7 @@ left_over = {kind: lab.survivors(ORPHANS, kind, patience=seconds) for kind, seco
 claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
       left_over["pool"], equals=0, did=left_over["executor"])
 claim("processes_threads.executor_orphans", "those of a ProcessPoolExecutor live on, and wait",
-      left_over["executor"], at_least=1, proves="b")
+      left_over["executor"], at_least=1, proves={"processes_threads.q14": "b"})
 claim("processes_threads.watched", "a thread in each worker that joins the parent ends them",
       left_over["watched"], equals=0, did=left_over["executor"])
 
@@ -2089,6 +2094,8 @@ claim("processes_threads.zombie", "an ended child is a zombie until somebody ask
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.pool_workers_end")`
 
 # %% [markdown] minutes=50
 # ## Exercises
@@ -2287,3 +2294,6 @@ check("processes_threads.parallel_map", parallel_map)
 # [gh-84559](https://github.com/python/cpython/issues/84559), the discussion that ended the fork by default ·
 # [PEP 574](https://peps.python.org/pep-0574/), on buffers out of band · Allen Downey, [The Little Book of
 # Semaphores](https://greenteapress.com/wp/semaphores/).
+
+# %% [markdown] footer=true
+# ← [1.7 Profiling](07_profiling.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.9 Data structures that fit](09_data_structures.ipynb) →

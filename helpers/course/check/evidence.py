@@ -22,7 +22,7 @@ from typing import Any
 
 from helpers import receipts
 from helpers.course.check import controls, floor
-from helpers.model import notebooks
+from helpers.model import checklist, notebooks
 from helpers.model.notebooks import Notebook
 
 Inputs = dict[str, dict[str, Any]]  # claim -> text of an input -> its fingerprint
@@ -109,10 +109,8 @@ def _except_pending(kind: str, found: dict[str, str], tried: set[str]) -> Iterat
 
 def main(topics: list[str]) -> None:
     """Run the notebooks of some topics with their controls, and print what is not in order."""
-    from helpers.course.check.stages import chosen
-
-    for path in chosen(topics):
-        book = notebooks.load(path)
+    for name in [name for topic in topics for name in checklist.load().notebooks(topic)]:
+        book = notebooks.load(notebooks.NOTEBOOKS / f"{name}.py")
         every = tuple(range(1, len(book.parts)))
         plain = controls.run_wave(book, controls.Wave(book.name, 0, (), every))
         if plain.crash:

@@ -126,8 +126,9 @@ def _anchors(file: Path) -> set[str]:
         return set()
     titles = re.findall(r"^#{1,6} +(.+?)\s*$", _FENCE.sub("", markdown), re.M)
     own |= set(re.findall(r"<\w+ [^>]*?(?:id|name)=\"([^\"]+)\"", markdown))
-    # GitHub's rule, and JupyterLab's.
-    return own | {_slug(title) for title in titles} | {title.replace(" ", "-") for title in titles}
+    # GitHub's rule, and JupyterLab's, which keeps the heading's text.
+    jupyterlab = {re.sub(r"[`*]", "", title).replace(" ", "-") for title in titles}  # its text
+    return own | {_slug(title) for title in titles} | jupyterlab
 
 
 def _slug(title: str) -> str:
