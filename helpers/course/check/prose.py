@@ -171,7 +171,7 @@ def unsupported(book: Notebook, committed: nbformat.NotebookNode) -> list[Figure
 
     A section without experiments of its own (questions, the recap) draws on the whole notebook.
 
-    A paragraph answers for its figures itself if it links to their source, or says where the
+    The options of a prediction are guesses. A paragraph answers for its figures itself if it links to their source, or says where the
     authors measured them (`MARK`).
     """
     found = []
@@ -181,7 +181,8 @@ def unsupported(book: Notebook, committed: nbformat.NotebookNode) -> list[Figure
         there = numbers[0] | numbers[number] if number in experiments else set().union(*numbers)
         for index in part:
             cell = book.cells[index]
-            if cell.cell_type == "markdown" and not (number == 0 and index == part.start):
+            title, guesses = number == 0 and index == part.start, "predict" in cell.metadata
+            if cell.cell_type == "markdown" and not title and not guesses:
                 found += [f for f in figures(index, cell.source) if not _is_there(f, there)]
     return found
 
