@@ -171,7 +171,7 @@ def unsupported(book: Notebook, committed: nbformat.NotebookNode) -> list[Figure
 
     A section without experiments of its own (questions, the recap) draws on the whole notebook.
 
-    The options of a prediction are guesses. A paragraph answers for its figures itself if it links to their source, or says where the
+    A paragraph answers for its figures itself if it links to their source, or says where the
     authors measured them (`MARK`).
     """
     found = []
@@ -181,8 +181,9 @@ def unsupported(book: Notebook, committed: nbformat.NotebookNode) -> list[Figure
         there = numbers[0] | numbers[number] if number in experiments else set().union(*numbers)
         for index in part:
             cell = book.cells[index]
-            title, guesses = number == 0 and index == part.start, "predict" in cell.metadata
-            if cell.cell_type == "markdown" and not title and not guesses:
+            title = number == 0 and index == part.start
+            # A question's options may be false.
+            if cell.cell_type == "markdown" and not title and "predict" not in cell.metadata:
                 found += [f for f in figures(index, cell.source) if not _is_there(f, there)]
     return found
 
