@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from helpers import figures
+from helpers.bounds import Bound
 from helpers.cards import card
-from helpers.claims import Bound
 from helpers.learner import progress
 from helpers.model import notebooks
 from helpers.quantities import quantity

@@ -6,11 +6,11 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers import receipts
+from helpers import receipts, settings
+from helpers.bounds import Bound
 from helpers.quantities import finite, is_number, plain, quantity
 
 if TYPE_CHECKING:
@@ -25,56 +25,6 @@ class ClaimFailed(Exception):
     def _render_traceback_(self) -> list[str]:
         # IPython's hook: the reader sees the sentence and the figure, not helpers' stack.
         return [f"ClaimFailed: {self}"]
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a value must satisfy: `kind` is at_most, at_least, between or equals."""
-
-    kind: str
-    limit: Any
-
-    def holds(self, value: Any) -> bool:
-        """Whether value satisfies the bound; NaN never does."""
-        match self.kind:
-            case "at_most":
-                return bool(value <= self.limit)
-            case "at_least":
-                return bool(value >= self.limit)
-            case "between":
-                return bool(self.limit[0] <= value <= self.limit[1])
-        return bool(value == self.limit)
-
-    @property
-    def met_by_nothing(self) -> bool:
-        """Whether work that is not done would meet it: an upper limit, or equal to 0 or empty."""
-        if self.kind == "equals":
-            return (
-                isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
-            )
-        return self.kind == "at_most"
-
-    def margin(self, value: Any) -> float | None:
-        """How far inside the bound value lies, as a share of the bound (negative: outside).
-
-        For `between` it is a share of the interval's half width; `equals` has no margin (None).
-        """
-        if self.kind == "equals" or not finite(value):
-            return None
-        if self.kind == "between":
-            low, high = self.limit
-            room, whole = min(value - low, high - value), (high - low) / 2
-        else:
-            room = self.limit - value if self.kind == "at_most" else value - self.limit
-            whole = abs(self.limit)
-        # Significant digits, not decimals: a claim that fails by a hair keeps its minus.
-        return float(f"{room / (whole or 1):.4g}")
-
-    def text(self, unit: str) -> str:
-        """The bound as it is printed behind the value."""
-        if self.kind == "between":
-            return f"between {quantity(self.limit[0], unit)} and {quantity(self.limit[1], unit)}"
-        return f"{self.kind.replace('_', ' ')} {quantity(self.limit, unit)}"
 
 
 def _one_bound(id: str, **given: Any) -> Bound:
@@ -114,7 +64,7 @@ def claim(
     `did` is the receipt for a bound that doing nothing would meet: rows, a sum, a count, a result;
     {side: what it did} where sides are compared. It must not be empty, and equal on all sides.
     What `measure` returns brings its own. `baseline` names, by their values, the inputs that only
-    serve for comparison: no control need move them (see helpers/course/check/inputs.py).
+    serve for comparison: no control need move them (see helpers/course/check/evidence.py).
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
@@ -132,7 +82,7 @@ def claim(
         idle = receipts.why_idle(receipt) if receipt is not None else None
         evidence = {
             "inputs": receipts.inputs(sys._getframe(1), id)
-            if os.environ.get("COURSE_RECORD")
+            if settings.value("COURSE_RECORD")
             else {},
             "idle_would_do": bound.met_by_nothing,
             "receipt": receipts.fingerprint(receipt) if receipt is not None else None,
@@ -147,7 +97,7 @@ def claim(
             verdict += f", but {idle}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
     _record(id, sentence, value, bound, unit, held, unmeasured, absent, evidence)
-    raises = held is False and os.environ.get("COURSE_CLAIMS") != COLLECT
+    raises = held is False and settings.value("COURSE_CLAIMS") != COLLECT
 
     from helpers import figures, predictions
     from helpers.cards import card
@@ -203,7 +153,7 @@ def _record(
     absent: Any,
     evidence: dict[str, Any],
 ) -> None:
-    folder = os.environ.get("COURSE_RECORD")
+    folder = settings.value("COURSE_RECORD")
     if not folder:
         return
     from helpers import machine

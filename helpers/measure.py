@@ -88,7 +88,7 @@ def parallelism(runs: Iterable[WorkerRun]) -> float:
     runs = list(runs)
     wall = max(r.end for r in runs) - min(r.start for r in runs)
     busy = sum(r.busy for r in runs)
-    return measured(busy / wall, tuple(r.rounds for r in runs), readings=1)
+    return measured(busy / wall, tuple(r.rounds for r in runs))
 
 
 def median(readings: Iterable[float]) -> float:
@@ -287,9 +287,20 @@ def _run_python(command: list[str], seconds: float, env: Mapping[str, str]) -> A
     except subprocess.TimeoutExpired:
         raise ProcessFailed(f"{command[1:3]} did not finish within {seconds:g} s") from None
     if done.returncode:
-        tail = " | ".join(done.stderr.strip().splitlines()[-3:])
-        raise ProcessFailed(f"{command[1:3]} ended with status {done.returncode}: {tail}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+        raise ProcessFailed(
+            f"{command[1:3]} ended with status {done.returncode}: {last_words(done.stderr)}"
+        )
+    try:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        said = last_words(done.stdout) or "nothing"
+        problem = f"{command[1:3]} printed no JSON but {said}: {last_words(done.stderr)}"
+        raise ProcessFailed(problem) from None
+
+
+def last_words(text: str, lines: int = 3) -> str:
+    """The end of what a process wrote, in one line: why it failed is there."""
+    return " | ".join(text.strip().splitlines()[-lines:])
 
 
 def rss_growth(function: Callable[..., Any], *arguments: object, imports: str = "") -> int:
@@ -318,8 +329,9 @@ def peak():
     try:
         with open("/proc/self/status") as status:
             return 1024 * int(next(line.split()[1] for line in status if line.startswith("VmHWM")))
-    except OSError:  # macOS, where ru_maxrss is in bytes
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    except OSError:  # macOS, where ru_maxrss is in bytes; Linux without a readable /proc
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 """
 
 

@@ -56,9 +56,12 @@ class Node:
 
     @property
     def off_by(self) -> float:
-        """The factor between the rows that were expected and those that came; 1 is a perfect guess."""
+        """The factor between the rows that were expected and those that came; 1 is a perfect guess.
+
+        Its receipt for a claim is the rows that came.
+        """
         expected, came = max(self.rows_estimated, 1), max(self.rows, 1)
-        return max(expected / came, came / expected)
+        return measured(max(expected / came, came / expected), (self.rows,))
 
     @property
     def name(self) -> str:
@@ -128,7 +131,7 @@ class Plan:
     def heap_fetches(self) -> int | None:
         """Rows that index-only scans had to look up in the table; None if there is no such scan."""
         found = [node.heap_fetches for node in self.nodes if node.heap_fetches is not None]
-        return sum(found) if found else None
+        return measured(sum(found), (self.rows_read,)) if found else None
 
 
 def explain(

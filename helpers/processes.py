@@ -64,7 +64,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
     try:
         return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
+    except (psutil.Error, OSError):  # OSError: /proc cannot be read
         return []
 
 

@@ -246,7 +246,8 @@ def paths(expression: ast.expr) -> list[ast.expr]:
             for part in [*called, *node.args, *(k.value for k in node.keywords)]:
                 visit(part)
         elif (root := _root(node, own)) is not None:
-            if not root.isupper():
+            last = node.attr if isinstance(node, ast.Attribute) else root
+            if not (root.isupper() or last.isupper()):
                 found.append(node)  # type: ignore[arg-type]
         else:
             for part in ast.iter_child_nodes(node):

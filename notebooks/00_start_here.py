@@ -30,18 +30,20 @@ board()
 #
 # Every experiment has the same steps.
 #
-# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell. A wrong
-#    prediction is the best thing that can happen: you found something to learn.
+# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell;
+#    `answer("…", "a", sure=True)` says that you would bet on it. A wrong prediction is the best thing that can
+#    happen: you found something to learn. What you answer after the measurement is noted and not counted.
 # 2. **Measure.** Short cells, one idea each. Read them; they are the subject.
-# 3. **Claim.** It states what was shown, with the figure that was measured and its bound. If it is false on your
-#    machine, the cell fails.
+# 3. **Claim.** A card states what was shown, the figure that was measured, its bound, and what became of your
+#    prediction. If the sentence is false on your machine, the card is red and the cell fails.
 # 4. **Why.** The mechanism in the interpreter, the protocol or the storage engine, with its source.
-# 5. **Break it.** A small change makes the claim false. Apply it and watch the claim turn red, then undo it. A claim
-#    that you cannot break proves nothing.
+# 5. **Break it.** A small change makes the claim false. Run `break_it("…")` in a new cell: it applies the change to a
+#    copy and shows the claim turn red. Or apply the change by hand, run the cells again, and undo it. A claim that you
+#    cannot break proves nothing.
 # 6. **Exercises.** `check("…")` runs your answer in a process of its own and tells you what the answer did. Each call of
 #    `hint("…")` goes one step further. `solution("…")` shows the worked answer once you have tried.
 #
-# *Run All* always runs to the end: predictions and exercises may stay open.
+# *Run All* always runs to the end: predictions and exercises may stay open. But it measures everything, so predict first.
 
 # %% [markdown]
 # ## A first claim

@@ -15,11 +15,12 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from helpers import records
 from helpers.course import build
 from helpers.course.check import verdicts
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
-from helpers.model import notebooks, records
+from helpers.model import notebooks
 from helpers.model.notebooks import ROOT, Notebook
 
 DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long

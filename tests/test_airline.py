@@ -736,23 +736,19 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )
 
 
-def test_a_taken_port_and_a_missing_database_are_said_in_a_line() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken, ThreadPoolExecutor(3) as pool:
+def test_a_taken_port_and_wrong_settings_are_said_in_a_few_words() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken, ThreadPoolExecutor(2) as pool:
         port = taken.getsockname()[1]
         busy = pool.submit(run, "--port", str(port))
-        missing = pool.submit(run, "--port", "0")
-        wrong = pool.submit(
-            run, "--port", "0", AIRLINE_DATABASE_URL="mysql://x/y", AIRLINE_POOL_SIZE="0"
-        )
-        for call in (busy, missing, wrong):
+        wrong = pool.submit(run, "--port", "0", AIRLINE_POOL_SIZE="0")
+        for call in (busy, wrong):
             assert call.result().returncode == 1
             assert "Traceback" not in call.result().stderr
     assert f"Cannot listen on 127.0.0.1:{port}" in busy.result().stderr
     assert "--port 0 takes a free one" in busy.result().stderr
-    assert "AIRLINE_DATABASE_URL: Field required" in missing.result().stderr
-    assert "--demo" in missing.result().stderr
-    for name in ("AIRLINE_DATABASE_URL", "AIRLINE_POOL_SIZE"):
-        assert name in wrong.result().stderr
+    assert "AIRLINE_DATABASE_URL: Field required" in wrong.result().stderr
+    assert "AIRLINE_POOL_SIZE: Input should be greater" in wrong.result().stderr
+    assert "--demo" in wrong.result().stderr
 
 
 # ---- the course's data -------------------------------------------------------------------------

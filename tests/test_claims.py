@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from support import QUESTIONS
 
 from helpers import ClaimFailed, answer, claim
-from helpers.claims import Bound
+from helpers.bounds import Bound
 from helpers.quantities import quantity
 
 

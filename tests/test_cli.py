@@ -135,6 +135,11 @@ def test_the_doctor_says_what_to_do(root: Path, tmp_path: Path) -> None:
 
 BROKEN = '# %%\nfleet = {}\nfleet["N14228"]\n'
 SCALED = """\
+# %% [markdown]
+# # Legs
+#
+# ## First part
+
 # %% tags=["parameters"]
 scale = "quick"
 
@@ -172,7 +177,13 @@ def test_a_failing_notebook_is_shown_and_the_others_go_on(root: Path) -> None:
         "generators/04_generators.ipynb",
     ]
     assert "at scale full" in (out / "generators" / "04_generators.ipynb").read_text()
-    assert "a return trip" in (out / "generators" / "04_generators.html").read_text()
+    page = (out / "generators" / "04_generators.html").read_text()
+    assert "a return trip" in page
+    assert "<title>Legs</title>" in page
+    assert '<a href="#First-part">First part</a>' in page
+    assert 'id="First-part"' in page
+    assert 'alt="Legs. x axis: legs"' in page
+    assert re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(?!data:)', page) == []
     assert (out / "generators" / "04_generators-figure-1.png").read_bytes()[1:4] == b"PNG"
     record = json.loads((root / "home" / "progress.json").read_text())
     assert record["claims"]["generators.two"]["held"] is True  # the learner's own record

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from helpers import machine
 from helpers.course.check import cost, load
 from helpers.course.check.load import Load, Sample
 from helpers.model import checklist
-from helpers.model.records import note
+from helpers.records import note
 
 pytestmark = pytest.mark.reference_only
 
@@ -58,7 +60,10 @@ def test_timing_cells_hold_up_every_worker_and_solutions_count_with_their_topic(
     assert topic.cells == 4 + 6 / 2 + 10 / 2
 
 
-def test_the_projection_is_fixed_and_so_much_per_topic(tmp_path: Path) -> None:
+def test_the_projection_is_fixed_and_so_much_per_topic(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: 2)
     for name in ("01_language/04_generators", "01_language/05_exceptions"):
         note(tmp_path, "item", "gw0", **entry(name, seconds=40.0))
     costs = cost.measure(tmp_path, Load(samples=[]), 2, (0.0, 100.0), whole=True)
@@ -91,3 +96,40 @@ def test_the_run_s_own_processes_and_its_containers_are_its_own(
     process(tmp_path, 30, 1, 1600, 100, "containerd-shim")  # was there before us
     (tmp_path / "40").mkdir()  # has just ended
     assert load.run_s(10, 50.0) == (100 + 200 + 400 + 800) / 100
+
+
+@pytest.mark.parametrize(
+    ("cores", "workers", "seconds"), [(2, 2, 20), (2, 1, 20), (2, 3, 13.3), (4, 4, 20)]
+)
+def test_a_budget_is_in_seconds_of_two_cores(
+    cores: int, workers: int, seconds: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(machine, "cores", lambda: cores)
+    note(tmp_path, "item", "gw0", **entry("01_language/04_generators", seconds=40.0))
+    costs = cost.measure(tmp_path, Load(samples=[]), workers, (0.0, 9.0), whole=False)
+    assert costs.topics[0].total == seconds
+
+
+@pytest.mark.parametrize(("topics", "verdict"), [(38, "within 60"), (60, "OVER 60")])
+def test_the_projection_of_a_whole_ci_run_is_the_sum_of_its_parts(
+    topics: int, verdict: str, tmp_path: Path
+) -> None:
+    projection = cost.Projection(
+        wall=900, share_left=1, fixed=200, measured=11, per_topic=30, topics=topics,
+        total=200 + topics * 30,
+    )  # fmt: skip
+    paths = []
+    for python in ("3.13.0", "3.12.1"):
+        paths.append(tmp_path / f"report-{python}.json")
+        report = {"versions": {"python": python}, "costs": {"projection": projection.model_dump()}}
+        paths[-1].write_text(json.dumps(report))
+    line = cost.whole_run(240, paths)
+    total = 240 + 2 * (200 + topics * 30)
+    assert f"240 set-up + {200 + topics * 30} on 3.13.0 (200 + {topics} × 30.0)" in line
+    assert f"= {total} s = {total / 60:.0f} minutes, {verdict}" in line
+
+
+def test_a_verdict_kept_from_an_earlier_run_costs_nothing(tmp_path: Path) -> None:
+    note(tmp_path, "item", "kept", **entry("01_language/04_generators"), kept=True)
+    costs = cost.measure(tmp_path, Load(samples=[]), 2, (0.0, 9.0), whole=False)
+    assert (costs.topics, costs.costliest) == ([], [])

@@ -40,7 +40,8 @@ def conda():
     """What conda installs, and what pip adds to it, under PyPI's names."""
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *packages, by_pip = environment["dependencies"]
-    wanted = [package.replace("redis-py", "redis") for package in packages if package != "pip"]
+    names = {"redis-py": "redis", "docker-py": "docker"}
+    wanted = [re.sub("|".join(names), lambda m: names[m[0]], p) for p in packages if p != "pip"]
     return bounds(wanted + [line for line in by_pip["pip"] if not line.startswith("-e")])
 
 

@@ -100,10 +100,15 @@ def test_an_input_that_no_control_moves_is_named_until_it_is_declared(
     ]
 
 
-def test_constants_and_what_is_bound_to_a_literal_are_parameters(
+def test_constants_are_parameters(tmp_path: Path, pending: dict[str, list[str]]) -> None:
+    assert ran(write(tmp_path, DEQUE.replace("VALUE", "front * ROWS"))) == []
+
+
+def test_a_result_that_was_written_down_instead_of_measured_is_named(
     tmp_path: Path, pending: dict[str, list[str]]
 ) -> None:
-    assert ran(write(tmp_path, DEQUE.replace("VALUE", "front * ROWS // first_rows"))) == []
+    written = DEQUE.replace("VALUE", "front + first_rows - 10")
+    assert "no control moves first_rows" in ran(write(tmp_path, written))[0]
 
 
 def call(expression: str) -> list[str]:

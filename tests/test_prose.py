@@ -141,11 +141,20 @@ def test_a_figure_may_be_in_the_code(tmp_path: Path) -> None:
         "It takes 99 KiB (measured by the authors: CPython 3.13.5, 2 cores of x86-64).",
         "The GIL is let go above [2,047 bytes](https://docs.python.org/3/library/hashlib.html).",
         "`sleep 99 s` is code, and so is\n\n```\nsleep 99 s\n```",
-        "Exercise 3, 15 minutes, 3.14 and HTTP 404",
+        "Exercise 3, 15 minutes, 3.14 and HTTP 404, 2 × 31",
     ],
 )
 def test_what_answers_for_itself(tmp_path: Path, text: str) -> None:
     assert wanting(tmp_path, text) == []
+
+
+def test_the_options_of_a_prediction_are_guesses(tmp_path: Path) -> None:
+    book = with_prose(tmp_path, "- **a** 99 KiB\n- **b** 98 KiB")
+    guess = book.path.read_text().replace(
+        "# %% [markdown]\n# - **a**", '# %% [markdown] predict="generators.q1"\n# - **a**'
+    )
+    book = write(tmp_path, guess)
+    assert prose.unsupported(book, pretend(book)) == []
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from helpers.course.check.load import Load
 from helpers.course.check.modes import Mode
 from helpers.course.check.report import CANARIES, Report
 from helpers.model import notebooks
-from helpers.model.records import note
+from helpers.records import note
 
 pytestmark = pytest.mark.reference_only
 
@@ -82,7 +82,9 @@ def collected(
     not_compared: str | None = None,
     not_run: list[str] | None = None,
 ) -> Report:
-    costs = cost.measure(record, Load(), workers=2, span=(0.0, 100.0), whole=path is None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helpers.machine.cores", lambda: 2)
+        costs = cost.measure(record, Load(), workers=2, span=(0.0, 100.0), whole=path is None)
     paths = [path] if path else None
     return report.collect(
         record,

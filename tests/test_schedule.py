@@ -59,6 +59,17 @@ def planned(root: Path, *arguments: str) -> dict[str, object]:
     return json.loads(done.stdout)
 
 
+def test_the_core_alone(root: Path) -> None:
+    text = topic()
+    for n in (1, 3, 4):
+        heading = f"[markdown]\n# ## Experiment {n}"
+        text = text.replace(heading, heading.replace("]", "] core=true", 1))
+    write(root / "notebooks" / "01_language", text)
+    items = planned(root, "--hours", "2", "--topics", "1.4", "--core")["items"]
+    titles = [item["title"] for item in items if item["topic"]]
+    assert titles == ["Experiment 1", "Experiment 3", "Experiment 4"]
+
+
 # --- minutes -----------------------------------------------------------------------------------
 
 

@@ -361,7 +361,7 @@ def test_an_update_done_twice_is_done_once(course_folder: Path) -> None:
         own={"legs = 3": "My note."},
     )
     newer = GOOD.replace("# %%\nlegs = 2", "# %%\nlegs = 1 + 1").replace("# # A small notebook", "")
-    newer = newer.replace('equals=2, proves="a")', 'equals=2, proves="a")\n\n# %%\nprint("added")')
+    newer = newer.replace('"a"})', '"a"})\n\n# %%\nprint("added")')
     ship(course_folder, newer)
     before = base.read_bytes()
     update()

@@ -6,11 +6,12 @@ Every other cell shares the lock. The gate keeps a waiting `timing` cell from be
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from helpers import settings
 
 
 @dataclass
@@ -36,7 +37,7 @@ def cell_lock(*, alone: bool) -> Iterator[None]:
     except ImportError:
         yield
         return
-    base = os.environ.get("COURSE_LOCK")
+    base = settings.value("COURSE_LOCK")
     if not base:
         yield
         return

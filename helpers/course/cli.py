@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import errno
+import io
 import json
 import re
 import sys
@@ -65,7 +66,6 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Backend by Experiment: run, check and build the course's notebooks.",
@@ -78,6 +78,26 @@ class Scale(StrEnum):
 
     quick = "quick"
     full = "full"
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        _line(f"backend-by-experiment {version('backend-by-experiment')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Say which version it is."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 Topics = Annotated[
@@ -99,6 +119,15 @@ def main() -> None:
         _line(f"course: Python 3.12 to 3.14 is needed, this is {sys.version.split()[0]}; "
               "`make setup` makes an environment with the right one")  # fmt: skip
         sys.exit(2)
+    try:
+        Path.home()
+    except RuntimeError:  # Jupyter, IPython and Docker's client all ask for it
+        _line("course: this user has no home folder (HOME is not set, and the system's list of users "
+              "has no entry): `export HOME=FOLDER` with a folder that you can write to")  # fmt: skip
+        sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a ?
     app()
 
 
@@ -108,12 +137,20 @@ def _line(text: str, style: str | None = None) -> None:
 
 
 @app.command("list", epilog=EXIT_CODES)
-def list_topics(as_json: AsJson = False) -> None:
+def list_topics(
+    core: Annotated[
+        bool, typer.Option("--core", help="The short path: three experiments of each notebook.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """The map: sections, topics, minutes, status."""
     from rich.table import Table
 
     from helpers.model import checklist
 
+    if core:
+        _list_core(as_json)
+        return
     map_ = checklist.load()
     if as_json:
         print(map_.model_dump_json(indent=1))
@@ -127,6 +164,49 @@ def list_topics(as_json: AsJson = False) -> None:
             row = [bullet.number, bullet.topic, bullet.title, str(bullet.minutes), bullet.status]
             table.add_row(*row, style=None if bullet.status == "ready" else "dim")
         console.print(table, "")
+
+
+def _list_core(as_json: bool) -> None:
+    from helpers.model import parts
+
+    path = parts.core_path()
+    if as_json:
+        rows = [
+            vars(part) | {"topic": b.topic, "exercises": []} for b, found in path for part in found
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for bullet, found in path:
+        _line(
+            f"{bullet.number} {bullet.title}: {sum(part.minutes for part in found)} minutes", "bold"
+        )
+        for part in found:
+            _line(f"  {part.title}")
+    minutes = sum(part.minutes for _, found in path for part in found)
+    _line(f"{minutes} minutes in all")
+
+
+@app.command(epilog=EXIT_CODES)
+def search(
+    words: Annotated[list[str], typer.Argument(help="What to look for: `lost update`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Where the course speaks of something: prose, claims and exercises, the best place first.
+
+    Nothing found makes the exit code 1.
+    """
+    from helpers.model.search import search as look_for
+
+    hits = look_for(" ".join(words))
+    if as_json:
+        print(json.dumps([hit.as_dict() for hit in hits], indent=1, ensure_ascii=False))
+    for hit in hits if not as_json else []:
+        _line(f"{hit.topic} › {hit.part}", style="bold")
+        _line(f"  {hit.what}: {hit.text}")
+        _line(f"  {hit.notebook}")
+    if not hits and not as_json:
+        _line(f"nothing about {' '.join(words)}")
+    raise typer.Exit(0 if hits else 1)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -162,17 +242,38 @@ def lab(
     The copy is in workspace/, which git ignores; what is missing there is made, what is there is
     not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
+    if source:
+        from helpers.course.lab import open_lab
+
+        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
+    _open_copy(ctx.args)
+
+
+@app.command(
+    "open",
+    epilog=EXIT_CODES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def open_topic(
+    ctx: typer.Context,
+    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+) -> None:
+    """Open your copy of one topic's notebook in JupyterLab: `course open 1.4`."""
+    name = _shipped(topic)[0]
+    _open_copy([f"--LabApp.default_url=/lab/tree/{name}.ipynb", *ctx.args])
+
+
+def _open_copy(arguments: list[str]) -> None:
+    """JupyterLab on the learner's copy, which is made or completed first."""
     from helpers.course.lab import LAYOUT, open_lab
     from helpers.learner import workspace
 
-    if source:
-        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
     if news := workspace.prepare():
         _line(f"The course has a newer version of {_named(news)}: `course update` brings it into "
               "your copy and keeps your answers.")  # fmt: skip
     console.file.flush()
     layout = f"--LabApp.workspaces_dir={workspace.folder() / LAYOUT}"
-    raise typer.Exit(open_lab(workspace.folder(), [layout, *ctx.args]))
+    raise typer.Exit(open_lab(workspace.folder(), [layout, *arguments]))
 
 
 def _named(names: list[str]) -> str:
@@ -260,7 +361,7 @@ def progress(
             pad_edge=False,
         )
         for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
-            table.add_column(name, no_wrap=True)
+            table.add_column(name, no_wrap=bool(name))  # in 80 columns the topic's name gives way
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
         table.add_row(*total.values(), style="bold")
@@ -463,6 +564,29 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
+def new(
+    topic: Annotated[str, typer.Argument(help="A planned topic of the map: 2.1, or its name.")],
+) -> None:
+    """Make the skeleton of a topic, which runs and keeps the contracts (for authors).
+
+    Notebooks with worked answers, exercises, wrong answers, a lab, the instructor's page: what you
+    replace in them is marked TODO. Nothing that is there is written over.
+    """
+    from helpers.course import new
+    from helpers.model import checklist
+    from helpers.model.notebooks import ROOT
+
+    bullet = checklist.load().bullet(topic)
+    try:
+        new.make(bullet, lambda path: _line(f"wrote {path.relative_to(ROOT)}"))
+    except new.TopicExists as problem:
+        _line(f"course: {problem}")
+        raise typer.Exit(2) from None
+    _line(f"Replace every TODO; `course build {bullet.number}` and `course test --changed "
+          f"{bullet.number}` after each step. CONTRIBUTING.md says the rest.")  # fmt: skip
+
+
+@app.command(epilog=EXIT_CODES)
 def test(
     topics: Topics = None,
     mode: Annotated[
@@ -545,6 +669,10 @@ def schedule(
     fit: Annotated[
         bool, typer.Option("--fit", help="Leave out what is to be cut first, until it fits.")
     ] = False,
+    core: Annotated[
+        bool,
+        typer.Option("--core", help="Only the three experiments at the core of each notebook."),
+    ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Append the instructor's prompts for these parts.")
     ] = False,
@@ -557,7 +685,7 @@ def schedule(
     from helpers.course.teach import schedule
 
     names = [name for name in re.split(r"[,\s]+", topics) if name]
-    plan = schedule.plan(names, hours, start.time(), fit=fit)
+    plan = schedule.plan(names, hours, start.time(), fit=fit, core=core)
     if as_json:
         print(json.dumps(schedule.as_dict(plan), indent=1, ensure_ascii=False))
     else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from helpers.course.environment import own_environment
@@ -26,6 +28,9 @@ def command(folder: Path, arguments: list[str]) -> list[str]:
         f"--ServerApp.preferred_dir={folder}"
     ]  # one of a system's configuration may lie outside
     line += ["--ServerApp.ip=127.0.0.1", "--LabApp.news_url=None"]
+    # No language server comes with the course. The search for one starts npm, which, where HOME cannot
+    # be written, never ends and outlives the lab.
+    line.append("--LanguageServerManager.autodetect=False")
     line.append(f"--LabApp.app_settings_dir={SETTINGS / 'settings'}")
     line.append(f"--LabApp.extra_labextensions_path={SETTINGS / 'labextensions'}")
     line += [f"--LabApp.default_url=/lab/tree/{START}"] if (folder / START).exists() else []
@@ -42,16 +47,48 @@ def environment(temporary: Path) -> dict[str, str]:
     A server's configuration for other work (folders, passwords, extensions) may not fit this one.
     `temporary` becomes TMPDIR: a kernel that is killed leaves its files there.
     """
-    from jupyter_core.paths import jupyter_config_dir
-
-    theirs = os.environ.get("JUPYTERLAB_SETTINGS_DIR")
+    own = workspace.folder() / LAYOUT
     return {
         **own_environment(),
         "TMPDIR": str(temporary),
-        "JUPYTER_CONFIG_DIR": str(workspace.folder() / LAYOUT / "config"),
+        "JUPYTER_CONFIG_DIR": str(own / "config"),
         "JUPYTER_CONFIG_PATH": str(SETTINGS),
-        "JUPYTERLAB_SETTINGS_DIR": theirs or str(Path(jupyter_config_dir()) / "lab/user-settings"),
+        **{n: str(f if is_writable(f) else own / n.lower()) for n, f in jupyter_folders().items()},
     }
+
+
+def jupyter_folders() -> dict[str, Path]:
+    """The folders of the user in which JupyterLab and kernels write, by the variable that moves each."""
+    from jupyter_core import paths
+
+    settings = os.environ.get("JUPYTERLAB_SETTINGS_DIR")
+    asked: dict[str, Callable[[], str | Path]] = {
+        "JUPYTERLAB_SETTINGS_DIR": lambda: (
+            settings or Path(paths.jupyter_config_dir(), "lab", "user-settings")
+        ),
+        "JUPYTER_DATA_DIR": paths.jupyter_data_dir,
+        "JUPYTER_RUNTIME_DIR": paths.jupyter_runtime_dir,
+        "IPYTHONDIR": lambda: os.environ.get("IPYTHONDIR") or Path("~/.ipython").expanduser(),
+    }
+    found = {}
+    for name, ask in asked.items():
+        try:
+            found[name] = Path(ask())
+        except RuntimeError:  # this user has no home folder
+            found[name] = Path("~")
+    return found
+
+
+def is_writable(folder: Path) -> bool:
+    """Whether files can be made in a folder, which is made if it is missing."""
+    if not folder.is_absolute():
+        return False
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def open_lab(folder: Path, arguments: list[str]) -> int:

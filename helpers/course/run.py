@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import subprocess
 import sys
 import threading
@@ -33,6 +34,8 @@ class Job:
     source: str
     output: str
     scale: str
+    # What begins each of the worker's own lines: a kernel may print there too, and anything.
+    mark: str = field(default_factory=lambda: f"course-{secrets.token_hex(8)} ")
 
 
 @dataclass(frozen=True)
@@ -105,11 +108,11 @@ class Runner:
         assert worker.stdout
         said = []
         for line in worker.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                said.append(line.strip())
+            before, is_event, event = line.partition(job.mark)
+            said += [before.strip()] if before.strip() else []
+            if not is_event:
                 continue
+            event = json.loads(event)
             if "cell" in event:
                 bar.update()
             else:
@@ -128,6 +131,7 @@ def _start(job: Job, lock: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
+        errors="replace",
         start_new_session=True,  # a terminal's Ctrl-C is ours to pass on, by the lifeline
     )
 

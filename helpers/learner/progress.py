@@ -7,14 +7,19 @@ and replaces the file whole, so two notebooks that save at once lose nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
+
+from helpers import settings
+from helpers.model import files
 
 _EMPTY: dict[str, Any] = {
     "version": 1,
@@ -47,11 +52,20 @@ _IDLE = 600  # seconds: a longer silence was not spent on the course
 
 
 def home() -> Path:
-    """The folder of the learner's record: COURSE_HOME, or the user's data folder."""
+    """The folder of the learner's record: COURSE_HOME, or the user's data folder.
+
+    A relative COURSE_HOME is one below the checkout, or each notebook's folder would get a record of
+    its own. Raises `OSError` if this user has no home folder.
+    """
     import platformdirs
 
-    given = os.environ.get("COURSE_HOME")
-    return Path(given) if given else Path(platformdirs.user_data_dir("backend-by-experiment"))
+    if given := settings.folder("COURSE_HOME"):
+        return given
+    try:
+        return Path(platformdirs.user_data_dir("backend-by-experiment"))
+    except RuntimeError:  # neither HOME nor an entry in the system's list of users
+        why = "this user has no home folder; set HOME, or COURSE_HOME to a folder for your record"
+        raise FileNotFoundError(errno.ENOENT, why, "~") from None
 
 
 def file() -> Path:
@@ -152,10 +166,8 @@ def _changing() -> Iterator[dict[str, Any]]:
             _set_aside()
             record = _empty()
         yield record
-        fresh = file().with_name("progress.new")  # what a killed process left is written over
         # Without indent: json's fast encoder writes no other form, and every claim waits for it.
-        fresh.write_text(json.dumps(record, ensure_ascii=False), encoding="utf-8")
-        fresh.replace(file())
+        files.write_whole(file(), json.dumps(record, ensure_ascii=False))
 
 
 def _change(id: str, how: Callable[[dict[str, Any]], None]) -> None:
@@ -340,13 +352,22 @@ def evidence(topic: str) -> None:
 
     rows = []
     for id, (sentence, *both) in verdicts(topic).items():
-        committed, here = (shorten(text, 40, placeholder="…") for text in both)
+        committed, here = map(_shortened, both)
         slug = id.split(".", 1)[1]
         rows.append({"claim": slug, "sentence": sentence, "committed": committed, "here": here})
     places = (committed_on(path) for path in notebook_paths(load().bullet(topic)))
     where = next(filter(None, places), "")
     caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
     figures.show_table(rows, caption=caption, left=4)
+
+
+def _shortened(verdict: str) -> str:
+    """A verdict for a table: its figure may be cut, its bound never."""
+    figure, bound = _BOUND.fullmatch(verdict).groups()  # type: ignore[union-attr]
+    return shorten(figure, 40, placeholder="…") + (bound or "")
+
+
+_BOUND = re.compile(r"(.*?)(, (?:at most|at least|between|equals) .*)?", flags=re.S)
 
 
 def verdicts(topic: str) -> dict[str, tuple[str, str, str]]:

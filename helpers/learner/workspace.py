@@ -21,9 +21,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.model import files
+from helpers import settings
+from helpers.model import files, outline, way
 from helpers.model.files import Node
-from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.model.notebooks import NOTEBOOKS
 
 BASE, BACKUP, LOCK = ".base", ".backup", ".lock"  # hidden: JupyterLab shows the notebooks alone
 STAMP = (
@@ -49,9 +50,11 @@ class Change:
 
 
 def folder() -> Path:
-    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout."""
-    given = os.environ.get("COURSE_WORKSPACE")
-    return Path(given).absolute() if given else ROOT / "workspace"
+    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout.
+
+    A relative one is below the checkout, wherever `course` or a kernel is started.
+    """
+    return settings.folder("COURSE_WORKSPACE") or settings.ROOT / "workspace"
 
 
 def shipped() -> dict[str, Path]:
@@ -104,10 +107,15 @@ def _digest(text: str) -> str:
 
 
 def _new(path: Path) -> str:
-    """The text of a shipped notebook as it goes to a learner."""
+    """The text of a shipped notebook as it goes to a learner: clean, the ids of claims as links."""
     node = files.read(path)
     if node is None:
         raise WorkspaceProblem(f"{path} is not a notebook: `git checkout {path.name}` mends it")
+    name = path.relative_to(NOTEBOOKS).with_suffix("").as_posix()
+    places = outline.places()
+    for cell in node["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = way.linked(name, cell["source"], places)
     return text_of(clean(node))
 
 

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from helpers.model import files, notebooks, questions
-from helpers.model.checklist import Bullet
+from helpers.model.checklist import Bullet, load
 
 _WORDS = re.compile(rf"^({'|'.join(sorted(notebooks.CALLS))})\(", flags=re.M)
 _WHAT = {"claim": "claim", "check": "exercise"}
@@ -46,6 +46,17 @@ def items(name: str) -> list[Item]:
         return _items(path, path.stat().st_mtime_ns)
     except OSError:
         return []
+
+
+def places() -> dict[str, tuple[str, str]]:
+    """Notebook and cell of each claim and exercise of the course, by id."""
+    names = [name for bullet in load().bullets for name in bullet.notebooks]
+    return {
+        item.id: (item.notebook, item.cell)
+        for name in names
+        for item in items(name)
+        if item.what in ("claim", "exercise")
+    }
 
 
 @functools.cache

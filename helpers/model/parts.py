@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from helpers.model import questions
-from helpers.model.checklist import Bullet
+from helpers.model import notebooks, questions
+from helpers.model.checklist import Bullet, load, notebook_paths
 from helpers.model.notebooks import Notebook
 
 Kind = Literal["experiment", "exercises", "interview", "recap"]
@@ -36,7 +36,8 @@ class Exercise:
 class Part:
     """One `##` of a notebook: what a teacher can put into a plan or leave out of it.
 
-    `cell` is its heading's index; `given` the minutes that the heading carries, None without any.
+    `cell` is its heading's index; `core` whether it is on the short path (metadata `core=true`);
+    `given` the minutes that the heading carries, None without any.
     """
 
     notebook: str
@@ -48,6 +49,7 @@ class Part:
     claims: tuple[str, ...]
     predictions: tuple[str, ...]
     exercises: tuple[Exercise, ...]
+    core: bool = False
     minutes: int = 0
 
 
@@ -73,6 +75,7 @@ def _part(book: Notebook, cells: range) -> Part:
         claims=ids("claim"),
         predictions=tuple(q.id for cell, q in questions.asked(book) if cell in cells),
         exercises=tuple(_exercises(book, cells)),
+        core=book.cells[cells[0]].metadata.get("core") is True,
     )
 
 
@@ -110,6 +113,17 @@ def timed(bullet: Bullet, books: Sequence[Notebook]) -> list[Part]:
     shared = iter(_shared([part for part in parts if part.notebook not in said], rest))
     minutes = [(part.given or 0) if part.notebook in said else next(shared) for part in parts]
     return [replace(part, minutes=n) for part, n in zip(parts, minutes, strict=True)]
+
+
+def core_path() -> list[tuple[Bullet, list[Part]]]:
+    """The short path: for each topic that is ready, the experiments that it marks as its core."""
+    found = []
+    for bullet in load().bullets:
+        paths = [path.with_suffix(".py") for path in notebook_paths(bullet)]
+        if bullet.status == "ready" and all(path.exists() for path in paths):
+            mine = timed(bullet, [notebooks.load(path) for path in paths])
+            found.append((bullet, [part for part in mine if part.core]))
+    return found
 
 
 def _shared(parts: list[Part], minutes: int) -> list[int]:

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
 
 from helpers.services import containers, engine, registry
-from helpers.services.core import TIERS, Server, ServiceProblem, forced_tier
+from helpers.services.core import TIERS, Server, forced_tier
+from helpers.services.problem import ServiceProblem
 
 
 @dataclass(frozen=True)

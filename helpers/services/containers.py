@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from helpers.services import engine, guardian
-from helpers.services.core import ServiceProblem
 from helpers.services.ports import TRIES, free_ports
+from helpers.services.problem import ServiceProblem
 
 if TYPE_CHECKING:
     from helpers.services.core import Server

@@ -15,21 +15,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from helpers import settings
 from helpers.services import registry
+from helpers.services.problem import ServiceProblem
 
 if TYPE_CHECKING:
     from helpers.services.programs import Program
 
 TIERS = ("container", "native", "embedded")
 FREE_MIB = 300  # what a server and an experiment's data may need
-
-
-class ServiceProblem(RuntimeError):
-    """A server is not to be had, or is gone; the message says what to do next."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython's hook: the reader sees what to do, not our stack.
-        return [f"ServiceProblem: {self}"]
 
 
 class Place(Protocol):
@@ -283,7 +277,7 @@ def setting(value: Any, yes: str = "on", no: str = "off") -> str:
 
 def forced_tier() -> str | None:
     """The tier that COURSE_SERVICES asks for, None if it leaves the choice; misspelt: `ServiceProblem`."""
-    wanted = os.environ.get("COURSE_SERVICES", "").strip().lower()
+    wanted = (settings.value("COURSE_SERVICES") or "").strip().lower()
     if wanted and wanted not in TIERS:
         raise ServiceProblem(
             f"COURSE_SERVICES={wanted} is not known: use {', '.join(TIERS)}, or unset it"
@@ -361,14 +355,14 @@ def _tell(server: Server) -> None:
     """For claims and the report: the tier, and a line about the start."""
     tiers = dict.fromkeys(server.tier for server in running())
     os.environ["COURSE_TIER"] = "+".join(tiers)
-    if folder := os.environ.get("COURSE_RECORD"):
-        from helpers.model import records
+    if folder := settings.value("COURSE_RECORD"):
+        from helpers import records
 
         records.note(
             folder,
             "service",
             str(os.getpid()),
-            notebook=os.environ.get("COURSE_NOTEBOOK", ""),
+            notebook=settings.value("COURSE_NOTEBOOK") or "",
             name=server.label,
             version=server.version,
             tier=server.tier,

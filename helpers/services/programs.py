@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.processes import GUARDED
 from helpers.services import guardian
-from helpers.services.core import ServiceProblem
 from helpers.services.ports import TRIES, free_ports
+from helpers.services.problem import ServiceProblem
 
 if TYPE_CHECKING:
     from helpers.services.core import Server

@@ -34,7 +34,6 @@ import hashlib
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -71,7 +70,7 @@ def missing(version):
     return None if machine.interpreter(version) else machine.how_to_get(version)
 
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## A second thread
 #
 # The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
@@ -227,7 +226,7 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 #
 # ▶ In a new cell: `break_it("interpreter.processes")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## When C code lets go
 #
 # The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
@@ -428,7 +427,7 @@ def extra_latency(interval, rounds=11):
         report.join()
     peer.wait(10)
     peer.stdout.close()
-    return statistics.median(waits)
+    return measure.median(waits)
 
 
 def round_trip(cache):
@@ -471,7 +470,7 @@ show_lines(
 
 # %%
 claim("interpreter.latency_short", "with an interval of 0.5 ms it is back within 20 ms, a busy machine included",
-      latency[0.0005], at_most=0.02, unit="s")
+      latency[0.0005], between=(0.00025, 0.02), unit="s")
 claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or two of them, not none and not ten",
       latency[0.05], between=(0.025, 0.25), unit="s", proves={"interpreter.q3": "b"})
 
@@ -515,7 +514,7 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 #
 # ▶ In a new cell: `break_it("interpreter.latency_short")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Two clerks, one counter
 #
 # Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody
@@ -557,7 +556,8 @@ def until_lost(run, times=20):
     return next((lost for _ in range(times) if (lost := run())), 0)
 
 
-plain = sum(race.lost_updates(200_000) for _ in range(5))
+races = [race.lost_updates(200_000) for _ in range(5)]
+plain = sum(races)
 with_fee = until_lost(lambda: race.lost_updates(200_000, sell_with_fee))
 not_here = missing("3.14t") or (None if machine.cores() > 1 else "one core: two threads hardly ever meet")
 without_gil = None if not_here else until_lost(lambda: lost_in("3.14t"))
@@ -580,7 +580,7 @@ show_table(
 
 # %%
 claim("interpreter.race_hidden", "with a GIL, the plain addition loses nothing in a million sales and more",
-      plain, equals=0, unit="sales lost", proves={"interpreter.q4": "a"})
+      plain, equals=0, unit="sales lost", proves={"interpreter.q4": "a"}, did=len(races))
 claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
       with_fee, at_least=1, unit="sales lost")
 claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
@@ -617,8 +617,8 @@ dis.dis("seats.sold += 1")
 # <summary><b>Break it</b>: put a call between read and write, and give 3.14 its GIL back</summary>
 #
 # ```diff
-# -plain = sum(race.lost_updates(200_000) for _ in range(5))
-# +plain = sum(race.lost_updates(200_000, sell_with_fee) for _ in range(20))
+# -races = [race.lost_updates(200_000) for _ in range(5)]
+# +races = [race.lost_updates(200_000, sell_with_fee) for _ in range(20)]
 # @@
 # -without_gil = None if not_here else until_lost(lambda: lost_in("3.14t"))
 # +without_gil = until_lost(lambda: lost_in("3.14"), times=5)
@@ -806,7 +806,7 @@ show_table(
 
 # %%
 claim("interpreter.cold", "before its first call a function runs as it was compiled",
-      len(before), equals=0, unit="instructions")
+      len(before), equals=0, unit="instructions", did=len(after))
 claim("interpreter.specialised", "after 1,000 rounds the addition has become one for two ints",
       [now for _, was, now in after if was == "BINARY_OP"], equals=["BINARY_OP_ADD_INT"])
 
@@ -898,7 +898,7 @@ print(*(file.name for file in shop.rglob("*.pyc")))
 
 # %%
 claim("interpreter.pyc", "the first import compiles the module, the second finds it compiled",
-      (first[0], second[0]), equals=(1, 0))
+      (first[0], second[0]), equals=(1, 0), baseline=first[0])
 
 # %% [markdown]
 # Now raise the price from 30 to 45, and let the file keep its size and its modification time: an edit within the same
@@ -924,7 +924,7 @@ stale = import_fares(shop)[1]
 os.utime(shop / "fares.py", ns=(old.st_atime_ns, old.st_mtime_ns + 2 * 10**9))
 noticed = import_fares(shop)[1]
 claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is gone; two seconds later: compiled anew",
-      (stale, noticed), equals=(30, 45), proves={"interpreter.q5": "b"})
+      (stale, noticed), equals=(30, 45), proves={"interpreter.q5": "b"}, baseline=noticed)
 
 # %% [markdown]
 # **Why.** How does an import know that the source has not changed? The header of the `.pyc` holds two numbers of
@@ -1348,3 +1348,6 @@ check("interpreter.sell_swapping", sell_by_swap)
 # **Further reading.** [PEP 703](https://peps.python.org/pep-0703/), on what it takes to remove a GIL ·
 # [PEP 659](https://peps.python.org/pep-0659/), the specialising interpreter ·
 # [Thread states and the global interpreter lock](https://docs.python.org/3/c-api/threads.html) in the C API manual · [The import system: cached bytecode invalidation](https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation).
+
+# %% [markdown] footer=true
+# [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.2 Objects](02_objects.ipynb) →

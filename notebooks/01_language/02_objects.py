@@ -168,15 +168,16 @@ show_table([{"habit": habit, "bytes more for ever": more} for habit, more in gro
 
 # %%
 claim("objects.looked_at", "reading vars() of an object makes it larger by a dictionary's 64 bytes, for good",
-      bytes_each["after vars(booking)"] - bytes_each["as created"], between=(62, 66), unit="B",
-      proves={"objects.q1": "c"})
+      bytes_each["after vars(booking)"] - bytes_each["as created"], between=(62, 66), unit="B", proves={"objects.q1": "c"},
+      baseline=bytes_each["as created"])
 claim("objects.lookers", "copying and pickling look into an object's dictionary; reading an attribute does not",
       [habit for habit, more in grown.items() if more > 32],
       equals=["vars(booking)", "dir(booking)", "copy.copy(booking)", "pickle.dumps(booking)"])
 claim("objects.slots_bytes", "with slots an object is two headers of 16 bytes and 8 bytes a field",
       bytes_each["with __slots__"], between=(62, 66), unit="B")
 claim("objects.late_attributes", "two attributes that __init__ did not know cost each object more than 200 bytes",
-      bytes_each["two attributes added later"] - bytes_each["as created"], at_least=200, unit="B")
+      bytes_each["two attributes added later"] - bytes_each["as created"], at_least=200, unit="B",
+      baseline=bytes_each["as created"])
 
 # %% [markdown]
 # **Reading it.** 104 bytes, 168 once somebody looked, 64 with slots (3.13 and 3.14; 96, 160 and 64 on 3.12: measured).
@@ -242,7 +243,7 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 #
 # ▶ In a new cell: `break_it("objects.late_attributes")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Who answers for `booking.fare`?
 #
 # Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
@@ -374,7 +375,7 @@ print(len(verdicts), "objects,", len(disagreements), "disagreements with the int
 
 # %%
 claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's answer for every kind of attribute",
-      len(disagreements), equals=0)
+      len(disagreements), equals=0, did=len(verdicts))
 
 # %% [markdown]
 # **Why this order.** A descriptor that also controls assignment (`__set__` or `__delete__`) is a **data descriptor**.
@@ -451,7 +452,8 @@ print(dict(invoice.added_up), before, "tax" in vars(invoice), invoice.total, inv
 
 # %%
 claim("objects.cached_once", "1,000 reads ask the property 1,000 times and the cached_property once",
-      (invoice.added_up["total"] - 1, invoice.added_up["tax"]), equals=(1000, 1))
+      (invoice.added_up["total"] - 1, invoice.added_up["tax"]), equals=(1000, 1),
+      baseline=invoice.added_up["total"])
 
 # %% [markdown]
 # **Why.** `cached_property` has `__get__` and no `__set__`. At the first read nothing else answers, so it is called,
@@ -536,7 +538,7 @@ print(message, charged, sep="\n")
 claim("objects.misspelt", "the error names the property, which exists, and not the field that is missing",
       message, equals="the partner's record has no 'total'", proves={"objects.q3": "b"})
 claim("objects.free_ticket", "getattr with a default takes the bug for a missing attribute: the ticket is free",
-      charged, equals=0)
+      charged, equals=0, did=message)
 
 # %% [markdown]
 # **Why.** `__getattr__` is called when the normal look-up *raised* `AttributeError`, and nothing tells whether that
@@ -976,7 +978,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 #
 # ▶ In a new cell: `break_it("objects.slot_is_descriptor")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Which base comes first?
 #
 # The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
@@ -1096,7 +1098,7 @@ claim("objects.three_classes", "of the ten hierarchies of three classes CPython 
 claim("objects.c3_many", "hundreds of hierarchies were accepted, and hundreds refused, whichever is the smaller number",
       min(len(orders_of) - len(refused), len(refused)), at_least=300)
 claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and refuse the same ones at the same class",
-      len(disputed), equals=0)
+      len(disputed), equals=0, did=len(orders_of))
 
 # %% [markdown]
 # **Why refuse?** Naming `Booking` first says that it comes before `GroupBooking`. Being its base, it comes after it.
@@ -1219,7 +1221,7 @@ claim("objects.saved_twice", "direct calls reach the common base once for each w
       Counter(calls["DirectPaid"]), equals={"Audited": 1, "Announced": 1, "Record": 2})
 claim("objects.super_order", "super() in Audited goes on to whoever follows Audited in the order of the object's class",
       (calls["PaidBooking"], calls["Audited"]),
-      equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves={"objects.q8": "b"})
+      equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves={"objects.q8": "b"}, baseline=calls["Audited"])
 
 # %% [markdown]
 # **Why.** `super()` does not mean *my base class*. It takes two arguments that the compiler fills in: `__class__`, a
@@ -1424,7 +1426,7 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 #
 # ▶ In a new cell: `break_it("objects.same_type")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## A seat changes its row
 #
 # Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then
@@ -1634,7 +1636,7 @@ claim("objects.three_ways", "a new kind: the method and singledispatch complain,
       list(paid["Downgrade"].values()), equals=["AttributeError", "TypeError", None], proves={"objects.q11": "c"})
 claim("objects.look_alike", "all serve a subclass; only duck typing serves a look-alike",
       (list(paid["TechnicalDelay"].values()), list(paid["PartnerDelay"].values())),
-      equals=([250, 250, 250], [250, "TypeError", None]))
+      equals=([250, 250, 250], [250, "TypeError", None]), baseline=paid["TechnicalDelay"])
 
 # %% [markdown]
 # **Why.** `match` is a statement, a chain of tests. No case fits, nothing happens; there is no `MatchError` ([PEP
@@ -2032,7 +2034,7 @@ refusals = {
 claim("objects.dict_refused", "the subclass of dict refuses one of five ways",
       refusals["InheritedMap"], equals=1, proves={"objects.q13": "c"})
 claim("objects.composed_refused", "UserDict refuses four, and the composed map all five",
-      (refusals["UserMap"], refusals["ComposedMap"]), equals=(4, 5))
+      (refusals["UserMap"], refusals["ComposedMap"]), equals=(4, 5), baseline=refusals["UserMap"])
 
 # %% [markdown]
 # **Why.** `dict.update`, the constructor and the rest are C functions that insert straight into the table. They do
@@ -2586,3 +2588,6 @@ check("objects.mixin_order", mixin_order)
 # and slots written in Python · [The Python 2.3 method resolution order](https://docs.python.org/3/howto/mro.html) ·
 # [PEP 544](https://peps.python.org/pep-0544/) (protocols) and [PEP 634](https://peps.python.org/pep-0634/) (patterns)
 # · [PEP 412](https://peps.python.org/pep-0412/) (key-sharing dictionaries).
+
+# %% [markdown] footer=true
+# ← [1.1 What makes Python Python](01_interpreter.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.3 Metaprogramming](03_metaprogramming.ipynb) →

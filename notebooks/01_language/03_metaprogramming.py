@@ -69,7 +69,7 @@ def outcome(attempt):
         return type(error).__name__
 
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## One layer more
 #
 # The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
@@ -514,7 +514,7 @@ answer("metaprogramming.q3", None)  # "a", "b" or "c"
 # %%
 by_test, by_request = outcome(lambda: pay_back(None, 17)), outcome(lambda: routes["/refund"](None, 17))
 claim("metaprogramming.guard_order", "the test sees the guard; the request goes past it",
-      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves={"metaprogramming.q3": "b"})
+      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves={"metaprogramming.q3": "b"}, baseline=by_test)
 
 # %% [markdown]
 # Decorators with arguments add a step: the expression behind the `@` is evaluated first, and gives the decorator.
@@ -731,7 +731,7 @@ kept = (
 
 claim("metaprogramming.lost_self",
       "an object as a decorator works on a function; on a method it is called without self",
-      (on_function, on_method), equals=("UA17 is boarding", "TypeError"))
+      (on_function, on_method), equals=("UA17 is boarding", "TypeError"), baseline=on_function)
 claim("metaprogramming.method_cache",
       "lru_cache on a method keeps each self alive, cached_property none",
       kept, equals=(100, 0), proves={"metaprogramming.q4": "c"})
@@ -1051,7 +1051,7 @@ claim("metaprogramming.layers_alike", "and the fifth as many as the first",
       max(layer_prices) - min(layer_prices), equals=0, unit="instructions")
 claim("metaprogramming.generator_price",
       "a with by @contextmanager executes several times what one by a class does",
-      generator_price / class_price, at_least=3, unit="×")
+      generator_price / class_price, at_least=3, unit="×", baseline=class_price)
 
 # %% [markdown]
 # **Reading it.** Eight instructions a layer: build a tuple and a dictionary of the arguments, call with them,
@@ -1101,7 +1101,7 @@ claim("metaprogramming.generator_price",
 #
 # ▶ In a new cell: `break_it("metaprogramming.generator_price")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Seven ways out of a `with`
 #
 # A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
@@ -1505,14 +1505,14 @@ print(" ".join(async_log))
 # %%
 claim("metaprogramming.all_or_none",
       "if the third gate is refused, a loop keeps the first two, a stack gives them back",
-      (naive_log, refused_log), equals=(["+EWR", "+ORD"], ["+EWR", "+ORD", "-ORD", "-EWR"]))
+      (naive_log, refused_log), equals=(["+EWR", "+ORD"], ["+EWR", "+ORD", "-ORD", "-EWR"]), baseline=naive_log)
 claim("metaprogramming.handed_on",
       "pop_all hands all on: they outlive the block, and go when their new owner closes",
       log, equals=["+EWR", "+ORD", "+SFO", "flown", "-SFO", "-ORD", "-EWR"])
 claim("metaprogramming.async_exit",
       "a cancelled task may await in its clean-up, and leaves in reverse order too",
       (was_cancelled, async_log),
-      equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]))
+      equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]), baseline=was_cancelled)
 
 # %% [markdown]
 # **Why.** An [`ExitStack`](https://docs.python.org/3/library/contextlib.html#contextlib.ExitStack) is the `with`
@@ -1561,7 +1561,7 @@ claim("metaprogramming.async_exit",
 #
 # ▶ In a new cell: `break_it("metaprogramming.async_exit")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## How a class comes into being
 #
 # The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
@@ -2447,3 +2447,6 @@ check("metaprogramming.transaction", transaction)
 # 612](https://peps.python.org/pep-0612/) · [descriptor guide](https://docs.python.org/3/howto/descriptor.html) ·
 # [`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py), 800 lines worth reading
 # whole.
+
+# %% [markdown] footer=true
+# ← [1.2 Objects](02_objects.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.4 Generators, iterators, coroutines](04_generators.ipynb) →

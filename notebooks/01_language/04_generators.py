@@ -68,7 +68,7 @@ pyarrow.csv.write_csv(
 with departures.open() as file:
     print(*islice(file, 3), sep="")
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## A month, then a year
 #
 # The operations desk wants the total departure delay. The job ran for years on a month of data, in a
@@ -135,7 +135,7 @@ show_lines(
 steps = list(itertools.pairwise(zip(row_counts, peaks["by_list"], strict=True)))
 bytes_a_row = [(peak - before) / (rows - fewer) for (fewer, before), (rows, peak) in steps]
 claim("generators.linear", "a further row costs the list way as much at 64,000 rows as at 1,000",
-      bytes_a_row[-1] / bytes_a_row[0], between=(0.8, 1.25), unit="×")
+      bytes_a_row[-1] / bytes_a_row[0], between=(0.8, 1.25), unit="×", baseline=bytes_a_row[0])
 claim("generators.flat", "64 times the rows, and the pipeline's peak is the same",
       peaks["by_pipeline"][-1] / peaks["by_pipeline"][0], at_most=1.5, unit="×", proves={"generators.q1": "c"})
 
@@ -358,7 +358,8 @@ claim("generators.arrow_pool", "the whole table takes tens of MiB of Arrow's poo
 claim("generators.arrow_unseen", "tracemalloc sees next to nothing of it",
       whole_traced, at_most=64 * 2**10, unit="B", proves={"generators.q2": "c"})
 claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
-      chunks_pooled, at_most=8 * 2**20, unit="B")
+      chunks_pooled, at_most=8 * 2**20, unit="B",
+      did={"whole table": whole_traced.did, "batches": chunks_traced.did})
 
 # %% [markdown]
 # **Reading it.** Two instruments, one call, more than three orders of magnitude apart. Neither is broken. Arrow
@@ -456,7 +457,7 @@ print(f"{first_pass} flights, then {second_pass}")
 
 # %%
 claim("generators.exhausted", "the second pass over a generator yields nothing, and raises nothing",
-      count, equals=0)
+      count, equals=0, did=total)
 claim("generators.iterable", "an iterable gives every pass an iterator of its own",
       second_pass, equals=first_pass)
 
@@ -513,7 +514,7 @@ print("B6" in carriers, list(carriers))
 #
 # ▶ In a new cell: `break_it("generators.iterable")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## A frame that waits
 #
 # What *is* the object that a generator function returns? A frame, the same structure that every call
@@ -952,7 +953,7 @@ claim("generators.stage_price", "every further stage costs each item the same ha
 #
 # ▶ In a new cell: `break_it("generators.stage_price")`
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## From generator to coroutine: an event loop in 60 lines
 #
 # Now build the thing that asyncio is. A **task** is a coroutine; the loop advances it by `send(None)`,
@@ -1128,9 +1129,10 @@ asyncio_answers = await serve_by_asyncio(asyncio_desk)
 # %%
 expected = [[Desk().reply(f"{c}{n}").strip() for c in ("UA", "DL")] for n in range(CLIENTS)]
 claim("generators.loop_answers", "60 lines give all 200 clients the right answers, as asyncio does",
-      (our_answers == expected, asyncio_answers == expected), equals=(True, True))
+      (our_answers == expected, asyncio_answers == expected), equals=(True, True),
+      baseline=(expected, asyncio_answers))
 claim("generators.loop_concurrency", "one thread had all 200 clients open at the same time, in both",
-      (our_desk.peak, asyncio_desk.peak), equals=(CLIENTS, CLIENTS))
+      (our_desk.peak, asyncio_desk.peak), equals=(CLIENTS, CLIENTS), baseline=asyncio_desk.peak)
 
 # %% [markdown]
 # **Reading it.** There is no thread and no magic in there. `await readable(client)` runs down a chain of
@@ -1469,3 +1471,6 @@ check("generators.holdable", holdable)
 # [PEP 525](https://peps.python.org/pep-0525/) on finalising async generators ·
 # [David Beazley, *A Curious Course on Coroutines and Concurrency*](https://www.dabeaz.com/coroutines/) ·
 # [`Objects/genobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/genobject.c).
+
+# %% [markdown] footer=true
+# ← [1.3 Metaprogramming](03_metaprogramming.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.5 Exceptions](05_exceptions.ipynb) →

@@ -363,7 +363,7 @@ claim("exceptions.all_misses", "no code known: trying takes several times as lon
 #
 # ▶ In a new cell: `break_it("exceptions.all_misses")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## Two desks, one seat
 #
 # So far it was a question of speed. Now two desks hold seat 12A at the same moment: who holds it owns a file of that
@@ -444,7 +444,7 @@ claim("exceptions.tried", "both desks tried, one succeeded",
 #
 # ▶ In a new cell: `break_it("exceptions.tried")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## What the log shows
 #
 # The seat map is a dictionary; the desk's callers should see a `SeatUnknown`, not a `KeyError`. Four handlers differ
@@ -680,7 +680,7 @@ claim("exceptions.raised_again", "a stored error keeps its traceback, and every 
 claim("exceptions.future_raised_again", "result() of a failed concurrent.futures.Future does the same",
       growths["Future.result()"], equals=TIMES, unit="×")
 claim("exceptions.await_resets", "awaiting a failed asyncio future does not",
-      growths["await future"], at_most=1, unit="×")
+      growths["await future"], at_most=1, unit="×", did=growths["await future"])
 claim("exceptions.requests_kept", "each request that met the stored error is kept whole",
       bytes_a_request, at_least=15_000, unit="B")
 
@@ -1029,7 +1029,7 @@ claim("exceptions.kept_text", "its formatted text keeps the text",
 #
 # ▶ In a new cell: `break_it("exceptions.kept_frames")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Several errors at once
 #
 # The desk asks three partners at the same time. The first says that its gate is closed, which the desk can handle: it
@@ -1300,7 +1300,7 @@ show_table([{"fault": what, "tries: by property": ours, "by the driver's class":
 
 # %%
 claim("exceptions.same_class", "the driver has one class for a locked store and a misspelt column",
-      driver_says["locked"] == driver_says["misspelt"], equals=True)
+      driver_says["locked"] == driver_says["misspelt"], equals=True, baseline=driver_says["locked"])
 claim("exceptions.mapped", "two faults become the service's errors, with their causes; the bug stays",
       list(mapped.values()),
       equals=[("SeatTaken", "IntegrityError", 409), ("StoreBusy", "OperationalError", 503),
@@ -1728,3 +1728,6 @@ check("exceptions.travels", FlightFull)
 # survey of what `return` in `finally` did in 8,000 packages ·
 # [`InternalDocs/exception_handling.md`](https://github.com/python/cpython/blob/v3.14.0/InternalDocs/exception_handling.md)
 # · [traceback](https://docs.python.org/3/library/traceback.html).
+
+# %% [markdown] footer=true
+# ← [1.4 Generators, iterators, coroutines](04_generators.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.6 Concurrency models](06_concurrency.ipynb) →

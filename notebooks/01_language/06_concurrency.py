@@ -92,7 +92,7 @@ class Lines(logging.Handler):
         self.lines.append(record.getMessage())
 
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## 500 fares, one answer takes 50 ms
 #
 # A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open; it is a
@@ -278,7 +278,7 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 #
 # ▶ In a new cell: `break_it("concurrency.peak_sequential")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## The heart of a loop
 #
 # Everything that the service does, it does on one loop, in one thread. The heartbeat runs beside a call that blocks: on
@@ -596,7 +596,7 @@ said = logged_in_debug_mode(quote_by_driver)
 claim("concurrency.debug_names", "debug mode names the task, and the coroutine, that held the loop",
       (len(said), "quote_by_driver" in "".join(said)), equals=(1, True))
 claim("concurrency.debug_thread", "and says nothing of one that waits for a thread",
-      len(logged_in_debug_mode(quote_in_thread)), equals=0)
+      len(logged_in_debug_mode(quote_in_thread)), equals=0, did=len(said))
 
 # %% tags=["nbval-ignore-output"]
 print(re.sub(r"/\S*/", "", said[0]))
@@ -809,7 +809,7 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
 #
 # ▶ In a new cell: `break_it("concurrency.group_ends_all")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## What a cancellation is
 #
 # `task.cancel()` interrupts nothing. It asks the loop to raise `CancelledError` inside the task, at the `await` where it
@@ -1267,7 +1267,8 @@ claim("concurrency.collected", "a task whose future nobody else holds is collect
 claim("concurrency.timer_holds", "one that sleeps is held by the loop's timer",
       forgotten["waits for time"], equals=(True, []))
 claim("concurrency.kept", "one that somebody holds until it is done is safe, and is let go then",
-      (*forgotten["waits for a receipt, kept"], len(background)), equals=(True, [], 0))
+      (*forgotten["waits for a receipt, kept"], len(background)), equals=(True, [], 0),
+      baseline=forgotten["waits for a receipt, kept"])
 
 # %% [markdown]
 # **Why.** Follow the references of a waiting task. The loop's registry of tasks is weak. Its ready queue holds a task
@@ -1373,7 +1374,7 @@ show_lines(
 
 # %%
 claim("concurrency.put_never_waits", "none: put on a queue with room never suspends, so no worker ran",
-      written_meanwhile, equals=0, proves={"concurrency.q8": "c"})
+      written_meanwhile, equals=0, proves={"concurrency.q8": "c"}, did=len(unbounded))
 claim("concurrency.unbounded_peak", "the unbounded queue held all bookings at once",
       max(unbounded), equals=BOOKINGS)
 claim("concurrency.bounded_peak", "the bounded one held its hundred",
@@ -1462,7 +1463,7 @@ print(re.sub(r"/\S*/", "", tree))
 # %%
 claim("concurrency.pstree", "the tree shows each booking, and that both wait for a lock inside take",
       [branch(tree, task) for task in ("UA1545", "DL17")],
-      equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree)
+      equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree, baseline=tree)
 
 # %% [markdown]
 # **Why.** Since 3.14 tasks are kept in linked lists, a frame knows its interpreter's place in memory, and a task knows
@@ -1574,9 +1575,9 @@ said_of_task = in_a_loop_of_its_own(unwatched_task)
 
 # %%
 claim("concurrency.as_completed", "as_completed hands out the quick answer first, results in order wait for the slow one",
-      (first, in_order), equals=(249, [199, 249]))
+      (first, in_order), equals=(249, [199, 249]), baseline=in_order)
 claim("concurrency.lost_error", "of a failed call whose result nobody asks for, nothing is logged and nothing raised",
-      logged, equals=0, proves={"concurrency.q9": "c"})
+      logged, equals=0, proves={"concurrency.q9": "c"}, did=in_order)
 claim("concurrency.task_error_logged", "of such a task asyncio logs, when it is collected",
       said_of_task, equals=["Task exception was never retrieved"])
 claim("concurrency.cancel_running", "cancel takes a call out of the line, and does nothing to one that runs",
@@ -1797,8 +1798,8 @@ claim("concurrency.await_shares", "an awaited coroutine runs in its caller's con
 claim("concurrency.copies", "tasks, gather, callbacks and to_thread get a copy: the id goes along, no change comes back",
       [seen[way] for way in ("create_task", "gather", "call_soon", "to_thread")], equals=[copy] * 4)
 claim("concurrency.executor_blind", "run_in_executor and a process see nothing",
-      [seen["run_in_executor"][0], seen["a process"][0]], equals=["nothing", "nothing"],
-      proves={"concurrency.q11": "b"})
+      [seen["run_in_executor"][0], seen["a process"][0]], equals=["nothing", "nothing"], proves={"concurrency.q11": "b"},
+      baseline=seen["a process"][0])
 claim("concurrency.context_leaks", "and what a call sets there, the next request finds in that thread",
       seen["run_in_executor, once more"][0], equals="changed")
 claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves nothing behind",
@@ -2025,3 +2026,6 @@ check("concurrency.stop", stop)
 # [asyncio introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities) ·
 # [PEP 567](https://peps.python.org/pep-0567/), context variables ·
 # [How NOT to measure latency](https://www.infoq.com/presentations/latency-response-time/), on coordinated omission.
+
+# %% [markdown] footer=true
+# ← [1.5 Exceptions](05_exceptions.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.7 Profiling](07_profiling.ipynb) →

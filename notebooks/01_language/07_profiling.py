@@ -167,7 +167,7 @@ def share(stacks, *functions):
     return {f.__name__: inside[f.__code__] / inside[lab.monthly_report.__code__] for f in functions}
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Which function?
 #
 # The report takes 0.2 s of CPU for a month, and it is asked for all the time. `name_of` searches a list from its
@@ -442,11 +442,12 @@ parses = [calls_of(found, "built-in method strptime") for found in (before, afte
 claim("profiling.same_rows", "the fixed report has the same rows",
       fixed_report() == report(), equals=True)
 claim("profiling.fewer_calls", "and parses so many times less often",
-      parses[0] / parses[1], at_least=900, unit="×")
+      parses[0] / parses[1], at_least=900, unit="×", baseline=parses[0])
 claim("profiling.faster", "it takes less than 6/10 of the CPU time",
-      seconds["after"] / seconds["before"], at_most=0.6, unit="×")
+      seconds["after"] / seconds["before"], at_most=0.6, unit="×", baseline=seconds["before"], did=parses[1])
 claim("profiling.foretold", "what is left is what the samples outside of weekday_of foretold, or nearly",
-      seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves={"profiling.q2": "a"})
+      seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves={"profiling.q2": "a"},
+      baseline=seconds["before"])
 
 # %% [markdown]
 # **Reading it.** 919 times fewer parses, and a bit more than a third of the time is left. The share that a function has
@@ -495,7 +496,7 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 #
 # ▶ In a new cell: `break_it("profiling.same_rows")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## The profiler that lies
 #
 # The next hunt, on the fixed report. Two suspects are left: `name_of`, which searches a list of 101 codes twice (two
@@ -1019,7 +1020,7 @@ print(f"⟨{took * 1_000:.0f} ms⟩ passed; cProfile: {entry[0]} calls, ⟨{entr
 claim("profiling.resumed", "a coroutine called once, with three awaits, is four calls to cProfile",
       entry[0], equals=4)
 claim("profiling.waiting", "and its cumulative time has next to nothing of the time it took",
-      entry[3] / took, at_most=0.3)
+      entry[3] / took, at_most=0.3, did=entry[0])
 
 # %% [markdown]
 # **Why.** A coroutine that awaits leaves the thread: for the profiler that is a return (`PY_YIELD`), and being woken
@@ -1099,7 +1100,7 @@ def numpy_entries(call):
 
 print(f"⟨{numpy_entries(by_operator)}, {numpy_entries(by_method)}⟩")
 claim("profiling.operators", "NumPy's work by an operator and a ufunc has no entry in the profile",
-      len(numpy_entries(by_operator)), equals=0)
+      len(numpy_entries(by_operator)), equals=0, did=by_operator().sum())
 claim("profiling.c_method", "a method of an array, called by its name, has",
       len(numpy_entries(by_method)), at_least=1)
 
@@ -1180,7 +1181,8 @@ show_table(
 
 # %%
 claim("profiling.within_a_line", "what the digest's line took and gave back memory_profiler hardly saw",
-      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"})
+      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
+      did=said("memory_profiler", "read_table"))
 claim("profiling.at_the_peak", "memray names the line, and what it held when the total was highest",
       said("memray", "digest"), at_least=10 * 2**20, unit="B")
 claim("profiling.foreign", "the table that Arrow read is in the process, and not in tracemalloc",
@@ -1215,8 +1217,8 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
 # for in vain at the peak.
 #
 # ```diff
-# -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"})
-# +      said("memory_profiler", "codes") / said("memray", "codes"), at_most=0.5, unit="×", proves={"profiling.q6": "c"})
+# -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
+# +      said("memory_profiler", "codes") / said("memray", "codes"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
 # @@
 # -      said("memray", "digest"), at_least=10 * 2**20, unit="B")
 # +      said("memray", "routes = "), at_least=10 * 2**20, unit="B")
@@ -1336,7 +1338,7 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 #
 # ▶ In a new cell: `break_it("profiling.a_request")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## A benchmark that says the opposite
 #
 # The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
@@ -1401,7 +1403,7 @@ print(f"comparisons in three rounds over one list: {rounds}")
 
 # %%
 claim("profiling.second_round", "the first round sorts, the second finds a sorted list: so many times fewer comparisons",
-      rounds[0] / rounds[1], at_least=5, unit="×")
+      rounds[0] / rounds[1], at_least=5, unit="×", baseline=rounds[0])
 claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right one it loses",
       [wrong < 0.8, right > 1.25], equals=[True, True], proves={"profiling.q8": "b"})
 
@@ -1443,7 +1445,7 @@ texts = ["17"] * 100
 LAZY = map
 timeit.timeit(lambda: LAZY(parse, texts), number=1)
 claim("profiling.lazy", "the benchmark of map(parse, texts) parses so many texts",
-      len(parsed), equals=0)
+      len(parsed), equals=0, did=len(list(LAZY(parse, texts))))
 
 SECONDS = "24 * 60 * 60"
 body = compile(SECONDS, "benchmark", "eval")
@@ -1479,7 +1481,7 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
 warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
 print(f"instructions of the first, second and third parse: ⟨{warm}⟩")
 claim("profiling.first_call", "the first strptime of a process executes so many times the instructions of the second",
-      warm[0] / warm[1], at_least=20, unit="×")
+      warm[0] / warm[1], at_least=20, unit="×", baseline=warm[1])
 
 # %% [markdown] also=["profiling.folded", "profiling.no_collector", "profiling.first_call"] claim="profiling.lazy" tags=["break-it"]
 # <details>
@@ -1491,13 +1493,14 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 # +    return list(map(parse, texts))
 # @@
 # -SECONDS = "24 * 60 * 60"
+# +hours = 24
 # +SECONDS = "hours * 60 * 60"
 # @@
 # -      collections_during("pass"), equals=0)
 # +      collections_during(gc.enable), equals=0)
 # @@
-# -      warm[0] / warm[1], at_least=20, unit="×")
-# +      warm[1] / warm[2], at_least=20, unit="×")
+# -      warm[0] / warm[1], at_least=20, unit="×", baseline=warm[1])
+# +      warm[1] / warm[2], at_least=20, unit="×", baseline=warm[1])
 # ```
 #
 # </details>
@@ -1770,3 +1773,6 @@ check("profiling.leak", Service)
 # [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) ·
 # [timeit](https://docs.python.org/3/library/timeit.html) · [memray's
 # documentation](https://bloomberg.github.io/memray/).
+
+# %% [markdown] footer=true
+# ← [1.6 Concurrency models](06_concurrency.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.8 Processes and threads](08_processes_threads.ipynb) →

@@ -87,7 +87,7 @@ NEWER = machine.interpreter("3.14")
 NO_NEWER = None if NEWER else machine.how_to_get("3.14")
 show_source(lab.run)
 
-# %% [markdown] minutes=9
+# %% [markdown] core=true minutes=9
 # ## Three ways to have a worker
 #
 # A dispatch desk hands a booking to a worker process. The desk has done things before: it changed a variable of its
@@ -227,7 +227,7 @@ def refused(thing):
 verdicts = {what: refused(thing) for what, thing in LUGGAGE.items()}
 print(verdicts)
 claim("processes_threads.cannot_travel", "lambdas, locks, generators and open files cannot be sent to a worker",
-      list(verdicts.values()).count("travels"), equals=0)
+      list(verdicts.values()).count("travels"), equals=0, did=len(verdicts))
 
 # %% [markdown]
 # A fork needs none of that, so code that relied on it works up to 3.13 and fails with 3.14's default, in `start()`,
@@ -279,7 +279,8 @@ copied = {how: reports[1]["imported in"] != "the worker" for how, reports in lot
 claim("processes_threads.same_lots", "two workers draw the same lots wherever the module was imported before the fork",
       alike, equals=copied | {"fork": True})
 claim("processes_threads.reseeded", "the generator of the module random is seeded anew in every worker",
-      [how for how, reports in lots_of.items() if drew_alike(reports, "lot of random")], equals=[])
+      [how for how, reports in lots_of.items() if drew_alike(reports, "lot of random")], equals=[],
+      did=len(lots_of))
 
 # %% [markdown]
 # **Reading it.** A generator is state like any other, and a fork copies it. `random` protects its own instance: it
@@ -359,7 +360,8 @@ def expected_default(version):
 
 
 claim("processes_threads.default", "fork on Linux up to 3.13, forkserver since 3.14, spawn on macOS and Windows",
-      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True)
+      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True,
+      baseline=(sys.executable, sys.version_info[:2]))
 claim("processes_threads.default_314", "3.14 no longer forks your process unless you ask for it",
       NEWER and default_of(NEWER) != "fork", equals=True, unmeasured=NO_NEWER)
 
@@ -431,7 +433,7 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 #
 # ▶ In a new cell: `break_it("processes_threads.default")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## The lock that nobody holds
 #
 # The desk has a thread that holds a lock for a moment, as threads do. In that moment another thread forks a worker,
@@ -691,7 +693,7 @@ print(f"heaviest of 8 chunks of {len(listed)} routes: {heaviest_chunk(listed):.0
 claim("processes_threads.sorted_work", "routes in the report's order: one chunk of eight has over a third of the work",
       heaviest_chunk(listed), at_least=0.34)
 claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has a fifth",
-      heaviest_chunk(shuffled), at_most=0.2)
+      heaviest_chunk(shuffled), at_most=0.2, did=sum(shuffled))
 
 # %% [markdown]
 # **In production.** No worker count helps beyond that chunk: the job takes at least the 45 % of the serial time that
@@ -765,9 +767,9 @@ show_table([{"the array": "pickled", "bytes written": through_pipe.bytes, "mean 
 
 # %%
 claim("processes_threads.by_pipe", "a pickled array goes through the pipe whole",
-      through_pipe.bytes / delays.nbytes, at_least=1, unit="×")
+      through_pipe.bytes / delays.nbytes, at_least=1, unit="×", baseline=delays.nbytes)
 claim("processes_threads.by_name", "of an array in shared memory only the name does",
-      by_name.bytes, at_most=1_000, unit="B")
+      by_name.bytes, at_most=1_000, unit="B", did=mean_by_name)
 
 # %% [markdown]
 # **Why.** `SharedMemory` is a file in memory (`shm_open`, then `mmap`): both processes have the same pages in their
@@ -847,11 +849,11 @@ print(f"in band {len(in_band):,} B; out of band {len(out_of_band)} B and {len(bu
 
 # %%
 claim("processes_threads.out_of_band", "the stream keeps a header, the buffer stays outside",
-      len(out_of_band), at_most=1_000, unit="B")
+      len(out_of_band), at_most=1_000, unit="B", did=len(again))
 claim("processes_threads.no_copy", "and is not copied: the array that is loaded shares its memory with the one dumped",
-      np.shares_memory(again, delays), equals=True)
+      np.shares_memory(again, delays), equals=True, baseline=delays)
 claim("processes_threads.dump_copies", "in band, dumping alone takes the array's size once more",
-      (peak_in_band - peak_out_of_band) / delays.nbytes, at_least=0.9, unit="×")
+      (peak_in_band - peak_out_of_band) / delays.nbytes, at_least=0.9, unit="×", baseline=delays.nbytes)
 
 # %% [markdown]
 # **In production.** `multiprocessing` does not use it: its pipes carry one stream of bytes (`ForkingPickler.dumps`
@@ -1379,7 +1381,7 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 #
 # ▶ In a new cell: `break_it("processes_threads.barrier_broken")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## Two passengers, two seats
 #
 # Ann in 12A and Bob in 14C swap seats. Each seat has a lock, and a swap takes both. Two desks do it at the same
@@ -2013,11 +2015,11 @@ left_over = {kind: lab.survivors(ORPHANS, kind, patience=seconds) for kind, seco
 
 # %%
 claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
-      left_over["pool"], equals=0)
+      left_over["pool"], equals=0, did=left_over["executor"])
 claim("processes_threads.executor_orphans", "those of a ProcessPoolExecutor live on, and wait",
       left_over["executor"], at_least=1, proves={"processes_threads.q14": "b"})
 claim("processes_threads.watched", "a thread in each worker that joins the parent ends them",
-      left_over["watched"], equals=0)
+      left_over["watched"], equals=0, did=left_over["executor"])
 
 # %% [markdown]
 # **Why.** The kernel does not end children; it gives them to process 1 (or to the next *subreaper*). What a worker
@@ -2292,3 +2294,6 @@ check("processes_threads.parallel_map", parallel_map)
 # [gh-84559](https://github.com/python/cpython/issues/84559), the discussion that ended the fork by default ·
 # [PEP 574](https://peps.python.org/pep-0574/), on buffers out of band · Allen Downey, [The Little Book of
 # Semaphores](https://greenteapress.com/wp/semaphores/).
+
+# %% [markdown] footer=true
+# ← [1.7 Profiling](07_profiling.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.9 Data structures that fit](09_data_structures.ipynb) →

@@ -94,11 +94,14 @@ ROWS = 10_000
 def most_alive(consumer):
     """The most rows that lived at a time while `consumer` used up a stream of them."""
     Row.alive = Row.most = 0
-    consumer(Row() for _ in range(ROWS))
+    rows = (Row() for _ in range(ROWS))
+    consumer(rows)
+    if next(rows, None):
+        raise LookupError("the consumer left rows unread")
     return Row.most
 
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## The standby list
 #
 # 1.9 kept those who may leave from anywhere in a dict. So the passengers on standby wait in one, `booking → request`:
@@ -194,6 +197,7 @@ full = dict.fromkeys(range(1_000))
 cleared = full.copy()
 while cleared:
     pop_first(cleared)
+occupied = sys.getsizeof(cleared)
 
 
 def dead_at_evictions(entries, evictions):
@@ -221,9 +225,9 @@ claim("standard_tools.front", "clearing n passengers from the front passes n(n�
       passed, equals=[n * (n - 1) // 2 for n in names], unmeasured=lab.unreadable(),
       proves={"standard_tools.q1": "c"})
 claim("standard_tools.front_cpu", "40,000 passengers cost a dict over ten times an OrderedDict's CPU",
-      cpu["dict"][-1] / cpu["OrderedDict"][-1], at_least=10, unit="×")
+      cpu["dict"][-1] / cpu["OrderedDict"][-1], at_least=10, unit="×", baseline=cpu["OrderedDict"][-1])
 claim("standard_tools.weight", "the cleared dict occupies as many bytes as the full one",
-      sys.getsizeof(cleared), equals=sys.getsizeof(full))
+      occupied, equals=sys.getsizeof(full))
 claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries or more, on average",
       sum(dead) / len(dead), at_least=500, unmeasured=lab.unreadable())
 
@@ -407,7 +411,7 @@ print(f"(a − b) + b is a in {back_again} of 1,000 pairs, and a | b in {larger_
 
 # %%
 claim("standard_tools.free_seats", "the operator − reports 0 free seats for the overbooked flight",
-      free["UA1545"], equals=0, proves={"standard_tools.q3": "a"})
+      free["UA1545"], equals=0, proves={"standard_tools.q3": "a"}, did=sold["UA1545"])
 claim("standard_tools.balance", "subtract() keeps the sign, and the flight that is exactly full",
       dict(balance), equals={"UA1545": -4, "B6725": 0, "DL461": 9})
 claim("standard_tools.law", "b taken away and added again gives, for every pair, the larger of both counts",
@@ -519,7 +523,9 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 # <summary><b>Mend it</b>: assign a new list; and an ordinary dict in front</summary>
 #
 # ```diff
+# -rules["bags"] = 2
 # -rules["meals"].append("kosher")
+# +rules.maps[2]["bags"] = 2
 # +rules["meals"] = [*rules["meals"], "kosher"]
 # @@
 # -lenient = rules_of(defaultdict(int))
@@ -568,7 +574,7 @@ claim("standard_tools.trail", "a full deque drops silently from its other end; o
       (list(trail), inserted), equals=(["D", "A", "B"], "deque already at its maximum size"),
       proves={"standard_tools.q5": "a"})
 claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the one that is arriving",
-      held["deque(rows, maxlen=100)"], at_most=102)
+      held["deque(rows, maxlen=100)"], between=(100, 102))
 
 # %% [markdown]
 # **Why.** An append to a full deque first stores the new item, then takes one from the other end
@@ -584,7 +590,7 @@ claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the
 #
 # ```diff
 # -trail = deque("ABC", maxlen=3)
-# +trail = deque("ABC", maxlen=4)
+# +trail = deque("ABC", maxlen=5)
 # @@
 # -    "deque(rows, maxlen=100)": most_alive(lambda rows: deque(rows, maxlen=100)),
 # +    "deque(rows, maxlen=100)": most_alive(lambda rows: list(deque(rows))[-100:]),
@@ -623,13 +629,13 @@ print(f"{groups:,} groups; kept in a list and opened later, the sorted ones hold
 
 # %%
 claim("standard_tools.reported", "over unsorted flights the report counts less than one departure in 1,000",
-      sum(report.values()) / len(carriers), at_most=0.001, proves={"standard_tools.q6": "c"})
+      sum(report.values()) / len(carriers), at_most=0.001, proves={"standard_tools.q6": "c"}, did=sum(report.values()))
 claim("standard_tools.runs", "groupby found more than half as many groups as departures",
       groups / len(carriers), at_least=0.5)
 claim("standard_tools.sorted_first", "sorted first, the groups hold what a Counter counts",
       by_sorting, equals=dict(sorted(Counter(carriers).items())))
 claim("standard_tools.late_look", "groups that are opened after the next was asked for are empty",
-      late_look, equals=0)
+      late_look, equals=0, did=len(kept_for_later))
 
 # %% [markdown]
 # **Why.** `groupby` compares each key with the one before it, and remembers nothing else. That is what makes it work
@@ -735,9 +741,9 @@ buffer_bytes = measure.held(full_buffer) / 100_000
 claim("standard_tools.peek", "a look ahead by tee keeps every row alive",
       alive["peek_by_tee"], at_least=ROWS, proves={"standard_tools.q7": "c"})
 claim("standard_tools.peek_chain", "a look ahead by chain keeps the header, and a row or two",
-      alive["peek_by_chain"], at_most=4)
+      alive["peek_by_chain"], between=(1, 4))
 claim("standard_tools.side_by_side", "two readers side by side keep one block of 57 rows",
-      alive["side_by_side"], at_most=60)
+      alive["side_by_side"], between=(57, 60))
 claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a header a block",
       buffer_bytes, between=(8, 10), unit="B")
 
@@ -844,7 +850,7 @@ claim("standard_tools.desk", "zip took passenger 4 out of the line, and gave him
 claim("standard_tools.strict", "strict=True complains after the three boarding passes are out",
       (len(passes), complaint), equals=(3, "zip() argument 2 is shorter than argument 1"))
 claim("standard_tools.ninety", "the row that ends takewhile is in neither part",
-      (on_time, rest), equals=([3, 5, 8], [4]))
+      (on_time, rest), equals=([3, 5, 8], [4]), baseline=on_time)
 claim("standard_tools.fours", "the idiom loses the last two of ten passengers, batched keeps them",
       ([*map(len, by_idiom)], [*map(len, by_batched)]), equals=([4, 4], [4, 4, 2]))
 
@@ -880,10 +886,13 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 #
 # ```diff
 # -    for passenger, seat in zip(range(1, 11), SEATS, strict=True):
-# +    for passenger, seat in list(zip(range(1, 11), SEATS, strict=True)):
+# +    for passenger, seat in list(zip(range(1, 3), SEATS, strict=True)):
 # @@
 # -by_idiom = list(zip(*[line_again] * 4, strict=False))
 # +by_idiom = list(zip(*[chain(line_again, [None, None])] * 4, strict=False))
+# @@
+# -by_batched = list(batched(range(1, 11), 4))
+# +by_batched = list(batched(range(1, 9), 4))
 # ```
 #
 # </details>
@@ -994,7 +1003,7 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
 #
 # ▶ In a new cell: `break_it("standard_tools.reads")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## A cache on a method
 #
 # A desk object is made for each request and quotes fares. Quoting is slow, so somebody decorates the method, and the
@@ -1120,7 +1129,7 @@ claim("standard_tools.own_cache", "a cache in the instance is a cycle: the colle
 claim("standard_tools.dropped", "keyed by data, or as a cached_property, desks go when they are dropped",
       survivors["KeyedByData"] + survivors["OnceADesk"], equals=[0, 0, 0, 0])
 claim("standard_tools.turns", "129 desks that take turns on 128 places never hit",
-      shared.hits, equals=0)
+      shared.hits, equals=0, did=shared.misses)
 claim("standard_tools.stale", "cached_property sees 80 free seats on a full flight, until it is deleted",
       seen, equals=[80, 80, 0])
 
@@ -1173,6 +1182,9 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 # @@
 # -        return quote_for(self.number, route)
 # +        return quote_for(self, route)
+# @@
+# -        return {"EWR-ORD": f"desk {self.number}"}
+# +        return {"EWR-ORD": f"desk {self.number}", "desk": self}
 # ```
 #
 # </details>
@@ -1309,7 +1321,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 #
 # ▶ In a new cell: `break_it("standard_tools.handed_out")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Eight clerks at once
 #
 # The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads
@@ -1491,9 +1503,10 @@ show_table(
 claim("standard_tools.zipf", "a cache for 1 % of the routes answers a quarter to a half of the requests",
       under_zipf[1], between=(0.25, 0.5), proves={"standard_tools.q13": "b"})
 claim("standard_tools.even", "if all routes are alike, it answers hardly more than its 1 %",
-      under_even[1], at_most=0.02)
+      under_even[1], at_most=0.02, did=under_even[1])
 claim("standard_tools.che", "Che's approximation is right to two points in a hundred, at every size",
-      max(abs(saw - said) for saw, said in zip(under_zipf, foretold, strict=True)), at_most=0.02)
+      max(abs(saw - said) for saw, said in zip(under_zipf, foretold, strict=True)), at_most=0.02,
+      baseline=foretold, did=min(*under_zipf, *foretold))
 
 # %% [markdown]
 # **Reading it.** Under Zipf the curve is nearly a straight line over a *logarithmic* axis: each doubling of the cache
@@ -1592,7 +1605,7 @@ claim("standard_tools.real_order", "128 places: shuffled departures hit over ten
 claim("standard_tools.a_day", "1,024 places: the real order hits more often, by 10 points in 100 or more",
       in_order[4] - in_disorder[4], at_least=0.1)
 claim("standard_tools.distance", "fewer than one in a hundred leaves again within 128 departures",
-      within_128, at_most=0.01)
+      within_128, at_most=0.01, did=len(distances))
 
 # %% [markdown]
 # **Why.** An aircraft that has just left New York is *the one that will not leave New York next*: it is in the air.
@@ -1821,7 +1834,7 @@ print(described, "|", describe(iter("A")))
 claim("standard_tools.true", "a bool is written as an amount, a float as it is",
       written, equals=["amount", "amount", "remark", "as it is"], proves={"standard_tools.q16": "a"})
 claim("standard_tools.registered", "what is registered on the subclass holds for the base class",
-      (before, after), equals=("as it is", "seats, for partners only"))
+      (before, after), equals=("as it is", "seats, for partners only"), baseline=before)
 claim("standard_tools.ambiguous", "between two abstract classes that fit equally it refuses to choose",
       described, equals="Ambiguous dispatch")
 
@@ -2087,3 +2100,6 @@ check("standard_tools.ttl", ttl_cache)
 # A versatile and accurate approximation for LRU cache performance](https://arxiv.org/abs/1202.3974) ·
 # [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c), whose opening comment
 # draws the two tables.
+
+# %% [markdown] footer=true
+# ← [1.9 Data structures that fit](09_data_structures.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →

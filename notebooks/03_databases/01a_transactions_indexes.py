@@ -113,7 +113,7 @@ def on_postgres(script, level="read committed", go_on=False):
     return lab.play(airline, script, level, lab.WAITING["PostgreSQL"], go_on)
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Two pilots on call
 #
 # The rule of the crew desk: somebody must be on call. Ada and Barbara both are, both feel ill, both press *off call* at
@@ -215,7 +215,7 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 #
 # ▶ In a new cell: `break_it("transactions_indexes.pilots_serializable")`
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## One name, four systems
 #
 # The SQL standard defines its levels by what must *not* happen, and systems differ in what they do instead. Five scripts
@@ -514,9 +514,9 @@ print(upgrade_error, locked_error)
 claim("transactions_indexes.busy_snapshot", "A's snapshot is out of date, and no waiting could cure that",
       error, equals="SQLITE_BUSY_SNAPSHOT", proves={"transactions_indexes.q3": "c"})
 claim("transactions_indexes.busy_at_once", "so it fails without using its timeout of 4 s",
-      after, at_most=2, unit="s")
+      after, at_most=2, unit="s", did=error)
 claim("transactions_indexes.busy_upgrade", "who has read does not wait for a busy writer either, whatever its timeout",
-      upgrade_after, at_most=2, unit="s")
+      upgrade_after, at_most=2, unit="s", did=upgrade_error)
 claim("transactions_indexes.busy_patient", "who has read nothing waits for the whole timeout",
       locked_after, at_least=0.3, unit="s")
 
@@ -546,7 +546,7 @@ with reader:  # commits at the end; begins nothing
     behind = reader.execute(READ).fetchall()
 reader.close(), writer.close()
 claim("transactions_indexes.driver_begin", "in the driver's default mode two reads under one `with` see two states",
-      len({*before, *behind}), equals=2)
+      len({*before, *behind}), equals=2, baseline=before)
 
 # %% [markdown]
 # **In production.** Since Python 3.12, `sqlite3.connect(…, autocommit=False)` keeps a transaction open as PEP 249 wants it
@@ -939,7 +939,7 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 #
 # ▶ In a new cell: `break_it("transactions_indexes.deadlock_one")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## A seat that is sold twice
 #
 # The sold seats of the airline's bookings include some that a customer gave back and another one bought. So *one
@@ -1204,11 +1204,12 @@ show_bars(pages, title="The table's file, step by step", x="pages of 8 KiB", tex
 # %%
 full = pages["10,000 rows"]
 claim("transactions_indexes.file_after", "VACUUM gives no page back: the last hundred rows stand on the last page",
-      pages["9,900 deleted, VACUUM"] / full, equals=1, proves={"transactions_indexes.q8": "a"})
+      pages["9,900 deleted, VACUUM"] / full, equals=1, proves={"transactions_indexes.q8": "a"}, baseline=full)
 claim("transactions_indexes.file_refilled", "what it freed is used by the next inserts: the file does not grow",
-      pages["9,900 inserted"] / full, at_most=1.05, unit="×")
+      pages["9,900 inserted"] / full, at_most=1.05, unit="×", baseline=full, did=pages["9,900 inserted"])
 claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small file",
-      pages["9,900 deleted, VACUUM FULL"] / full, at_most=0.1, unit="×")
+      pages["9,900 deleted, VACUUM FULL"] / full, at_most=0.1, unit="×",
+      baseline=full, did=pages["9,900 deleted, VACUUM FULL"])
 
 # %% [markdown]
 # **Why.** `VACUUM` notes the freed space of each page in the *free space map* and removes index entries. It shortens the file only by
@@ -1714,9 +1715,9 @@ apart = [value(session_in(zone), NEXT_DAY).total_seconds() / 3600 for zone in ("
 claim("transactions_indexes.winter_wall", "by the clocks of the two places the flight to San Juan is an hour longer in winter",
       winter[3] - summer[3], between=(45, 75), unit="minutes", proves={"transactions_indexes.q11": "b"})
 claim("transactions_indexes.winter_instant", "between instants it is not",
-      abs(winter[4] - summer[4]), at_most=15, unit="minutes")
+      abs(winter[4] - summer[4]), at_most=15, unit="minutes", did=summer[4])
 claim("transactions_indexes.day_of_session", "the same query moves 38,444 departures to another day in one session, none in the other",
-      [moved_utc, moved_ny], equals=[38_444, 0])
+      [moved_utc, moved_ny], equals=[38_444, 0], baseline=moved_ny)
 claim("transactions_indexes.day_length", "New York's days of 2013 have 23, 24 and 25 hours",
       list(hours.values()), equals=[23, 24, 25])
 claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour apart for a session in New York, not for one in UTC",
@@ -1961,3 +1962,6 @@ check("transactions_indexes.local_days", local_days)
 # others, [*A Critique of ANSI SQL Isolation Levels*](https://www.microsoft.com/en-us/research/publication/a-critique-of-ansi-sql-isolation-levels/),
 # where write skew got its name. Kleppmann's [Hermitage](https://github.com/ept/hermitage), the same question put to more systems. The
 # [InnoDB chapter](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking-transaction-model.html) on locking and transactions.
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) →

@@ -105,7 +105,7 @@ def without(*kinds):
             run(f"reset enable_{kind}")
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## What a plan says
 #
 # Line maintenance asks for every departure of aircraft N14228. There is no index on tail numbers yet.
@@ -152,8 +152,8 @@ show_plan(looked_up, "the same query, with an index on tailnum")
 claim("transactions_indexes.whole_table", "without an index, 111 rows cost every page of the table",
       whole.buffers, equals=PAGES)
 claim("transactions_indexes.through_index", "through the index they cost about a page a row",
-      looked_up.buffers / looked_up.rows, between=(0.8, 1.3), unit="pages a row",
-      proves={"transactions_indexes.q12": "b"})
+      looked_up.buffers / looked_up.rows, between=(0.8, 1.3), unit="pages a row", proves={"transactions_indexes.q12": "b"},
+      baseline=looked_up.rows)
 
 # %% [markdown]
 # **Why.** PostgreSQL keeps a table as a *heap*: rows lie where there was room, and an index entry holds a key and the
@@ -233,11 +233,11 @@ show_table(
 
 # %%
 claim("transactions_indexes.not_vacuumed", "after an import an Index Only Scan visits the table for every row",
-      imported.heap_fetches / imported.rows, equals=1, unit="fetches a row", proves={"transactions_indexes.q13": "b"})
+      imported.heap_fetches / imported.rows, equals=1, unit="fetches a row", proves={"transactions_indexes.q13": "b"}, baseline=imported.rows)
 claim("transactions_indexes.index_only", "after VACUUM for none",
       vacuumed.heap_fetches, equals=0)
 claim("transactions_indexes.fetches_return", "one changed row in 50, and it visits it for nearly every row again",
-      corrected.heap_fetches / corrected.rows, at_least=0.9, unit="fetches a row")
+      corrected.heap_fetches / corrected.rows, at_least=0.9, unit="fetches a row", baseline=corrected.rows)
 
 # %% [markdown]
 # **Why.** An index entry does not say which transactions may see its row; that stands in the row's header, in the heap.
@@ -310,7 +310,7 @@ show_table(
 
 # %%
 claim("transactions_indexes.partial_size", "the partial index takes less than a tenth of the full one",
-      part_of_full, at_most=0.1, unit="×")
+      part_of_full, at_most=0.1, unit="×", did=size("cancelled"))
 claim("transactions_indexes.partial_use", "it serves a query whose condition implies the index's, and no other",
       [plan.indexes for plan in by_partial.values()], equals=[["cancelled"], [], []])
 
@@ -399,7 +399,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 #
 # ▶ In a new cell: `break_it("transactions_indexes.expression")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Which column first
 #
 # How many departures to Honolulu are still to come, on the 1st of July? Two conditions, `dest = 'HNL'` and `departs >=
@@ -650,7 +650,8 @@ only("of_dest_and_time on flights (dest, departs)")
 either_way = lexington(10)[0]
 
 claim("transactions_indexes.eleventh", "the eleventh time on one connection reads at least 100 times the pages of the tenth",
-      asked[10][0].buffers / asked[9][0].buffers, at_least=100, unit="×", proves={"transactions_indexes.q16": "c"})
+      asked[10][0].buffers / asked[9][0].buffers, at_least=100, unit="×", proves={"transactions_indexes.q16": "c"},
+      baseline=asked[9][0].buffers)
 claim("transactions_indexes.custom_plan", "with plan_cache_mode = force_custom_plan the eleventh is like the first",
       planned_anew.buffers, at_most=20, unit="pages")
 claim("transactions_indexes.either_way", "with an index on (dest, departs) the plan without the value is a good one too",
@@ -909,7 +910,7 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 #
 # ▶ In a new cell: `break_it("transactions_indexes.gin")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## Two columns that know each other
 #
 # Hawaiian Airlines flies from New York to Honolulu, and nowhere else. A report joins its flights with the weather at
@@ -1270,9 +1271,9 @@ show_bars(
 
 # %%
 claim("transactions_indexes.each_index", "each index adds about as many bytes of WAL to a row as the last one did",
-      (wal_a_row[5] - wal_a_row[0]) / 5, between=(50, 110), unit="bytes a row and index")
+      (wal_a_row[5] - wal_a_row[0]) / 5, between=(50, 110), unit="bytes a row and index", baseline=wal_a_row[0])
 claim("transactions_indexes.five_indexes", "with five indexes a booking writes more than three times the WAL",
-      wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q19": "c"})
+      wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q19": "c"}, baseline=wal_a_row[0])
 
 # %% [markdown]
 # **Why.** The row is one WAL record. Each index entry is one more: 24 bytes of header, the page's address, and the entry
@@ -1567,7 +1568,7 @@ claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 airc
 claim("transactions_indexes.foreign_keys", "of three foreign keys the data allow one",
       declared, equals={"carrier": None, "dest": "ForeignKeyViolation", "tailnum": "ForeignKeyViolation"})
 claim("transactions_indexes.foreign_key_reads", "deleting an airline without flights reads all flights, unless the key's column has an index",
-      (bare, indexed), equals=(336_776, 0))
+      (bare, indexed), equals=(336_776, 0), baseline=indexed)
 
 # %% [markdown]
 # **Reading it.** PostgreSQL demands an index on the side that is referenced (it must be unique), and makes none on the side
@@ -1641,11 +1642,11 @@ show_table(
 
 # %%
 claim("transactions_indexes.update_anomaly", "in the wide table one airline now has two names",
-      (names["airlines"], names["wide"]), equals=(1, 2))
+      (names["airlines"], names["wide"]), equals=(1, 2), baseline=names["airlines"])
 claim("transactions_indexes.insert_anomaly", "an airline without a flight cannot be entered there",
       (entered["airlines"], entered["wide"]), equals=(None, "NotNullViolation"))
 claim("transactions_indexes.delete_anomaly", "and with the last flight to LaGuardia goes all that was known of it as a destination",
-      (after["airports"], after["wide"]), equals=(True, False))
+      (after["airports"], after["wide"]), equals=(True, False), baseline=after["airports"])
 
 # %% [markdown]
 # **Reading it.** Three anomalies, one cause: a fact that is stored more than once can be stored differently, and a fact that can only be
@@ -1684,11 +1685,11 @@ show_table(
 
 # %%
 claim("transactions_indexes.report_pages", "a report over the year reads more than one and a half times the pages of the four tables",
-      report["wide"] / report["four tables"], at_least=1.5, unit="×")
+      report["wide"] / report["four tables"], at_least=1.5, unit="×", baseline=report["four tables"])
 claim("transactions_indexes.card_pages", "one flight's card reads more than twice as many pages from the four tables",
-      card["four tables"] / card["wide"], at_least=2, unit="×")
+      card["four tables"] / card["wide"], at_least=2, unit="×", baseline=card["wide"])
 claim("transactions_indexes.rename_wal", "the rename writes at least 500 times the WAL",
-      rename["wide"] / rename["four tables"], at_least=500, unit="×")
+      rename["wide"] / rename["four tables"], at_least=500, unit="×", baseline=rename["four tables"])
 
 # %% [markdown]
 # **Why.** A sequential scan pays for the width of rows, whether it wants the columns or not; three small tables cost a
@@ -1926,3 +1927,6 @@ check("transactions_indexes.right_estimates", right_estimates)
 # [Heap-only tuples](https://www.postgresql.org/docs/current/storage-hot.html) ·
 # [Markus Winand, *Use the index, Luke*](https://use-the-index-luke.com/), for all engines ·
 # [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), on UUIDs.
+
+# %% [markdown] footer=true
+# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Board](../00_start_here.ipynb)

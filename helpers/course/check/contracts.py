@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import ast
 import json
+import os
 import re
 from collections import defaultdict
 from pathlib import Path
 
 import nbformat
 
-from helpers.course import generated
+from helpers.course import generated, new
 from helpers.course.check import controls, floor, prose
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
 from helpers.model import checklist, notebooks, parts, questions
 from helpers.model.notebooks import Notebook, Problem
 
+CORE = 3  # experiments with which a reader in a hurry has the topic's point
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
 PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
 
@@ -31,6 +33,7 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         problems += [problem for book in books for problem in check_pair(book)]
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
+        problems += _numbers(books)
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
@@ -169,6 +172,22 @@ def _exercises(book: Notebook) -> None:
             book.problem(index, f"check({id!r}, …) has no cell tagged {marked} before it")
 
 
+def _numbers(books: list[Notebook]) -> list[Problem]:
+    """A link that is called by a topic's number leads to that topic."""
+    numbers = {name: b.number for b in checklist.load().bullets for name in b.notebooks}
+    found = []
+    for book in books:
+        for index, cell in enumerate(book.cells):
+            if cell.cell_type != "markdown":
+                continue
+            for text, target in re.findall(r"\[([^\]]*)\]\(([^):#]*\.ipynb)", cell.source):
+                name = os.path.normpath(Path(book.name).parent / target.removesuffix(".ipynb"))
+                number = re.match(r"\d+\.\d+", text)
+                if number and numbers.get(name) != number[0]:
+                    found.append(Problem(book.name, index + 1, f"[{text}] leads to {name}"))
+    return found
+
+
 def _is_solution(book: Notebook) -> bool:
     return "solutions" in book.path.parts
 
@@ -305,6 +324,8 @@ def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
     pictures = [v for k, v in forms.items() if k.startswith("image/")]
     if any(len(picture) > PICTURE_BUDGET for picture in pictures):
         book.problem(index, f"a picture is over its budget of {PICTURE_BUDGET:,} bytes")
+    if "image/png" in forms and not output.get("metadata", {}).get("image/png", {}).get("alt"):
+        book.problem(index, "a picture has no alternative text: draw it with helpers.figures")
     texts = [json.dumps(v) for k, v in forms.items() if not k.startswith("image/")]
     if max(map(len, [json.dumps(output.get("text", "")), *texts])) > TEXT_BUDGET:
         book.problem(index, f"its output is over the budget of {TEXT_BUDGET:,} characters")
@@ -345,7 +366,10 @@ def _diagnostics(books: list[Notebook]) -> list[Problem]:
 
 
 def _map(books: list[Notebook]) -> list[Problem]:
-    """Each ready bullet has its notebooks and they are complete; no notebook is off the map."""
+    """Each ready bullet has its notebooks and they are complete; no notebook is off the map.
+
+    A planned one may have them: they are being written, and keep all other contracts.
+    """
     by_name = {book.name: book for book in books}
     listed: set[str] = set()
     found = []
@@ -355,10 +379,7 @@ def _map(books: list[Notebook]) -> list[Problem]:
             if bullet.status == "ready" and name not in by_name:
                 text = f"{bullet.number} is ready in data/checklist.yaml but has no notebook {name}"
                 found.append(Problem("checklist", None, text))
-            elif bullet.status == "planned" and name in by_name:
-                text = f"exists, but {bullet.number} is still planned in data/checklist.yaml"
-                found.append(Problem(name, None, text))
-            elif name in by_name:
+            elif bullet.status == "ready" and name in by_name:
                 found += _complete(by_name[name], by_name)
     for name in by_name:
         stem = name.rsplit("/", 1)[-1]
@@ -368,7 +389,7 @@ def _map(books: list[Notebook]) -> list[Problem]:
 
 
 def _for_teachers(books: list[Notebook]) -> list[Problem]:
-    """Minutes add up to the map's; the instructor's pages have the notebooks' parts."""
+    """Minutes add up to the map's; the instructor's pages have the notebooks' parts; nothing is open."""
     by_name = {book.name: book for book in books}
     found = []
     for bullet in checklist.load().bullets:
@@ -381,8 +402,20 @@ def _for_teachers(books: list[Notebook]) -> list[Problem]:
         for book, cell, text in parts.problems(bullet, mine):
             found.append(Problem(book.name, None if cell is None else cell + 1, text))
         found += [Problem(page, None, text) for text in prompts.problems(bullet, mine)]
+        if bullet.status == "ready":
+            found += _still_open(bullet)
     for path in prompts.strays():
         found.append(Problem(prompts.name_of(path), None, "is the page of no topic"))
+    return found
+
+
+def _still_open(bullet: checklist.Bullet) -> list[Problem]:
+    """What `course new` left to be replaced in the files of a topic that is ready."""
+    found = []
+    for path in new.files(bullet):
+        if path.exists() and "TODO" in path.read_text(encoding="utf-8"):
+            name = path.relative_to(notebooks.ROOT).as_posix()
+            found.append(Problem(name, None, f"{bullet.number} is ready, but this still says TODO"))
     return found
 
 
@@ -395,6 +428,10 @@ def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
     for word, least in (("claim", 6), ("check", 2)):
         if len(book.of(word)) < least:
             found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
+    core = [part for part in parts.parts_of(book) if part.core and part.kind == "experiment"]
+    if len(core) != CORE:
+        text = f"marks {len(core)} experiments as its core (## heading, core=true), not {CORE}"
+        found.append(Problem(book.name, None, text))
     worked = by_name.get(f"solutions/{book.name}")
     for call in book.of("check"):
         if worked is None or call.id not in {c.id for c in worked.of("check")}:

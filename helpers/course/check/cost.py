@@ -4,22 +4,28 @@ The clock: wall seconds of the work, divided by the workers that do such work si
 tagged `timing` holds up all of them, so it counts in full), times the share of the cores that
 other programs left. On a quiet machine that is what the topic adds to the run. CPU seconds would
 not do: they miss every wait. Plain wall seconds would not either: a busy neighbour doubles them.
+A budget is in seconds of two cores: more cores do not make a topic cheaper.
 """
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from helpers import machine
 from helpers.course.check.load import Load
 from helpers.model import checklist
-from helpers.model.records import entries
+from helpers.records import entries
 
 BUDGET = 75  # seconds per topic, unless the map says otherwise
+CORES = 2  # that budgets are for
 COSTLIEST = 12  # cells that the report lists
+LIMIT = 60  # minutes that a whole CI run of all topics may take
 WHAT = ("cells", "controls", "exercises")
 
 
@@ -93,8 +99,8 @@ class Costs(_Row):
     def lines(self) -> list[str]:
         """As the report prints it."""
         lines = [
-            f"cost       seconds / {self.workers} workers, without the {1 - self.share_left:.0%} of "
-            "the cores that other programs took"
+            f"cost       seconds of {CORES} cores, without the {1 - self.share_left:.0%} that other "
+            f"programs took ({self.workers} workers)"
         ]
         lines += [f"topic      {topic}" for topic in self.topics]
         lines += [f"costliest  {cell}" for cell in self.costliest]
@@ -109,22 +115,26 @@ def measure(
     record: Path, load: Load, workers: int, span: tuple[float, float], *, whole: bool
 ) -> Costs:
     """Costs from the record of a run that lasted for `span`; `whole`: of all topics."""
-    topics = by_topic(entries(record, "item"), load, workers)
+    # A verdict kept from an earlier run (`--changed`) cost this one nothing.
+    items = [item for item in entries(record, "item") if not item.get("kept")]
+    # Workers beyond the cores slow each other down by as much as they are more.
+    side_by_side = CORES * max(1.0, workers / machine.cores())
     cells = [
         CellCost(notebook=e["notebook"], cell=e["cell"], seconds=e["seconds"], alone=e["alone"])
         for e in entries(record, "cell")
+        if not e.get("kept")
     ]
     costliest = sorted(cells, key=lambda c: -c.seconds)[:COSTLIEST]
     return Costs(
         workers=workers,
         share_left=round(load.share_left(*span), 3),
-        topics=topics,
+        topics=by_topic(items, load, side_by_side),
         costliest=costliest,
-        projection=_projection(topics, load, span) if whole and topics else None,
+        projection=_projection(by_topic(items, load, workers), load, span) if whole else None,
     )
 
 
-def by_topic(items: Iterable[dict[str, Any]], load: Load, workers: int) -> list[TopicCost]:
+def by_topic(items: Iterable[dict[str, Any]], load: Load, side_by_side: float) -> list[TopicCost]:
     """The cost of each topic that has items in the record, in the order of the map."""
     costs: dict[str, TopicCost] = {}
     home = {name: bullet for bullet in checklist.load().bullets for name in bullet.notebooks}
@@ -137,7 +147,7 @@ def by_topic(items: Iterable[dict[str, Any]], load: Load, workers: int) -> list[
             TopicCost(number=bullet.number, topic=bullet.topic, budget=bullet.budget or BUDGET),
         )
         end = item["begin"] + item["took"]
-        seconds = item["alone"] + (item["seconds"] - item["alone"]) / workers
+        seconds = item["alone"] + (item["seconds"] - item["alone"]) / side_by_side
         seconds *= load.share_left(item["begin"], end)
         setattr(cost, item["what"], getattr(cost, item["what"]) + seconds)
     order = [bullet.topic for bullet in checklist.load().bullets]
@@ -154,7 +164,7 @@ def _projection(topics: list[TopicCost], load: Load, span: tuple[float, float]) 
     left = load.share_left(*span)
     measured = sum(topic.total for topic in topics)
     fixed = max(0.0, wall * left - measured)
-    per_topic = measured / len(topics)
+    per_topic = measured / max(1, len(topics))
     every = len(checklist.load().bullets)
     return Projection(
         wall=round(wall, 1),
@@ -165,3 +175,27 @@ def _projection(topics: list[TopicCost], load: Load, span: tuple[float, float]) 
         topics=every,
         total=round(fixed + every * per_topic, 1),
     )
+
+
+def whole_run(setup: float, reports: list[Path]) -> str:
+    """The projection of a whole CI run from its set-up's seconds and its reports, in one line."""
+    parts, total = [f"{setup:.0f} set-up"], setup
+    for path in reports:
+        report = json.loads(path.read_text(encoding="utf-8"))
+        projection = Projection(**report["costs"]["projection"])
+        total += projection.total
+        python = report["versions"]["python"]
+        parts.append(
+            f"{projection.total:.0f} on {python} ({projection.fixed:.0f} + {projection.topics} × "
+            f"{projection.per_topic:.1f})"
+        )
+    minutes = total / 60
+    verdict = "within" if minutes <= LIMIT else "OVER"
+    return (
+        f"projection of all topics: {' + '.join(parts)} = {total:.0f} s = {minutes:.0f} minutes, "
+        f"{verdict} {LIMIT}"
+    )
+
+
+if __name__ == "__main__":
+    print(whole_run(float(sys.argv[1]), [Path(name) for name in sys.argv[2:]]))

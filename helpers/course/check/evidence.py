@@ -3,7 +3,7 @@
 *Inputs.* A claim about two ends of a deque that measures the same end twice stays green, and so does
 its control, which changes the other end's measurement. What gives it away is an input that is the
 same in every control run. Each input of a claim must move in some control run, or be declared as
-`baseline=`; CONSTANTS and names that the notebook binds to a literal are parameters, not inputs.
+`baseline=`. CONSTANTS are parameters, not inputs.
 
 *Receipts.* A bound that doing nothing would meet (`at_most`, or equal to nothing) needs `did=`.
 
@@ -22,7 +22,7 @@ from typing import Any
 
 from helpers import receipts
 from helpers.course.check import controls, floor
-from helpers.model import notebooks
+from helpers.model import checklist, notebooks
 from helpers.model.notebooks import Notebook
 
 Inputs = dict[str, dict[str, Any]]  # claim -> text of an input -> its fingerprint
@@ -42,7 +42,8 @@ def unmoved(
             after.setdefault(id, []).append(inputs)
     for id, declared in _declared(book).items():
         before = [run[id] for run in runs if id in run]
-        if not before or id not in after:
+        # The only input of a claim that turns red has moved, whatever its fingerprint shows of it.
+        if not before or id not in after or len(before[0]) == 1:
             continue
         still = [
             text
@@ -58,10 +59,9 @@ def unmoved(
 
 
 def _declared(book: Notebook) -> dict[str, set[str]]:
-    """By claim with a control, the inputs that need not move: its `baseline=` and the parameters."""
+    """By claim with a control, the inputs that need not move: its `baseline=`."""
     impossible = {id for b in book.break_its if b.impossible for id in (b.claim, *b.also)}
     trees = [notebooks.parsed(c.source) for c in book.cells if c.cell_type == "code"]
-    parameters = _parameters(trees)
     found = {}
     for tree in trees:
         for node in ast.walk(tree):
@@ -71,31 +71,8 @@ def _declared(book: Notebook) -> dict[str, set[str]]:
             if not isinstance(id, str) or id in impossible:
                 continue
             given = [k.value for k in node.keywords if k.arg == "baseline"]
-            baseline = {ast.unparse(path) for value in given for path in receipts.paths(value)}
-            fixed = {
-                text
-                for path in receipts.paths(node.args[2])
-                if (text := ast.unparse(path)) in parameters
-            }
-            found[id] = baseline | fixed
+            found[id] = {ast.unparse(path) for value in given for path in receipts.paths(value)}
     return found
-
-
-def _parameters(trees: list[ast.Module]) -> set[str]:
-    """The names that are bound once in the notebook, and to a literal."""
-    bound: dict[str, list[bool]] = {}
-    for tree in trees:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-                bound.setdefault(node.id, []).append(False)
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                try:
-                    ast.literal_eval(node.value)
-                except ValueError:
-                    continue
-                bound[node.targets[0].id].append(True)
-    return {name for name, kinds in bound.items() if sorted(kinds) == [False, True]}
 
 
 def problems(
@@ -132,10 +109,8 @@ def _except_pending(kind: str, found: dict[str, str], tried: set[str]) -> Iterat
 
 def main(topics: list[str]) -> None:
     """Run the notebooks of some topics with their controls, and print what is not in order."""
-    from helpers.course.check.stages import chosen
-
-    for path in chosen(topics):
-        book = notebooks.load(path)
+    for name in [name for topic in topics for name in checklist.load().notebooks(topic)]:
+        book = notebooks.load(notebooks.NOTEBOOKS / f"{name}.py")
         every = tuple(range(1, len(book.parts)))
         plain = controls.run_wave(book, controls.Wave(book.name, 0, (), every))
         if plain.crash:

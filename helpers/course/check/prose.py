@@ -126,8 +126,9 @@ def _anchors(file: Path) -> set[str]:
         return set()
     titles = re.findall(r"^#{1,6} +(.+?)\s*$", _FENCE.sub("", markdown), re.M)
     own |= set(re.findall(r"<\w+ [^>]*?(?:id|name)=\"([^\"]+)\"", markdown))
-    # GitHub's rule, and JupyterLab's.
-    return own | {_slug(title) for title in titles} | {title.replace(" ", "-") for title in titles}
+    # GitHub's rule, and JupyterLab's, which keeps the heading's text.
+    jupyterlab = {re.sub(r"[`*]", "", title).replace(" ", "-") for title in titles}  # its text
+    return own | {_slug(title) for title in titles} | jupyterlab
 
 
 def _slug(title: str) -> str:
@@ -144,9 +145,10 @@ _SIZE = {"B": 1, "byte": 1, "bytes": 1, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30
 _SHARE = {"%": 1, "per cent": 1, "percent": 1, "×": 1}
 _UNITS = _TIME | _SIZE | _SHARE
 _NUMBER = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+# "0.22 × 32" is arithmetic.
 _FIGURE = re.compile(
     rf"(?<![\w.,])({_NUMBER})[ \u00a0-]?"
-    rf"({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))})(?!\w)"
+    rf"({'|'.join(map(re.escape, sorted(_UNITS, key=len, reverse=True)))})(?!\w)(?!(?<=×)\s*\d)"
 )
 _ANY = re.compile(r"(?<![\w.])\d[\d,_]*(?:\.\d+)?(?:e[+-]?\d+)?", re.I)
 # "(measured by the authors: CPython 3.13.5, 2 cores of x86-64)": a version and a machine.
@@ -169,7 +171,7 @@ def unsupported(book: Notebook, committed: nbformat.NotebookNode) -> list[Figure
 
     A section without experiments of its own (questions, the recap) draws on the whole notebook.
 
-    A paragraph answers for its figures itself if it links to their source, or says where the
+    The options of a prediction are guesses. A paragraph answers for its figures itself if it links to their source, or says where the
     authors measured them (`MARK`).
     """
     found = []
@@ -179,7 +181,8 @@ def unsupported(book: Notebook, committed: nbformat.NotebookNode) -> list[Figure
         there = numbers[0] | numbers[number] if number in experiments else set().union(*numbers)
         for index in part:
             cell = book.cells[index]
-            if cell.cell_type == "markdown" and not (number == 0 and index == part.start):
+            title, guesses = number == 0 and index == part.start, "predict" in cell.metadata
+            if cell.cell_type == "markdown" and not title and not guesses:
                 found += [f for f in figures(index, cell.source) if not _is_there(f, there)]
     return found
 

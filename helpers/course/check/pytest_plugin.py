@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
+from helpers import records, settings
 from helpers.course.cell_lock import cell_lock, spent
 from helpers.course.execute import is_false_start
-from helpers.model import notebooks, records
+from helpers.model import notebooks
 
 
 def _record() -> str | None:
-    return os.environ.get("COURSE_RECORD") or os.environ.get("COURSE_CHECKS")
+    return settings.value("COURSE_RECORD") or settings.value("COURSE_CHECKS")
 
 
 def _worker() -> str:
@@ -124,7 +125,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
             "cell",
             _worker(),
             notebook=notebooks.name_of(Path(item.fspath)),
-            stage=os.environ.get("COURSE_STAGE", "notebooks"),
+            stage=settings.value("COURSE_STAGE") or "notebooks",
             passed=outcome.passed,
             alone="timing" in cell.metadata.get("tags", []),
             seconds=round(dict(item.user_properties).get("seconds", 0.0), 4),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +12,13 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from helpers import settings
 from helpers.course.check import evidence, floor
 from helpers.course.check.cost import Costs
 from helpers.course.check.modes import Mode
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
-from helpers.model.records import entries
+from helpers.records import entries
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"
@@ -191,7 +191,7 @@ class Report(_Row):
             f"seconds    {', '.join(f'{name} {s}' for name, s in self.seconds.items())}",
         ]
         if self.kept:
-            counts = ", ".join(f"{n} {what}" for what, n in self.kept.items())
+            counts = ", ".join(f"{n} {what}" for what, n in sorted(self.kept.items())[::-1])
             lines.append(f"unchanged  {counts}: green before, NOT RUN this time")
         lines += self.costs.lines()
         lines += [f"ready      {line}" for line in _ready(self.services)]
@@ -360,7 +360,7 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
     if report.mode is not Mode.other:
         yield from _control_problems(report, home)
     yield from _exercise_problems(report.exercises, wrong=report.mode is not Mode.other)
-    if os.environ.get("COURSE_REQUIRE") == "all":
+    if settings.value("COURSE_REQUIRE") == "all":
         yield from _required(report)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -16,14 +15,14 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from helpers import machine, processes
+from helpers import machine, processes, records, settings
 from helpers.course.build import SANITIZE
 from helpers.course.cell_lock import new_lock
 from helpers.course.check import contracts, cost, report, verdicts
 from helpers.course.check.load import Load
 from helpers.course.check.modes import NOT_ON_OTHERS, REFERENCE_ONLY, Mode
 from helpers.course.execute import CELL_SECONDS, kernel_environment
-from helpers.model import checklist, notebooks, records
+from helpers.model import checklist, notebooks
 from helpers.model.notebooks import ROOT
 from helpers.services import guardian, registry
 
@@ -211,7 +210,7 @@ def server_tiers(run: Run, paths: list[Path]) -> list[str]:
         return [forced]
     # The platform's tests need PostgreSQL whatever the notebooks need.
     found = tiers(servers_of(paths) or ["postgres"], report.servers_nowhere())
-    if os.environ.get("COURSE_REQUIRE") == "all":
+    if settings.value("COURSE_REQUIRE") == "all":
         run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
 

@@ -23,17 +23,24 @@ from typing import Any
 
 from helpers import processes
 from helpers.labs.language.interpreter import seldom_switching, turnarounds
-from helpers.measure import clocked, parallelism
+from helpers.measure import ProcessFailed, clocked, last_words, parallelism
 
 
 @dataclass
 class Ran:
     """What became of a program: the JSON lines that it printed, its stderr, and whether it ended itself."""
 
-    said: list[Any]
+    lines: list[Any]
     errors: str
     ended: bool
     status: int
+
+    @property
+    def said(self) -> list[Any]:
+        """The lines. Raises `ProcessFailed`, with its own words, if an error ended it before any."""
+        if self.status and not self.lines and "Traceback (most recent call last)" in self.errors:
+            raise ProcessFailed(f"desk.py failed: {last_words(self.errors)}")
+        return self.lines
 
     def stacks(self) -> list[str]:
         """The frames that faulthandler wrote to stderr, without folders: "desk.py line 7 in swap"."""
@@ -235,15 +242,19 @@ def survivors(program: str, *arguments: object, patience: float) -> int:
     folder = Path(tempfile.mkdtemp(prefix="course-"))
     script = folder / "desk.py"
     script.write_text(program, encoding="utf-8")
-    started = subprocess.Popen(
-        [sys.executable, str(script), *map(str, arguments)],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True, start_new_session=True,
-    )  # fmt: skip
+    errors = folder / "errors"
+    with errors.open("w") as stderr:
+        started = subprocess.Popen(
+            [sys.executable, str(script), *map(str, arguments)],
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+            text=True, start_new_session=True,
+        )  # fmt: skip
     guardian.watch(process=started.pid, signal=int(signal.SIGKILL))
     assert started.stdout
     try:
-        workers = json.loads(started.stdout.readline())
+        if not (line := started.stdout.readline()):
+            raise ProcessFailed(f"desk.py failed: {last_words(errors.read_text())}")
+        workers = json.loads(line)
         started.wait(30)
         until(lambda: not any(map(_lives, workers)), patience)
         return sum(map(_lives, workers))

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from helpers.services.core import ServiceProblem, serve, setting
+from helpers.services.core import serve, setting
 from helpers.services.engines.postgres import Postgres
+from helpers.services.problem import ServiceProblem
 from helpers.services.programs import Program
 
 if TYPE_CHECKING:
