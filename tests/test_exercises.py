@@ -6,15 +6,19 @@ Other right answers, where a file of wrong ones names some as RIGHT, pass too.
 from __future__ import annotations
 
 import importlib.util
+import os
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import reasons
 from support import answer_cell, judged, not_rejected, note
 
 from helpers import exercises
 from helpers.course.check import contracts
+from helpers.exercises.rows import ROWS
 from helpers.model import notebooks
 from helpers.model.notebooks import NOTEBOOKS, ROOT, Notebook
 
@@ -47,8 +51,15 @@ def _answers_of(book: Notebook, id: str, kind: str) -> list[Any]:
     return [answer for module in modules for answer in getattr(module, kind, {}).get(id, [])]
 
 
-def wrong_of(book: Notebook, id: str) -> list[tuple[str, str]]:
-    return _answers_of(book, id, "WRONG")
+def wrong_of(book: Notebook, id: str) -> list[tuple[str, str, str]]:
+    """Source, a part of the message, and the row of the checklist that it stands for, if any."""
+    return [(*answer, "")[:3] for answer in _answers_of(book, id, "WRONG")]
+
+
+def checks_of(id: str) -> str:
+    """The file with the exercise's check, below helpers/exercises."""
+    code = exercises.find(id).check.__code__
+    return Path(code.co_filename).relative_to(reasons.CHECKS).as_posix()
 
 
 def solutions_of(book: Notebook) -> Notebook:
@@ -90,13 +101,30 @@ def test_another_right_answer_passes(book: Notebook, id: str, number: int, sourc
     assert verdict.status == "solved", verdict.message
 
 
-@pytest.mark.parametrize(("book", "id", "number", "source", "part"), WRONG)
+@pytest.mark.parametrize(("book", "id", "number", "source", "part", "row"), WRONG)
 def test_a_wrong_answer_is_told_why(
-    book: Notebook, id: str, number: int, source: str, part: str
+    book: Notebook,
+    id: str,
+    number: int,
+    source: str,
+    part: str,
+    row: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    problem = not_rejected(judged(id, book, source), part)
+    """And with the last one of a file of checks: each reason in that file was given to somebody."""
+    verdict = judged(id, book, source)
+    problem = not_rejected(verdict, part)
+    if problem and row:
+        problem += f" (it stands for the row «{row}» of the checklist: {ROWS[row]})"
     note("exercise", what="wrong", id=id, number=number, ok=problem is None)
     assert problem is None
+    file = checks_of(id)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # what all workers share
+    count = sum(len(wrong_of(b, i)) for b, i in DECLARED if checks_of(i) == file)
+    reached = reasons.all_reached(folder, file, f"{id}-{number}", verdict.where, count)
+    assert not (reached and reasons.complaints(file, reached))
 
 
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
@@ -105,5 +133,19 @@ def test_it_is_whole(book: Notebook, id: str) -> None:
     task = exercises.find(id)
     assert len(task.hints) == 3
     assert all([*task.hints, task.why, task.stretch])
-    assert len({part for _, part in wrong_of(book, id)}) >= 2
+    assert len({part for _, part, _ in wrong_of(book, id)}) >= 2
     assert contracts.signature(book, id) == contracts.signature(solutions_of(book), id)
+
+
+@pytest.mark.parametrize(("book", "id"), EXERCISES)
+def test_each_row_of_the_checklist_that_applies_has_a_wrong_answer(book: Notebook, id: str) -> None:
+    declared, shown = set(exercises.find(id).rows), {row for *_, row in wrong_of(book, id)} - {""}
+    assert shown == declared
+    assert bool(declared) is (id not in reasons.pending()["rows"]), "or it stands in pending.yaml"
+
+
+def test_the_checklist_is_the_one_in_contributing() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| row | ")[2].partition("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table]
+    assert {row: what for row, what, *_ in cells} == ROWS
