@@ -658,39 +658,6 @@ def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
             "raised Stopped, a BaseException",
             "base exception",
         ),
-        (  # reads the caller's list at each call
-            """
-def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
-    def decorate(function):
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def wrapper(*args, **kwargs):
-                for pause in pauses:
-                    try:
-                        return await function(*args, **kwargs)
-                    except errors:
-                        await async_sleep(pause)
-                return await function(*args, **kwargs)
-
-        else:
-
-            @functools.wraps(function)
-            def wrapper(*args, **kwargs):
-                for pause in pauses:
-                    try:
-                        return function(*args, **kwargs)
-                    except errors:
-                        sleep(pause)
-                return function(*args, **kwargs)
-
-        return wrapper
-
-    return decorate
-""",
-            "Keep a copy: tuple(pauses)",
-            "in place",
-        ),
     ],
     "metaprogramming.transaction": [
         (  # never RELEASE on success
@@ -854,18 +821,18 @@ def transaction(connection):
 """,
             "COMMIT failed",
         ),
-        (  # counts the depth for all connections
+        (  # one current connection for all
             """
 from contextlib import contextmanager
 
-
-depth = [0]
+current = []
 
 
 @contextmanager
 def transaction(connection):
-    nested = depth[0] > 0
-    depth[0] += 1
+    nested = bool(current)
+    connection = current[-1] if nested else connection
+    current.append(connection)
     connection.execute("savepoint x" if nested else "begin")
     try:
         yield
@@ -879,9 +846,9 @@ def transaction(connection):
                 connection.execute("rollback")
         raise
     finally:
-        depth[0] -= 1
+        current.pop()
 """,
-            "no such savepoint",
+            "one on another connection failed; the second",
             "again",
         ),
         (  # swallows what it expects
@@ -940,7 +907,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def transaction(connection):
-    connection.row_factory = sqlite3.Row
+    connection.row_factory = lambda cursor, row: row
     nested = connection.in_transaction
     connection.execute("savepoint x" if nested else "begin")
     try:
