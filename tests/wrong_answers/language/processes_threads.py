@@ -187,25 +187,8 @@ def swap(first, second):
             first.passenger = one
             raise
 """,
-            "one seat is empty (None)",
+            "after the swap they hold (None, '')",
             "falsy",
-        ),
-        (  # equal seats are one
-            """
-def swap(first, second):
-    if first == second:
-        return
-    lower, higher = sorted((first, second), key=lambda seat: seat.number)
-    with lower.lock, higher.lock:
-        one, other = first.passenger, second.passenger
-        try:
-            first.passenger, second.passenger = other, one
-        except BaseException:
-            first.passenger = one
-            raise
-""",
-            "two seats that equal each other",
-            "identity",
         ),
         (  # another error in its place
             """
@@ -503,7 +486,7 @@ class Key:
     def __eq__(self, other):
         return hash(self) == hash(other)
 """,
-            "",
+            "-1 is not -2",
             "collision",
         ),
         (  # one store for all objects
@@ -549,7 +532,7 @@ class SeatMaps:
         loading.set_result(seat_map)
         return seat_map
 """,
-            "",
+            "load('UA1') returned None; get('UA1') returned",
             "again",
         ),
         (  # those who wait never hear of what is no Exception
