@@ -326,11 +326,13 @@ def test_what_is_the_expected_value(got: object, expected: object) -> None:
 
 def test_an_input_that_was_changed_is_shown() -> None:
     rows = [[1], [2]]
-    with pytest.raises(
-        Wrong, match=r"rows was \[\[1\], \[2\]\] before the call and is \[\[1, 7\], \[2\]\]"
+    with (
+        pytest.raises(
+            Wrong, match=r"rows was \[\[1\], \[2\]\] before the call and is \[\[1, 7\], \[2\]\]"
+        ),
+        unchanged(rows=rows),
     ):
-        with unchanged(rows=rows):
-            rows[0].append(7)
+        rows[0].append(7)
 
 
 def test_only_an_open_stub_leaves_the_probe() -> None:

@@ -67,7 +67,7 @@ def _at_once(server: Postgres, answer: Callable[..., Any], *names: str) -> dict[
     return calls
 
 
-STANDSTILL = 8.0  # seconds without a step; the server answers in milliseconds
+STANDSTILL = 6.0  # seconds without a step; the server answers in milliseconds
 
 
 def _watched(lockstep: Lockstep, works: dict[str, Callable[[], Any]]) -> dict[str, Call]:

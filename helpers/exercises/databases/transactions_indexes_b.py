@@ -125,7 +125,7 @@ def _shape(connection: Any) -> set[str]:
         union all select 'trigger ' || tgname from pg_trigger where tgrelid = 'flights'::regclass
         union all select 'rule ' || rulename from pg_rewrite where ev_class = 'flights'::regclass
         union all select 'option ' || unnest(reloptions) from pg_class where oid = 'flights'::regclass
-        union all select 'kind ' || relkind || relpersistence from pg_class where oid = 'flights'::regclass
+        union all select 'kind ' || relkind::text || relpersistence::text from pg_class where oid = 'flights'::regclass
     """)
     return {what for (what,) in rows}
 
