@@ -303,7 +303,6 @@ class Code(str):
         ("", None),
         (mock.ANY, 7),
     ],
-    ids=repr,
 )
 def test_what_only_says_that_it_is_the_expected_value(got: object, expected: object) -> None:
     assert not same(got, expected)
@@ -318,7 +317,6 @@ def test_what_only_says_that_it_is_the_expected_value(got: object, expected: obj
         ({(1, 2), None}, {None, (1, 2)}),
         (frozenset("ab"), frozenset("ba")),
     ],
-    ids=repr,
 )
 def test_what_is_the_expected_value(got: object, expected: object) -> None:
     assert same(got, expected)

@@ -66,13 +66,13 @@ def check_registry(base: Any) -> None:
         pass
 
     _holds(base, {".csv": Csv, ".json": Json}, "Text and Quoted, below, give no suffix")
-    _whatever_the_suffix(base)
     _refuses_duplicates(base, Csv)
     _takes_a_remade_class(base)
     _takes_a_reloaded_class(base)
     _hands_on_options(base)
     _refuses_typos(base)
     _mixes_with_abc(base)
+    _whatever_the_suffix(base)
 
 
 def _holds(base: Any, expected: dict[str, type], remark: str) -> None:

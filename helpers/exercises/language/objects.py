@@ -240,6 +240,10 @@ def check_money(money: Any) -> None:
             raise Wrong(
                 f"fare.{field} = {value!r} went through: a value that changes while it is a key is lost."
             )
+    if not isinstance(error := _error_of(lambda: Zero() + money(1, "EUR")), TypeError):
+        raise Wrong(
+            f"An object that says that it equals 0 is no number: Zero() + fare should raise TypeError, got {_name(error)}."
+        )
     if isinstance(fare, tuple):
         raise Wrong("Your Money is a tuple too: it equals (9000, 'EUR'), and can be unpacked.")
 
@@ -299,10 +303,6 @@ def _exactly(money: Any) -> None:
         )
     if not sum([money(0, "EUR")]) == money(0, "EUR"):
         raise Wrong("sum([Money(0, 'EUR')]) should be Money(0, 'EUR').")
-    if not isinstance(error := _error_of(lambda: Zero() + money(1, "EUR")), TypeError):
-        raise Wrong(
-            f"An object that says that it equals 0 is no number: Zero() + fare should raise TypeError, got {_name(error)}."
-        )
 
 
 def _added(money: Any, fare: Any, tax: Any) -> None:

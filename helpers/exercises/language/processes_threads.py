@@ -305,7 +305,6 @@ class Loader:
 def check_seat_maps(SeatMaps: Callable[..., Any]) -> None:
     """Bounded, least recently used goes, one load a flight at a time, none blocks another, errors are not kept."""
     _least_recently_used(SeatMaps)
-    _whatever_is_loaded(SeatMaps)
     _bounded(SeatMaps)
     _single_flight(SeatMaps)
     _hit_beside_load(SeatMaps)
@@ -313,6 +312,7 @@ def check_seat_maps(SeatMaps: Callable[..., Any]) -> None:
         _errors_not_kept(SeatMaps, failure)
     _bounded_at_once(SeatMaps)
     _not_evicted_while_loading(SeatMaps)
+    _whatever_is_loaded(SeatMaps)
 
 
 def _get(maps: Any, flight: str, otherwise: str = "") -> Any:
