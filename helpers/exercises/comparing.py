@@ -115,7 +115,7 @@ def unchanged(**inputs: Any) -> Iterator[None]:
 
 # --- the process ---------------------------------------------------------------------------------
 
-PATIENCE = 5.0  # seconds in which threads and processes that were told to end are gone
+PATIENCE = 2.0  # seconds in which threads and processes that were told to end are gone
 
 
 @contextmanager
