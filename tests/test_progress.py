@@ -257,11 +257,13 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
         progress.saw_claim(id, True, 1, "")
     progress.saw_claim(claimed[3], None, None, "")
     progress.tried_exercise(ids("exercise")[0], "solved")
+    progress.broke(ids("break-it")[0])
     progress.board()
     out = capsys.readouterr().out
     line = next(line for line in out.splitlines() if "1.4 Generators" in line)
     counts = re.findall(r"\d+ of \d+|(?<=  )\d+(?=  )", line)
-    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", "1 of 2", "0 of 75"]
+    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", f"1 of {len(ids('break-it'))}"]
+    wanted += ["1 of 2", "0 of 75"]
     assert counts == wanted
     assert "1.5 Exceptions" not in out  # not begun: it is in the section's sum alone
     assert "**Go on:** 1.4 Generators" in out
@@ -273,6 +275,7 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     mine = topics["generators"]
     assert mine["predictions"] == {"made": 2, "right": 1, "of": len(asked)}
     assert mine["claims"] == {"held": 3, "seen": 4, "of": len(claimed)}
+    assert mine["breaks"] == {"seen": 1, "of": len(ids("break-it"))}
     assert mine["exercises"] == {"solved": 1, "of": 2}
     assert document["resume"]["topic"] == "generators"
     assert document["file"].endswith("progress.json")

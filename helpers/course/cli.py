@@ -361,7 +361,7 @@ def progress(
             pad_edge=False,
         )
         for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
-            table.add_column(name, no_wrap=True)
+            table.add_column(name, no_wrap=bool(name))  # in 80 columns the topic's name gives way
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
         table.add_row(*total.values(), style="bold")

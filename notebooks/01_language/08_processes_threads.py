@@ -360,7 +360,8 @@ def expected_default(version):
 
 
 claim("processes_threads.default", "fork on Linux up to 3.13, forkserver since 3.14, spawn on macOS and Windows",
-      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True)
+      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True,
+      baseline=(sys.executable, sys.version_info[:2]))
 claim("processes_threads.default_314", "3.14 no longer forks your process unless you ask for it",
       NEWER and default_of(NEWER) != "fork", equals=True, unmeasured=NO_NEWER)
 
@@ -766,7 +767,7 @@ show_table([{"the array": "pickled", "bytes written": through_pipe.bytes, "mean 
 
 # %%
 claim("processes_threads.by_pipe", "a pickled array goes through the pipe whole",
-      through_pipe.bytes / delays.nbytes, at_least=1, unit="×")
+      through_pipe.bytes / delays.nbytes, at_least=1, unit="×", baseline=delays.nbytes)
 claim("processes_threads.by_name", "of an array in shared memory only the name does",
       by_name.bytes, at_most=1_000, unit="B", did=mean_by_name)
 
@@ -850,9 +851,9 @@ print(f"in band {len(in_band):,} B; out of band {len(out_of_band)} B and {len(bu
 claim("processes_threads.out_of_band", "the stream keeps a header, the buffer stays outside",
       len(out_of_band), at_most=1_000, unit="B", did=len(again))
 claim("processes_threads.no_copy", "and is not copied: the array that is loaded shares its memory with the one dumped",
-      np.shares_memory(again, delays), equals=True)
+      np.shares_memory(again, delays), equals=True, baseline=delays)
 claim("processes_threads.dump_copies", "in band, dumping alone takes the array's size once more",
-      (peak_in_band - peak_out_of_band) / delays.nbytes, at_least=0.9, unit="×")
+      (peak_in_band - peak_out_of_band) / delays.nbytes, at_least=0.9, unit="×", baseline=delays.nbytes)
 
 # %% [markdown]
 # **In production.** `multiprocessing` does not use it: its pipes carry one stream of bytes (`ForkingPickler.dumps`
