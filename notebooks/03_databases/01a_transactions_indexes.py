@@ -344,7 +344,7 @@ documented = {
     "REPEATABLE READ": f"{NEVER} happens",
     "SERIALIZABLE": f"{NEVER} 40001",
 }
-claim("transactions_indexes.iso_postgres", "PostgreSQL does at each level what its manual's table says",
+claim("transactions_indexes.iso_postgres", "PostgreSQL does at each level what its manual says",
       {level: " ".join(row) for level, row in matrix["PostgreSQL"].items()}, equals=documented)
 
 # %%
@@ -382,7 +382,9 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 #
 # - **PostgreSQL** has three behaviours for four names: `READ UNCOMMITTED` is `READ COMMITTED`
 #   ([Table 13.1](https://www.postgresql.org/docs/17/transaction-iso.html)). A dirty read would need a version that nobody
-#   has committed, and its visibility rules never look at one.
+#   has committed, and its visibility rules never look at one. The table has no row for lost update or write skew: see
+#   [13.2.2](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-REPEATABLE-READ) for the refused update and
+#   [13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE) for the refused skew.
 # - **InnoDB** has two kinds of reads in one transaction: a plain `select` reads the snapshot, while `update`, `delete` and
 #   `select … for update` read *the newest committed row*. So B's `update` at `REPEATABLE READ` writes over a row that B has
 #   never seen. `SERIALIZABLE` turns plain reads into `for share` inside a transaction: two readers who both want to
@@ -1028,9 +1030,10 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # [partial index](https://www.postgresql.org/docs/17/indexes-partial.html) holds only the rows of its `where`, so it is small
 # as well.
 #
-# **In production.** Rules about *one row* belong into a constraint: unique, partial unique, `exclude` (no two stays of one aircraft
-# at a gate at the same time), foreign key, check. Those hold at every level, for every client, for the script that somebody runs by
-# hand. Rules about *several rows* (the pilots) need a lock or `SERIALIZABLE`. SQLite has partial indexes too; MySQL and
+# **In production.** A rule that a constraint can express belongs in one. `check` is for a rule about one row. Unique, partial
+# unique, `exclude` (no two stays of one aircraft at a gate at the same time) and foreign keys are rules *between* rows.
+# They hold at every level, for every client, and for a script that somebody runs by hand. A rule that no constraint
+# can express (the pilots) needs a lock or `SERIALIZABLE`. SQLite has partial indexes too; MySQL and
 # MariaDB have none: a generated column that is null for inactive rows, in a unique index, does it, since nulls are never equal.
 # And 23505 is no server error: it is the answer *somebody was faster*.
 
@@ -1850,8 +1853,8 @@ check("transactions_indexes.local_days", local_days)
 # <summary>Which isolation level does your service run at, and what does it not protect you from?</summary>
 #
 # Name the system with the level. PostgreSQL's default `READ COMMITTED` loses updates, shows phantoms, allows write skew
-# (`transactions_indexes.iso_postgres`); MySQL's default `REPEATABLE READ` shows no phantom and loses the update all the same
-# (`transactions_indexes.iso_mysql`); MariaDB's depends on the version (`transactions_indexes.iso_mariadb`).
+# (`transactions_indexes.iso_postgres`). MySQL's default `REPEATABLE READ` shows no phantom to a plain `select` (a locking read
+# or an update sees the new rows), and loses the update all the same (`transactions_indexes.iso_mysql`). MariaDB's depends on the version (`transactions_indexes.iso_mariadb`).
 #
 # </details>
 #
@@ -1860,7 +1863,7 @@ check("transactions_indexes.local_days", local_days)
 #
 # Write skew: each writes a row that the other one only read (`transactions_indexes.pilots_snapshot`). `SERIALIZABLE` for
 # *all* writers, with a retry (`transactions_indexes.pilots_serializable`), or a lock on what the decision depends on. If the
-# rule is about one row, a constraint (`transactions_indexes.seat_indexed`).
+# rule can be written as a constraint, use one (`transactions_indexes.seat_indexed`).
 #
 # </details>
 #

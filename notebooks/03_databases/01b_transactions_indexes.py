@@ -122,9 +122,10 @@ show_plan(whole, TRIPS)
 
 # %% [markdown]
 # **How to read it.** Each line is a node; a node asks the nodes below it for rows, one at a time, and the topmost
-# line is the result. *Rows estimated* is what the planner believed before it ran, *rows actual* what came; both are totals
-# over all *loops*. (The server reports them a loop, up to version 17 rounded to a whole number, which hides
-# a node that returned three rows in ten loops.) *Buffers* are pages of 8 KiB, found in shared memory (*hit*) or fetched
+# line is the result. *Rows actual* are the rows that came, over all *loops*. *Rows estimated* is the planner's estimate for
+# one loop, multiplied by the loops that really ran: so below a join that was misjudged it shows 342 where the planner
+# expected one row, once. Divide by *loops* to see its estimate. (The server reports both per loop. Up to version 17 it
+# rounds the actual rows to a whole number, which hides a node that returned three rows in ten loops.) *Buffers* are pages of 8 KiB, found in shared memory (*hit*) or fetched
 # from the operating system (*read*), each node's figure including those below it. Milliseconds come last because they
 # are the one column that changes when you look again.
 #
@@ -868,7 +869,7 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 #
 # | kind | for | not for |
 # |---|---|---|
-# | B-tree | `=`, `<`, `between`, `order by`, prefixes, uniqueness | elements of a value |
+# | B-tree | `=`, `<`, `between`, `order by`, uniqueness; `like 'N1%'` in the C collation or with `text_pattern_ops` | elements of a value |
 # | GIN | `@>` on arrays and JSONB, full text; with `pg_trgm` `like '%…%'` | many small writes: one row is many entries |
 # | BRIN | huge tables in the order of the column | tables that are updated or loaded out of order |
 # | Hash | `=` on long values | anything else; a B-tree that stores each repeated key once is often smaller (tail numbers here: 2.3 MiB against 12.4, measured) |
@@ -973,15 +974,16 @@ claim("transactions_indexes.mcv", "with a list of common combinations it is righ
       expected["mcv"].off_by, at_most=1.5, unit="× off")
 claim("transactions_indexes.dependencies", "with functional dependencies alone it is still off by more than ten times",
       expected["dependencies"].off_by, at_least=10, unit="× off")
-claim("transactions_indexes.other_join", "the right estimate brings another join, which touches half as many pages",
+claim("transactions_indexes.other_join", "the right estimate brings another join, which touches half as many pages or fewer",
       (joins["none"], joins["mcv"], statistics["none"].buffers >= 2 * statistics["mcv"].buffers),
       equals=("Nested Loop", "Hash Join", True))
 
 # %% [markdown]
 # **Why.** Statistics are kept for each column alone, and the planner multiplies: 342 / 336,776 × 707 / 336,776 of the rows
-# is less than one. For *one* row a nested loop is right: one look-up in the weather. It got 342 rows and looked
-# 342 times; reading the small weather table once would have been cheaper. With three such pairs in a query the error
-# is a factor of millions.
+# is less than one. For *one* row a nested loop is right: one lookup in the weather. It got 342 rows and looked 342 times.
+# The hash join reads the small weather table once and touches fewer pages. It is not faster here: compare the
+# milliseconds of the two plans. All pages are in memory, and it must hash the whole table. Pages cost
+# more than hashing when they come from a disk. With three such pairs in a query the error is a factor of millions.
 #
 # The surprise is the middle row of the table. *Functional dependencies* are one number for the pair of columns: how
 # often, over the **whole** table, does the one decide the other? A carrier decides its destination for Hawaiian Airlines and
@@ -1270,7 +1272,7 @@ show_bars(
 )
 
 # %%
-claim("transactions_indexes.each_index", "each index adds about as many bytes of WAL to a row as the last one did",
+claim("transactions_indexes.each_index", "an index adds 50 to 110 bytes of WAL to a row, on average over five",
       (wal_a_row[5] - wal_a_row[0]) / 5, between=(50, 110), unit="bytes a row and index", baseline=wal_a_row[0])
 claim("transactions_indexes.five_indexes", "with five indexes a booking writes more than three times the WAL",
       wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q19": "c"}, baseline=wal_a_row[0])
@@ -1507,9 +1509,10 @@ supposed = {
 show_table([{"X": x, "Y": y, "values of X with several Y": count} for (x, y), count in supposed.items()], left=2)
 
 # %% [markdown]
-# The first two hold: airline and model depend on a *part* of what a flight is, and belong into tables of their own (that is third
-# normal form: every column depends on the key, the whole key, and nothing but the key). The third looks right and is
-# not: 17 aircraft flew for two carriers. A column `planes.carrier` would have been wrong.
+# The data do not refute the first two: the airline depends on the carrier, the model on the aircraft, and both belong in
+# tables of their own. *Second* normal form forbids a column that depends on a part of the key, *third* normal form one
+# that depends on a column outside it. The key of this table is `flight_id`, so it breaks the third. The dependency of the
+# last line looks right and is refuted: 17 aircraft flew for two carriers. A column `planes.carrier` would have been wrong.
 #
 # Between tables the rule is a *foreign key*: every carrier, destination and tail number of a flight stands in the table
 # that describes it. Declaring one asks the data.
