@@ -331,19 +331,19 @@ class GatePlan:
             "each has flights of its own",
             "again",
         ),
-        (  # the caller's list is the plan
+        (  # the flights stay in the caller's list
             """
 class GatePlan:
     def __init__(self, occupations):
-        self.plan = occupations
+        self.occupations = occupations
+        self.order = sorted(range(len(occupations)), key=lambda place: occupations[place][0])
+        self.starts = [occupations[place][0] for place in self.order]
 
     def at(self, moment):
-        self.order = sorted(self.plan, key=lambda entry: entry[0])
-        self.starts = [start for start, _, _ in self.order]
         place = bisect.bisect_right(self.starts, moment) - 1
         if place < 0:
             return None
-        _, end, flight = self.order[place]
+        _, end, flight = self.occupations[self.order[place]]
         return flight if moment < end else None
 """,
             "keep a copy",

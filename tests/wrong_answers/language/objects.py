@@ -563,6 +563,25 @@ class Money:
             "A Voucher is Money by inheritance",
             "subclass",
         ),
+        (  # whatever equals 0 is let in
+            """
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError(self.currency, other.currency)
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if other == 0 else NotImplemented
+""",
+            "An object that says that it equals 0 is no number",
+        ),
     ],
     "objects.mixin_order": [
         (  # the first order that can be made

@@ -207,21 +207,26 @@ def swap(first, second):
             "failed with OSError; the caller of swap must get it",
             "exception",
         ),
-        (  # puts back after an Exception only
+        (  # gives the locks back after an Exception only
             """
 def swap(first, second):
     if first is second:
         return
     lower, higher = sorted((first, second), key=lambda seat: seat.number)
-    with lower.lock, higher.lock:
-        one, other = first.passenger, second.passenger
-        try:
-            first.passenger, second.passenger = other, one
-        except Exception:
-            first.passenger = one
-            raise
+    lower.lock.acquire()
+    higher.lock.acquire()
+    one, other = first.passenger, second.passenger
+    try:
+        first.passenger, second.passenger = other, one
+    except Exception:
+        first.passenger = one
+        higher.lock.release()
+        lower.lock.release()
+        raise
+    higher.lock.release()
+    lower.lock.release()
 """,
-            "failed with Stopped, the locks are open again",
+            "After a swap whose write failed with Stopped",
             "base exception",
         ),
     ],
