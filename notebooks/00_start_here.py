@@ -46,6 +46,21 @@ board()
 # *Run All* always runs to the end: predictions and exercises may stay open. But it measures everything, so predict first.
 
 # %% [markdown]
+# ## Come back to it
+#
+# What you predicted wrongly comes back as a card, together with what interviews ask about the topics that you have begun
+# and with the questions of a section's diagnostic that you answered. Say your answer aloud, unfold the card, and grade
+# yourself. A card that was good each time is due again after one day, one week, about three weeks.
+#
+# `course review` does the same in a terminal, and `course review --anki FILE` writes your cards for Anki.
+# `course interview` asks questions at random for half an hour.
+
+# %% tags=["nbval-ignore-output"]
+from helpers import review
+
+review()
+
+# %% [markdown]
 # ## A first claim
 #
 # Here is one to start with: how many flights does the data hold, and do they all leave from New York?

@@ -145,6 +145,17 @@ WHOLE: dict[str, Any] = {
     "claims": {"generators.flat": {"held": None, "value": 1.5, "unit": "B", "python": "3.13.0"}},
     "exercises": {"generators.turn": {"status": "wrong", "attempts": 2, "hints": 1}},
     "quiz": {"generators.blind": {"choice": "c", "right": True}},
+    "reviews": {
+        "generators.blind": {
+            "due": "2026-01-02T00:00:00+00:00",
+            "state": 1,
+            "step": 1,
+            "stability": 2.5,
+            "difficulty": 5.1,
+            "last_review": "2026-01-01T00:00:00+00:00",
+            "grade": "good",
+        }
+    },
     "time": {"last": 1.5, "topic": "generators", "seconds": {"generators": 60}},
 }
 
@@ -196,7 +207,7 @@ def test_what_a_newer_course_noted_beside_it_is_kept(home: Path) -> None:
 
 def test_a_record_of_the_first_days_is_read(home: Path) -> None:
     home.mkdir()
-    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "time")}
+    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "reviews", "time")}
     (home / "progress.json").write_text(json.dumps(old))
     progress.answered("generators.blind", "a", False)
     assert progress.read()["exercises"] == WHOLE["exercises"]
