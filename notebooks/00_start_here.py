@@ -24,7 +24,8 @@ board()
 
 # %% [markdown]
 # The table is your board: your predictions, the claims that you saw hold on this machine, the exercises that you
-# solved. It is kept in a file on your machine and sent nowhere. (The variable `COURSE_HOME` names another folder for it.)
+# solved. *Core path* is how many minutes the three main experiments of each notebook take: a first round, if time is
+# short. The board is kept in a file on your machine and sent nowhere. (The variable `COURSE_HOME` names another folder.)
 #
 # ## How to work with a notebook
 #

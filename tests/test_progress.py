@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from helpers import answer, claim, exercises
 from helpers.course import cli
 from helpers.learner import achievements, progress, progress_schema
-from helpers.model import checklist, notebooks, outline, questions
+from helpers.model import checklist, notebooks, outline, parts, questions
 
 SAVES = 40
 
@@ -288,8 +288,23 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert mine["claims"] == {"held": 3, "seen": 4, "of": len(claimed)}
     assert mine["breaks"] == {"seen": 1, "of": len(ids("break-it"))}
     assert mine["exercises"] == {"solved": 1, "of": 2}
+    assert mine["minutes"] == {"spent": 0, "planned": 75, "core": 20}
     assert document["resume"]["topic"] == "generators"
     assert document["file"].endswith("progress.json")
+
+
+def test_the_board_knows_the_minutes_of_the_short_path() -> None:
+    """Without jupytext; what `course list --core` computes from the notebooks is the same."""
+    path = {
+        bullet.topic: sum(part.minutes for part in found) for bullet, found in parts.core_path()
+    }
+    board = {
+        topic.bullet.topic: topic.counts.minutes["core"]
+        for section in achievements.sections(progress.read())
+        for topic in section.topics
+    }
+    assert board == path
+    assert min(path.values()) > 0
 
 
 def test_a_board_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -364,7 +364,7 @@ def progress(
             box=None,
             pad_edge=False,
         )
-        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
+        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes", "core"):
             table.add_column(name, no_wrap=bool(name))  # in 80 columns the topic's name gives way
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
