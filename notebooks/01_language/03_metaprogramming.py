@@ -2280,7 +2280,8 @@ claim("metaprogramming.when_made",
 # ### A registry without a metaclass (10 minutes)
 #
 # Write the base class of all report formats. `class Csv(Format, suffix=".csv")` enters itself into the dictionary
-# `Format.known`; a subclass without a suffix is abstract and is not entered. A second class for the same suffix is
+# `Format.known`; a subclass without a suffix is abstract and is not entered (`suffix=""` is one: files without a dot).
+# A second class for the same suffix is
 # a `ValueError`, unless it is the same class made again (same `__module__` and `__name__`, as by a reload or by
 # `@dataclass(slots=True)`), which takes the first one's place. `Format` must get along with `abc.ABC` and with
 # other bases that take options of their own.

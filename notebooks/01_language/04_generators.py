@@ -643,8 +643,9 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 # a generator can only be suspended in its own frame, never in the middle of a call that it made. That
 # limit is the price of the size, and the reason why `await` must be written at every level.
 #
-# A thread reserves a stack (with glibc, 8 MiB of address space by default, from `ulimit -s`, of which touched pages
-# count), plus what the kernel keeps for it. Ten thousand waiting generators are a list; ten thousand waiting
+# A thread reserves a stack: with glibc, the soft limit of `ulimit -s`, usually 8 MiB of address space
+# ([pthread_create(3)](https://man7.org/linux/man-pages/man3/pthread_create.3.html)). Only the pages that were touched
+# take memory, plus what the kernel keeps for the thread. Ten thousand waiting generators are a list; ten thousand waiting
 # threads are a capacity plan.
 
 # %% [markdown] claim="generators.four_ways" tags=["break-it"]
