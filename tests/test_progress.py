@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from helpers import answer, claim, exercises
 from helpers.course import cli
 from helpers.learner import achievements, progress, progress_schema
-from helpers.model import checklist, notebooks, outline, questions
+from helpers.model import checklist, notebooks, outline, parts, questions
 
 SAVES = 40
 
@@ -145,6 +145,17 @@ WHOLE: dict[str, Any] = {
     "claims": {"generators.flat": {"held": None, "value": 1.5, "unit": "B", "python": "3.13.0"}},
     "exercises": {"generators.turn": {"status": "wrong", "attempts": 2, "hints": 1}},
     "quiz": {"generators.blind": {"choice": "c", "right": True}},
+    "reviews": {
+        "generators.blind": {
+            "due": "2026-01-02T00:00:00+00:00",
+            "state": 1,
+            "step": 1,
+            "stability": 2.5,
+            "difficulty": 5.1,
+            "last_review": "2026-01-01T00:00:00+00:00",
+            "grade": "good",
+        }
+    },
     "time": {"last": 1.5, "topic": "generators", "seconds": {"generators": 60}},
 }
 
@@ -196,7 +207,7 @@ def test_what_a_newer_course_noted_beside_it_is_kept(home: Path) -> None:
 
 def test_a_record_of_the_first_days_is_read(home: Path) -> None:
     home.mkdir()
-    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "time")}
+    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "reviews", "time")}
     (home / "progress.json").write_text(json.dumps(old))
     progress.answered("generators.blind", "a", False)
     assert progress.read()["exercises"] == WHOLE["exercises"]
@@ -277,8 +288,23 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     assert mine["claims"] == {"held": 3, "seen": 4, "of": len(claimed)}
     assert mine["breaks"] == {"seen": 1, "of": len(ids("break-it"))}
     assert mine["exercises"] == {"solved": 1, "of": 2}
+    assert mine["minutes"] == {"spent": 0, "planned": 75, "core": 20}
     assert document["resume"]["topic"] == "generators"
     assert document["file"].endswith("progress.json")
+
+
+def test_the_board_knows_the_minutes_of_the_short_path() -> None:
+    """Without jupytext; what `course list --core` computes from the notebooks is the same."""
+    path = {
+        bullet.topic: sum(part.minutes for part in found) for bullet, found in parts.core_path()
+    }
+    board = {
+        topic.bullet.topic: topic.counts.minutes["core"]
+        for section in achievements.sections(progress.read())
+        for topic in section.topics
+    }
+    assert board == path
+    assert min(path.values()) > 0
 
 
 def test_a_board_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
