@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from helpers.figures import show_bars, show_lines, show_source, show_table
     from helpers.learner.diagnostic import diagnosis, quiz
     from helpers.learner.progress import board, evidence, surprises
+    from helpers.learner.review import review
     from helpers.machine import stamp
     from helpers.plans import explain, show_plan
     from helpers.predictions import answer
@@ -33,6 +34,7 @@ _HOME = {
     "board": "helpers.learner.progress",
     "evidence": "helpers.learner.progress",
     "surprises": "helpers.learner.progress",
+    "review": "helpers.learner.review",
     "quiz": "helpers.learner.diagnostic",
     "diagnosis": "helpers.learner.diagnostic",
     "show_table": "helpers.figures",
@@ -60,6 +62,7 @@ __all__ = [
     "machine",
     "measure",
     "quiz",
+    "review",
     "services",
     "show_bars",
     "show_lines",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from helpers.quantities import finite, quantity
+from helpers.quantities import finite, is_number, quantity
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class Bound:
     def met_by_nothing(self) -> bool:
         """Whether work that is not done would meet it: an upper limit, 0 within, equal to 0 or empty."""
         if self.kind == "equals":
-            return (
-                isinstance(self.limit, int | float | str | list | tuple | dict) and not self.limit
-            )
+            # False is an answer, not a quantity.
+            countable = is_number(self.limit) or isinstance(self.limit, str | list | tuple | dict)
+            return countable and not self.limit
         if self.kind == "between":
             return bool(self.limit[0] <= 0 <= self.limit[1])
         return self.kind == "at_most"

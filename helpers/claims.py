@@ -64,7 +64,7 @@ def claim(
     `did` is the receipt for a bound that doing nothing would meet: rows, a sum, a count, a result;
     {side: what it did} where sides are compared. It must not be empty, and equal on all sides.
     What `measure` returns brings its own. `baseline` names, by their values, the inputs that only
-    serve for comparison: no control need move them (see helpers/course/check/inputs.py).
+    serve for comparison: no control need move them (see helpers/course/check/evidence.py).
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.

@@ -88,7 +88,7 @@ def parallelism(runs: Iterable[WorkerRun]) -> float:
     runs = list(runs)
     wall = max(r.end for r in runs) - min(r.start for r in runs)
     busy = sum(r.busy for r in runs)
-    return measured(busy / wall, tuple(r.rounds for r in runs), readings=1)
+    return measured(busy / wall, tuple(r.rounds for r in runs))
 
 
 def median(readings: Iterable[float]) -> float:

@@ -120,9 +120,16 @@ def clears_up(process: psutil.Process) -> bool:
     import psutil
 
     try:
-        if any("multiprocessing.resource_tracker" in word for word in process.cmdline()):
-            return True
-        return GUARDED in process.environ()
+        return _tracks_resources(process) or GUARDED in process.environ()
+    except (psutil.Error, OSError):
+        return False
+
+
+def _tracks_resources(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
     except (psutil.Error, OSError):
         return False
 
@@ -143,6 +150,20 @@ def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
         end(living, deadline - time.monotonic())
         if not news and not living:
             return
+
+
+def end_with_descendants(pid: int, seconds: float = 5) -> None:
+    """Kill a process and everything `unguarded` below it, and let its trackers of shared memory finish.
+
+    Whoever kills its whole group instead, as Jupyter does, kills them before they have unlinked it.
+    """
+    import psutil
+
+    end_descendants(pid, seconds)
+    trackers = [process for process in descendants(pid) if _tracks_resources(process)]
+    with contextlib.suppress(psutil.Error):
+        end([psutil.Process(pid)], seconds)
+    psutil.wait_procs(trackers, timeout=seconds)
 
 
 def interrupted_when_stdin_closes() -> None:

@@ -24,7 +24,8 @@ board()
 
 # %% [markdown]
 # The table is your board: your predictions, the claims that you saw hold on this machine, the exercises that you
-# solved. It is kept in a file on your machine and sent nowhere. (The variable `COURSE_HOME` names another folder for it.)
+# solved. *Core path* is how many minutes the three main experiments of each notebook take: a first round, if time is
+# short. The board is kept in a file on your machine and sent nowhere. (The variable `COURSE_HOME` names another folder.)
 #
 # ## How to work with a notebook
 #
@@ -44,6 +45,21 @@ board()
 #    `hint("…")` goes one step further. `solution("…")` shows the worked answer once you have tried.
 #
 # *Run All* always runs to the end: predictions and exercises may stay open. But it measures everything, so predict first.
+
+# %% [markdown]
+# ## Come back to it
+#
+# What you predicted wrongly comes back as a card, together with what interviews ask about the topics that you have begun
+# and with the questions of a section's diagnostic that you answered. Say your answer aloud, unfold the card, and grade
+# yourself. A card that was good each time is due again after one day, one week, about three weeks.
+#
+# `course review` does the same in a terminal, and `course review --anki FILE` writes your cards for Anki.
+# `course interview` asks questions at random for half an hour.
+
+# %% tags=["nbval-ignore-output"]
+from helpers import review
+
+review()
 
 # %% [markdown]
 # ## A first claim

@@ -256,7 +256,7 @@ def judged(id: str, book: Notebook, source: str) -> Verdict:
 def not_rejected(verdict: Verdict, part: str) -> str | None:
     """What is wrong with the verdict on a wrong answer; None if it was rejected as it should be."""
     if verdict.status != "wrong":
-        return f"a wrong answer was judged {verdict.status}"
+        return f"a wrong answer was judged {verdict.status}; it should have been told {part!r}"
     if part not in verdict.message:
         return f"the message does not say {part!r}: {verdict.message}"
     return None

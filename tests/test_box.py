@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 from support import DEADLINE, below_us
 
-from helpers.exercises import Wrong
+from helpers.exercises import Wrong, box
 from helpers.exercises.box import LONGEST, OLD_POOL, Verdict, run_in_box
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="elsewhere there is no box")
@@ -421,6 +421,25 @@ def test_its_shared_memory_is_gone_and_that_of_others_stays() -> None:
         mine.close()
         mine.unlink()
         end_multiprocessing_helpers()
+
+
+def test_a_lock_that_another_thread_makes_meanwhile_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    locks: list[Any] = []
+    ended = box._end
+
+    def end(child: int) -> int:
+        locks.append(multiprocessing.get_context("spawn").Lock())  # a worker will open it by name
+        return ended(child)
+
+    monkeypatch.setattr(box, "_end", end)
+    before = set(Path("/dev/shm").iterdir())
+    assert boxed(lambda: None) == Verdict("solved")
+    name = locks[0]._semlock.name.lstrip("/")
+    assert Path("/dev/shm", f"sem.{name}") in set(Path("/dev/shm").iterdir()) - before
+    locks.clear()
+    end_multiprocessing_helpers()
 
 
 def shares_much() -> None:

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import os
+import socket
 import sqlite3
+import subprocess
 import sys
+import tempfile
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+from unittest import mock
 
+import numpy
 import pytest
 from support import below_us
 
 from helpers import check, exercises, solution
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import probe, same, unchanged
 from helpers.learner import progress
 
 LINUX = sys.platform == "linux"
@@ -228,6 +239,166 @@ def test_what_an_answer_does_to_its_names_stays_in_the_box(
 
     assert "solved" in said(task(calls_it), keeps, capsys)
     assert seen == ([] if LINUX else ["called"])
+
+
+# --- what checks compare with ------------------------------------------------------------------
+
+
+class Liar(list):  # type: ignore[type-arg]
+    """Says that it equals everything, and looks like the right thing."""
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    def __repr__(self) -> str:
+        return "['LAX', 'JFK']"
+
+    def __len__(self) -> int:
+        return 2
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(["LAX", "JFK"])
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Pretends:
+    __class__ = list  # type: ignore[assignment]
+
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+class Pair(NamedTuple):
+    origin: str
+    dest: str
+
+
+class Code(str):
+    def __eq__(self, other: object) -> bool:
+        return True
+
+    __hash__ = str.__hash__
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (Liar(), ["LAX", "JFK"]),
+        (Pretends(), ["LAX", "JFK"]),
+        ([Code("ORD")], ["LAX"]),
+        (Code("LAX"), "LAX"),
+        (True, 1),
+        (1.0, 1),
+        (1, True),
+        (numpy.int64(1), 1),
+        ([0], [False]),
+        ((1, 2), [1, 2]),
+        ({"a": 1, "b": 2}, {"a": 1}),
+        ({1: "a"}, {True: "a"}),
+        ({1, 2}, {1, 3}),
+        (None, 0),
+        ("", None),
+        (mock.ANY, 7),
+    ],
+)
+def test_what_only_says_that_it_is_the_expected_value(got: object, expected: object) -> None:
+    assert not same(got, expected)
+
+
+@pytest.mark.parametrize(
+    ("got", "expected"),
+    [
+        (Pair("LAX", "JFK"), ("LAX", "JFK")),
+        (OrderedDict(a=[1], b=None), {"b": None, "a": [1]}),
+        ([float("nan"), -2, ""], [float("nan"), -2, ""]),
+        ({(1, 2), None}, {None, (1, 2)}),
+        (frozenset("ab"), frozenset("ba")),
+    ],
+)
+def test_what_is_the_expected_value(got: object, expected: object) -> None:
+    assert same(got, expected)
+
+
+def test_an_input_that_was_changed_is_shown() -> None:
+    rows = [[1], [2]]
+    with (
+        pytest.raises(
+            Wrong, match=r"rows was \[\[1\], \[2\]\] before the call and is \[\[1, 7\], \[2\]\]"
+        ),
+        unchanged(rows=rows),
+    ):
+        rows[0].append(7)
+
+
+def test_only_an_open_stub_leaves_the_probe() -> None:
+    def fails(error: BaseException) -> None:
+        raise error
+
+    for error in (LookupError(), Wrong(), SystemExit(), KeyboardInterrupt()):
+        probe(lambda error=error: fails(error))  # type: ignore[misc]
+    with pytest.raises(NotImplementedError):
+        probe(lambda: fails(NotImplementedError()))
+
+
+def leaves_a_thread() -> None:
+    threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+
+def leaves_a_process() -> None:
+    subprocess.Popen(["sleep", "100"])
+
+
+def leaves_a_socket() -> None:
+    kept.append(socket.socket())
+
+
+def leaves_a_file() -> None:
+    kept.append(tempfile.TemporaryFile())  # noqa: SIM115
+
+
+def changes_a_variable() -> None:
+    os.environ["LEFT"] = "behind"
+
+
+def changes_the_folder() -> None:
+    os.chdir("/")
+
+
+kept: list[Any] = []
+LEFT = {
+    gc.disable: "gc.isenabled() was True before your answer ran and is False",
+    leaves_a_thread: "1 thread(s) still run",
+    leaves_a_process: "1 process(es) still run",
+    leaves_a_socket: "1 file(s) or connection(s) are still open",
+    leaves_a_file: "1 file(s) or connection(s) are still open",
+    changes_a_variable: "os.environ was",
+    changes_the_folder: "the working directory was",
+}
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere there is no box")
+@pytest.mark.parametrize("leave", LEFT)
+def test_what_an_answer_leaves_behind_is_told(
+    leave: Callable[[], object], task: Task, capsys: pytest.CaptureFixture[str]
+) -> None:
+    id = task(calls_it)
+    assert "solved" in said(id, lambda leg: leg[::-1], capsys)
+    assert LEFT[leave] in said(id, lambda leg: (leave(), leg[::-1])[1], capsys)
+
+
+@pytest.mark.skipif(not LINUX, reason="elsewhere there is no box")
+def test_pools_that_are_closed_leave_nothing(
+    task: Task, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def turn(leg: list[str]) -> list[str]:
+        with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(1) as pool:
+            list(threads.map(len, [leg]))
+            return pool.submit(sorted, leg, reverse=True).result()
+
+    assert "solved" in said(task(calls_it), turn, capsys)
 
 
 # --- hint and solution ---------------------------------------------------------------------------

@@ -127,3 +127,9 @@ def test_the_projection_of_a_whole_ci_run_is_the_sum_of_its_parts(
     total = 240 + 2 * (200 + topics * 30)
     assert f"240 set-up + {200 + topics * 30} on 3.13.0 (200 + {topics} × 30.0)" in line
     assert f"= {total} s = {total / 60:.0f} minutes, {verdict}" in line
+
+
+def test_a_verdict_kept_from_an_earlier_run_costs_nothing(tmp_path: Path) -> None:
+    note(tmp_path, "item", "kept", **entry("01_language/04_generators"), kept=True)
+    costs = cost.measure(tmp_path, Load(samples=[]), 2, (0.0, 9.0), whole=False)
+    assert (costs.topics, costs.costliest) == ([], [])

@@ -68,6 +68,21 @@ CELLS: dict[str, tuple[str, str, str]] = {
         "services/engines/postgres.py",
         "plans.py",
     ),
+    "a server by its name": (
+        "from helpers.services import postgres",
+        "services/engines/postgres.py",
+        "plans.py",
+    ),
+    "the list of servers": (
+        "from helpers.services.registry import SERVERS",
+        "services/registry.py",
+        "services/engines/postgres.py",
+    ),
+    "the guardian alone": (
+        "from helpers.services import guardian",
+        "services/guardian.py",
+        "services/engines/postgres.py",
+    ),
     "a comment and a docstring": (
         '# helpers.measure\n"""As in helpers.measure."""\nfrom helpers import claim',
         "claims.py",

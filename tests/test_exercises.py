@@ -9,15 +9,18 @@ import importlib.util
 import os
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
+import reasons
 from support import answer_cell, answer_name, imports, judged, keep, known_green, not_rejected, note
 
 from helpers import exercises
 from helpers.course.check import contracts, verdicts
-from helpers.exercises.box import Verdict
+from helpers.exercises.rows import ROWS
+from helpers.exercises.verdict import Verdict
 from helpers.model import notebooks
 from helpers.model.notebooks import NOTEBOOKS, ROOT, Notebook
 
@@ -62,6 +65,17 @@ def collected(book: Notebook, id: str, kind: str) -> list[Any]:
         return []
 
 
+def wrong_of(book: Notebook, id: str) -> list[tuple[str, str, str]]:
+    """Source, a part of the message, and the row of the checklist that it stands for, if any."""
+    return [(*answer, "")[:3] for answer in collected(book, id, "WRONG")]
+
+
+def checks_of(id: str) -> str:
+    """The file with the exercise's check, below helpers/exercises."""
+    code = exercises.find(id).check.__code__
+    return Path(code.co_filename).relative_to(reasons.CHECKS).as_posix()
+
+
 def solutions_of(book: Notebook) -> Notebook:
     return notebooks.load(NOTEBOOKS / "solutions" / f"{book.name}.py")
 
@@ -73,9 +87,7 @@ def each(values: list[tuple[object, ...]]) -> list[object]:
 
 
 EXERCISES = each(DECLARED)
-WRONG = each(
-    [(b, id, n, *w) for b, id in DECLARED for n, w in enumerate(collected(b, id, "WRONG"), 1)]
-)
+WRONG = each([(b, id, n, *w) for b, id in DECLARED for n, w in enumerate(wrong_of(b, id), 1)])
 RIGHT = each(
     [(b, id, n, w) for b, id in DECLARED for n, w in enumerate(collected(b, id, "RIGHT"), 1)]
 )
@@ -91,23 +103,32 @@ class Answer:
     source: str
     number: int = 0
     part: str = ""
+    row: str = ""
 
-    def judge(self) -> None:
+    def judge(self) -> Verdict | None:
+        """The verdict; None if it is known to be what it must be."""
         tier = os.environ.get("COURSE_SERVICES", "")
         texts = (imports(self.book), self.source, answer_name(self.book, self.id), self.part)
         key = verdicts.of_answer(self.id, tier, f"{self.what} {self.number}", *texts)
         if known_green("answers", key):
-            return
-        problem = self.problem(judged(self.id, self.book, self.source))
+            return None
+        verdict = judged(self.id, self.book, self.source)
+        problem = self.problem(verdict)
         entry = {"what": self.what, "id": self.id, "number": self.number, "ok": problem is None}
         note("exercise", **entry)
         if problem is None:
             keep(key, "exercise", **entry)
         assert problem is None
+        return verdict
 
     def problem(self, verdict: Verdict) -> str | None:
         if self.what == "wrong":
-            return not_rejected(verdict, self.part)
+            problem = not_rejected(verdict, self.part)
+            if problem and self.row:
+                problem += (
+                    f" (it stands for the row «{self.row}» of the checklist: {ROWS[self.row]})"
+                )
+            return problem
         expected = "unsolved" if self.what == "stub" else "solved"
         return None if verdict.status == expected else f"{verdict.status}: {verdict.message}"
 
@@ -130,11 +151,27 @@ def test_another_right_answer_passes(book: Notebook, id: str, number: int, sourc
 
 
 @pytest.mark.reference_only
-@pytest.mark.parametrize(("book", "id", "number", "source", "part"), WRONG)
+@pytest.mark.parametrize(("book", "id", "number", "source", "part", "row"), WRONG)
 def test_a_wrong_answer_is_told_why(
-    book: Notebook, id: str, number: int, source: str, part: str
+    book: Notebook,
+    id: str,
+    number: int,
+    source: str,
+    part: str,
+    row: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> None:
-    Answer(book, id, "wrong", source, number, part).judge()
+    """And with the last one of a file of checks: each reason in that file was given to somebody."""
+    verdict = Answer(book, id, "wrong", source, number, part, row).judge()
+    if verdict is None:
+        return
+    file = checks_of(id)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent  # what all workers share
+    count = sum(len(wrong_of(b, i)) for b, i in DECLARED if checks_of(i) == file)
+    reached = reasons.all_reached(folder, file, f"{id}-{number}", verdict.where, count)
+    assert not (reached and reasons.complaints(file, reached))
 
 
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
@@ -143,7 +180,8 @@ def test_it_is_whole(book: Notebook, id: str) -> None:
     task = exercises.find(id)
     assert len(task.hints) == 3
     assert all([*task.hints, task.why, task.stretch])
-    assert len({part for _, part in answers_of(book, id, "WRONG")}) >= 2
+    answers_of(book, id, "WRONG")  # says why, if they cannot be read
+    assert len({part for _, part, _ in wrong_of(book, id)}) >= 2
     assert contracts.signature(book, id) == contracts.signature(solutions_of(book), id)
 
 
@@ -152,3 +190,17 @@ def test_a_missing_file_of_answers_is_red_for_its_own_topic_only() -> None:
     assert collected(book, "nowhere.at_all", "WRONG") == []
     with pytest.raises(FileNotFoundError, match=r"nowhere\.py"):
         answers_of(book, "nowhere.at_all", "WRONG")  # what test_it_is_whole does
+
+
+@pytest.mark.parametrize(("book", "id"), EXERCISES)
+def test_each_row_of_the_checklist_that_applies_has_a_wrong_answer(book: Notebook, id: str) -> None:
+    declared, shown = set(exercises.find(id).rows), {row for *_, row in wrong_of(book, id)} - {""}
+    assert shown == declared
+    assert bool(declared) is (id not in reasons.pending()["rows"]), "or it stands in pending.yaml"
+
+
+def test_the_checklist_is_the_one_in_contributing() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text.partition("| row | ")[2].partition("\n\n")[0].splitlines()[2:]
+    cells = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table]
+    assert {row: what for row, what, *_ in cells} == ROWS

@@ -9,6 +9,7 @@ import pytest
 
 from helpers import machine
 from helpers.course.check import floor, report
+from helpers.course.check.modes import Mode
 from helpers.model import checklist, notebooks
 
 
@@ -57,7 +58,8 @@ def a_run(**changes: Any) -> Any:
         "controls": Made(red=[""] * least.controls),
         "exercises": Made(wrong_answers=least.wrong_answers, declared=[""] * least.exercises),
         "canaries": dict.fromkeys(least.canaries, True),
-        "mode": "strict",
+        "mode": Mode.reference,
+        "not_compared": None,
     }
     return Made(**{**made, **changes})
 
@@ -74,7 +76,8 @@ def test_a_run_at_the_floor(on_reference: None) -> None:
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"mode": "lax"}, "this is the reference, and outputs were compared lax"),
+        ({"not_compared": "asked"}, "this is the reference, and not compared: asked"),
+        ({"mode": Mode.other}, "this is the reference, and its controls were not run"),
         ({"controls": Made(red=[])}, "0 controls, fewer than"),
         ({"claims": []}, "0 claims, fewer than"),
         ({"exercises": Made(wrong_answers=3, declared=[""] * 99)}, "3 wrong answers, fewer than"),
@@ -87,4 +90,5 @@ def test_a_run_below_the_floor(changes: dict[str, Any], said: str, on_reference:
 
 def test_elsewhere_outputs_need_not_be_compared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "versions", lambda: {"python": "3.12.9"})
-    assert list(floor.problems(a_run(mode="lax", controls=Made(red=[])))) == []
+    elsewhere = a_run(mode=Mode.other, not_compared="3.12", controls=Made(red=[]), canaries={})
+    assert list(floor.problems(elsewhere)) == []

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from helpers import answer, claim, exercises
 from helpers.course import cli
 from helpers.learner import achievements, progress, progress_schema
-from helpers.model import checklist, notebooks, outline, questions
+from helpers.model import checklist, notebooks, outline, parts, questions
 
 SAVES = 40
 
@@ -145,6 +145,17 @@ WHOLE: dict[str, Any] = {
     "claims": {"generators.flat": {"held": None, "value": 1.5, "unit": "B", "python": "3.13.0"}},
     "exercises": {"generators.turn": {"status": "wrong", "attempts": 2, "hints": 1}},
     "quiz": {"generators.blind": {"choice": "c", "right": True}},
+    "reviews": {
+        "generators.blind": {
+            "due": "2026-01-02T00:00:00+00:00",
+            "state": 1,
+            "step": 1,
+            "stability": 2.5,
+            "difficulty": 5.1,
+            "last_review": "2026-01-01T00:00:00+00:00",
+            "grade": "good",
+        }
+    },
     "time": {"last": 1.5, "topic": "generators", "seconds": {"generators": 60}},
 }
 
@@ -196,7 +207,7 @@ def test_what_a_newer_course_noted_beside_it_is_kept(home: Path) -> None:
 
 def test_a_record_of_the_first_days_is_read(home: Path) -> None:
     home.mkdir()
-    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "time")}
+    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "reviews", "time")}
     (home / "progress.json").write_text(json.dumps(old))
     progress.answered("generators.blind", "a", False)
     assert progress.read()["exercises"] == WHOLE["exercises"]
@@ -257,11 +268,13 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
         progress.saw_claim(id, True, 1, "")
     progress.saw_claim(claimed[3], None, None, "")
     progress.tried_exercise(ids("exercise")[0], "solved")
+    progress.broke(ids("break-it")[0])
     progress.board()
     out = capsys.readouterr().out
     line = next(line for line in out.splitlines() if "1.4 Generators" in line)
     counts = re.findall(r"\d+ of \d+|(?<=  )\d+(?=  )", line)
-    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", "1 of 2", "0 of 75"]
+    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", f"1 of {len(ids('break-it'))}"]
+    wanted += ["1 of 2", "0 of 75"]
     assert counts == wanted
     assert "1.5 Exceptions" not in out  # not begun: it is in the section's sum alone
     assert "**Go on:** 1.4 Generators" in out
@@ -273,9 +286,25 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     mine = topics["generators"]
     assert mine["predictions"] == {"made": 2, "right": 1, "of": len(asked)}
     assert mine["claims"] == {"held": 3, "seen": 4, "of": len(claimed)}
+    assert mine["breaks"] == {"seen": 1, "of": len(ids("break-it"))}
     assert mine["exercises"] == {"solved": 1, "of": 2}
+    assert mine["minutes"] == {"spent": 0, "planned": 75, "core": 20}
     assert document["resume"]["topic"] == "generators"
     assert document["file"].endswith("progress.json")
+
+
+def test_the_board_knows_the_minutes_of_the_short_path() -> None:
+    """Without jupytext; what `course list --core` computes from the notebooks is the same."""
+    path = {
+        bullet.topic: sum(part.minutes for part in found) for bullet, found in parts.core_path()
+    }
+    board = {
+        topic.bullet.topic: topic.counts.minutes["core"]
+        for section in achievements.sections(progress.read())
+        for topic in section.topics
+    }
+    assert board == path
+    assert min(path.values()) > 0
 
 
 def test_a_board_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:

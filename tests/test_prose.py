@@ -148,6 +148,15 @@ def test_what_answers_for_itself(tmp_path: Path, text: str) -> None:
     assert wanting(tmp_path, text) == []
 
 
+def test_the_options_of_a_prediction_are_guesses(tmp_path: Path) -> None:
+    book = with_prose(tmp_path, "- **a** 99 KiB\n- **b** 98 KiB")
+    guess = book.path.read_text().replace(
+        "# %% [markdown]\n# - **a**", '# %% [markdown] predict="generators.q1"\n# - **a**'
+    )
+    book = write(tmp_path, guess)
+    assert prose.unsupported(book, pretend(book)) == []
+
+
 @pytest.mark.parametrize(
     "mark",
     ["(measured)", "(measured by the authors)", "(measured by the authors: on a laptop, once)"],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import urllib.request
@@ -396,6 +397,7 @@ def test_set_up_installs_into_its_own_folder_as_the_lock_says(
     """Whatever the user's pip and uv are set to; the installers only say what they are told."""
     for name in ("Makefile", ".python-version", "pyproject.toml"):
         (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    shutil.copytree(ROOT / "scripts", tmp_path / "scripts")
     (tmp_path / "requirements.lock").write_text("")
     bin_ = tmp_path / ".venv" / "bin"
     bin_.mkdir(parents=True)

@@ -189,7 +189,7 @@ def test_only_a_green_notebook_is_kept(
     (again := tmp_path / "again").mkdir()
     with stage(root, again) as todo:
         assert (todo == []) is kept
-    assert len([*records.entries(again, "cell")]) == (7 if kept else 0)
+    assert len([*records.entries(again, "cell")]) == (6 if kept else 0)
     assert [e["what"] for e in records.entries(again, "kept")] == ["notebooks"] * kept
 
 

@@ -113,3 +113,18 @@ def test_hunks_of_one_run_are_all_applied(tmp_path: Path) -> None:
 def test_the_contract_names_the_cell_of_an_overlap(tmp_path: Path) -> None:
     found = [str(problem) for problem in contracts.check(book(tmp_path, *OVERLAPPING))]
     assert len([line for line in found if "does not occur" in line]) == 1
+
+
+def test_diffs_of_one_run_do_not_meet(tmp_path: Path) -> None:
+    """What the first adds in its experiment is the old side of the second in another."""
+    text = BOOK.replace(
+        'control="none" reason="not of interest" tags=["break-it"]\n',
+        'tags=["break-it"]\n# ```diff\n# -spare = 1\n# +spare = 2\n# ```\n',
+    ).replace('# %%\nclaim("generators.even"', '# %%\nspare = 1\nclaim("generators.even"')
+    claim = 'claim("generators.two", "a return trip has two legs", legs, equals=2)'
+    diff = "\n".join(f"# {line}" for line in ("+spare = 1", f" {claim}"))
+    both = write(tmp_path, text.replace("# DIFF", diff))
+    [wave] = controls.waves(both)
+    assert len(wave.diffs) == 2
+    code = "\n".join(cell.source for cell in controls.broken_copy(both, wave).cells)
+    assert (code.count("spare = 1"), code.count("spare = 2")) == (1, 1)

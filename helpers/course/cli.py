@@ -10,8 +10,11 @@ import difflib
 import errno
 import io
 import json
+import random
 import re
 import sys
+import time
+from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +31,7 @@ from helpers.model.notebooks import NOTEBOOKS
 if TYPE_CHECKING:
     from helpers.course.check.report import Report
     from helpers.course.run import Result
+    from helpers.learner.review import Card
     from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
@@ -360,8 +364,8 @@ def progress(
             box=None,
             pad_edge=False,
         )
-        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes"):
-            table.add_column(name, no_wrap=True)
+        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes", "core"):
+            table.add_column(name, no_wrap=bool(name))  # in 80 columns the topic's name gives way
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
         table.add_row(*total.values(), style="bold")
@@ -383,6 +387,111 @@ def _place(notebook: str) -> str:
 
     path = workspace.folder() / f"{notebook}.ipynb"
     return str(path) if path.exists() else f"`make lab`, then {notebook}.ipynb"
+
+
+@app.command(epilog=EXIT_CODES)
+def review(
+    cards: Annotated[int, typer.Option("--cards", min=1, help="How many cards at most.")] = 5,
+    anki: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all of your cards for Anki (.apkg), ask nothing."),
+    ] = None,
+) -> None:
+    """Cards that are due: what you predicted wrongly, the diagnostic, what interviews ask.
+
+    Say the answer, see it with its evidence, grade yourself. A card that was "good" each time comes
+    back after one day, one week, about three weeks. Ctrl-C keeps what was graded. Where --anki has
+    nothing to write, the exit code is 1.
+    """
+    from helpers.learner import progress as record_of
+    from helpers.learner import review
+
+    record = record_of.read()
+    if anki:
+        deck = review.deck(record)
+        if not deck:
+            _line(review.nothing_due(record))
+            raise typer.Exit(1)
+        review.write_anki(deck, anki)
+        _line(f"wrote {len(deck)} cards to {anki}; in Anki: File > Import")
+        return
+    due = review.due(record)
+    for number, card in enumerate(due[:cards], 1):
+        if _ask(card, f"{number} of {min(cards, len(due))}") is None:
+            return
+    if not due:
+        _line(review.nothing_due(record))
+    elif len(due) > cards:
+        _line(f"{len(due) - cards} more are due: `course review` goes on.")
+
+
+@app.command(epilog=EXIT_CODES)
+def interview(
+    minutes: Annotated[int, typer.Option(min=3, help="How long; about 3 minutes a question.")] = 30,
+    seed: Annotated[
+        int | None, typer.Option(help="The same questions again (default: new).")
+    ] = None,
+) -> None:
+    """Questions that interviews ask, drawn at random, more of them from topics in which you were wrong.
+
+    Say the answer aloud, see it with its evidence, grade yourself; the grades count for `course review`.
+    """
+    from helpers.learner import progress as record_of
+    from helpers.learner import review
+
+    seed = random.randrange(10_000) if seed is None else seed
+    drawn, end = review.draw(record_of.read(), minutes, seed), time.monotonic() + 60 * minutes
+    _line(f"{len(drawn)} questions, {minutes} minutes; --seed {seed} asks the same ones")
+    grades = []
+    for number, card in enumerate(drawn, 1):
+        if time.monotonic() > end:
+            _line("The time is over.")
+            break
+        grade = _ask(card, f"{number} of {len(drawn)}")
+        if grade is None:
+            break
+        grades.append((card, grade))
+    _sum_up(grades)
+
+
+def _ask(card: Card, number: str) -> str | None:
+    """Ask one card and note the grade; None where the input ends."""
+    from rich.markdown import Markdown
+
+    from helpers.learner import review
+
+    _line(f"\n{number} · {card.title}", style="bold")
+    console.print(Markdown(card.question))
+    try:
+        input("Enter shows the answer ")
+        console.print(Markdown(card.answer))
+        for item in card.evidence:
+            _line(f"  evidence: {item.id}, {item.part}: {_place(item.notebook)}")
+        while True:
+            said = input("again, hard, good or easy? ").strip().lower()
+            known = [grade for grade in review.GRADES if said and grade.startswith(said)]
+            if known:
+                break
+    except EOFError:
+        _line("")
+        return None
+    _line(f"due again {review.in_words(review.grade(card.id, known[0]))}")
+    return known[0]
+
+
+def _sum_up(grades: list[tuple[Card, str]]) -> None:
+    if not grades:
+        return
+    counts = Counter(grade for _, grade in grades)
+    _line(f"\n{len(grades)} answered: {', '.join(f'{n} {g}' for g, n in counts.items())}", "bold")
+    weak = [card for card, grade in grades if grade in ("again", "hard")]
+    if weak:
+        _line("Look at these again:")
+    for card in weak:
+        proof = ", ".join(item.id for item in card.evidence)
+        places = dict.fromkeys(_place(item.notebook) for item in card.evidence)
+        _line(f"  {card.bullet.number} {card.question}")
+        _line(f"      {proof}: {', '.join(places)}")
 
 
 @app.command(epilog=EXIT_CODES)

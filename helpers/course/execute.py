@@ -176,7 +176,7 @@ def _client(node: NotebookNode, folder: Path, hooks: CellHooks, home: str) -> An
                 # Interrupted: a busy kernel would be given seconds to come to an end by itself.
                 self.shutdown_kernel = "immediate"
                 if pid := getattr(self.km.provisioner, "pid", None):
-                    processes.end_descendants(pid)
+                    processes.end_with_descendants(pid)
             await super()._async_cleanup_kernel()
 
     return Client(

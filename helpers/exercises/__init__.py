@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.exercises.box import run_in_box
+from helpers.exercises.comparing import process_unchanged
+from helpers.exercises.rows import ROWS
 from helpers.exercises.verdict import Verdict, Wrong
 
 __all__ = ["Exercise", "Verdict", "Wrong", "check", "exercise", "find", "hint", "judge", "solution"]
@@ -32,6 +34,7 @@ class Exercise:
     seconds: float
     memory_mib: int
     uses: Callable[[], Any] | None = None
+    rows: tuple[str, ...] = ()
 
 
 class UnknownExercise(LookupError):
@@ -54,16 +57,20 @@ def exercise(
     seconds: float = 10,
     memory_mib: int = 1024,
     uses: Callable[[], Any] | None = None,
+    rows: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Register the decorated check, which takes the answer and raises `Wrong` if it is not right.
 
     `seconds` and `memory_mib` (beyond what the kernel has) are the limits of the box. `uses()` is
     called outside of it, so that what it starts (a server) outlives the check; the check gets what
-    it returns as its second argument, and opens connections of its own.
+    it returns as its second argument, and opens connections of its own. `rows` are the rows of the
+    checklist (`ROWS`) that apply: for each there is a wrong answer that it catches.
     """
+    if unknown := set(rows) - set(ROWS):
+        raise ValueError(f"exercise {id}: no such row of the checklist: {unknown}")
 
     def register(check: Callable[..., None]) -> Callable[..., None]:
-        _registry[id] = Exercise(id, check, hints, why, stretch, seconds, memory_mib, uses)
+        _registry[id] = Exercise(id, check, hints, why, stretch, seconds, memory_mib, uses, rows)
         return check
 
     return register
@@ -88,7 +95,12 @@ def judge(id: str, answer: Any) -> Verdict:
     """
     task = find(id)
     given = (task.uses(),) if task.uses else ()
-    return run_in_box(lambda: task.check(answer, *given), task.seconds, task.memory_mib)
+
+    def in_the_box() -> None:
+        with process_unchanged():
+            task.check(answer, *given)
+
+    return run_in_box(in_the_box, task.seconds, task.memory_mib)
 
 
 def check(id: str, answer: Any) -> None:

@@ -270,26 +270,39 @@ def _nothing_shared_is_left() -> Iterator[None]:
     try:
         yield
     finally:
-        if new := _shared() - before:
+        if new := {path: file for path, file in _shared().items() if path not in before}:
             in_use = _in_use()
-            for path in new - in_use:
-                with contextlib.suppress(OSError):
-                    if path.stat().st_uid == os.getuid():
+            for path, file in new.items():
+                if file not in in_use:
+                    with contextlib.suppress(OSError):
                         path.unlink()
 
 
-def _shared() -> set[Path]:
-    try:
-        return set(SHARED.iterdir())
-    except OSError:
-        return set()
+def _shared() -> dict[Path, int]:
+    """Our files in /dev/shm and their inodes."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for path in SHARED.iterdir():
+            with contextlib.suppress(OSError):
+                stat = path.lstat()
+                if stat.st_uid == os.getuid():
+                    found[path] = stat.st_ino
+    return found
 
 
-def _in_use() -> set[Path]:
-    used: set[Path] = set()
+def _in_use() -> set[int]:
+    """The inodes of all files in /dev/shm that a process has open or mapped.
+
+    By inode, because a semaphore is mapped under a name that it had only while it was made.
+    """
+    used = set()
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            lines = (process / "maps").read_text(errors="replace").splitlines()
-            used |= {Path(line.split(maxsplit=5)[5]) for line in lines if f" {SHARED}/" in line}
-            used |= {file.readlink() for file in (process / "fd").iterdir()}
+            for line in (process / "maps").read_text(errors="replace").splitlines():
+                if f" {SHARED}/" in line:
+                    used.add(int(line.split()[4]))
+            for link in (process / "fd").iterdir():
+                with contextlib.suppress(OSError):
+                    if link.readlink().is_relative_to(SHARED):
+                        used.add(link.stat().st_ino)
     return used

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from helpers.model import parts
 from helpers.model.checklist import Bullet, load
 from helpers.model.outline import Item, items_of
 
@@ -14,13 +15,13 @@ Record = dict[str, Any]
 
 @dataclass
 class Counts:
-    """What was done, and out of how much; minutes are those spent, and those planned."""
+    """What was done, and out of how much; minutes are those spent, planned, and of the short path."""
 
     predictions: dict[str, int] = field(default_factory=lambda: {"made": 0, "right": 0, "of": 0})
     claims: dict[str, int] = field(default_factory=lambda: {"held": 0, "seen": 0, "of": 0})
     breaks: dict[str, int] = field(default_factory=lambda: {"seen": 0, "of": 0})
     exercises: dict[str, int] = field(default_factory=lambda: {"solved": 0, "of": 0})
-    minutes: dict[str, int] = field(default_factory=lambda: {"spent": 0, "planned": 0})
+    minutes: dict[str, int] = field(default_factory=lambda: {"spent": 0, "planned": 0, "core": 0})
 
     @property
     def begun(self) -> bool:
@@ -46,6 +47,7 @@ class Counts:
             "broken on purpose": f"{broken['seen']} of {broken['of']}",
             "exercises solved": f"{tasks['solved']} of {tasks['of']}",
             "minutes": f"{self.minutes['spent']} of {self.minutes['planned']}",
+            "core path": str(self.minutes["core"] or ""),
         }
 
 
@@ -109,7 +111,8 @@ def _counts(record: Record, bullet: Bullet) -> Counts:
             counts.exercises["of"] += 1
             counts.exercises["solved"] += _solved(record, item)
     seconds = record["time"].get("seconds", {}).get(bullet.topic, 0)
-    counts.minutes = {"spent": round(seconds / 60), "planned": bullet.minutes}
+    spent, core = round(seconds / 60), parts.core_minutes(bullet)
+    counts.minutes = {"spent": spent, "planned": bullet.minutes, "core": core}
     return counts
 
 

@@ -29,6 +29,7 @@ _EMPTY: dict[str, Any] = {
     "claims": {},
     "exercises": {},
     "quiz": {},
+    "reviews": {},
     "time": {},
 }
 _TEXT, _NUMBER, _NONE = (str,), (int, float), (type(None),)
@@ -39,6 +40,7 @@ _MUST: dict[str, dict[str, tuple[type, ...]]] = {
     "claims": {"held": (bool, *_NONE)},
     "exercises": {"status": _TEXT, "attempts": (int,)},
     "quiz": {"choice": _TEXT, "right": (bool,)},
+    "reviews": {"due": _TEXT, "state": (int,)},
 }
 _MAY: dict[str, dict[str, tuple[type, ...]]] = {
     "predictions": dict.fromkeys(("right", "question", "text", "truth", "claim"), _TEXT + _NONE)
@@ -47,7 +49,11 @@ _MAY: dict[str, dict[str, tuple[type, ...]]] = {
     | dict.fromkeys(("unit", "python"), _TEXT + _NONE),
     "exercises": {"hints": (int, *_NONE)},
     "quiz": {},
+    "reviews": dict.fromkeys(("stability", "difficulty"), _NUMBER + _NONE)
+    | dict.fromkeys(("last_review", "grade"), _TEXT + _NONE)
+    | {"step": (int, *_NONE)},
 }
+_LATER = ("quiz", "reviews")  # tables that a record of the first days has not
 _IDLE = 600  # seconds: a longer silence was not spent on the course
 
 
@@ -106,7 +112,7 @@ def is_record(record: Any) -> bool:
     """Whether a JSON value has the shape of a record of this version; what it has beyond is kept."""
     if not isinstance(record, dict) or type(record.get("version")) is not int:
         return False
-    tables = {name: record.get(name, {} if name == "quiz" else None) for name in _MUST}
+    tables = {name: record.get(name, {} if name in _LATER else None) for name in _MUST}
     return (
         record["version"] == _EMPTY["version"]
         and all(isinstance(table, dict) for table in tables.values())
@@ -170,12 +176,16 @@ def _changing() -> Iterator[dict[str, Any]]:
         files.write_whole(file(), json.dumps(record, ensure_ascii=False))
 
 
-def _change(id: str, how: Callable[[dict[str, Any]], None]) -> None:
-    """Apply a change; a folder that cannot be written must not stop an experiment."""
+def _change(id: str | None, how: Callable[[dict[str, Any]], None]) -> None:
+    """Apply a change; a folder that cannot be written must not stop an experiment.
+
+    The id says in which topic the time was spent; None is none.
+    """
     try:
         with _changing() as record:
             how(record)
-            _clock(record["time"], id.split(".")[0])
+            if id is not None:
+                _clock(record["time"], id.split(".")[0])
     except OSError as problem:
         if not _change_failed:
             _change_failed.append(str(problem))
@@ -304,6 +314,11 @@ def answered(id: str, choice: str, right: bool) -> bool:
 
     _change(id, note)
     return bool(noted)
+
+
+def reviewed(id: str, row: dict[str, Any]) -> None:
+    """Note when a card is due again (`helpers.learner.review`); "Go on" stays with the topic that it names."""
+    _change(None, lambda record: record["reviews"].update({id: row}))
 
 
 def attempts(id: str) -> int:

@@ -58,6 +58,18 @@ class QuizAnswer(_Row):
     right: StrictBool
 
 
+class Review(_Row):
+    """A card: when it is due again (ISO 8601), what `fsrs` knows of it, and how it was graded last."""
+
+    due: StrictStr
+    state: StrictInt
+    step: StrictInt | None = None
+    stability: StrictInt | StrictFloat | None = None
+    difficulty: StrictInt | StrictFloat | None = None
+    last_review: StrictStr | None = None
+    grade: StrictStr | None = None
+
+
 class Time(_Row):
     """When something was noted last (seconds since 1970), in which topic, and seconds by topic."""
 
@@ -78,6 +90,7 @@ class Progress(_Row):
     claims: dict[str, Claim]
     exercises: dict[str, ExerciseTry]
     quiz: dict[str, QuizAnswer] = Field(default_factory=dict)
+    reviews: dict[str, Review] = Field(default_factory=dict)
     settled: dict[str, StrictStr] = Field(default_factory=dict)
     broken: dict[str, StrictStr] = Field(default_factory=dict)
     time: Time = Field(default_factory=Time)

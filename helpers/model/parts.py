@@ -21,6 +21,7 @@ _KINDS: dict[str, Kind] = {
     "Asked in interviews": "interview",
     "Recap": "recap",
 }
+_CELL_HEAD = re.compile(r"^# %% \[markdown\](.*)$", flags=re.M)
 
 
 @dataclass(frozen=True)
@@ -124,6 +125,17 @@ def core_path() -> list[tuple[Bullet, list[Part]]]:
             mine = timed(bullet, [notebooks.load(path) for path in paths])
             found.append((bullet, [part for part in mine if part.core]))
     return found
+
+
+def core_minutes(bullet: Bullet) -> int:
+    """The minutes of a topic's short path, as its headings' cells carry them; 0 where they carry none.
+
+    Read from the text alone: the board cannot wait for jupytext, which `core_path` needs.
+    """
+    paths = [path.with_suffix(".py") for path in notebook_paths(bullet)]
+    texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+    heads = [head for text in texts for head in _CELL_HEAD.findall(text) if "core=true" in head]
+    return sum(int(said[1]) for head in heads if (said := re.search(r"\bminutes=(\d+)", head)))
 
 
 def _shared(parts: list[Part], minutes: int) -> list[int]:

@@ -50,7 +50,9 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import ClassVar
+
+from fastapi import FastAPI
 
 from helpers import answer, check, claim, figures, machine, measure, stamp
 from helpers import show_table
@@ -123,20 +125,21 @@ def fare(flight: str, seats: int = 1) -> float:
 answer("metaprogramming.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# FastAPI comes in section 2 of the course. Its view of an endpoint can be had without it, for it asks the standard
-# library: `inspect.signature` for the parameters, and for annotations that are strings it evaluates them in the
-# globals of the *unwrapped* function, as `typing.get_type_hints` does (it learnt that from a bug:
-# [fastapi#5077](https://github.com/fastapi/fastapi/pull/5077)). A parameter without a default is a required one.
+# FastAPI comes in section 2 of the course. Here it only registers the function, and its own OpenAPI document says which
+# parameters a caller has to send. (FastAPI reads them with `inspect.signature`; it evaluates annotations that are
+# strings in the globals of the *unwrapped* function, since
+# [fastapi#5077](https://github.com/fastapi/fastapi/pull/5077).)
 
 # %%
 def endpoint_of(function):
-    """The parameters that FastAPI would ask for: name, type, and whether it may be left out."""
-    hints = get_type_hints(function)
-    asked = []
-    for name, given in inspect.signature(function).parameters.items():
-        need = "required" if given.default is given.empty else "optional"
-        asked.append(f"{name}: {hints.get(name, Any).__name__}, {need}")
-    return "; ".join(asked)
+    """The parameters that FastAPI asks for: name, type, and whether it may be left out."""
+    api = FastAPI()
+    api.get("/fare")(function)
+    asked = api.openapi()["paths"]["/fare"]["get"]["parameters"]
+    return "; ".join(
+        f"{one['name']}: {one['schema'].get('type', 'any')}, {'required' if one['required'] else 'optional'}"
+        for one in asked
+    )
 
 
 def documented(function):
@@ -170,8 +173,8 @@ claim("metaprogramming.signature",
 claim("metaprogramming.endpoint",
       "so an API in front of the bare layer demands parameters that no caller knows",
       seen["FastAPI"], proves={"metaprogramming.q1": "c"},
-      equals=["args: Any, required; kwargs: Any, required",
-              "flight: str, required; seats: int, optional"])
+      equals=["args: any, required; kwargs: any, required",
+              "flight: string, required; seats: integer, optional"])
 claim("metaprogramming.help", "help() speaks of the wrapper, and has lost the text",
       seen["help()"], equals=["wrapper: None", "fare: The price of seats on a flight, in dollars."])
 claim("metaprogramming.pickled", "the bare layer cannot be sent to another process",
@@ -183,7 +186,8 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # for another function, `wrapper`, and every reader asks that one. `wraps` does three things, all in
 # `update_wrapper` of [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py): it
 # copies six attributes (module, name, qualified name, docstring, annotations, type parameters), updates `__dict__`,
-# and sets `__wrapped__`.
+# and sets `__wrapped__`. Up to 3.13 the fifth is the dictionary `__annotations__`; since 3.14 it is `__annotate__`, the
+# function that makes this dictionary when somebody asks.
 #
 # Different readers use different parts. `inspect.signature` follows `__wrapped__` ([PEP
 # 362](https://peps.python.org/pep-0362/)). `pickle` never looks at a function's code: it writes `__module__` and
@@ -223,12 +227,12 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 #
 # ▶ In a new cell: `break_it("metaprogramming.signature")`
 
-# %% [markdown] also=["metaprogramming.endpoint", "metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
+# %% [markdown] also=["metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: set <code>__wrapped__</code> alone</summary>
 #
-# The signature is right again, since its reader follows the link. Those who read attributes of the wrapper itself
-# are not: the name, the text, the annotations.
+# The signature is right again, since its reader follows the link, and FastAPI reads the signature. Name, text and
+# annotations are read from the wrapper itself, so they are still wrong.
 #
 # ```diff
 # -def counted(function):
@@ -912,11 +916,13 @@ claim("metaprogramming.recognised",
 # call, a timer, a `try`, a transaction, a lock, a log context, is over before the work begins; and all of it looks
 # right in review.
 #
-# `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`), which no `wraps` can copy.
+# For an `async def`, `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`). `wraps` does not
+# copy it, since the wrapper has a code object of its own.
 # Starlette asks that question of each endpoint
 # ([`is_async_callable`](https://github.com/encode/starlette/blob/master/starlette/_utils.py)), and what is not a
 # coroutine function it calls in a thread pool: a coroutine comes back that nobody awaits. For wrappers that return
-# an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12).
+# an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12). This mark is an attribute, and attributes
+# `wraps` does copy: a plain wrapper around a *marked* function passes for a coroutine function, whatever it returns.
 #
 # **In production.** A dashboard on which the asynchronous endpoints take 0.02 ms each. A retry decorator that has
 # never retried. A `@transaction` that commits before the first statement. Test a decorator on all the kinds that it
@@ -1050,11 +1056,12 @@ claim("metaprogramming.layer_price", "a layer costs each call a handful of instr
 claim("metaprogramming.layers_alike", "and the fifth as many as the first",
       max(layer_prices) - min(layer_prices), equals=0, unit="instructions")
 claim("metaprogramming.generator_price",
-      "a with by @contextmanager executes several times what one by a class does",
+      "a with by @contextmanager executes several times the bytecode instructions of one by a class",
       generator_price / class_price, at_least=3, unit="×", baseline=class_price)
 
 # %% [markdown]
-# **Reading it.** Eight instructions a layer: build a tuple and a dictionary of the arguments, call with them,
+# **Reading it.** Instructions do not count what is done in C; the clock, in the column beside them, counts both.
+# Eight instructions per layer: build a tuple and a dictionary of the arguments, call with them,
 # return. By the clock it is about 100 ns (the table, measured), far more than eight simple instructions
 # cost, because `*args, **kwargs` allocates, and a call through them is not one of those that the interpreter
 # specialises. Beside a query of 1 ms nobody will find five layers; around a function that is called for each of
@@ -1243,8 +1250,15 @@ claim("metaprogramming.seven_ways",
 # error arrives *at the `yield`*, and what stands behind it is skipped, as behind any other line that raises. The
 # test suite of `forgetful_gate` was green, since tests leave by the end.
 #
-# What no `with` survives: `os._exit`, SIGKILL, a lost power supply. And a generator that nobody closes and somebody
-# keeps holds the gate as long as it is kept.
+# In some cases no `__exit__` runs at all: `os._exit`, SIGKILL, a lost power supply, and by default SIGTERM. Python
+# installs a handler for SIGINT (Ctrl-C) and none for SIGTERM
+# ([signal](https://docs.python.org/3/library/signal.html#general-rules)), so the kernel ends the process at once; its
+# parent sees the exit code −15. (As process 1 of a container it is not ended either, until SIGKILL comes:
+# [`pid_namespaces(7)`](https://man7.org/linux/man-pages/man7/pid_namespaces.7.html).) A program that must clean up
+# installs a handler that raises: `signal.signal(signal.SIGTERM, lambda *_: sys.exit())` makes a `SystemExit` of the
+# signal. Servers such as uvicorn bring a handler of their own.
+#
+# And a generator that nobody closes, but somebody keeps, holds the gate as long as it is kept.
 #
 # **In production.** The lock that is held for ever after the *first* failed request; the pool that loses a
 # connection for each client that hangs up (a cancellation). Between `yield` and clean-up there must be a `finally`.
@@ -1327,8 +1341,9 @@ def sell(journal, failure):
 answer("metaprogramming.q7", None)  # "a", "b" or "c"
 
 # %%
-interrupted = outcome(lambda: sell(Journal(), KeyboardInterrupt()))
-print(interrupted)
+failures = (KeyboardInterrupt(), SystemExit(), MemoryError(), asyncio.CancelledError(), LookupError("12Z"))
+ended = {type(failure).__name__: outcome(lambda: sell(Journal(), failure)) for failure in failures}
+show_table([{"raised in the block": name, "sell": end} for name, end in ended.items()], left=2)
 
 # %% [markdown]
 # Two more ways in which the first error is not the one that you see:
@@ -1363,8 +1378,9 @@ print(tidied)
 
 # %%
 claim("metaprogramming.exit_value",
-      "an __exit__ that happens to return a true value swallows every exception",
-      interrupted, equals="sold", proves={"metaprogramming.q7": "b"})
+      "an __exit__ that happens to return a true value swallows each of five exceptions, Ctrl-C among them",
+      ended, proves={"metaprogramming.q7": "b"},
+      equals=dict.fromkeys(["KeyboardInterrupt", "SystemExit", "MemoryError", "CancelledError", "LookupError"], "sold"))
 claim("metaprogramming.masked",
       "an error in the clean-up takes the place of the first, which is left as its context",
       error_and_context(query), equals=("ConnectionError", "ValueError"))
@@ -1694,7 +1710,7 @@ claim("metaprogramming.late_attribute",
 # | to … | take | since it |
 # |---|---|---|
 # | let a field know its name and owner | `__set_name__` | belongs to the field, needs nothing of the class |
-# | check or register every subclass | `__init_subclass__` | is inherited, takes options, conflicts with nobody |
+# | check or register every subclass | `__init_subclass__` | is inherited, takes options, causes no metaclass conflict (but each hook must call `super()`) |
 # | change or replace one class | a class decorator | is visible where it acts, and is not inherited |
 # | see names as they are assigned, or twice | `__prepare__` | is the only one that runs before the body (this is how `Enum` refuses duplicates) |
 # | change what calling, `isinstance` or `len` of *a class* mean | a metaclass | is the type of the class, and special methods are looked up on the type |
@@ -1861,7 +1877,7 @@ claim("metaprogramming.slotted_dataclass",
 # | registry by … | gains | pays |
 # |---|---|---|
 # | decorator | visible at each class; works on functions; opt-in | can be forgotten, and nothing tells you |
-# | `__init_subclass__` | cannot be forgotten, takes options, mixes with any metaclass | needs the common base; sees abstract classes; runs before decorators |
+# | `__init_subclass__` | cannot be forgotten, takes options, mixes with any metaclass | needs the common base; a hook that does not call `super()` cuts off the next; sees abstract classes; runs before decorators |
 # | metaclass | can also change what a class *is* | conflicts with every other metaclass (below); hardest to read |
 # | `__subclasses__()` | no state to reset between tests | forgets what is collected; walks the tree each time; must recurse |
 #
@@ -2107,9 +2123,10 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # authors called `super()`; whoever *combines* two libraries must write it. Hooks are ordinary methods in an
 # ordinary MRO ([1.2](02_objects.ipynb)), so they chain.
 #
-# **In production.** `ABC` with a Qt widget, an SQLAlchemy model with a home-made singleton, `Enum` with an ABC:
-# each meets a metaclass that somebody chose without need. A library that exports a metaclass takes the one place of
-# that kind in its users' classes.
+# **In production.** An ABC with a Qt widget, an SQLAlchemy model with a home-made singleton, an `Enum` with an ABC: each
+# brings two metaclasses together. `Enum` needs its own, because it changes what the class does (`len(Cabin)`,
+# `Cabin("economy")`); a registry or a singleton does not. A library that exports a metaclass takes the one place of
+# that kind in its users' classes. Hooks do not conflict, but they have to cooperate: see the *Break it* below.
 
 # %% [markdown] claim="metaprogramming.conflict" tags=["break-it"]
 # <details>
@@ -2280,7 +2297,8 @@ claim("metaprogramming.when_made",
 # ### A registry without a metaclass (10 minutes)
 #
 # Write the base class of all report formats. `class Csv(Format, suffix=".csv")` enters itself into the dictionary
-# `Format.known`; a subclass without a suffix is abstract and is not entered. A second class for the same suffix is
+# `Format.known`; a subclass without a suffix is abstract and is not entered (`suffix=""` is one: files without a dot).
+# A second class for the same suffix is
 # a `ValueError`, unless it is the same class made again (same `__module__` and `__name__`, as by a reload or by
 # `@dataclass(slots=True)`), which takes the first one's place. `Format` must get along with `abc.ABC` and with
 # other bases that take options of their own.

@@ -140,11 +140,10 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
       peaks["by_pipeline"][-1] / peaks["by_pipeline"][0], at_most=1.5, unit="×", proves={"generators.q1": "c"})
 
 # %% [markdown]
-# **Reading it.** The list way pays about 450 bytes for each row (measured where this notebook was
-# committed from), and pays them all at once: the line, the list of its fields, five strings. The
-# pipeline's peak does not depend on the rows. It is some 23 KiB here, nearly all of it the file's read
-# buffer and decoder (buffers of 8 KiB up to Python 3.13, of 128 KiB from 3.14, where the same line lies at
-# 147 KiB, measured). The chunks' peak grows until the second chunk is full, since the first is still named while
+# **Reading it.** The list way pays about 450 bytes for each row, and pays them all at once: the line, the list of its
+# fields, five strings. The pipeline's peak does not depend on the rows. It is some 23 KiB, nearly all of it the file's
+# read buffer and decoder; on 3.14, which reads files through larger buffers, it is 147 KiB (measured by the authors:
+# Python 3.13.0 and 3.14.7, 2 cores of x86-64). The chunks' peak grows until the second chunk is full, since the first is still named while
 # the second is read, and stays there.
 #
 # **Why.** A list comprehension runs to its end before anything else happens. A generator expression
@@ -159,8 +158,8 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 # **In production.** The pipeline wins wherever the result is small and the input is not: exports,
 # imports, reports, backfills. The list wins when you need `len`, a second pass, sorting or indexing; and its
 # errors surface where it is built rather than where it is consumed. Speed goes either way: resuming
-# a generator costs some nanoseconds an item, memory that no longer fits the cache costs more. (Here the
-# pipeline took half the list's time for 64,000 rows, measured.)
+# a generator costs some nanoseconds per item, memory that no longer fits the cache costs more. (For 64,000 rows the
+# pipeline took 0.42× the list's time, measured by the authors: Python 3.13.0, 2 cores of x86-64.)
 
 # %% [markdown] claim="generators.flat" tags=["break-it"]
 # <details>
@@ -262,9 +261,9 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 #
 # **In production.** Set the memory limit of a job from the peak of the *resident* curve, not from a sum of object
 # sizes: the limit is tested at the worst moment. Whether memory comes back afterwards depends on the allocator.
-# CPython's returns an arena once nothing in it is alive (after the list of a year, 167 MiB fell to 13 MiB, measured),
-# but a few long-lived objects scattered over many arenas keep them all; the free-threaded build, with another
-# allocator, kept 200 MiB (measured).
+# CPython's returns an arena once nothing in it is alive, but a few long-lived objects scattered over many arenas keep
+# them all. (After the list of a year, 167 MiB fell to 13 MiB; the free-threaded build, with another allocator, kept
+# 200 MiB: measured by the authors: Python 3.13.0 and 3.14.7, 2 cores of x86-64.)
 
 # %% [markdown] claim="generators.year_pipeline" tags=["break-it"]
 # <details>
@@ -367,10 +366,11 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
 # outside `PyMem_*` and `PyObject_*`, which is all that
 # [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) hooks. (NumPy reports its buffers to `tracemalloc`
 # by hand, so what pandas keeps in NumPy shows up. What it keeps in Arrow does not: since pandas 3 that includes
-# every column of strings: 29 of the 37 MiB of this table as a frame are not seen, measured with pandas 3.1.)
+# every column of strings: 27 of the 37 MiB of this table as a frame are not seen; measured by the authors: pandas 3.1.1,
+# 2 cores of x86-64.)
 #
-# The pool is not the whole truth either: in a fresh process the kernel sees about 50 MiB for the whole table
-# (measured), since decompressing and decoding need buffers of their own.
+# The pool is not the whole truth either: in a fresh process the kernel sees about 50 MiB for the whole table (measured
+# by the authors: Python 3.13.0, 2 cores of x86-64), since decompressing and decoding need buffers of their own.
 #
 # **In production.** "We profiled the memory and found nothing" is a statement about an instrument.
 # Choose it by who allocates: `tracemalloc` for Python objects,
@@ -521,20 +521,28 @@ print("B6" in carriers, list(carriers))
 # gets, except that it is not thrown away when it stops: it is kept, and continued.
 
 # %%
+inside = []
+
+
+def note(event):
+    inside.append(event)
+    print(f"    inside: {event}")
+
+
 def boarding(gates):
-    """Announce gates one by one; show every event that reaches this frame."""
+    """Announce gates one by one; note every event that reaches this frame."""
     announced = 0
     try:
         while announced < gates:
             try:
                 order = yield announced
                 if order:
-                    print(f"    inside: order {order!r}")
+                    note(f"order {order!r}")
             except RuntimeError as alarm:
-                print(f"    inside: caught {alarm}")
+                note(f"caught {alarm}")
             announced += 1
     finally:
-        print("    inside: finally")
+        note("finally")
     return f"{announced} gates"
 
 
@@ -547,8 +555,8 @@ call.close()
 print(inspect.getgeneratorstate(call), call.gi_frame, replies)
 
 # %%
-claim("generators.four_ways", "next, send and throw continue one frame where it stood, and close ends it",
-      (replies, inspect.getgeneratorstate(call)), equals=([0, 1, 2], "GEN_CLOSED"))
+claim("generators.four_ways", "next, send and throw continue one frame where it stood, each in its own way; close ends it",
+      (replies, inside), equals=([0, 1, 2], ["order 'last call'", "caught gate change", "finally"]))
 
 # %% [markdown]
 # Four ways in: `next` continues, `send` continues and makes the `yield` *evaluate* to something, `throw`
@@ -607,8 +615,8 @@ print(refusal(lambda: next(last_word())))
 # **Predict.** 10,000 suspended generators wait at their `yield`. How much memory does one of them take?
 #
 # - **a** less than 1 KiB
-# - **b** about 8 KiB, two pages
-# - **c** about 64 KiB, like a small thread stack
+# - **b** about two pages of memory
+# - **c** tens of pages, like a small thread stack
 
 # %%
 answer("generators.q3", None)  # "a", "b" or "c"
@@ -643,17 +651,23 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 # a generator can only be suspended in its own frame, never in the middle of a call that it made. That
 # limit is the price of the size, and the reason why `await` must be written at every level.
 #
-# A thread reserves a stack (with glibc, 8 MiB of address space by default, from `ulimit -s`, of which touched pages
-# count), plus what the kernel keeps for it. Ten thousand waiting generators are a list; ten thousand waiting
+# A thread reserves a stack: with glibc, the soft limit of `ulimit -s`, usually 8 MiB of address space
+# ([pthread_create(3)](https://man7.org/linux/man-pages/man3/pthread_create.3.html)). Only the pages that were touched
+# take memory, plus what the kernel keeps for the thread. Ten thousand waiting generators are a list; ten thousand waiting
 # threads are a capacity plan.
 
 # %% [markdown] claim="generators.four_ways" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: swallow what was thrown, and do not count it</summary>
+# <summary><b>Break it</b>: <code>next</code> in place of <code>send</code>; swallow what was thrown, and do not count it</summary>
+#
+# With `next` the reply is the same, but no order reaches the frame.
 #
 # ```diff
-# -                print(f"    inside: caught {alarm}")
-# +                print(f"    inside: caught {alarm}")
+# -replies += [call.send("last call"), call.throw(RuntimeError("gate change"))]
+# +replies += [next(call), call.throw(RuntimeError("gate change"))]
+# @@
+# -                note(f"caught {alarm}")
+# +                note(f"caught {alarm}")
 # +                continue
 # ```
 #
@@ -1241,7 +1255,7 @@ left = {way.__name__: await watched(way) for way in (leave_early, leave_early_cl
 show_table([{"consumer": name, "events": " → ".join(events)} for name, events in left.items()], left=2)
 
 # %%
-claim("generators.async_left_open", "the report is sent while the cursor is open; another task closes it",
+claim("generators.async_left_open", "the very next statement still finds the cursor open; another task closes it",
       left["leave_early"], equals=["opened", "report sent", "closed by another task"], proves={"generators.q4": "b"})
 claim("generators.aclosing", "aclosing closes it where you leave it, in your own task",
       left["leave_early_closing"], equals=["opened", "closed by the report's task", "report sent"])
@@ -1251,7 +1265,10 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 # last reference goes, CPython calls a hook that the event loop installed
 # ([`sys.set_asyncgen_hooks`](https://docs.python.org/3/library/sys.html#sys.set_asyncgen_hooks),
 # [PEP 525](https://peps.python.org/pep-0525/#finalization)), and asyncio schedules a *new task* that runs
-# `aclose()` later. Later: your code goes on with the cursor open. Another task: a *copy* of your
+# `aclose()` later. Later: your code goes on with the cursor open. Here there is no `await` between the `break` and the
+# report, so the report always comes first. With an `await` between them the order depends on how many turns of the loop
+# that takes: after two, the cursor was closed before the report (measured by the authors: Python 3.13.0, 2 cores of
+# x86-64). Another task: a *copy* of your
 # context (values can be read, `var.reset(token)` raises *was created in a different Context*), and no
 # `CancelledError` of yours. What is bound to the task that entered it goes wrong: a `TaskGroup` that is open across
 # the `yield` ends in a `BaseExceptionGroup` that nobody awaits; an `asyncio.timeout` that expires during the clean-up

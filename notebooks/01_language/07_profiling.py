@@ -1474,9 +1474,6 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
 # -    delays.sort(reverse=True)
 # -    return delays[:10]
 # +    return sorted(delays, reverse=True)[:10]
-# @@
-# -    return heapq.nlargest(10, delays)
-# +    return heapq.nlargest(5_000, delays)
 # ```
 #
 # </details>
@@ -1506,7 +1503,7 @@ claim("profiling.lazy", "the benchmark of map(parse, texts) parses so many texts
 SECONDS = "24 * 60 * 60"
 body = compile(SECONDS, "benchmark", "eval")
 claim("profiling.folded", "the benchmark of 24 * 60 * 60 multiplies so many times",
-      sum(op.opname == "BINARY_OP" for op in dis.get_instructions(body)), equals=0, did=eval(body))
+      sum(op.opname == "BINARY_OP" for op in dis.get_instructions(body)), equals=0)
 
 # %%
 def make_cycle():
@@ -1549,6 +1546,7 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 # +    return list(map(parse, texts))
 # @@
 # -SECONDS = "24 * 60 * 60"
+# +hours = 24
 # +SECONDS = "hours * 60 * 60"
 # @@
 # -      collections_during("pass"), equals=0)

@@ -362,7 +362,8 @@ def expected_default(version):
 
 
 claim("processes_threads.default", "the default here is the manual's: on Linux fork up to 3.13, forkserver since 3.14",
-      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True)
+      default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True,
+      baseline=(sys.executable, sys.version_info[:2]))
 claim("processes_threads.default_314", "3.14 no longer forks your process unless you ask for it",
       NEWER and default_of(NEWER) != "fork", equals=True, unmeasured=NO_NEWER)
 
@@ -773,7 +774,7 @@ show_table([{"the array": "pickled", "bytes written": through_pipe.bytes, "mean 
 
 # %%
 claim("processes_threads.by_pipe", "a pickled array goes through the pipe whole",
-      through_pipe.bytes / delays.nbytes, at_least=1, unit="×")
+      through_pipe.bytes / delays.nbytes, at_least=1, unit="×", baseline=delays.nbytes)
 claim("processes_threads.by_name", "of an array in shared memory only the name does",
       by_name.bytes, at_most=1_000, unit="B", did=mean_by_name)
 
@@ -909,9 +910,9 @@ print(f"in band {len(in_band):,} B; out of band {len(out_of_band)} B and {len(bu
 claim("processes_threads.out_of_band", "the stream keeps a header, the buffer stays outside",
       len(out_of_band), at_most=1_000, unit="B", did=len(again))
 claim("processes_threads.no_copy", "and is not copied: the array that is loaded shares its memory with the one dumped",
-      np.shares_memory(again, delays), equals=True)
+      np.shares_memory(again, delays), equals=True, baseline=delays)
 claim("processes_threads.dump_copies", "in band, dumping alone takes one to two more times the array's size",
-      (peak_in_band - peak_out_of_band) / delays.nbytes, between=(1, 2), unit="×")
+      (peak_in_band - peak_out_of_band) / delays.nbytes, between=(1, 2), unit="×", baseline=delays.nbytes)
 
 # %% [markdown]
 # **Why.** The pickler copies the array into its output buffer, which it enlarges to one and a half times what it needs

@@ -1690,7 +1690,7 @@ show_table(
 claim("transactions_indexes.report_pages", "a report over the year reads more than one and a half times the pages of the four tables",
       report["wide"] / report["four tables"], at_least=1.5, unit="×", baseline=report["four tables"])
 claim("transactions_indexes.card_pages", "one flight's card reads more than twice as many pages from the four tables",
-      card["four tables"] / card["wide"], at_least=2, unit="×")
+      card["four tables"] / card["wide"], at_least=2, unit="×", baseline=card["wide"])
 claim("transactions_indexes.rename_wal", "the rename writes at least 500 times the WAL",
       rename["wide"] / rename["four tables"], at_least=500, unit="×", baseline=rename["four tables"])
 

@@ -155,7 +155,10 @@ def broken_copy(book: Notebook, wave: Wave) -> Notebook:
     for index, cell in enumerate(cells):
         cell.metadata["of_cell"] = index
     for broken in wave.diffs:
-        _apply(broken, cells)
+        # Each by itself: what one adds in its experiment must not be taken for the other's old side.
+        changed = [deepcopy(cell) for cell in book.cells]
+        for index in _apply(broken, changed):
+            cells[index].source = changed[index].source
     keep = [i for part in (0, *wave.parts) for i in book.parts[part]]
     node = deepcopy(book.node)
     # What only shows (its output is not compared, so it holds no claim) and the learner's own work.

@@ -115,12 +115,14 @@ def measure(
     record: Path, load: Load, workers: int, span: tuple[float, float], *, whole: bool
 ) -> Costs:
     """Costs from the record of a run that lasted for `span`; `whole`: of all topics."""
-    items = list(entries(record, "item"))
+    # A verdict kept from an earlier run (`--changed`) cost this one nothing.
+    items = [item for item in entries(record, "item") if not item.get("kept")]
     # Workers beyond the cores slow each other down by as much as they are more.
     side_by_side = CORES * max(1.0, workers / machine.cores())
     cells = [
         CellCost(notebook=e["notebook"], cell=e["cell"], seconds=e["seconds"], alone=e["alone"])
         for e in entries(record, "cell")
+        if not e.get("kept")
     ]
     costliest = sorted(cells, key=lambda c: -c.seconds)[:COSTLIEST]
     return Costs(

@@ -68,8 +68,9 @@ def _reached_by_file(path: Path, changed: int) -> tuple[Path, ...]:
     if path.suffix != ".py":
         return ()
     source = path.read_text(encoding="utf-8")
-    if path == PACKAGE / "__init__.py":
-        return ()  # its names are loaded one by one: `_word` knows which
+    services = PACKAGE / "services"
+    if path in (PACKAGE / "__init__.py", services / "__init__.py", services / "registry.py"):
+        return ()  # what they load by name, they load when it is used: `_names` knows what
     reached = [*_reached(source, path)]
     if "import_module(" in source and path.parent != EXERCISES:
         reached += path.parent.rglob("*.py")  # what it loads when it is asked for
@@ -87,6 +88,8 @@ def _reached(source: str, path: Path) -> Iterator[Path]:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 yield from _modules(alias.name)
+                if alias.name == "helpers.services":
+                    yield from _servers()
                 if alias.name == "helpers":
                     yield from (path for word in _words() for path in _word(word))
         elif isinstance(node, ast.ImportFrom):
@@ -137,7 +140,10 @@ def _named_in(text: str, path: Path) -> Iterator[Path]:
 
 def _names(start: str, name: str) -> Iterator[Path]:
     """What `from start import name` loads."""
-    yield from _modules(f"{start}.{name}")
+    found = [*_modules(f"{start}.{name}")]
+    yield from found
+    if start == "helpers.services" and found[-1].name == "__init__.py":
+        yield from _servers()  # no module of that name: a server, or *
     if start == "helpers":
         yield from (path for word in (_words() if name == "*" else [name]) for path in _word(word))
 
@@ -162,6 +168,13 @@ def _modules(dotted: str) -> Iterator[Path]:
 def _word(name: str) -> Iterator[Path]:
     """What `helpers.<name>` loads when it is first used."""
     yield from _modules(_words().get(name, f"helpers.{name}"))
+    if name == "services":
+        yield from _servers()
+
+
+def _servers() -> Iterator[Path]:
+    """All servers: which of them code starts, its source does not tell."""
+    yield from (PACKAGE / "services").rglob("*.py")
 
 
 def _words() -> dict[str, str]:

@@ -219,7 +219,7 @@ def _checks(run: Run, topics: list[str], tier: str, *, whole: bool) -> None:
     """Controls, exercises, the platform's tests; on other Pythons without what says nothing new."""
     names = [Path(name).name for topic in topics for name in checklist.load().notebooks(topic)]
     only = ["tests/test_controls.py", "tests/test_exercises.py", "-k", " or ".join(names)]
-    leave_out = ["-m", f"not {REFERENCE_ONLY}"] if run.mode is Mode.other else []
+    leave_out = ["-m", f"not {REFERENCE_ONLY} and not mutants"] if run.mode is Mode.other else []
     command = _pytest(run.workers, "--dist=worksteal", *leave_out, *(["tests"] if whole else only))
     _stage(run, "checks", command, tier)
     if run.mode is Mode.other:

@@ -71,7 +71,8 @@ def of_answer(id: str, tier: str, what: str, *texts: str) -> str | None:
 
 def _key(reached: frozenset[Path], tier: str, *texts: str) -> str | None:
     """None where the servers' version is not known before they run."""
-    served = any(path.is_relative_to(dependencies.PACKAGE / "services") for path in reached)
+    engines = dependencies.PACKAGE / "services" / "engines"
+    served = any(path.is_relative_to(engines) for path in reached)
     servers = _servers(tier) if served else ""
     if servers is None:
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable, Sequence
 from datetime import date
 from functools import partial
@@ -9,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from helpers.exercises import Wrong, exercise
 from helpers.labs.databases import transactions as lab
-from helpers.labs.databases.lockstep import Call, Lockstep
+from helpers.labs.databases.lockstep import AT_WORK, Call, Lockstep
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -17,7 +19,8 @@ if TYPE_CHECKING:
     from helpers.services import Postgres  # type: ignore[attr-defined]
 
 # base, pilot. The rule: each base keeps a pilot on call.
-CREW = {"EWR": ["Ada", "Barbara"], "JFK": ["Grace", "Hedy"], "LGA": ["Joan", "Katherine", "Mary"]}
+CREW = {"EWR": ["Ada", "Barbara"], "JFK": ["Grace", "Hedy"], "LGA": ["Joan", "Katherine", "Mary"],
+        "O'H": ["O'Hara", "Sean"]}  # fmt: skip
 
 # Whoever is taken off call leaves the level at which that was done.
 ROTA = """
@@ -34,11 +37,11 @@ ROTA = """
 
 def _fresh(server: Postgres) -> Engine:
     """An engine at READ COMMITTED on a rota on which everybody is on call."""
-    rows = ", ".join(
-        f"('{name}', '{base}', true)" for base, names in CREW.items() for name in names
-    )
     with server.connect(autocommit=True) as connection:
-        connection.execute(f"{ROTA}; insert into crew values {rows}")
+        connection.execute(ROTA)
+        for base, names in CREW.items():
+            for name in names:
+                connection.execute("insert into crew values (%s, %s, true)", [name, base])
     return server.engine(isolation_level="READ COMMITTED")
 
 
@@ -54,13 +57,54 @@ def _at_once(server: Postgres, answer: Callable[..., Any], *names: str) -> dict[
     """Those pilots press at the same moment; the answer's statements go out in turn."""
     engine = _fresh(server)
     try:
-        calls = Lockstep(engine).run({name: partial(answer, engine, name) for name in names})
+        calls = _watched(Lockstep(engine), {name: partial(answer, engine, name) for name in names})
+        _all_given_back(engine)
     finally:
         engine.dispose()
     for call in calls.values():
         if isinstance(call.error, NotImplementedError | Wrong):
             raise call.error
     return calls
+
+
+STANDSTILL = 6.0  # seconds without a step; the server answers in milliseconds
+
+
+def _watched(lockstep: Lockstep, works: dict[str, Callable[[], Any]]) -> dict[str, Call]:
+    """What became of the calls, or `Wrong` when one waits for something that is not the server."""
+    ended: list[Any] = []
+
+    def run() -> None:
+        try:
+            ended.append(lockstep.run(works))
+        except BaseException as error:
+            ended.append(error)
+
+    running = threading.Thread(target=run, daemon=True)
+    running.start()
+    steps, since = -1, time.monotonic()
+    while running.is_alive():
+        running.join(0.05)
+        if (now := sum(len(call.sent) for call in lockstep.calls.values())) != steps:
+            steps, since = now, time.monotonic()
+        elif time.monotonic() - since > STANDSTILL:
+            standing = next((n for n, state in lockstep.state.items() if state == AT_WORK), "one")
+            raise Wrong(
+                f"{' and '.join(works)} pressed at once, and {standing}'s call waits for something that is no lock of the "
+                "server. A lock in this process (threading.Lock) does not help: the other desk is another process, on "
+                "another machine. Let the database hold it."
+            )
+    if isinstance(ended[0], BaseException):
+        raise ended[0]
+    return ended[0]
+
+
+def _all_given_back(engine: Engine) -> None:
+    if left := engine.pool.checkedout():  # type: ignore[attr-defined]
+        raise Wrong(
+            f"{left} connection(s) of the engine were not given back: what holds a transaction open holds its locks. "
+            "`with engine.begin() as connection:` gives them back on every path."
+        )
 
 
 def _story(calls: dict[str, Call]) -> str:
@@ -77,14 +121,30 @@ def _one_after_the_other(server: Postgres, answer: Callable[..., Any]) -> None:
     engine = _fresh(server)
     try:
         results = [answer(engine, name) for name in CREW["EWR"]]
+        _all_given_back(engine)
+        left = _on_call(server, "EWR")
+        if results != [True, False] or left != ["Barbara"]:
+            raise Wrong(
+                "One after the other, Ada may go (True) and Barbara, the last one of EWR, may not (False). "
+                f"The calls returned {results}, and on call at EWR are {left or 'nobody'}. Was it committed?"
+            )
+        _with_an_apostrophe(server, partial(answer, engine))
     finally:
         engine.dispose()
-    left = _on_call(server, "EWR")
-    if results != [True, False] or left != ["Barbara"]:
+
+
+def _with_an_apostrophe(server: Postgres, answer: Callable[[str], Any]) -> None:
+    try:
+        went = answer("O'Hara")
+    except Exception as error:
+        if type(error).__name__ != "ProgrammingError":
+            raise
         raise Wrong(
-            "One after the other, Ada may go (True) and Barbara, the last one of EWR, may not (False). "
-            f"The calls returned {results}, and on call at EWR are {left or 'nobody'}. Was it committed?"
-        )
+            f"For the pilot O'Hara the server did not understand the SQL ({error}). Give values as parameters, never "
+            "as part of the text."
+        ) from None
+    if went is not True or _on_call(server, "O'H") != ["Sean"]:
+        raise Wrong(f"O'Hara may go, Sean stays: expected True, got {went!r}.")
 
 
 def _one_of_two(server: Postgres, calls: dict[str, Call]) -> None:
@@ -138,6 +198,7 @@ def _sent(call: Call) -> str:
     "same and also covers rows that do not exist yet.",
     stretch="A pilot who is *put on call* at the same moment is a phantom: `for update` locks no row that is not there. "
     "Does that break the rule here? For which rule would it, and what do you lock then?",
+    rows=("apostrophe", "environment"),
 )
 def check_skew_locked(off_call: Callable[[Engine, str], bool], server: Postgres) -> None:
     """One of two goes, without an error; who has nothing to do with it does not wait."""
@@ -223,6 +284,7 @@ def _in_this_world(server: Postgres, answer: Callable[..., Any], name: str) -> t
     stretch="Add a pause that grows and is drawn at random (`random.uniform(0, 0.05 * 2**attempt)`). Then make Ada and "
     "Grace, who have nothing to do with each other, press at once: one of them is refused. Why, and which index "
     "would change that? (`select * from pg_locks where mode = 'SIReadLock'`.)",
+    rows=("apostrophe",),
 )
 def check_skew_retried(off_call: Callable[..., bool], server: Postgres) -> None:
     """The whole transaction is repeated, for two codes, and not for ever."""
@@ -300,6 +362,17 @@ DAYS = [
     (date(2013, 7, 3), 1, 24), (date(2013, 7, 4), 1, 24), (date(2013, 11, 2), 1, 24),
     (date(2013, 11, 3), 3, 25), (date(2013, 11, 4), 1, 24), (date(2014, 3, 9), 1, 23), (date(2014, 11, 2), 1, 25),
 ]  # fmt: skip
+# Another year, in which the clocks change on other days.
+LATER = [
+    "2024-03-10 04:59Z",
+    "2024-03-10 12:00Z",
+    "2024-11-03 12:00Z",
+    "2024-03-11 12:00Z",
+    "2024-03-11 13:00Z",
+]
+LATER_DAYS = [
+    (date(2024, 3, 9), 1, 24), (date(2024, 3, 10), 1, 23), (date(2024, 3, 11), 2, 24), (date(2024, 11, 3), 1, 25),
+]  # fmt: skip
 
 
 @exercise(
@@ -321,29 +394,48 @@ DAYS = [
     stretch="The same in Python, from instants in UTC: `zoneinfo`, a midnight as `datetime.combine(day, time(), tzinfo=…)`, and "
     "a difference that is not taken between two datetimes with the same tzinfo. Which days exist that have no midnight? "
     "(São Paulo, 2013-10-20.)",
+    rows=("falsy", "again", "environment"),
 )
 def check_local_days(local_days: Callable[[Any], Sequence[Any]], server: Postgres) -> None:
     """Days of New York with their departures and hours, whatever zone the session has."""
-    values = ", ".join(f"('{instant}')" for instant in INSTANTS)
+    for zone in ("America/New_York", "UTC", "Asia/Tokyo"):
+        _same_days(_days_of(local_days, server, zone, INSTANTS), zone, DAYS)
+    _same_days(_days_of(local_days, server, "UTC", LATER), "UTC", LATER_DAYS)
+    if got := _days_of(local_days, server, "UTC", []):
+        raise Wrong(f"No departures, no days: expected no rows, got {got[:2]}.")
+
+
+def _days_of(
+    local_days: Callable[[Any], Sequence[Any]], server: Postgres, zone: str, instants: list[str]
+) -> list[tuple[Any, ...]]:
     with server.connect(autocommit=True) as connection:
         connection.execute(
-            "drop table if exists gate_departures; create table gate_departures (departs timestamptz); "
-            f"insert into gate_departures values {values}"
+            "drop table if exists gate_departures; create table gate_departures (departs timestamptz)"
         )
-    for zone in ("America/New_York", "UTC", "Asia/Tokyo"):
-        engine = server.engine(connect_args={"options": f"-c timezone={zone}"})
-        try:
-            with engine.connect() as connection:
-                rows = local_days(connection)
-                if rows is None:
-                    raise Wrong("Return the rows; got None.")
-                got = [tuple(row) for row in rows]
-        finally:
-            engine.dispose()
-        _same_days(got, zone)
+        for instant in instants:
+            connection.execute("insert into gate_departures values (%s)", [instant])
+    engine = server.engine(connect_args={"options": f"-c timezone={zone}"})
+    try:
+        with engine.connect() as connection:
+            rows = local_days(connection)
+            if rows is None:
+                raise Wrong("Return the rows; got None.")
+            got = [tuple(row) for row in rows]
+            if (now := connection.exec_driver_sql("show timezone").scalar_one()) != zone:
+                raise Wrong(
+                    f"The session's time zone was {zone} and is {now} now: the connection is the caller's, who reads other "
+                    "times with it. Name the zone in the query."
+                )
+            if connection.exec_driver_sql(
+                "select count(*) from gate_departures"
+            ).scalar_one() != len(instants):
+                raise Wrong("gate_departures has other rows than before: only read it.")
+    finally:
+        engine.dispose()
+    return got
 
 
-def _same_days(got: list[tuple[Any, ...]], zone: str) -> None:
+def _same_days(got: list[tuple[Any, ...]], zone: str, days: list[tuple[date, int, int]]) -> None:
     where = f"In a session whose time zone is {zone}: "
     if any(len(row) != 3 for row in got):
         raise Wrong(f"{where}expected rows of day, departures, hours; got {got[:1]}.")
@@ -353,7 +445,7 @@ def _same_days(got: list[tuple[Any, ...]], zone: str) -> None:
     counts = {day: n for day, n, _ in got}
     if len(counts) < len(got):
         raise Wrong(f"{where}{len(got)} rows for {len(counts)} days: one row for each day.")
-    expected = {day: n for day, n, _ in DAYS}
+    expected = {day: n for day, n, _ in days}
     if counts != expected:
         day = next(
             d for d in sorted({*counts, *expected}, key=str) if counts.get(d) != expected.get(d)
@@ -364,6 +456,6 @@ def _same_days(got: list[tuple[Any, ...]], zone: str) -> None:
         )
     if list(counts) != list(expected):
         raise Wrong(f"{where}the days are right, but not in order.")
-    for (day, _, hours), (_, _, right) in zip(got, DAYS, strict=True):
+    for (day, _, hours), (_, _, right) in zip(got, days, strict=True):
         if hours != right:
             raise Wrong(f"{where}{day} has {right} hours in New York, got {hours!r}.")

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from helpers import measure
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import same, shown, unchanged
 
 
 class Key:
@@ -83,6 +84,7 @@ class Flight(dict):
     "ties (the manual of heapq calls it an entry count): tuples are compared from the left, and what must never be compared has to stand behind something that never is equal.",
     stretch="The screen is to show the worst of the last hour. Flights leave the window in order of arrival, not of delay: "
     "what does the heap lack for that, and what would you put beside it?",
+    rows=("falsy", "identity", "again", "in place"),
 )
 def check_worst_flights(worst_flights: Callable[[int], Any]) -> None:
     """Right ranking, ties in order of arrival, k flights held, few questions."""
@@ -100,9 +102,43 @@ def check_worst_flights(worst_flights: Callable[[int], Any]) -> None:
             f"ranking() twice in a row gave {first}, then {second}: looking must not change it."
         )
     _watched(worst_flights)
+    _the_very_ones(worst_flights)
+    _two_screens(worst_flights)
     shuffled = random.Random(2013).sample(range(10_000), 10_000)
     _frugal(worst_flights, 10, shuffled, "in random order")
     _frugal(worst_flights, 200, list(range(2_000)), "in ascending order, so that each gets in")
+
+
+def _the_very_ones(worst_flights: Callable[[int], Any]) -> None:
+    """Flights that look alike or are empty, delays of 0 or below, and a list that its reader sorts anew."""
+    screen, delays = worst_flights(3), [Key(0), Key(-1), Key(-2), Key(0)]
+    flights: list[Any] = [{}, Flight(7), Flight(7), {}]
+    for delay, flight in zip(delays, flights, strict=True):
+        screen.add(delay, flight)
+    for _ in range(2):
+        ranking = screen.ranking()
+        got = [
+            (delay.value, next((n for n, f in enumerate(flights) if f is flight), None))
+            for delay, flight in ranking
+        ]
+        if got != (expected := [(0, 0), (0, 3), (-1, 1)]):
+            raise Wrong(
+                f"k = 3, delays 0, -1, -2, 0 of four flights, some of them empty or alike: ranking() should hold (delay, "
+                f"number of the flight) {expected}, the very objects that were added; got {got}. The caller clears the "
+                "list that it gets, so it must be one of its own."
+            )
+        ranking.clear()
+
+
+def _two_screens(worst_flights: Callable[[int], Any]) -> None:
+    screens = worst_flights(1), worst_flights(2)
+    for number, screen in enumerate((*screens, screens[1])):
+        screen.add(Key(number), Flight(number))
+    got = [_plain(screen.ranking()) for screen in screens]
+    if got != (expected := [[(0, 0)], [(2, 2), (1, 1)]]):
+        raise Wrong(
+            f"Two screens, with k = 1 and k = 2, should show {expected}, got {got}: each has its own flights."
+        )
 
 
 def _watched(worst_flights: Callable[[int], Any]) -> None:
@@ -196,12 +232,19 @@ def _frugal(worst_flights: Callable[[int], Any], k: int, delays: Sequence[int], 
     "without a gap and without an overlap, which is why ranges, slices, and PostgreSQL's tstzrange are half-open.",
     stretch="Two flights may share a stand now: intervals overlap. Why does one bisection no longer suffice, and what does an "
     "interval tree (or PostgreSQL's GiST index) keep beside each start?",
+    rows=("falsy", "again", "in place"),
 )
 def check_gate_plan(gate_plan: Callable[[list[Any]], Any]) -> None:
     """Right at every boundary; a logarithm of questions."""
     _occupied(gate_plan, [(60, 100, "DL 9"), (10, 40, "UA 1"), (40, 50, "B6 7")])
     _occupied(gate_plan, [])
     _occupied(gate_plan, [(5, 6, "AA 1")])
+    _occupied(gate_plan, [(0, 2, ""), (-2, -1, "DL 9"), (-1, 0, "UA 1")])
+    one, other = gate_plan([(Key(1), Key(2), "one")]), gate_plan([(Key(1), Key(2), "other")])
+    if not same(got := [one.at(Key(1)), other.at(Key(1))], ["one", "other"]):
+        raise Wrong(
+            f"Two plans should answer 'one' and 'other', got {shown(got)}: each has flights of its own."
+        )
     count = 1_000
     starts = random.Random(2013).sample(range(0, 10 * count, 10), count)
     occupations = [(Key(start), Key(start + 7), f"flight {start}") for start in starts]
@@ -228,6 +271,17 @@ def check_gate_plan(gate_plan: Callable[[list[Any]], Any]) -> None:
             f"A plan of {count:,} flights: one at() needs {peak:,} bytes, so it makes a list of them each time. "
             "Make it once, in __init__."
         )
+    handed = [(Key(start), Key(start + 5), f"flight {start}") for start in (20, 10)]
+    gate = gate_plan(handed)
+    handed.clear()
+    try:
+        got = gate.at(Key(12))
+    except IndexError:
+        got = None
+    if not same(got, "flight 10"):
+        raise Wrong(
+            "The caller emptied its list after the plan was made, and your plan changed with it: keep a copy."
+        )
 
 
 def _occupied(gate_plan: Callable[[list[Any]], Any], plan: list[tuple[int, int, str]]) -> None:
@@ -251,8 +305,8 @@ def _occupied(gate_plan: Callable[[list[Any]], Any], plan: list[tuple[int, int, 
                     "entry a nanosecond. Keep the starts in order."
                 ) from None
             raise
-        if got != expected:
-            raise Wrong(f"The plan {plan}, at {moment}: expected {expected!r}, got {got!r}.")
+        if not same(got, expected):
+            raise Wrong(f"The plan {plan}, at {moment}: expected {expected!r}, got {shown(got)}.")
     if [id(entry) for entry in handed] != [id(entry) for entry in given]:
         raise Wrong(
             "The list that you were given is in another order now: it is the caller's, sort a copy."
@@ -306,10 +360,19 @@ for _name in ("add", "sub", "mul", "xor", "or", "and", "mod", "floordiv", "lshif
     stretch="`number ^ secret` instead: over 4,000 multiples of 2⁶¹ − 1, how many different hashes are left, for ten random secrets? "
     "Explain the powers of two that you see.",
     seconds=20,
+    rows=("falsy", "identity", "collision", "again", "in place"),
 )
 def check_distinct_tickets(distinct_tickets: Callable[[list[int]], Any]) -> None:
     """Distinct numbers in order, whatever the sender knows."""
-    for numbers in ([3, 1, 3, 2, 1], [], [-1, -2, -1, -2], [2**61 - 1, 0, 2**61 - 1, 2**61]):
+    for numbers in (
+        [3, 1, 3, 2, 1],
+        [],
+        [-1, -2, -1, -2],
+        [2**61 - 1, 0, 2**61 - 1, 2**61],
+        [0, 5, 0],
+        [int("20130101"), int("20130102"), int("20130101")],
+        [3, 2],
+    ):
         _distinct(distinct_tickets, numbers)
     _distinct_if_huge(distinct_tickets)
     modulus = sys.hash_info.modulus
@@ -347,12 +410,16 @@ def check_distinct_tickets(distinct_tickets: Callable[[list[int]], Any]) -> None
 
 
 def _distinct(distinct_tickets: Callable[[list[int]], Any], numbers: list[int]) -> None:
-    expected, got = list(dict.fromkeys(numbers)), distinct_tickets(list(numbers))
-    if isinstance(got, list) and any(not isinstance(number, int) for number in got):
-        raise Wrong(f"For {numbers} expected integers, got {got}.")
-    if not isinstance(got, list) or got != expected:
+    expected = list(dict.fromkeys(numbers))
+    with unchanged(numbers=numbers):
+        got = distinct_tickets(numbers)
+    if got is numbers:
+        raise Wrong("It returned the caller's own list: return a new one.")
+    if isinstance(got, list) and any(type(number) is not int for number in got):
+        raise Wrong(f"For {numbers} expected integers, got {shown(got)}.")
+    if not same(got, expected):
         raise Wrong(
-            f"For {numbers} expected {expected}, got {got!r}: a list, in order of first occurrence."
+            f"For {numbers} expected {expected}, got {shown(got)}: a list, in order of first occurrence."
         )
 
 

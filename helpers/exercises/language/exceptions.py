@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import same, shown
 from helpers.labs.language.exceptions import (
     BookingError,
     Busy,
@@ -22,15 +23,15 @@ from helpers.labs.language.exceptions import (
 class Store:
     """Answers every `hold` with a reservation, or with the error it was given."""
 
-    def __init__(self, error: BaseException | None = None) -> None:
-        self.error, self.calls = error, 0
+    def __init__(self, error: BaseException | None = None, answer: object = None) -> None:
+        self.error, self.calls, self.answer = error, 0, answer
 
     def hold(self, seat: str) -> str:
         """Hold the seat, or fail."""
         self.calls += 1
-        if self.error:
+        if self.error is not None:
             raise self.error
-        return f"{seat} is yours"
+        return f"{seat} is yours" if self.answer is None else self.answer
 
 
 def _raised(call: Callable[[], Any]) -> BaseException | None:
@@ -44,7 +45,18 @@ def _raised(call: Callable[[], Any]) -> BaseException | None:
 
 
 def _said(error: BaseException | None) -> str:
-    return f"{type(error).__name__}({error})" if error else "no error"
+    return f"{type(error).__name__}({error})" if error is not None else "no error"
+
+
+class Empty(StoreError):
+    """A driver's error of a class of its own, false like an empty list."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Interrupted(BaseException):
+    """What no `except Exception` catches."""
 
 
 @exercise(
@@ -60,6 +72,7 @@ def _said(error: BaseException | None) -> str:
     "say *direct cause*, not *another exception occurred*, which would point at your handler.",
     stretch="Ten methods of the store need the same map. Make it a context manager and a decorator at once "
     "(`contextlib.contextmanager` gives you both). What must not happen between `yield` and `raise`?",
+    rows=("falsy", "identity", "subclass", "exception", "base exception", "apostrophe"),
 )
 def check_error_boundary(hold: Callable[[Any, str], Any]) -> None:
     """Two codes are mapped with their cause; all else passes as the same object."""
@@ -67,8 +80,13 @@ def check_error_boundary(hold: Callable[[Any, str], Any]) -> None:
         raise Wrong(
             f"The store held the seat and said '12A is yours'; your function returned {got!r}."
         )
+    for nothing in (0, "", [], False):
+        if not same(got := hold(Store(answer=nothing), "12A"), nothing):
+            raise Wrong(f"The store answered {nothing!r}; your function returned {shown(got)}.")
     for code, expected in (("unique", Taken), ("busy", Busy)):
-        _mapped(hold, code, expected)
+        _mapped(hold, StoreError(code), expected, "12A")
+        _mapped(hold, StoreError("".join(list(code))), expected, "O'Hara's {seat} 50%s")
+        _mapped(hold, Empty(code), expected, "12A")
     other_driver = LookupError("another driver's error, with a code of its own")
     other_driver.code = "busy"  # type: ignore[attr-defined]
     for passing in (
@@ -77,6 +95,8 @@ def check_error_boundary(hold: Callable[[Any, str], Any]) -> None:
         StoreError("disk full"),
         TypeError("a bug"),
         KeyError("12A"),
+        Empty("disk full"),
+        Interrupted(),
     ):
         _passes(hold, passing)
     _passes(hold, Taken("12A: the store's own verdict"))
@@ -84,25 +104,30 @@ def check_error_boundary(hold: Callable[[Any, str], Any]) -> None:
     _passes(hold, KeyboardInterrupt())
 
 
-def _mapped(hold: Callable[[Any, str], Any], code: str, expected: type[BookingError]) -> None:
-    driver, store = StoreError(code), Store()
-    store.error = driver
-    got = _raised(lambda: hold(store, "12A"))
+def _mapped(
+    hold: Callable[[Any, str], Any], driver: StoreError, expected: type[BookingError], seat: str
+) -> None:
+    store, code = Store(driver), driver.code
+    got = _raised(lambda: hold(store, seat))
     if got is None:
         raise Wrong(
             f"The store raised StoreError({code!r}) and your function returned: the caller "
             "believes that the seat is held."
         )
-    if type(got) is not expected:
-        raise Wrong(f"StoreError({code!r}) should become {expected.__name__}, got {_said(got)}.")
+    if not isinstance(got, expected):
+        raise Wrong(
+            f"{type(driver).__name__}({code!r}) should become {expected.__name__}, got {_said(got)}."
+        )
     if got.__cause__ is not driver:
         how = "from None hides it" if got.__suppress_context__ else "it is only the context"
         raise Wrong(
             f"The {expected.__name__} does not name the driver's error as its cause ({how}): the log "
             "cannot tell a translation from a failing handler."
         )
-    if "12A" not in str(got):
-        raise Wrong(f"Which seat? The text of the {expected.__name__} is {str(got)!r}.")
+    if seat not in str(got):
+        raise Wrong(
+            f"Which seat? It was {seat!r}, and the text of the {expected.__name__} is {str(got)!r}."
+        )
     if store.calls != 1:
         raise Wrong(
             f"hold was called {store.calls} times: whether to repeat is the caller's decision."
@@ -135,6 +160,7 @@ def _passes(hold: Callable[[Any, str], Any], error: BaseException) -> None:
     "matches it, goes on unwrapped; so one handler serves `await` and `TaskGroup` alike.",
     stretch="`rebook` may itself fail for one of the gates. What reaches the caller then, and in which "
     "order? (Raise in the clause and look; then decide whether the other gates should still be rebooked.)",
+    rows=("falsy", "identity", "subclass", "base exception"),
 )
 def check_some_of_a_group(rebook_closed: Callable[..., int]) -> None:
     """The closed gates are rebooked, once each and in order; what else there was goes on."""
@@ -146,12 +172,26 @@ def check_some_of_a_group(rebook_closed: Callable[..., int]) -> None:
     _rebooks(rebook_closed, ExceptionGroup("flat", flat), flat, "a group of two GateClosed")
     nested = ExceptionGroup("night", [ExceptionGroup("partner", [flat[0]]), flat[1]])
     _rebooks(rebook_closed, nested, flat, "a GateClosed in a group in a group, and one beside it")
+    twins = [GateClosed("B4"), GateClosed("B4"), Shut("D1")]
+    _rebooks(
+        rebook_closed,
+        ExceptionGroup("", twins),
+        twins,
+        "two errors that look alike, and one of a subclass",
+    )
     down = PartnerDown("no route")
     _goes_on(rebook_closed, down, down, "a single PartnerDown")
     stop = KeyboardInterrupt()
     _goes_on(rebook_closed, stop, stop, "KeyboardInterrupt")
     _rest_of_mixed(rebook_closed)
     _others(rebook_closed)
+
+
+class Shut(GateClosed):
+    """A gate that is closed and, as an object, false."""
+
+    def __bool__(self) -> bool:
+        return False
 
 
 def _others(rebook_closed: Callable[..., int]) -> None:
@@ -259,6 +299,7 @@ def _shape(error: BaseException) -> str:
     "included, and `__str__` makes the sentence from the fields instead of storing it.",
     stretch="Make it a mix-in for a whole hierarchy: which attribute names the keyword-only fields? "
     "(`inspect.signature(type(self).__init__)` knows.)",
+    rows=("falsy", "again", "in place", "apostrophe"),
 )
 def check_travels(FlightFull: type[Exception]) -> None:
     """Fields, sentence, class and notes survive the protocol that copy and pickle share."""
@@ -286,6 +327,21 @@ def check_travels(FlightFull: type[Exception]) -> None:
             "A note was added before the copy, and the copy has none: bring __dict__ along."
         )
     _picklable(error)
+    for flight, waiting in (("O'Hara's 17%s", 0), ("", -1)):
+        other = FlightFull(flight, waiting=waiting)  # type: ignore[call-arg]
+        for each in (other, _copied(other), copy.deepcopy(other)):
+            said = (each.flight, each.waiting, str(each))  # type: ignore[attr-defined]
+            if not same(said, right := (flight, waiting, f"{flight} is full, {waiting} waiting")):
+                raise Wrong(
+                    f"FlightFull({flight!r}, waiting={waiting}): its fields and its text, and those of its copies, "
+                    f"should be {right}, got {shown(said)}."
+                )
+    error.waiting = 8  # type: ignore[attr-defined]
+    if not same(said := (str(error), _copied(error).waiting), ("UA1545 is full, 8 waiting", 8)):  # type: ignore[attr-defined]
+        raise Wrong(
+            "One more is waiting: after error.waiting = 8 its text and the copy's field should be "
+            f"('UA1545 is full, 8 waiting', 8), got {shown(said)}. Make the text from the fields when it is asked for."
+        )
 
 
 def _same_fields(error: BaseException, when: str) -> None:

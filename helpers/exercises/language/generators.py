@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
+from functools import partial
 from typing import Any
 
 from helpers import measure
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown
 
 
 class Tap:
@@ -62,20 +64,22 @@ def endless_days() -> Iterator[tuple[int, int]]:
     "neighbours and never looks back. This is how a merge join or a GROUP BY over an index works.",
     stretch="What must change if rows may be out of order by at most ten minutes? (A heap as a buffer: "
     "`heapq`, and the word to search for is *watermark*.)",
+    rows=("falsy", "identity", "collision", "again", "exception"),
 )
 def check_daily_totals(daily_totals: Callable[[Any], Any]) -> None:
     """Right totals, nothing pulled ahead, nothing kept."""
     expected = [(1, 12), (2, 7)]
     rows = [(1, 5), (1, 7), (2, -3), (2, 10)]
     got = list(_iterator(daily_totals(iter(rows))))
-    if got != expected:
-        raise Wrong(f"For {rows} expected {expected}, got {got}.")
-    if (got := _all_of(daily_totals, [])) != []:
-        raise Wrong(f"An empty stream has no days; expected [], got {got}.")
-    if (got := list(daily_totals(iter([(7, 0), (7, 0)])))) != [(7, 0)]:
-        raise Wrong(f"A day whose delays add up to 0 is still a day; expected [(7, 0)], got {got}.")
-    if (got := list(daily_totals(iter([(0, 5), (1, 7)])))) != [(0, 5), (1, 7)]:
-        raise Wrong(f"A day may have the number 0; expected [(0, 5), (1, 7)], got {got}.")
+    if not same(got, expected):
+        raise Wrong(f"For {rows} expected {expected}, got {shown(got)}.")
+    if not same(got := _all_of(daily_totals, []), []):
+        raise Wrong(f"An empty stream has no days; expected [], got {shown(got)}.")
+    for remark, rows, expected in STREAMS:
+        if not same(got := list(daily_totals(iter(rows))), expected):
+            raise Wrong(f"{remark}; for {rows} expected {expected}, got {shown(got)}.")
+    _side_by_side(daily_totals)
+    _breaks_off(daily_totals)
     _not_ahead(daily_totals)
     for what, stream, days in (("50,000 days", endless_days(), 50_000), ("one day", one_day(), 1)):
         peak = measure.peak(lambda s=stream, d=days: _drain(daily_totals(s), d))
@@ -84,6 +88,42 @@ def check_daily_totals(daily_totals: Callable[[Any], Any]) -> None:
                 f"The rows of {what} went through and {peak / 2**20:.1f} MiB were held at the peak: some "
                 "rows or totals are being collected. Add up as you go, yield, and forget."
             )
+
+
+STREAMS: list[tuple[str, list[tuple[Any, int]], list[tuple[Any, int]]]] = [
+    ("A day whose delays add up to 0 is still a day", [(7, 0), (7, 0)], [(7, 0)]),
+    ("A day may have the number 0", [(0, 5), (1, 7)], [(0, 5), (1, 7)]),
+    ("A day may be named by an empty text", [("", 5), ("Mon", 7)], [("", 5), ("Mon", 7)]),
+    (
+        "Equal days are one day, whether or not they are the same object",
+        [(int("20130101"), 5), (int("20130101"), 7)],
+        [(20130101, 12)],
+    ),
+    ("-1 and -2 are two days, with one hash", [(-2, 5), (-1, 7)], [(-2, 5), (-1, 7)]),
+]
+
+
+def _side_by_side(daily_totals: Callable[[Any], Any]) -> None:
+    one, other = daily_totals(iter([(1, 5), (2, 7)])), daily_totals(iter([(1, 50), (2, 70)]))
+    got = [next(one), next(other), next(one), next(other)]
+    if not same(got, expected := [(1, 5), (1, 50), (2, 7), (2, 70)]):
+        raise Wrong(
+            f"Two streams, read in turn: expected {expected}, got {shown(got)}. Each call keeps its own day and total."
+        )
+
+
+def _breaks_off(daily_totals: Callable[[Any], Any]) -> None:
+    def rows() -> Iterator[tuple[int, int]]:
+        yield 1, 5
+        yield 2, 7
+        raise ConnectionError("the feed broke off")
+
+    came = raised_by(lambda: list(daily_totals(rows())))
+    if not isinstance(came, ConnectionError):
+        raise Wrong(
+            f"The stream broke off with ConnectionError; whoever reads the totals must get it, and got {shown(came)}: "
+            "a day that was cut off looks like a whole one."
+        )
 
 
 def one_day() -> Iterator[tuple[int, int]]:
@@ -116,9 +156,9 @@ def _iterator(result: Any) -> Iterator[Any]:
 def _not_ahead(daily_totals: Callable[[Any], Any]) -> None:
     tap = Tap(endless_days(), most=1000)
     first = next(daily_totals(tap))
-    if first != (1, 50):
+    if not same(first, (1, 50)):
         raise Wrong(
-            f"The first day of (1, 5), (1, 10), (1, 15), (1, 20), (2, 5) … is (1, 50), not {first}."
+            f"The first day of (1, 5), (1, 10), (1, 15), (1, 20), (2, 5) … is (1, 50), not {shown(first)}."
         )
     if tap.taken > 5:
         raise Wrong(
@@ -147,13 +187,15 @@ def _drain(totals: Any, days: int) -> None:
     "pulls, holding the last stage holds the whole pipeline: back-pressure for nothing.",
     stretch="Make it an async generator fed by an asyncio.Queue. What now has to bound the queue, and who "
     "closes the stage when the consumer breaks out of its loop?",
+    rows=("falsy", "identity", "again", "exception", "base exception"),
 )
 def check_holdable(holdable: Callable[[Any], Any]) -> None:
     """Items in order, nothing taken on hold, nothing lost, upstream closed."""
-    if (got := list(holdable(Tap("ABC")))) != list("ABC"):
-        raise Wrong(
-            f"Without any order it must pass on everything: expected ['A', 'B', 'C'], got {got}."
-        )
+    for items in (list("ABC"), [0, "", None, [], False, "Z"]):
+        if not same(got := _passed_on(holdable, items), items):
+            raise Wrong(
+                f"Without any order it must pass on everything: expected {items}, got {shown(got)}."
+            )
     tap = Tap(f"flight {n}" for n in range(1, 9))
     stage = holdable(tap)
     if not isinstance(stage, Generator):
@@ -163,22 +205,23 @@ def check_holdable(holdable: Callable[[Any], Any]) -> None:
         raise Wrong(
             f"One flight was asked for, and {tap.taken} were taken from upstream: pull them one by one."
         )
-    seen += [stage.send("hold"), next(stage), next(stage)]
-    if seen != ["flight 1", None, None, None]:
+    seen += [stage.send("".join(["ho", "ld"])), next(stage), next(stage)]  # equal, another object
+    if not same(seen, ["flight 1", None, None, None]):
         raise Wrong(
-            f"next, send('hold'), next, next: expected 'flight 1' and three None, got {seen}."
+            f"next, send('hold'), next, next: expected 'flight 1' and three None, got {seen}. Orders are compared "
+            "by ==."
         )
     if tap.taken > 1:
         raise Wrong(f"On hold nothing may be taken from upstream, but {tap.taken - 1} more were.")
-    after = [stage.send("go"), next(stage)]
-    if after != ["flight 2", "flight 3"]:
+    after = [stage.send("".join(["g", "o"])), next(stage)]
+    if not same(after, ["flight 2", "flight 3"]):
         raise Wrong(
             f"send('go') continues with the next flight: expected 'flight 2', 'flight 3', got {after}."
         )
     again = [stage.send("hold"), stage.send("hold"), stage.send("status"), stage.send("go")]
     if again[2] is not None:
         raise Wrong(f"On hold until send('go'), and send('status') brought {again[2]!r}.")
-    if again != [None, None, None, "flight 4"]:
+    if not same(again, [None, None, None, "flight 4"]):
         raise Wrong(
             f"hold, hold again, another word, go: expected None three times, then 'flight 4', got {again}."
         )
@@ -186,6 +229,59 @@ def check_holdable(holdable: Callable[[Any], Any]) -> None:
     if not tap.closed:
         raise Wrong("After stage.close() upstream was not closed: its cursor would stay open.")
     _closed_on_hold(holdable)
+    _side_by_side_on_hold(holdable)
+    _closed_on_error(holdable)
+
+
+def _passed_on(holdable: Callable[[Any], Any], items: list[Any]) -> list[Any]:
+    try:
+        return list(holdable(Tap(items)))
+    except RuntimeError as error:
+        if isinstance(error.__cause__, StopIteration):
+            raise Wrong(
+                "Upstream came to its end, and `next()` inside a generator turns its StopIteration into a RuntimeError "
+                "(PEP 479). Use a for loop, or next() with a default."
+            ) from None
+        raise
+
+
+def _side_by_side_on_hold(holdable: Callable[[Any], Any]) -> None:
+    one, other = holdable(Tap("AB")), holdable(Tap("CD"))
+    next(one)
+    next(other)
+    one.send("hold")
+    if not same(got := [next(one), next(other)], [None, "D"]):
+        raise Wrong(
+            f"Two stages, one of them on hold: their next items should be None and 'D', got {shown(got)}. Each keeps its "
+            "own state."
+        )
+
+
+class Broken(BaseException):
+    """What no `except Exception` catches."""
+
+
+def _closed_on_error(holdable: Callable[[Any], Any]) -> None:
+    for error in (ConnectionError("the feed broke off"), Broken()):
+        kind = type(error).__name__
+        for what in ("Upstream raised", "The consumer threw"):
+            tap = Tap(_fails(error) if what == "Upstream raised" else "AB")
+            stage = holdable(tap)
+            next(stage)
+            came = raised_by(
+                partial(stage.throw, error) if what != "Upstream raised" else partial(next, stage)
+            )
+            if came is not error:
+                raise Wrong(
+                    f"{what} {kind}; whoever reads the stage must get it, and got {shown(came)}."
+                )
+            if not tap.closed:
+                raise Wrong(f"{what} {kind}, the stage is over, and upstream was not closed.")
+
+
+def _fails(error: BaseException) -> Iterator[str]:
+    yield "A"
+    raise error
 
 
 def _closed_on_hold(holdable: Callable[[Any], Any]) -> None:

@@ -12,6 +12,7 @@ from concurrent.futures import BrokenExecutor, Executor
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown
 from helpers.labs.language.interpreter import seldom_switching, turnarounds
 from helpers.measure import at_once, parallelism
 
@@ -46,6 +47,7 @@ def call_partner(all_there: threading.Barrier) -> bool:
     "mixed work; for blocking calls the right number comes from the load (calls a second × seconds a call).",
     stretch="On 3.14, try InterpreterPoolExecutor for the fares. What does it refuse to be handed?",
     seconds=90,
+    rows=("again",),
 )
 def check_right_executor(right_executor: Callable[[str], Executor]) -> None:
     """Parallelism of the first two workloads, calls in flight of the third."""
@@ -56,6 +58,8 @@ def check_right_executor(right_executor: Callable[[str], Executor]) -> None:
         _at_least_two(pool, "checksums", functools.partial(checksum, buffer))
     with _pool(right_executor, "partners") as pool:
         _all_at_once(pool)
+    with _pool(right_executor, "partners") as pool, _handing("partners", pool, "."):
+        list(pool.map(len, [[]]))
 
 
 def _pool(right_executor: Callable[[str], Executor], workload: str) -> Executor:
@@ -126,7 +130,7 @@ class SlowStore:
         self._sold, self._seen = 0, 0
         self._writers: list[threading.Thread] = []
         self._turn = threading.Condition()
-        self.fail_next_write = False
+        self.fail_next_write: BaseException | None = None
 
     @property
     def count(self) -> int:
@@ -146,9 +150,9 @@ class SlowStore:
 
     def write(self, sold: int) -> None:
         """Set the number of seats sold; returns only when another thread has come by, or cannot."""
-        if self.fail_next_write:
-            self.fail_next_write = False
-            raise ConnectionError("the seat store did not answer")
+        if self.fail_next_write is not None:
+            error, self.fail_next_write = self.fail_next_write, None
+            raise error
         with self._turn:
             self._set(sold)
 
@@ -177,9 +181,9 @@ class SwapStore(SlowStore):
 
     def swap(self, expected: int, new: int) -> bool:
         """Set the number to `new` if it is still `expected`; whether it was."""
-        if self.fail_next_write:
-            self.fail_next_write = False
-            raise ConnectionError("the seat store did not answer")
+        if self.fail_next_write is not None:
+            error, self.fail_next_write = self.fail_next_write, None
+            raise error
         with self._turn:
             if self.rivals:  # another clerk was faster
                 self.rivals -= 1
@@ -230,9 +234,9 @@ def _each_once(results: list[Any], sold: int) -> None:
             f"{len(results)} clerks sold a seat each, and the store says {sold}: a sale was lost. Another "
             "thread came between a read and the write that relied on it, or a refused swap was given up."
         )
-    if sorted(map(repr, results)) != sorted(map(repr, expected)):
+    if not all(type(result) is int for result in results) or not same(sorted(results), expected):
         raise Wrong(
-            f"The store is right, but the {len(results)} calls returned {results}; each must return the "
+            f"The store is right, but the {len(results)} calls returned {shown(results)}; each must return the "
             f"count that includes its own sale, so together {expected}."
         )
 
@@ -250,29 +254,69 @@ def _each_once(results: list[Any], sold: int) -> None:
     stretch="Your lock works within one process. Name what takes its place for two processes on one "
     "machine, and for two machines. (`SELECT … FOR UPDATE` is coming in 3.1.)",
     seconds=20,
+    rows=("again", "exception", "base exception"),
 )
 def check_sell_locked(sell: Callable[[Any, Any], int]) -> None:
     """Nothing lost under forced interleaving; the lock free again after a failure."""
     store, lock = SlowStore(), threading.Lock()
     results = _results_of(lambda: sell(store, lock), 3)
     _each_once(results, store.count)
-    store.fail_next_write = True
-    try:
-        sell(store, lock)
-    except Exception as error:
-        if not isinstance(error, ConnectionError):
-            if not _stems_from(error, ConnectionError):
-                raise
-            raise Wrong(
-                f"The store's write raised ConnectionError, and the caller got {type(error).__name__} ({error}) in its "
-                "place. Is the lock given back twice?"
-            ) from None
-    else:
+    other, its_lock = SlowStore(), threading.Lock()
+    if not same(got := sell(other, its_lock), 1) or other.count != 1 or store.count != 3:
+        raise Wrong(
+            f"Another store, with a lock of its own, sold its first seat: expected 1, got {shown(got)}. What was sold "
+            "here does not count there."
+        )
+    if _beside_a_held_lock(sell, lock):
+        raise Wrong(
+            "The lock of one store was held, and a sale at another store waited for it: hold the lock that you are given, "
+            "no lock of your own for all stores."
+        )
+    for error in (ConnectionError("the seat store did not answer"), Stopped()):
+        _fails_and_lets_go(sell, error)
+
+
+class Stopped(BaseException):
+    """What no `except Exception` catches."""
+
+
+def _beside_a_held_lock(sell: Callable[[Any, Any], int], held: threading.Lock) -> bool:
+    """Whether a sale elsewhere waits for a sale that cannot go on."""
+    blocked, free = SlowStore(), SlowStore()
+    threads = [
+        threading.Thread(target=sell, args=args, daemon=True)
+        for args in ((blocked, held), (free, threading.Lock()))
+    ]
+    with held:
+        threads[0].start()
+        time.sleep(0.02)  # it may take a lock of its own meanwhile
+        threads[1].start()
+        threads[1].join(2)
+        waited = free.count == 0
+    for thread in threads:
+        thread.join(2)
+    return waited
+
+
+def _fails_and_lets_go(sell: Callable[[Any, Any], int], error: BaseException) -> None:
+    store, lock, kind = SlowStore(), threading.Lock(), type(error).__name__
+    store.fail_next_write = error
+    came = raised_by(lambda: sell(store, lock))
+    if came is None:
         raise Wrong(
             "When the store's write fails, the caller must learn of it; your sell returned."
         )
+    if came is not error:
+        if not _stems_from(came, type(error)):
+            raise came
+        raise Wrong(
+            f"The store's write raised {kind}, and the caller got {type(came).__name__} ({came}) in its place. Is the "
+            "lock given back twice?"
+        )
     if lock.locked():
-        raise Wrong("The store's write failed, and the lock is still held: every later sale hangs.")
+        raise Wrong(
+            f"The store's write failed with {kind}, and the lock is still held: every later sale hangs."
+        )
 
 
 def _stems_from(error: BaseException | None, kind: type[BaseException]) -> bool:
@@ -296,6 +340,7 @@ def _stems_from(error: BaseException | None, kind: type[BaseException]) -> bool:
     stretch="Under heavy conflict your loop spins. Add a bound and a randomised pause. What should the caller "
     "see when the bound is reached?",
     seconds=20,
+    rows=("again", "exception", "base exception"),
 )
 def check_sell_swapping(sell_by_swap: Callable[[Any], int]) -> None:
     """Nothing lost under forced interleaving, and each call returns its own count."""
@@ -304,14 +349,24 @@ def check_sell_swapping(sell_by_swap: Callable[[Any], int]) -> None:
     _each_once(results, store.count)
     store = SwapStore()
     store.rivals = 12
-    if (got := sell_by_swap(store)) != 13 or store.count != 13:
+    if not same(got := sell_by_swap(store), 13) or store.count != 13:
         raise Wrong(
             f"12 times another clerk was faster, then nobody; your call should have sold seat 13, and returned {got!r}: "
             "each call must sell one."
         )
-    store.fail_next_write = True
-    try:
-        sell_by_swap(store)
-    except ConnectionError:
-        return
-    raise Wrong("When the store's swap fails, the caller must learn of it; your call returned.")
+    if (
+        not same(got := sell_by_swap(other := SwapStore()), 1)
+        or other.count != 1
+        or store.count != 13
+    ):
+        raise Wrong(
+            f"Another store sold its first seat: expected 1, got {shown(got)}. What was sold here does not count there."
+        )
+    for error in (ConnectionError("the seat store did not answer"), Stopped()):
+        store.fail_next_write = error
+        came = raised_by(lambda: sell_by_swap(store))
+        if came is not error:
+            raise Wrong(
+                f"When the store's swap fails with {type(error).__name__}, the caller must learn of it; your call "
+                f"{'returned' if came is None else f'raised {type(came).__name__}'}."
+            )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown
 
 # ---- a registry without a metaclass
 
@@ -33,6 +34,7 @@ from helpers.exercises import Wrong, exercise
     "`__qualname__`: `dataclass` gives it to the copy only after `__init_subclass__` has run.)",
     stretch="Make `Format.known` forget classes that nobody else refers to, so that a test's formats vanish with the test. "
     "(weakref.WeakValueDictionary; why must the test collect garbage first?)",
+    rows=("falsy", "identity", "subclass"),
 )
 def check_registry(base: Any) -> None:
     """What is entered, what is refused, and whom the base class gets along with."""
@@ -70,6 +72,7 @@ def check_registry(base: Any) -> None:
     _hands_on_options(base)
     _refuses_typos(base)
     _mixes_with_abc(base)
+    _whatever_the_suffix(base)
 
 
 def _holds(base: Any, expected: dict[str, type], remark: str) -> None:
@@ -78,6 +81,36 @@ def _holds(base: Any, expected: dict[str, type], remark: str) -> None:
     if known != expected:
         wanted = {suffix: cls.__name__ for suffix, cls in expected.items()}
         raise Wrong(f"Format.known should hold {wanted}, and holds {got} ({remark}).")
+
+
+def _whatever_the_suffix(base: Any) -> None:
+    """An empty suffix is one; equal ones are one, whether or not they are the same object; a subclass of one that has one."""
+
+    class Plain(base, suffix=""):
+        pass
+
+    if base.known.get("") is not Plain:
+        raise Wrong(
+            "class Plain(Format, suffix='') has a suffix, the empty text, and was not entered."
+        )
+
+    class Tabs(base.known[".csv"], suffix="".join([".t", "sv"])):
+        pass
+
+    if base.known.get(".tsv") is not Tabs or base.known[".csv"] is Tabs:
+        raise Wrong(
+            "class Tabs(Csv, suffix='.tsv') has a suffix of its own: it belongs under '.tsv', and Csv stays."
+        )
+    try:
+
+        class Others(base, suffix="".join([".ts", "v"])):
+            pass
+
+    except ValueError:
+        return
+    raise Wrong(
+        f"A second class for .tsv, {Others.__name__}, was let in: suffixes are compared by ==, not by identity."
+    )
 
 
 def _refuses_duplicates(base: Any, first: type) -> None:
@@ -210,13 +243,14 @@ class Failing:
     def __init__(self, *errors: BaseException) -> None:
         self.errors = list(errors)
         self.log: list[Any] = []
+        self.result: Any = "seat 12A"
 
-    def __call__(self) -> str:
+    def __call__(self) -> Any:
         """One attempt."""
         self.log.append("call")
         if self.errors:
             raise self.errors.pop(0)
-        return "seat 12A"
+        return self.result
 
     def sleep(self, seconds: float) -> None:
         """In place of time.sleep."""
@@ -241,6 +275,7 @@ class Failing:
     "before the first attempt began. And what is not named in `errors` passes: a cancellation, above all.",
     stretch="A thousand clients that lost the same server retry in step. Add full jitter (a random pause between 0 and the given one), "
     "with a random source that a test can hand in. What does a retry do to a request that is not idempotent?",
+    rows=("falsy", "identity", "subclass", "again", "exception", "base exception"),
 )
 def check_retry(retry: Callable[..., Any]) -> None:
     """Attempts, pauses, the last error, and the looks, of both kinds of function."""
@@ -248,6 +283,7 @@ def check_retry(retry: Callable[..., Any]) -> None:
         _attempts(retry, kind)
         _last_error(retry, kind)
         _others_pass(retry, kind)
+        _whatever_it_returns(retry, kind)
         _twice(retry, kind)
         _looks(retry, kind)
     _together(retry)
@@ -395,7 +431,7 @@ def _others_pass(retry: Callable[..., Any], kind: str) -> None:
         try:
             _decorated(retry, kind, work, (0.1, 0.2))()
         except BaseException as error:
-            if type(error) is not type(other):
+            if error is not other:
                 raise Wrong(
                     f"A {kind} raised {type(other).__name__}, which is not yours; its caller got {type(error).__name__}."
                 ) from None
@@ -412,6 +448,45 @@ def _others_pass(retry: Callable[..., Any], kind: str) -> None:
             raise Wrong(
                 f"A {kind} raised {type(other).__name__}, which is not to be retried; its caller never heard of it."
             )
+
+
+class Refused(ConnectionError):
+    """An error of a subclass, false like an empty list."""
+
+    def __len__(self) -> int:
+        return 0
+
+
+class Stopped(BaseException):
+    """What no `except Exception` catches."""
+
+
+def _whatever_it_returns(retry: Callable[..., Any], kind: str) -> None:
+    for result in (0, "", [], None, False, ConnectionError("as a value")):
+        work = Failing(Refused())
+        work.result = result
+        got = _decorated(retry, kind, work, (0, 0.5))()
+        if got is not result or work.log.count("call") != 2:
+            raise Wrong(
+                f"A {kind} failed with a subclass of ConnectionError and then returned {result!r}: expected that very object "
+                f"after two attempts, got {shown(got)} after {work.log.count('call')}."
+            )
+    work = Failing(*(errors := [Refused("1"), Refused("2")]))
+    came = raised_by(_decorated(retry, kind, work, (0,)))
+    if came is not errors[1]:
+        raise Wrong(
+            f"The last of two failures was {errors[1]!r}; the caller of a {kind} got {shown(came)}."
+        )
+    if not same(
+        [pause[1] if isinstance(pause, tuple) else pause for pause in work.log if pause != "call"],
+        [0],
+    ):
+        raise Wrong(
+            f"pauses=(0,): a pause of 0 is a pause; expected call, 0, call; a {kind} did {_told(work.log)}."
+        )
+    stopped = Stopped()
+    if (came := raised_by(_decorated(retry, kind, Failing(stopped), (0.1,)))) is not stopped:
+        raise Wrong(f"A {kind} raised Stopped, a BaseException; its caller got {shown(came)}.")
 
 
 def _twice(retry: Callable[..., Any], kind: str) -> None:
@@ -535,6 +610,7 @@ class Overbooked(Exception):
     "closed generators and Ctrl-C leave no lock behind. Django's `atomic` and SQLAlchemy's `begin_nested` are this, with more cases.",
     stretch="What must happen if ROLLBACK itself fails (the server is gone)? Make it so that the caller still sees the first error, and the "
     "connection is never used again.",
+    rows=("again", "exception", "base exception", "environment"),
 )
 def check_transaction(transaction: Callable[..., Any]) -> None:
     """What is sold after each story, what is left open, and which error arrives."""
@@ -548,6 +624,43 @@ def check_transaction(transaction: Callable[..., Any]) -> None:
     _kept_savepoint(desk)
     _failing_commit(desk)
     _rolled_back_already(desk)
+    _two_desks(transaction)
+    _settings_stay(transaction)
+
+
+def _two_desks(transaction: Callable[..., Any]) -> None:
+    """A block on one connection inside a block on another, and one context manager made for each block."""
+    one, other = Desk(transaction), Desk(transaction)
+
+    with one.transaction():
+        one.sell("A1")
+        try:
+            with other.transaction():
+                other.sell("B1")
+                raise Overbooked
+        except Overbooked:
+            pass
+    story = "Inside a block, one on another connection failed"
+    one.expect("A1", f"{story}; the first connection")
+    other.expect("", f"{story}; the second connection")
+
+
+def _settings_stay(transaction: Callable[..., Any]) -> None:
+    desk = Desk(transaction)
+
+    def settings() -> tuple[Any, ...]:
+        mine = desk.connection
+        keys = mine.execute("pragma foreign_keys").fetchone()[0]
+        return mine.isolation_level, keys, mine.row_factory, mine.total_changes
+
+    before = settings()
+    with desk.transaction(), desk.transaction():
+        pass
+    if (after := settings()) != before:
+        raise Wrong(
+            "isolation_level, foreign_keys, row_factory and total_changes of the connection were "
+            f"{before} before two empty blocks and are {after} after them: leave the caller's connection as it is."
+        )
 
 
 def _raises(desk: Desk, story: str, kind: type[BaseException], run: Callable[[], None]) -> None:

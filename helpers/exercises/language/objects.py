@@ -10,6 +10,7 @@ from typing import Any
 from unittest import mock
 
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import same, shown, unchanged
 
 
 def _error_of(attempt: Callable[[], Any]) -> BaseException | None:
@@ -43,6 +44,7 @@ def _name(error: BaseException | None) -> str:
     "SQLAlchemy's fields keep theirs.",
     stretch="Make it work for a class with __slots__, which has no dictionary. (Where can the value be? "
     "`__set_name__` comes too late to add a slot; what would have to make the class?)",
+    rows=("falsy", "identity", "subclass", "again"),
 )
 def check_bounded(minutes: Any) -> None:
     """Limits, types, names; two fields, two legs; nothing shared, nothing kept alive."""
@@ -57,18 +59,52 @@ def check_bounded(minutes: Any) -> None:
 
     leg, other = Leg(), Leg()
     _assign(leg, "delay", 25)
-    if (error := _error_of(lambda: leg.delay)) or leg.delay != 25:
+    if (error := _error_of(lambda: leg.delay)) or not same(leg.delay, 25):
         got = _name(error) if error else repr(leg.delay)
         raise Wrong(f"After leg.delay = 25, expected leg.delay to be 25, got {got}.")
     _limits(leg)
     _types(leg)
     _unshared(leg, other)
+    _zero_and_another_class(minutes)
     if (error := _error_of(lambda: Leg.delay)) or not isinstance(Leg.delay, minutes):
         raise Wrong(
             "Leg.delay, asked on the class, should be the descriptor itself, and was "
             f"{_name(error) if error else repr(Leg.delay)}: __get__ then gets None for the leg."
         )
     _not_kept(Leg)
+
+
+class Whole(int):
+    """An int of a class of its own."""
+
+
+def _zero_and_another_class(minutes: Any) -> None:
+    class Turn:
+        delay = minutes(5, 10)
+        wait = minutes(-2, 0)
+
+    first, second = Turn(), Turn()
+    for value in (0, -1, -2, Whole(-1)):
+        _assign(first, "wait", value)
+        if (error := _error_of(lambda: first.wait)) or not same(first.wait, value):
+            got = _name(error) if error else shown(first.wait)
+            raise Wrong(f"After turn.wait = {value!r} it should be {value!r}, got {got}.")
+    _assign(second, "wait", 0)
+    _assign(first, "delay", 7)
+    if not same(got := (first.wait, second.wait, first.delay), (Whole(-1), 0, 7)):
+        raise Wrong(
+            f"Two turns of another class: wait and delay should be -1, 0 and 7, got {shown(got)}. Each object and each "
+            "field has a value of its own."
+        )
+    if not isinstance(error := _error_of(lambda: setattr(first, "delay", 4)), ValueError):
+        raise Wrong(
+            f"turn.delay = 4, in a class whose limits are 5 and 10: expected ValueError, got {_name(error)}. Each "
+            "descriptor has limits of its own."
+        )
+    heir = type("Heir", (Turn,), {})()
+    _assign(heir, "wait", -2)
+    if not same(got := heir.wait, -2):
+        raise Wrong(f"In a subclass of the class with the field: expected -2, got {shown(got)}.")
 
 
 def _assign(leg: Any, field: str, value: Any) -> None:
@@ -190,18 +226,24 @@ class Points:
     "cannot drift apart.",
     stretch="Add `*` for a number of passengers (both ways round) and division among them, so that no cent is lost: "
     "Money(1000, 'EUR') / 3 must add up to 1000 again.",
+    rows=("falsy", "identity", "collision", "subclass"),
 )
 def check_money(money: Any) -> None:
     """Adding, declining, comparing, hashing, and staying as it is."""
     fare, tax = money(9_000, "EUR"), money(1_200, "EUR")
     _equal_by_value(money)
     _added(money, fare, tax)
+    _exactly(money)
     _declined(money, fare)
     for field, value in (("cents", 1), ("currency", "USD")):
         if _error_of(lambda f=field, v=value: setattr(fare, f, v)) is None:
             raise Wrong(
                 f"fare.{field} = {value!r} went through: a value that changes while it is a key is lost."
             )
+    if not isinstance(error := _error_of(lambda: Zero() + money(1, "EUR")), TypeError):
+        raise Wrong(
+            f"An object that says that it equals 0 is no number: Zero() + fare should raise TypeError, got {_name(error)}."
+        )
     if isinstance(fare, tuple):
         raise Wrong("Your Money is a tuple too: it equals (9000, 'EUR'), and can be unpacked.")
 
@@ -228,6 +270,39 @@ def _equal_by_value(money: Any) -> None:
             "Compared with a type that it does not know, __eq__ must return NotImplemented, so that the other "
             "side is asked; the interpreter makes False of it if both decline."
         )
+
+
+class Zero:
+    """Equal to 0, and no number."""
+
+    def __eq__(self, other: object) -> bool:
+        return other == 0
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _exactly(money: Any) -> None:
+    """Nothing, less than nothing, currencies that are equal and not identical, fields that stay as they were."""
+    for cents in (0, -1, -2):
+        amount = money(cents, "".join(["E", "UR"]))
+        if not same((amount.cents, amount.currency), (cents, "EUR")):
+            raise Wrong(
+                f"The fields of Money({cents}, 'EUR') should be {cents} and 'EUR', got "
+                f"{shown((amount.cents, amount.currency))}."
+            )
+        same_again = money(cents, "EUR")
+        error = _error_of(lambda a=amount: a + money(0, "EUR"))  # type: ignore[misc]
+        if error or not amount == same_again or not amount + money(0, "EUR") == amount:
+            raise Wrong(
+                f"Money({cents}, 'EUR') should equal itself made again (the text of the currency may be another "
+                "object), and stay what it is when Money(0, 'EUR') is added."
+            )
+    if money(-1, "EUR") == money(-2, "EUR"):
+        raise Wrong(
+            "Money(-1, 'EUR') equals Money(-2, 'EUR'): -1 and -2 have one hash, so compare the fields."
+        )
+    if not sum([money(0, "EUR")]) == money(0, "EUR"):
+        raise Wrong("sum([Money(0, 'EUR')]) should be Money(0, 'EUR').")
 
 
 def _added(money: Any, fare: Any, tax: Any) -> None:
@@ -270,9 +345,16 @@ def _declined(money: Any, fare: Any) -> None:
     class Voucher(money):
         pass
 
-    error = _error_of(lambda: fare + Voucher(500, "EUR"))
-    if error:
-        raise Wrong(f"A Voucher is Money by inheritance; fare + voucher raised {_name(error)}.")
+    voucher = Voucher(500, "EUR")
+    for what, attempt in {
+        "fare + voucher": lambda: fare + voucher,
+        "voucher + fare": lambda: voucher + fare,
+    }.items():
+        error = _error_of(attempt)
+        if error or attempt().cents != 9_500:
+            raise Wrong(
+                f"A Voucher is Money by inheritance; {what} gave {_name(error)}, expected 95.00 EUR."
+            )
 
 
 def _mixin(name: str, bases: tuple[type, ...] = (), alone: bool = False) -> type:
@@ -298,6 +380,8 @@ def _cases() -> dict[str, list[type]]:
         "mixins that derive from mixins": [record, audited, group, loyal],
         "two mixins that contradict each other": [record, one, other],
         "two classes that stand alone": [record, audited, silent],
+        "two mixins of one name": [record, audited, _mixin("Audited")],
+        "one class": [record],
     }
 
 
@@ -315,13 +399,16 @@ def _cases() -> dict[str, list[type]]:
     "what stands behind it. *Mixins first, the class that stands alone last* satisfies both.",
     stretch="Eight classes have 40,320 orders. Find a working one without trying: sort the classes so that subclasses come "
     "first and those that stand alone last. When is there none, even though no pair contradicts each other?",
+    rows=("identity", "again", "in place"),
 )
 def check_mixin_order(mixin_order: Callable[[list[type]], Any]) -> None:
     """An order that reaches all, or None; and exactly the refused orders."""
     for what, classes in _cases().items():
         names = _names(classes)
+        given = list(classes)
         try:
-            answer = mixin_order(list(classes))
+            with unchanged(classes=given):
+                answer = mixin_order(given)
         except TypeError as error:
             if "MRO" not in str(error) and "method resolution" not in str(error):
                 raise

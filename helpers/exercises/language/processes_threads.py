@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown
 from helpers.labs.language.processes_threads import until
 
 PATIENCE = 4.0  # seconds for what takes microseconds unless it hangs
@@ -106,7 +107,8 @@ class Seat:
     """A seat with a number, a lock, and a passenger who may be touched only under the lock."""
 
     def __init__(self, number: str, passenger: str, desk: Desk) -> None:
-        self.number, self.lock, self.failing = number, SeatLock(desk), False
+        self.number, self.lock = number, SeatLock(desk)
+        self.failing: BaseException | None = None
         self._passenger, self.partner = passenger, self
 
     def _guarded(self, act: str) -> None:
@@ -131,14 +133,18 @@ class Seat:
     @passenger.setter
     def passenger(self, name: str) -> None:
         self._guarded("written")
-        if self.failing:
-            raise OSError("the seat map cannot be written")
+        if self.failing is not None:
+            raise self.failing
         self._passenger = name
 
 
-def _two_seats(parties: int = 1) -> tuple[Seat, Seat]:
+class Stopped(BaseException):
+    """What no `except Exception` catches."""
+
+
+def _two_seats(parties: int = 1, names: tuple[Any, Any] = ("Ann", "Bob")) -> tuple[Seat, Seat]:
     desk = Desk(parties)
-    one, other = Seat("12A", "Ann", desk), Seat("14C", "Bob", desk)
+    one, other = Seat("12A", names[0], desk), Seat("14C", names[1], desk)
     one.partner, other.partner = other, one
     return one, other
 
@@ -165,6 +171,7 @@ def _names(*seats: Seat) -> tuple[str, ...]:
     stretch="Rotate a list of n passengers through n seats. Does `contextlib.ExitStack` over the sorted seats do, "
     "and what if one seat is in the list twice?",
     seconds=30,
+    rows=("falsy", "exception", "base exception"),
 )
 def check_swap(swap: Callable[[Any, Any], Any]) -> None:
     """Both locks held, in one order, given back; the same seat twice is no swap."""
@@ -185,20 +192,34 @@ def check_swap(swap: Callable[[Any, Any], Any]) -> None:
     if error:
         raise Wrong(f"swap(12A, 12A), the same seat twice, raised {type(error).__name__}.")
     _free("swap(12A, 12A)", one)
-    for at in (0, 1):
-        seats = _two_seats()
-        seats[at].failing = True
-        _, error = _ended(partial(swap, *seats), "swap does not end when a write fails.")
-        if not isinstance(error, OSError):
-            raise Wrong(
-                f"A write to {seats[at].number} failed with OSError; the caller of swap must get it."
-            )
-        _free("a swap whose write failed", *seats)
-        if _names(*seats) != ("Ann", "Bob"):
-            raise Wrong(
-                f"A write to {seats[at].number} failed, the locks are open again, and the seats hold "
-                f"{_names(*seats)}: one passenger sits twice, one nowhere. Put back what was written."
-            )
+    seats = _two_seats(names=(None, ""))
+    _, error = _ended(partial(swap, *seats), "swap(12A, 14C) of two empty seats does not end.")
+    if error:
+        raise error
+    if not same(_names(*seats), ("", None)):
+        raise Wrong(
+            f"None in 12A (an empty seat), '' in 14C; after the swap they hold {shown(_names(*seats))}."
+        )
+    for failure in (OSError("the seat map cannot be written"), Stopped()):
+        for at in (0, 1):
+            _write_fails(swap, at, failure)
+
+
+def _write_fails(swap: Callable[[Any, Any], Any], at: int, failure: BaseException) -> None:
+    seats, kind = _two_seats(), type(failure).__name__
+    seats[at].failing = failure
+    _, error = _ended(partial(swap, *seats), "swap does not end when a write fails.")
+    if error is not failure:
+        raise Wrong(
+            f"A write to {seats[at].number} failed with {kind}; the caller of swap must get it."
+        )
+    _free(f"a swap whose write failed with {kind}", *seats)
+    # Whoever is stopped in the middle (Ctrl-C) must give the locks back; to put back all the same is asked of nobody.
+    if isinstance(failure, Exception) and _names(*seats) != ("Ann", "Bob"):
+        raise Wrong(
+            f"A write to {seats[at].number} failed with {kind}, the locks are open again, and the seats hold "
+            f"{_names(*seats)}: one passenger sits twice, one nowhere. Put back what was written."
+        )
 
 
 def _both_ends(swap: Callable[[Any, Any], Any]) -> None:
@@ -238,7 +259,7 @@ class Loader:
     def __init__(self) -> None:
         self.calls: list[str] = []
         self.held: dict[str, threading.Event] = {}
-        self.failing: set[str] = set()
+        self.failing: dict[str, BaseException] = {}
         self.made: weakref.WeakSet[SeatMap] = weakref.WeakSet()
         self._counting = threading.Lock()
 
@@ -249,7 +270,7 @@ class Loader:
         if flight in self.held:
             self.held[flight].wait(20)
         if flight in self.failing:
-            raise OSError(f"no seat map for {flight}")
+            raise self.failing[flight]
         seat_map = SeatMap(flight)
         self.made.add(seat_map)
         return seat_map
@@ -280,6 +301,7 @@ class Loader:
     stretch="`forget(flight)`, called when a booking changes the map, while that flight is being loaded: the load "
     "that is under way has read the old map and must not be stored. (A generation number a flight.)",
     seconds=40,
+    rows=("falsy", "collision", "again", "base exception"),
 )
 def check_seat_maps(SeatMaps: Callable[..., Any]) -> None:
     """Bounded, least recently used goes, one load a flight at a time, none blocks another, errors are not kept."""
@@ -287,9 +309,11 @@ def check_seat_maps(SeatMaps: Callable[..., Any]) -> None:
     _bounded(SeatMaps)
     _single_flight(SeatMaps)
     _hit_beside_load(SeatMaps)
-    _errors_not_kept(SeatMaps)
+    for failure in (OSError("no seat map"), Stopped()):
+        _errors_not_kept(SeatMaps, failure)
     _bounded_at_once(SeatMaps)
     _not_evicted_while_loading(SeatMaps)
+    _whatever_is_loaded(SeatMaps)
 
 
 def _get(maps: Any, flight: str, otherwise: str = "") -> Any:
@@ -323,6 +347,31 @@ def _least_recently_used(SeatMaps: Callable[..., Any]) -> None:
                 "size 3; UA1, UA2, UA3, UA1, UA4: least recently *used* is UA2, which should go; "
                 f"{flight} is {'gone' if kept else 'still there'}."
             )
+
+
+def _whatever_is_loaded(SeatMaps: Callable[..., Any]) -> None:
+    """Maps and flights that are false, flights of one hash; two caches."""
+    for loaded in (None, 0, "", [], False):
+        calls: list[Any] = []
+        maps = SeatMaps(
+            lambda flight, calls=calls, loaded=loaded: (calls.append(flight), loaded)[1], 9
+        )
+        flights: list[Any] = ["UA1", "", 0, None, -1, -2, "O'Hara"]
+        for flight in flights * 2:
+            if (got := _get(maps, flight)) is not loaded:
+                raise Wrong(
+                    f"load({flight!r}) returned {loaded!r}; get({flight!r}) returned {shown(got)}."
+                )
+        if not same(calls, flights):
+            raise Wrong(
+                f"Seven flights, {flights}, were asked for twice, and each load returned {loaded!r}. Each should be loaded "
+                f"once, loaded were {shown(calls)}: what is false is there all the same, and -1 is not -2."
+            )
+    one, other = SeatMaps(lambda flight: "one's", 3), SeatMaps(lambda flight: "other's", 3)
+    if not same(got := (_get(one, "UA1"), _get(other, "UA1")), ("one's", "other's")):
+        raise Wrong(
+            f"Two objects, each with its own load, gave {shown(got)} for UA1: each keeps its own maps."
+        )
 
 
 def _bounded(SeatMaps: Callable[..., Any]) -> None:
@@ -381,9 +430,9 @@ def _hit_beside_load(SeatMaps: Callable[..., Any]) -> None:
     _all([slow], "get('UA1') does not come back after its slow load.")
 
 
-def _errors_not_kept(SeatMaps: Callable[..., Any]) -> None:
+def _errors_not_kept(SeatMaps: Callable[..., Any], failure: BaseException) -> None:
     for patience in (0.1, 0.5, 2):  # who comes after the failure rightly loads again: wait longer
-        maps, load = _failed_for_three(SeatMaps, patience)
+        maps, load = _failed_for_three(SeatMaps, failure, patience)
         if len(load.calls) == 1:
             break
     else:
@@ -402,21 +451,25 @@ def _errors_not_kept(SeatMaps: Callable[..., Any]) -> None:
         )
 
 
-def _failed_for_three(SeatMaps: Callable[..., Any], patience: float) -> tuple[Any, Loader]:
+def _failed_for_three(
+    SeatMaps: Callable[..., Any], failure: BaseException, patience: float
+) -> tuple[Any, Loader]:
     """Seat maps, and a loader, after a load failed while three threads asked for it."""
     load = Loader()
     maps, go = SeatMaps(load, 3), load.hold("UA1")
-    load.failing.add("UA1")
+    load.failing["UA1"] = failure
     askers = [_started(lambda: maps.get("UA1")) for _ in range(3)]
     until(lambda: load.calls, PATIENCE)
     until(lambda: len(load.calls) > 1, patience)
     go.set()
     if not until(lambda: all(outcome for _, outcome in askers), PATIENCE):
-        raise Wrong("load('UA1') fails while three threads ask for it: not all of them come back.")
+        raise Wrong(
+            f"load('UA1') fails with {type(failure).__name__} while three threads ask for it: not all of them come back."
+        )
     for _, outcome in askers:
-        if not isinstance(outcome[0][1], OSError):
+        if not isinstance(outcome[0][1], type(failure)):
             raise Wrong(
-                f"load('UA1') raised OSError while three threads asked for it; one got {outcome[0]!r}."
+                f"load('UA1') raised {type(failure).__name__} while three threads asked for it; one got {outcome[0]!r}."
             )
     return maps, load
 
@@ -538,12 +591,15 @@ class Progress:
     stretch="Chunks: pull n items, submit them as one task, hand their results over one by one. What is in flight "
     "now, and which item does an error belong to?",
     seconds=40,
+    rows=("falsy", "again", "exception", "base exception", "environment"),
 )
 def check_parallel_map(parallel_map: Callable[..., Iterator[Any]]) -> None:
     """Order, items in flight, progress at once and one at a time, errors in their place, nothing left running."""
     _window(parallel_map)
     _one_at_a_time(parallel_map)
     _short(parallel_map)
+    _whatever_comes(parallel_map)
+    _items_fail(parallel_map)
     _error_in_place(parallel_map)
     _closed(parallel_map)
 
@@ -658,6 +714,79 @@ def _short(parallel_map: Callable[..., Iterator[Any]]) -> None:
             raise Wrong(
                 f"{count} items, in_flight=4: expected {[0, 10][:count]}, got {error or got!r}."
             )
+
+
+def _itself(item: Any) -> Any:
+    return item
+
+
+def _fails(error: Any) -> Any:
+    raise error
+
+
+def _whatever_comes(parallel_map: Callable[..., Iterator[Any]]) -> None:
+    """Items and results that are false, two maps on one pool, which stays open; an error that is no Exception."""
+    items = [0, None, "", [], False, -1, -2, StopAsyncIteration]
+    with Picky(2) as pool:
+        for what in ("on a pool", "on the same pool, once more"):
+            got, error = _ended(
+                lambda: list(
+                    parallel_map(pool, _itself, iter(items), in_flight=3, progress=unseen)
+                ),
+                f"The items {items}, {what}: it does not end.",
+            )
+            if isinstance(error, RuntimeError) and "shutdown" in str(error):
+                raise Wrong(
+                    "The pool was shut down after the first map: it is the caller's, leave it open."
+                ) from None
+            if error or not same(got, items):
+                raise Wrong(
+                    f"work returns its item. Given {items}, {what}: expected these, got {shown(error or got)}."
+                )
+        maps = [
+            iter(parallel_map(pool, _itself, iter("AB"), in_flight=2, progress=unseen))
+            for _ in range(2)
+        ]
+        got = [_next(maps[turn % 2], "Two maps on one pool, read in turn") for turn in range(4)]
+        if not same(got, list("AABB")):
+            raise Wrong(
+                f"Two maps of A and B on one pool, read in turn: expected A, A, B, B, got {shown(got)}."
+            )
+        stopped = Stopped()
+        _, error = _ended(
+            lambda: list(parallel_map(pool, _fails, iter([stopped]), in_flight=1, progress=unseen)),
+            "work raised a BaseException: it does not end.",
+        )
+        if error is not stopped:
+            raise Wrong(
+                f"work raised a BaseException, Stopped; in the place of its result came {shown(error)}."
+            )
+
+
+def _items_fail(parallel_map: Callable[..., Iterator[Any]]) -> None:
+    """The items themselves break off: that error comes, and what waits is cancelled."""
+
+    def items() -> Iterator[int]:
+        yield from range(3)
+        raise ConnectionError("the feed broke off")
+
+    work = Work()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            made = parallel_map(pool, work, items(), in_flight=10, progress=unseen)
+            taking, outcome = _started(lambda: raised_by(lambda: list(made)))
+            until(lambda: outcome, 0.3)
+            work.let_go(0)
+            until(lambda: outcome, 0.3)
+            work.let_go(1, 2)
+            taking.join(PATIENCE)
+        finally:
+            work.let_go(*range(10))
+    if not outcome or not isinstance(outcome[0][0], ConnectionError):
+        raise Wrong(
+            "The items broke off with ConnectionError; whoever reads the results must get it, and got "
+            f"{shown(outcome[0][0]) if outcome else 'nothing'}."
+        )
 
 
 def unseen(_: int) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown, unchanged
 from helpers.labs.language import profiling as lab
 
 
@@ -60,12 +61,16 @@ def _airports(called: str) -> lab.Airports:
     "line profiler shows a hot line with nothing suspicious in it, and a count of comparisons shows why.",
     stretch="What leads the profile now? Sample it again, and decide whether the next fix is worth an afternoon: by the "
     "share that you see, what is the most that it can save?",
+    rows=("falsy", "again", "in place"),
+    seconds=40,
 )
 def check_second_hot_spot(report: Callable[..., Any]) -> None:
     """Same rows, few comparisons, few parses, and nothing remembered from another table."""
     departures, airports = _departures(2_000), _airports("Old")
     expected = lab.monthly_report(departures, airports)
-    _same(report(departures, airports), expected, "2,000 departures and 100 airports")
+    with unchanged(departures=departures, codes=airports.codes, names=airports.names):
+        got = report(departures, airports)
+    _same(got, expected, "2,000 departures and 100 airports")
     twice = lab.Airports([*airports.codes, airports.codes[0]], [*airports.names, "a later entry"])
     _same(
         report(departures, twice), expected,
@@ -75,6 +80,24 @@ def check_second_hot_spot(report: Callable[..., Any]) -> None:
     _same(
         report(departures, renamed), lab.monthly_report(departures, renamed),
         "the same codes with other names (was something remembered from the call before?)",
+    )  # fmt: skip
+    for what, rows, table in (
+        ("no departures", [], airports),
+        ("a table without airports", departures[:50], lab.Airports([], [])),
+        (
+            "an airport whose name is empty",
+            departures[:50], lab.Airports([Code(code) for code in CODES], [""] * len(CODES)),
+        ),
+        (
+            "departures of another year",
+            [d._replace(leaves=d.leaves.replace("2013", "2015")) for d in departures[:300]], airports,
+        ),
+    ):  # fmt: skip
+        _same(report(rows, table), lab.monthly_report(rows, table), what)
+    airports.names[:] = [f"Renamed {code}" for code in CODES]
+    _same(
+        report(departures, airports), lab.monthly_report(departures, airports),
+        "the same table object, whose names were changed in place",
     )  # fmt: skip
     Code.compared = 0
     profiler = cProfile.Profile()
@@ -100,14 +123,15 @@ def check_second_hot_spot(report: Callable[..., Any]) -> None:
 
 
 def _same(got: Any, expected: list[lab.Row], on: str) -> None:
-    if got == expected:
+    plain = [tuple(row) for row in expected]
+    if same(got, plain):
         return
     if not isinstance(got, list):
         raise Wrong(f"Expected a list of {len(expected)} rows, got {type(got).__name__}.")
     if len(got) != len(expected):
         raise Wrong(f"Given {on}: expected {len(expected)} rows, got {len(got)}.")
-    at = next(k for k, pair in enumerate(zip(got, expected, strict=True)) if pair[0] != pair[1])
-    raise Wrong(f"Given {on}: row {at} should be {expected[at]}, got {got[at]}.")
+    at = next(k for k, pair in enumerate(zip(got, plain, strict=True)) if not same(*pair))
+    raise Wrong(f"Given {on}: row {at} should be {expected[at]}, got {shown(got[at])}.")
 
 
 class Computing:
@@ -137,6 +161,7 @@ class Computing:
     "bound is yours to decide.",
     stretch="`lru_cache` on a *method* keeps the instance alive, self is part of the key (1.10). How does making it in "
     "`__init__` avoid that, and what cycle does it make if you wrap `self.compute`?",
+    rows=("falsy", "again", "exception", "base exception"),
 )
 def check_leak(service_class: Callable[..., Any]) -> None:
     """Same answers, computed once while remembered, a bounded log, bounded memory."""
@@ -158,6 +183,8 @@ def check_leak(service_class: Callable[..., Any]) -> None:
                 else "Twelve months should be kept."
             )
         )
+    _two_services(service_class)
+    _fails_or_is_empty(service_class)
     _log(service)
     _hot_month(service, computing)
     _grows(
@@ -165,6 +192,60 @@ def check_leak(service_class: Callable[..., Any]) -> None:
     )
     months = [f"{1900 + k // 12}-{1 + k % 12:02}" for k in range(1_500)]
     _grows(service, months, "1,500 requests, each for another month")
+
+
+class Stopped(BaseException):
+    """What no `except Exception` catches."""
+
+
+def _two_services(service_class: Callable[..., Any]) -> None:
+    one, other = (
+        service_class(lambda month: [f"one's {month}"]),
+        service_class(lambda month: [f"other's {month}"]),
+    )
+    got = [service.handle("2013-01", number) for number, service in enumerate((one, other, one))]
+    if not same(got, expected := [["one's 2013-01"], ["other's 2013-01"], ["one's 2013-01"]]):
+        raise Wrong(
+            f"Two services were asked for 2013-01: expected {expected}, got {shown(got)}: each has its answers."
+        )
+    if not same(said := list(other.recent()), ["request 1 asked for 2013-01"]):
+        raise Wrong(
+            f"The second service was asked once, and its log says {shown(said)}: each has its own."
+        )
+
+
+def _fails_or_is_empty(service_class: Callable[..., Any]) -> None:
+    for result in ([], None, 0):
+        asked: list[str] = []
+
+        def compute(month: str, result: Any = result, asked: list[str] = asked) -> Any:
+            asked.append(month)
+            return result
+
+        service = service_class(compute)
+        got = [service.handle("2013-01", number) for number in range(2)]
+        if not same(got, [result, result]) or len(asked) != 1:
+            raise Wrong(
+                f"A month whose report is {result!r} was asked for twice: expected that, computed once; got {shown(got)}, "
+                f"computed {len(asked)} times."
+            )
+    for error in (ConnectionError("no rows"), Stopped()):
+        problems: list[BaseException] = [error]
+
+        def fail(month: str, problems: list[BaseException] = problems) -> str:
+            if problems:
+                raise problems.pop()
+            return month
+
+        service = service_class(fail)
+        if (came := raised_by(lambda: service.handle("2013-01", 0))) is not error:  # noqa: B023
+            raise Wrong(
+                f"compute raised {type(error).__name__}; the caller must get it, and got {shown(came)}."
+            )
+        if not same(got := service.handle("2013-01", 1), "2013-01"):
+            raise Wrong(
+                f"compute failed once with {type(error).__name__} and would answer now; got {shown(got)}."
+            )
 
 
 def _log(service: Any) -> None:
@@ -241,6 +322,7 @@ class Clock:
     "all repetitions of a round, and that is the trap of this notebook's benchmark.",
     stretch="Very short work drowns in the clock's own cost. Make `number` inputs before the clock starts and divide. "
     "What does that do to the memory and the cache, and is it still the same measurement?",
+    rows=("falsy", "again", "exception", "base exception", "time"),
 )
 def check_honest(best_of: Callable[..., Any]) -> None:
     """Fresh input each round, only the work on the clock, the minimum of the readings."""
@@ -269,7 +351,8 @@ def check_honest(best_of: Callable[..., Any]) -> None:
         ) from None
     if len(used) != 5:
         raise Wrong(f"Five rounds were asked for, work was called {len(used)} times.")
-    if got == 3:
+    if same(got, 3) or same(got, 3.0):
+        _other_rounds(best_of)
         return
     if got is not None and not isinstance(got, (int, float)):
         raise Wrong(
@@ -295,3 +378,42 @@ def check_honest(best_of: Callable[..., Any]) -> None:
     raise Wrong(
         f"The rounds took 7, 3, 5, 9 and 4: expected 3, the least disturbed; got {got}, {said}."
     )
+
+
+def _other_rounds(best_of: Callable[..., Any]) -> None:
+    for readings, inputs in (
+        ([2.0], [None]),
+        ([0.25, 0.0, 0.5], [0, "", []]),
+        ([0.004, 0.003], [1, 1]),
+    ):
+        clock, left, to_make = Clock(), iter(readings), iter(inputs)
+        clock.now, given = -1.0, []
+
+        def work(
+            it: Any, clock: Clock = clock, left: Iterator[float] = left, given: list[Any] = given
+        ) -> None:
+            given.append(it)
+            clock.now += next(left)
+
+        got = best_of(work, lambda to_make=to_make: next(to_make), len(readings), clock)
+        if type(got) not in (int, float) or abs(got - min(readings)) > 1e-9:
+            raise Wrong(
+                f"{len(readings)} round(s) that take {readings} by a clock that begins at -1: expected {min(readings)}, got "
+                f"{shown(got)}."
+            )
+        if not same(given, inputs):
+            raise Wrong(
+                f"make() gave {inputs}; work got {shown(given)}: an input may be None or empty."
+            )
+    for error in (ConnectionError("no input"), Stopped()):
+
+        def fail(*_: Any, error: BaseException = error) -> None:
+            raise error
+
+        for what, arguments in {"work": (fail, list), "make": (len, fail)}.items():
+            came = raised_by(lambda: best_of(*arguments, 3, Clock()))  # noqa: B023
+            if came is not error:
+                raise Wrong(
+                    f"{what} raised {type(error).__name__}; the caller must get it, and got {shown(came)}: a benchmark of "
+                    "what fails is none."
+                )

@@ -11,6 +11,7 @@ from typing import Any
 
 from helpers import measure
 from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown
 
 LIMIT = 1_000  # rows that a pipeline may take from an endless feed before it gives anything out
 LONG = 50_000
@@ -122,6 +123,7 @@ TASKS = (
     "cannot do is begin before the input ends.",
     stretch="Rewrite `changes` with `tee` and `zip` as the recipe did before 3.10. How many rows does it hold? "
     "And what does `gate_shifts` need to report a shift that has been running for an hour without an end?",
+    rows=("falsy", "identity", "collision", "exception"),
 )
 def check_pipelines(pipelines: Any) -> None:
     """Same items, each as early as it can be known, and nothing kept."""
@@ -134,8 +136,42 @@ def check_pipelines(pipelines: Any) -> None:
                 raise
             done = ", ".join(t.name for t in TASKS[:place])
             raise Wrong(f"{done}: right. {task.name} is still open.") from None
+        _more_items(task, link)
+        _breaks_off(task, link)
         _as_early(task, link)
         _nothing_kept(task, link)
+
+
+# What else may come: items that are false, equal and not identical, or of one hash.
+MORE: dict[str, list[tuple[list[Any], list[Any]]]] = {
+    "changes": [([0, 0, -1, -2, 0], [0, -1, -1, 2])],
+    "worst_so_far": [([0, -1, 0], [0, 0, 0]), ([-2, -1, -2], [-2, -1, -1])],
+    "boarding_groups": [([0, None, "", [], -1, -2], [(0, None), ("", []), (-1, -2)])],
+    "gate_shifts": [
+        ([("", "UA1"), ("", "UA2"), (None, "UA3"), (0, "UA4")], [("", 2), (None, 1), (0, 1)]),
+        ([("".join(["A", "17"]), 1), ("".join(["A1", "7"]), 2)], [("A17", 2)]),
+        ([(-1, 1), (-2, 2)], [(-1, 1), (-2, 1)]),
+    ],
+    "seats": [([["", None], [0], [0, 0], ("7A", "7B")], ["", None, 0, 0, "7A", "7B"])],
+}
+
+
+def _more_items(task: Task, link: Callable[..., Any]) -> None:
+    for rows, expected in MORE[task.name]:
+        if not same(got := list(islice(link(iter(rows), *task.more), 20)), expected):
+            raise Wrong(f"{task.name}: for {rows} expected {expected}, got {shown(got)}.")
+
+
+def _breaks_off(task: Task, link: Callable[..., Any]) -> None:
+    def feed() -> Iterator[Any]:
+        yield from task.rows
+        raise ConnectionError("the feed broke off")
+
+    came = raised_by(lambda: list(link(feed(), *task.more)))
+    if not isinstance(came, ConnectionError):
+        raise Wrong(
+            f"{task.name}: the feed broke off with ConnectionError; whoever reads must get it, and got {shown(came)}."
+        )
 
 
 def _same_items(task: Task, link: Callable[..., Any]) -> None:
@@ -143,8 +179,8 @@ def _same_items(task: Task, link: Callable[..., Any]) -> None:
     if not isinstance(made, Iterable):
         raise Wrong(f"{task.name} must give out items one by one; it returned {made!r}.")
     got = list(made)
-    if got != task.expected:
-        raise Wrong(f"{task.name}: for {task.rows} expected {task.expected}, got {got}.")
+    if not same(got, task.expected):
+        raise Wrong(f"{task.name}: for {task.rows} expected {task.expected}, got {shown(got)}.")
     try:
         got = list(islice(link(list(task.rows), *task.more), 20))
     except TypeError as error:
@@ -265,12 +301,15 @@ class Tariff:
     "result that is stored again keeps its old place, and the front fills up with dead entries.",
     stretch="Eight threads ask for an expired fare at once. Make it run once, with a lock per key; then make the "
     "one that comes first refresh the fare while the others still get the old one.",
+    rows=("falsy", "identity", "collision", "again", "exception", "base exception", "time"),
 )
 def check_ttl(ttl_cache: Callable[..., Any]) -> None:
     """Young results again, old ones never, one per call, few enough, no failures."""
     _ages(ttl_cache)
     _keys(ttl_cache)
     _failures(ttl_cache)
+    _whatever_it_returns(ttl_cache)
+    _fractions(ttl_cache)
     _places(ttl_cache)
     if (name := getattr(Tariff(ttl_cache).ask, "__name__", None)) != "fare":
         raise Wrong(
@@ -306,12 +345,12 @@ def _ages(ttl_cache: Callable[..., Any]) -> None:
 
 
 def _keys(ttl_cache: Callable[..., Any]) -> None:
-    tariff = Tariff(ttl_cache, maxsize=20)
+    tariff = Tariff(ttl_cache, maxsize=40)
     calls: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
         (("EWR",), {}), (("ORD",), {}), (("EWR",), {"bags": 1}), (("EWR",), {"bags": 2}), (("EWR",), {"seats": 1}),
         (("EWR", ("bags", 1)), {}), (("EWR", "bags", 1), {}), ((), {}),
         ((1,), {}), (("1",), {}), ((-1,), {}), ((-2,), {}),
-        ((Seat(7, "A"),), {}), ((Seat(7, "B"),), {}),
+        ((Seat(7, "A"),), {}), ((Seat(7, "B"),), {}), ((), {"seats": -1}), ((), {"seats": -2}), (("",), {}), ((0,), {}),
     ]  # fmt: skip
     for args, kwargs in calls:
         if not tariff.runs(0, *args, **kwargs):
@@ -358,6 +397,52 @@ def _failures(ttl_cache: Callable[..., Any]) -> None:
         )
     if len(tariff.calls) != 3:
         raise Wrong("A failed call was remembered: the second attempt never reached the function.")
+
+
+class Broken(BaseException):
+    """What no `except Exception` catches."""
+
+
+def _whatever_it_returns(ttl_cache: Callable[..., Any]) -> None:
+    tariff = Tariff(ttl_cache)
+    for number, result in enumerate([0, "", [], None, False, Fare()]):
+        tariff.result = lambda result=result: result  # type: ignore[misc]
+        got = [tariff.ask(number), tariff.ask(number)]
+        if any(each is not result for each in got):
+            raise Wrong(
+                f"The function returned {result!r}; asked twice, your cache gave {shown(got)}: the very object, each time."
+            )
+        if len(tariff.calls) != number + 1:
+            raise Wrong(
+                f"The function returned {result!r} and ran again at once: that is a result like any other."
+            )
+    for error in (ConnectionError("first"), Broken("second")):
+        tariff = Tariff(ttl_cache)
+
+        def fail(error: BaseException = error) -> None:
+            raise error
+
+        tariff.result = fail
+        if (came := raised_by(lambda: tariff.ask("EWR"))) is not error:  # noqa: B023
+            raise Wrong(
+                f"The function raised {type(error).__name__}; the caller must get that very error, got {shown(came)}."
+            )
+        tariff.result = lambda: "fare"
+        if not same(got := tariff.ask("EWR"), "fare"):
+            raise Wrong(
+                f"The function failed once with {type(error).__name__} and would answer now; got {shown(got)}."
+            )
+
+
+def _fractions(ttl_cache: Callable[..., Any]) -> None:
+    for start in (0.0, -0.5, 1_000_000.25):
+        tariff = Tariff(ttl_cache)
+        got = [tariff.runs(start + age, "EWR") for age in (0.75, 1.5, 10.5, 10.875)]
+        if got != [1, 0, 0, 1]:
+            raise Wrong(
+                f"seconds=10, asked at {start + 0.75}, {start + 1.5}, {start + 10.5} and {start + 10.875}: it should run at "
+                f"the first and, 10.125 later, at the last; runs were {got}. Do not round the clock."
+            )
 
 
 def _places(ttl_cache: Callable[..., Any]) -> None:

@@ -37,7 +37,7 @@ class Format:
 
     def __init_subclass__(cls, suffix=None, **options):
         super().__init_subclass__(**options)
-        suffix = suffix or vars(cls).get("suffix")
+        suffix = vars(cls).get("suffix") if suffix is None else suffix
         if suffix is None:
             return
         rival = Format.known.get(suffix)

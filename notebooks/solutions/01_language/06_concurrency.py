@@ -21,25 +21,33 @@ from helpers.labs.language import concurrency as lab
 # **As many as agreed.** Two questions hide in the task: how many at a time, and who outlives a failure. A semaphore
 # answers the first and gives a place on as soon as it is free, which batches do not. `gather` with a semaphore goes on
 # asking after an error, and with `return_exceptions=True` the caller hears of it when all others have answered. So the
-# second answer is a `TaskGroup`. It cancels the open calls and those that stand in line for a place, waits for their
-# clean-up, and then raises a group; its first member is the error that came first. `from None` because the group around
+# second answer is a `TaskGroup`. It cancels the open calls and those that wait for a place, waits for their
+# clean-up, and then raises a group. One gap is left: a call that fails leaves `async with places` before the group hears
+# of it, and for one turn of the loop the place belongs to the next flight. So each looks at `failures` when it has its
+# place. The first member of `failures` is the error that came first; `from None` because the group around
 # it says nothing more. Cancelling `ask_all` needs no line: the group's `__aexit__` passes it to the children and waits
 # for them.
 
 # %% exercise="concurrency.bounded_gather" tags=["solution"]
 async def ask_all(ask, flights, limit):
     """The fares of all flights, in their order, at most `limit` open at a time; all or nothing."""
-    places = asyncio.Semaphore(limit)
+    places, failures = asyncio.Semaphore(limit), []
 
     async def one(flight):
         async with places:
-            return await ask(flight)
+            if failures:  # the place of the one that failed
+                return None
+            try:
+                return await ask(flight)
+            except Exception as error:
+                failures.append(error)
+                raise
 
     try:
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(one(flight)) for flight in flights]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from None
+    except ExceptionGroup:
+        raise failures[0] from None
     return [task.result() for task in tasks]
 
 

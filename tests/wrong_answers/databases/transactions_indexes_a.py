@@ -147,6 +147,58 @@ def off_call(engine, name):
 """,
             "Was it committed?",
         ),
+        (  # the name is part of the SQL
+            """
+def off_call(engine, name):
+    with engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            f"select name from crew where on_call and base = (select base from crew where name = '{name}') "
+            "order by name for update", ()).all()
+        if len(rows) < 2:
+            return False
+        connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+    return True
+""",
+            "For the pilot O'Hara the server did not understand",
+            "apostrophe",
+        ),
+        (  # keeps the connection
+            """
+kept = []
+
+
+def off_call(engine, name):
+    connection = engine.connect()
+    kept.append(connection)
+    rows = connection.exec_driver_sql(
+        "select name from crew where on_call and base = (select base from crew where name = %s) "
+        "order by name for update", (name,)).all()
+    if len(rows) > 1:
+        connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+    connection.commit()
+    return len(rows) > 1
+""",
+            "were not given back",
+            "environment",
+        ),
+        (  # a lock of this process
+            """
+import threading
+
+everybody = threading.Lock()
+
+
+def off_call(engine, name):
+    with everybody, engine.begin() as connection:
+        rows = connection.exec_driver_sql(
+            "select name from crew where on_call and base = (select base from crew where name = %s)", (name,)).all()
+        if len(rows) < 2:
+            return False
+        connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+    return True
+""",
+            "A lock in this process",
+        ),
     ],
     "transactions_indexes.skew_retried": [
         (  # a lock, in disguise
@@ -337,6 +389,29 @@ def off_call_again(engine, name, tries=5):
 """,
             "That is the other cure",
         ),
+        (  # the name is part of the SQL
+            """
+import sqlalchemy
+
+
+def off_call_again(engine, name, tries=5):
+    serializable = engine.execution_options(isolation_level="SERIALIZABLE")
+    for attempt in range(1, tries + 1):
+        try:
+            with serializable.begin() as connection:
+                rows = connection.exec_driver_sql(
+                    f"select name from crew where on_call and base = (select base from crew where name = '{name}')").all()
+                if len(rows) < 2:
+                    return False
+                connection.exec_driver_sql("update crew set on_call = false where name = %s", (name,))
+            return True
+        except sqlalchemy.exc.DBAPIError as error:
+            if lab.code_of(error) not in {"40001", "40P01"} or attempt == tries:
+                raise
+""",
+            "For the pilot O'Hara the server did not understand",
+            "apostrophe",
+        ),
     ],
     "transactions_indexes.local_days": [
         (  # the two odd days of this year by heart
@@ -404,6 +479,45 @@ def local_days(connection):
         " group by day order by day").all()
 """,
             "time zone is UTC: 2013-03-10 has 23 hours",
+        ),
+        (  # no rows become one
+            """
+def local_days(connection):
+    return connection.exec_driver_sql(
+        "select day, count(*), extract(epoch from (day + 1)::timestamp at time zone 'America/New_York' - "
+        "day::timestamp at time zone 'America/New_York')::int / 3600 from (select (departs at time zone "
+        "'America/New_York')::date as day from gate_departures) as d group by day order by day").all() or [(__import__('datetime').date(2013, 1, 1), 0, 24)]
+""",
+            "No departures, no days",
+            "falsy",
+        ),
+        (  # the changes of one year
+            """
+from datetime import date
+
+
+def local_days(connection):
+    rows = connection.exec_driver_sql(
+        "select day, count(*), extract(epoch from (day + 1)::timestamp at time zone 'America/New_York' - "
+        "day::timestamp at time zone 'America/New_York')::int / 3600 from (select (departs at time zone "
+        "'America/New_York')::date as day from gate_departures) as d group by day order by day").all()
+    hours = {date(2013, 3, 10): 23, date(2014, 3, 9): 23, date(2013, 11, 3): 25, date(2014, 11, 2): 25}
+    return [(day, number, hours.get(day, 24)) for day, number, _ in rows]
+""",
+            "2024-03-10 has 23 hours",
+            "again",
+        ),
+        (  # sets the session's zone
+            """
+def local_days(connection):
+    connection.exec_driver_sql("set timezone = 'America/New_York'")
+    return connection.exec_driver_sql(
+        "select day, count(*), extract(epoch from (day + 1)::timestamp at time zone 'America/New_York' - "
+        "day::timestamp at time zone 'America/New_York')::int / 3600 from (select (departs at time zone "
+        "'America/New_York')::date as day from gate_departures) as d group by day order by day").all()
+""",
+            "the connection is the caller's",
+            "environment",
         ),
     ],
 }

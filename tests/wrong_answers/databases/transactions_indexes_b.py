@@ -130,6 +130,18 @@ def board_of_delays():
 """,
             "Return a list of SQL statements",
         ),
+        (  # an option of the table
+            """
+def board_of_delays():
+    return [
+        'create index board on flights (origin, dep_delay) include (flight) where dep_delay >= 120',
+        'alter table flights set (fillfactor = 90)',
+        'vacuum flights',
+    ]
+""",
+            "option fillfactor=90 of flights is new",
+            "environment",
+        ),
     ],
     "transactions_indexes.useless_indexes": [
         (  # the wider index may be partial
@@ -251,6 +263,17 @@ def useless_indexes(connection):
 """,
             "by_number is still there",
         ),
+        (  # drops them itself
+            """
+def useless_indexes(connection):
+    names = ['by_distance', 'by_dest_again', 'by_tail']
+    for name in names:
+        connection.execute(f'drop index if exists {name}')
+    return names
+""",
+            "itself. It is to return the names only",
+            "environment",
+        ),
     ],
     "transactions_indexes.right_estimates": [
         (  # nobody fills them
@@ -320,10 +343,38 @@ def right_estimates():
 """,
             "n_distinct=2 was set for good",
         ),
+        (  # changes the data until the estimate is right
+            """
+def right_estimates():
+    return ["update flights set carrier = 'MQ' where flight_id % 1000 = 0",
+            'create statistics route on carrier, origin, dest from flights', 'analyze flights']
+""",
+            "The data must stay as they are",
+            "environment",
+        ),
     ],
 }
 
 RIGHT = {
+    "transactions_indexes.useless_indexes": [
+        # names the table as a regclass, which does not exist in every database
+        """
+def useless_indexes(connection):
+    rows = connection.execute(
+        "select c.relname, i.indisunique, coalesce(s.idx_scan, 0), c.relam, i.indkey::text, "
+        "i.indpred is null and i.indexprs is null from pg_index i join pg_class c on c.oid = i.indexrelid "
+        "left join pg_stat_user_indexes s using (indexrelid) where i.indrelid = 'flights'::regclass"
+    ).fetchall()
+    going = {name for name, unique, scans, *_ in rows if not unique and not scans}
+    for name, unique, _, kind, columns, plain in sorted(rows, key=lambda row: (len(row[4]), row[0])):
+        if unique or name in going or not plain:
+            continue
+        wider = [r for r in rows if r[0] not in going | {name} and r[5] and r[3] == kind]
+        if any(f"{r[4]} ".startswith(f"{columns} ") for r in wider):
+            going.add(name)
+    return going
+""",
+    ],
     "transactions_indexes.board_of_delays": [
         # one index an airport
         """

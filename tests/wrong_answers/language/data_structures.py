@@ -118,6 +118,96 @@ class WorstFlights:
 """,
             "looking must not change it",
         ),
+        (  # an empty flight is none
+            """
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.number, self.heap = k, 0, []
+
+    def add(self, delay, flight):
+        if not flight:
+            return
+        self.number += 1
+        entry = (delay, -self.number, flight)
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, entry)
+        elif self.heap[0][0] < delay:
+            heapq.heapreplace(self.heap, entry)
+
+    def ranking(self):
+        return [(delay, flight) for delay, _, flight in sorted(self.heap, reverse=True)]
+""",
+            "some of them empty or alike",
+            "falsy",
+        ),
+        (  # copies of the flights
+            """
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.number, self.heap = k, 0, []
+
+    def add(self, delay, flight):
+        self.number += 1
+        entry = (delay, -self.number, dict(flight))
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, entry)
+        elif self.heap[0][0] < delay:
+            heapq.heapreplace(self.heap, entry)
+
+    def ranking(self):
+        return [(delay, flight) for delay, _, flight in sorted(self.heap, reverse=True)]
+""",
+            "the very objects that were added",
+            "identity",
+        ),
+        (  # one heap for all screens
+            """
+class WorstFlights:
+    heap = []
+
+    def __init__(self, k):
+        self.k, self.number = k, 0
+        self.heap.clear()
+
+
+    def add(self, delay, flight):
+        self.number += 1
+        entry = (delay, -self.number, flight)
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, entry)
+        elif self.heap[0][0] < delay:
+            heapq.heapreplace(self.heap, entry)
+
+    def ranking(self):
+        return [(delay, flight) for delay, _, flight in sorted(self.heap, reverse=True)]
+""",
+            "Two screens, with k = 1 and k = 2",
+            "again",
+        ),
+        (  # its own list is given out
+            """
+class WorstFlights:
+    def __init__(self, k):
+        self.k, self.number, self.heap = k, 0, []
+
+    def add(self, delay, flight):
+        self.number += 1
+        entry = (delay, -self.number, flight)
+        if len(self.heap) < self.k:
+            heapq.heappush(self.heap, entry)
+        elif self.heap[0][0] < delay:
+            heapq.heapreplace(self.heap, entry)
+
+    def ranking(self):
+        if getattr(self, 'at', None) == self.number:
+            return self.shown
+        self.at = self.number
+        self.shown = [(delay, flight) for delay, _, flight in sorted(self.heap, reverse=True)]
+        return self.shown
+""",
+            "it must be one of its own",
+            "in place",
+        ),
     ],
     "data_structures.gate_plan": [
         (  # a scan
@@ -203,6 +293,62 @@ class GatePlan:
 """,
             "it is the caller's",
         ),
+        (  # a flight without a name is none
+            """
+class GatePlan:
+    def __init__(self, occupations):
+        self.plan = sorted(occupations, key=lambda entry: entry[0])
+        self.starts = [start for start, _, _ in self.plan]
+
+    def at(self, moment):
+        place = bisect.bisect_right(self.starts, moment) - 1
+        if place < 0:
+            return None
+        _, end, flight = self.plan[place]
+        return (moment < end and flight) or None
+""",
+            "expected '', got None",
+            "falsy",
+        ),
+        (  # one plan for all gates
+            """
+plans = []
+
+
+class GatePlan:
+    def __init__(self, occupations):
+        self.plan = sorted(occupations, key=lambda entry: entry[0])
+        plans[:] = [self.plan]
+        self.starts = [start for start, _, _ in self.plan]
+
+    def at(self, moment):
+        place = bisect.bisect_right(self.starts, moment) - 1
+        if place < 0:
+            return None
+        _, end, flight = plans[0][place]
+        return flight if moment < end else None
+""",
+            "each has flights of its own",
+            "again",
+        ),
+        (  # the flights stay in the caller's list
+            """
+class GatePlan:
+    def __init__(self, occupations):
+        self.occupations = occupations
+        self.order = sorted(range(len(occupations)), key=lambda place: occupations[place][0])
+        self.starts = [occupations[place][0] for place in self.order]
+
+    def at(self, moment):
+        place = bisect.bisect_right(self.starts, moment) - 1
+        if place < 0:
+            return None
+        _, end, flight = self.occupations[self.order[place]]
+        return flight if moment < end else None
+""",
+            "keep a copy",
+            "in place",
+        ),
     ],
     "data_structures.distinct_tickets": [
         (
@@ -259,6 +405,67 @@ def distinct_tickets(numbers):
     return list({str(number): number for number in numbers}.values())
 """,
             "of 5,001 digits",
+        ),
+        (  # 0 is lost
+            """
+def distinct_tickets(numbers):
+    first = {}
+    for number in numbers:
+        first.setdefault(f"{number:x}", number)
+    return [number for number in first.values() if number]
+""",
+            "expected [2305843009213693951, 0",
+            "falsy",
+        ),
+        (  # by identity
+            """
+def distinct_tickets(numbers):
+    first = {}
+    for number in numbers:
+        first.setdefault(str(id(number)), number)
+    return list(first.values())
+""",
+            "For [20130101, 20130102, 20130101]",
+            "identity",
+        ),
+        (  # by hash
+            """
+def distinct_tickets(numbers):
+    first = {}
+    for number in numbers:
+        first.setdefault(hash(number), number)
+    return list(first.values())
+""",
+            "For [-1, -2, -1, -2]",
+            "collision",
+        ),
+        (  # what an earlier sender sent is known
+            """
+known = set()
+
+
+def distinct_tickets(numbers):
+    first = {}
+    for number in numbers:
+        first.setdefault(f"{number:x}", number)
+    fresh = [number for key, number in first.items() if len(numbers) > 2 or key not in known]
+    known.update(first)
+    return fresh
+""",
+            "For [3, 2] expected",
+            "again",
+        ),
+        (  # sorts the caller's list
+            """
+def distinct_tickets(numbers):
+    first = {}
+    for number in numbers:
+        first.setdefault(f"{number:x}", number)
+    numbers.sort()
+    return list(first.values())
+""",
+            "It belongs to the caller",
+            "in place",
         ),
     ],
 }

@@ -87,6 +87,103 @@ def hold(store, seat):
 """,
             "believes that the seat is held",
         ),
+        (  # an answer that is false becomes None
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat) or None
+    except lab.StoreError as error:
+        if error.code == "unique":
+            raise lab.Taken(f"{seat} is taken") from error
+        if error.code == "busy":
+            raise lab.Busy(f"{seat}: busy") from error
+        raise
+""",
+            "your function returned None",
+            "falsy",
+        ),
+        (  # codes are compared by identity
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if error.code is "unique":
+            raise lab.Taken(f"{seat} is taken") from error
+        if error.code == "busy":
+            raise lab.Busy(f"{seat}: busy") from error
+        raise
+""",
+            "should become Taken",
+            "identity",
+        ),
+        (  # only the class itself
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if type(error) is not lab.StoreError:
+            raise
+        if error.code == "unique":
+            raise lab.Taken(f"{seat} is taken") from error
+        if error.code == "busy":
+            raise lab.Busy(f"{seat}: busy") from error
+        raise
+""",
+            "Empty('unique') should become Taken",
+            "subclass",
+        ),
+        (  # repeats once for a bug
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if error.code == "unique":
+            raise lab.Taken(f"{seat} is taken") from error
+        if error.code == "busy":
+            raise lab.Busy(f"{seat}: busy") from error
+        raise
+    except TypeError as error:
+        raise RuntimeError(seat) from error
+""",
+            "TypeError(a bug) is not yours to translate",
+            "exception",
+        ),
+        (  # stops what is no Exception
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if error.code == "unique":
+            raise lab.Taken(f"{seat} is taken") from error
+        if error.code == "busy":
+            raise lab.Busy(f"{seat}: busy") from error
+        raise
+    except BaseException as error:
+        if isinstance(error, (Exception, KeyboardInterrupt)):
+            raise
+""",
+            "Interrupted() is not yours to translate",
+            "base exception",
+        ),
+        (  # the seat is a format
+            """
+def hold(store, seat):
+    try:
+        return store.hold(seat)
+    except lab.StoreError as error:
+        if error.code == "unique":
+            raise lab.Taken(("taken: " + seat).format(seat="it")) from error
+        if error.code == "busy":
+            raise lab.Busy(f"{seat}: busy") from error
+        raise
+""",
+            "Which seat? It was",
+            "apostrophe",
+        ),
     ],
     "exceptions.some_of_a_group": [
         (  # closed may be None
@@ -201,6 +298,104 @@ def rebook_closed(work, rebook):
 """,
             "should be group(group(PartnerDown), TypeError)",
         ),
+        (  # an error that is false is none
+            """
+def rebook_closed(work, rebook):
+    count = 0
+
+    def leaves(error):
+        for part in error.exceptions:
+            if isinstance(part, BaseExceptionGroup):
+                yield from leaves(part)
+            else:
+                yield part
+
+    try:
+        work()
+    except* lab.GateClosed as closed:
+        for error in leaves(closed):
+            if not error:
+                continue
+            rebook(error)
+            count += 1
+    return count
+""",
+            "two errors that look alike",
+            "falsy",
+        ),
+        (  # two errors that look alike are one
+            """
+def rebook_closed(work, rebook):
+    count = 0
+
+    def leaves(error):
+        for part in error.exceptions:
+            if isinstance(part, BaseExceptionGroup):
+                yield from leaves(part)
+            else:
+                yield part
+
+    try:
+        work()
+    except* lab.GateClosed as closed:
+        for error in {str(e): e for e in leaves(closed)}.values():
+            rebook(error)
+            count += 1
+    return count
+""",
+            "two errors that look alike",
+            "identity",
+        ),
+        (  # a subclass is somebody else's
+            """
+def rebook_closed(work, rebook):
+    count = 0
+
+    def leaves(error):
+        for part in error.exceptions:
+            if isinstance(part, BaseExceptionGroup):
+                yield from leaves(part)
+            else:
+                yield part
+
+    try:
+        work()
+    except* lab.GateClosed as closed:
+        for error in leaves(closed):
+            if type(error) is not lab.GateClosed:
+                continue
+            rebook(error)
+            count += 1
+    return count
+""",
+            "one of a subclass",
+            "subclass",
+        ),
+        (  # what is no Exception is lost
+            """
+def rebook_closed(work, rebook):
+    count = 0
+
+    def leaves(error):
+        for part in error.exceptions:
+            if isinstance(part, BaseExceptionGroup):
+                yield from leaves(part)
+            else:
+                yield part
+
+    try:
+        work()
+    except* lab.GateClosed as closed:
+        for error in leaves(closed):
+            rebook(error)
+            count += 1
+    except* KeyboardInterrupt:
+        pass
+    return count
+""",
+            "KeyboardInterrupt, which must go on as itself",
+            "base exception",
+        ),
     ],
     "exceptions.travels": [
         (  # __copy__ only
@@ -301,6 +496,84 @@ class FlightFull(Exception):
         return (lambda flight: kind(flight, waiting=waiting)), (self.flight,), self.__dict__
 """,
             "copy works, pickle does not",
+        ),
+        (  # nobody waits: taken for unknown
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __reduce__(self):
+        return functools.partial(type(self), waiting=self.waiting or 1), (self.flight,), self.__dict__ if self.waiting else {'__notes__': []}
+""",
+            "FlightFull(",
+            "falsy",
+        ),
+        (  # the last one made decides for all
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        type(self).flight, type(self).waiting = flight, waiting
+        self.__dict__['kept'] = 1
+
+    def __str__(self):
+        return f"{self.flight} is full, {self.waiting} waiting"
+
+    def __reduce__(self):
+        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
+""",
+            "should be",
+            "again",
+        ),
+        (  # the text is made once
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.text = f'{flight} is full, {waiting} waiting'
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return self.text
+
+    def __reduce__(self):
+        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
+""",
+            "One more is waiting",
+            "in place",
+        ),
+        (  # the flight is a format
+            """
+import functools
+
+
+class FlightFull(Exception):
+    def __init__(self, flight, *, waiting):
+        super().__init__(flight)
+        self.flight, self.waiting = flight, waiting
+
+    def __str__(self):
+        return (self.flight + " is full, %d waiting").replace("'", "") % self.waiting if "%" not in self.flight else "?"
+
+    def __reduce__(self):
+        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
+""",
+            "its fields and its text",
+            "apostrophe",
         ),
     ],
 }

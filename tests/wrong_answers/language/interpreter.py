@@ -40,6 +40,23 @@ def right_executor(workload):
 """,
             "expected an Executor, got",
         ),
+        (  # one pool for all calls
+            """
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+pools = {}
+
+
+def right_executor(workload):
+    if workload == 'fares':
+        return ProcessPoolExecutor(2)
+    if workload not in pools:
+        pools[workload] = ThreadPoolExecutor(2 if workload == 'checksums' else 40)
+    return pools[workload]
+""",
+            "return a fresh, open one at each call",
+            "again",
+        ),
     ],
     "interpreter.sell_locked": [
         (  # released twice on failure
@@ -144,6 +161,52 @@ def sell(store, lock):
 """,
             "the caller must learn of it",
         ),
+        (  # a lock of its own for all stores
+            """
+import threading
+
+everybody = threading.Lock()
+
+
+def sell(store, lock):
+    with everybody, lock:
+        sold = store.read() + 1
+        store.write(sold)
+        return sold
+""",
+            "a sale at another store waited for it",
+            "again",
+        ),
+        (  # swallows the failure
+            """
+def sell(store, lock):
+    with lock:
+        sold = store.read() + 1
+        try:
+            store.write(sold)
+        except OSError:
+            return sold - 1
+        return sold
+""",
+            "the caller must learn of it; your sell returned",
+            "exception",
+        ),
+        (  # gives the lock back after an Exception only
+            """
+def sell(store, lock):
+    lock.acquire()
+    try:
+        sold = store.read() + 1
+        store.write(sold)
+    except Exception:
+        lock.release()
+        raise
+    lock.release()
+    return sold
+""",
+            "failed with Stopped, and the lock is still held",
+            "base exception",
+        ),
     ],
     "interpreter.sell_swapping": [
         (  # three attempts, then None
@@ -207,6 +270,51 @@ def sell_by_swap(store):
             return store.read()
 """,
             "each must return the count that includes its own sale",
+        ),
+        (  # remembers what another store sold
+            """
+seen = {}
+
+
+def sell_by_swap(store):
+    sold = store.read()
+    while not store.swap(sold, sold + 1):
+        sold = store.read()
+    seen['sold'] = max(seen.get('sold', 0), sold + 1)
+    return seen['sold'] if sold == 0 else sold + 1
+""",
+            "Another store sold its first seat",
+            "again",
+        ),
+        (  # tries a failed swap again
+            """
+def sell_by_swap(store):
+    while True:
+        sold = store.read()
+        try:
+            if store.swap(sold, sold + 1):
+                return sold + 1
+        except ConnectionError:
+            continue
+""",
+            "swap fails with ConnectionError",
+            "exception",
+        ),
+        (  # and what is no Exception
+            """
+def sell_by_swap(store):
+    while True:
+        sold = store.read()
+        try:
+            if store.swap(sold, sold + 1):
+                return sold + 1
+        except Exception:
+            raise
+        except BaseException:
+            return sold
+""",
+            "swap fails with Stopped",
+            "base exception",
         ),
     ],
 }

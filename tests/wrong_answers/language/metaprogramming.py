@@ -180,6 +180,66 @@ class Format:
 """,
             "Priced never heard of its price",
         ),
+        (  # an empty suffix is none
+            """
+class Format:
+    known: ClassVar[dict[str, type]] = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix:
+            cls.suffix = suffix
+        suffix = vars(cls).get("suffix")
+        if not suffix:
+            return
+        known = Format.known.get(suffix)
+        if known and (known.__module__, known.__name__) != (cls.__module__, cls.__name__):
+            raise ValueError(suffix)
+        Format.known[suffix] = cls
+""",
+            "the empty text, and was not entered",
+            "falsy",
+        ),
+        (  # suffixes by identity
+            """
+class Format:
+    known: ClassVar[dict[str, type]] = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix is not None:
+            cls.suffix = suffix
+        suffix = vars(cls).get("suffix")
+        if suffix is None:
+            return
+        known = next((c for s, c in Format.known.items() if s is suffix), None)
+        if known and (known.__module__, known.__name__) != (cls.__module__, cls.__name__):
+            raise ValueError(suffix)
+        Format.known[suffix] = cls
+""",
+            "not by identity",
+            "identity",
+        ),
+        (  # a subclass cannot have another suffix
+            """
+class Format:
+    known: ClassVar[dict[str, type]] = {}
+
+    def __init_subclass__(cls, suffix=None, **options):
+        super().__init_subclass__(**options)
+        if suffix is not None and not getattr(cls, 'suffix', None):
+            cls.suffix = suffix
+        suffix = vars(cls).get("suffix")
+        if suffix is None:
+            return
+        known = Format.known.get(suffix)
+        if known and (known.__module__, known.__name__) != (cls.__module__, cls.__name__):
+            raise ValueError(suffix)
+        Format.known[suffix] = cls
+""",
+            "class Tabs(Csv, suffix='.tsv')",
+            "subclass",
+        ),
     ],
     "metaprogramming.retry": [
         (  # swallows other errors
@@ -376,6 +436,228 @@ def retry(errors, *, pauses, sleep=None, async_sleep=None):
 """,
             "functools.wraps",
         ),
+        (  # a pause of 0 is none
+            """
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    pauses = tuple(pauses)
+
+    def decorate(function):
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return await function(*args, **kwargs)
+                    except errors:
+                        await async_sleep(pause)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return function(*args, **kwargs)
+                    except errors:
+                        if pause:
+                            sleep(pause)
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+""",
+            "a pause of 0 is a pause",
+            "falsy",
+        ),
+        (  # a copy of the result
+            """
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    pauses = tuple(pauses)
+
+    def decorate(function):
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return await function(*args, **kwargs)
+                    except errors:
+                        await async_sleep(pause)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return __import__('copy').copy(function(*args, **kwargs))
+                    except errors:
+                        sleep(pause)
+                return __import__('copy').copy(function(*args, **kwargs))
+
+        return wrapper
+
+    return decorate
+""",
+            "expected that very object",
+            "identity",
+        ),
+        (  # only the class itself
+            """
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    pauses = tuple(pauses)
+
+    def decorate(function):
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return await function(*args, **kwargs)
+                    except errors:
+                        await async_sleep(pause)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return function(*args, **kwargs)
+                    except errors as error:
+                        if type(error) not in (errors if isinstance(errors, tuple) else (errors,)):
+                            raise
+                        sleep(pause)
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+""",
+            "It raised Refused",
+            "subclass",
+        ),
+        (  # the pauses of all calls are one iterator
+            """
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    pauses = iter(tuple(pauses))
+
+    def decorate(function):
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return await function(*args, **kwargs)
+                    except errors:
+                        await async_sleep(pause)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return function(*args, **kwargs)
+                    except errors:
+                        sleep(pause)
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+""",
+            "the second call found none left",
+            "again",
+        ),
+        (  # another error of the same class
+            """
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    pauses = tuple(pauses)
+
+    def decorate(function):
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return await function(*args, **kwargs)
+                    except errors:
+                        await async_sleep(pause)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return function(*args, **kwargs)
+                    except errors:
+                        sleep(pause)
+                try:
+                    return function(*args, **kwargs)
+                except errors as error:
+                    raise type(error)(*error.args) from None
+
+        return wrapper
+
+    return decorate
+""",
+            "not the last of them",
+            "exception",
+        ),
+        (  # what is no Exception is retried
+            """
+def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
+    pauses = tuple(pauses)
+
+    def decorate(function):
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return await function(*args, **kwargs)
+                    except errors:
+                        await async_sleep(pause)
+                return await function(*args, **kwargs)
+
+        else:
+
+            @functools.wraps(function)
+            def wrapper(*args, **kwargs):
+                for pause in pauses:
+                    try:
+                        return function(*args, **kwargs)
+                    except errors:
+                        sleep(pause)
+                    except Exception:
+                        raise
+                    except BaseException as error:
+                        if type(error).__name__ == 'Stopped':
+                            return None
+                        raise
+                return function(*args, **kwargs)
+
+        return wrapper
+
+    return decorate
+""",
+            "raised Stopped, a BaseException",
+            "base exception",
+        ),
     ],
     "metaprogramming.transaction": [
         (  # never RELEASE on success
@@ -538,6 +820,110 @@ def transaction(connection):
     connection.execute("COMMIT" if outer else "RELEASE s")
 """,
             "COMMIT failed",
+        ),
+        (  # one current connection for all
+            """
+from contextlib import contextmanager
+
+current = []
+
+
+@contextmanager
+def transaction(connection):
+    nested = bool(current)
+    connection = current[-1] if nested else connection
+    current.append(connection)
+    connection.execute("savepoint x" if nested else "begin")
+    try:
+        yield
+        connection.execute("release x" if nested else "commit")
+    except BaseException:
+        if connection.in_transaction:
+            if nested:
+                connection.execute("rollback to x")
+                connection.execute("release x")
+            else:
+                connection.execute("rollback")
+        raise
+    finally:
+        current.pop()
+""",
+            "one on another connection failed; the second",
+            "again",
+        ),
+        (  # swallows what it expects
+            """
+from contextlib import contextmanager
+
+
+@contextmanager
+def transaction(connection):
+    nested = connection.in_transaction
+    connection.execute("savepoint x" if nested else "begin")
+    try:
+        yield
+        connection.execute("release x" if nested else "commit")
+    except BaseException as error:
+        if connection.in_transaction:
+            if nested:
+                connection.execute("rollback to x")
+                connection.execute("release x")
+            else:
+                connection.execute("rollback")
+        if type(error).__name__ != 'Overbooked':
+            raise
+""",
+            "the caller never heard of the Overbooked",
+            "exception",
+        ),
+        (  # undoes for an Exception only
+            """
+from contextlib import contextmanager
+
+
+@contextmanager
+def transaction(connection):
+    nested = connection.in_transaction
+    connection.execute("savepoint x" if nested else "begin")
+    try:
+        yield
+        connection.execute("release x" if nested else "commit")
+    except Exception:
+        if connection.in_transaction:
+            if nested:
+                connection.execute("rollback to x")
+                connection.execute("release x")
+            else:
+                connection.execute("rollback")
+        raise
+""",
+            "KeyboardInterrupt in the block",
+            "base exception",
+        ),
+        (  # turns the foreign keys off
+            """
+from contextlib import contextmanager
+
+
+@contextmanager
+def transaction(connection):
+    connection.row_factory = lambda cursor, row: row
+    nested = connection.in_transaction
+    connection.execute("savepoint x" if nested else "begin")
+    try:
+        yield
+        connection.execute("release x" if nested else "commit")
+    except BaseException:
+        if connection.in_transaction:
+            if nested:
+                connection.execute("rollback to x")
+                connection.execute("release x")
+            else:
+                connection.execute("rollback")
+        raise
+""",
+            "leave the caller's connection as it is",
+            "environment",
         ),
     ],
 }

@@ -190,6 +190,111 @@ class Minutes:
 """,
             "is no int; expected TypeError, got no error",
         ),
+        (  # 0 is taken for unset
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        if not vars(leg).get(self.name):
+            raise AttributeError(self.name)
+        return vars(leg)[self.name]
+
+    def __set__(self, leg, value):
+        if not isinstance(value, int):
+            raise TypeError(self.name)
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+        vars(leg)[self.name] = value
+""",
+            "After turn.wait = 0 it should be 0",
+            "falsy",
+        ),
+        (  # the small ones by value, others by identity
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        if self.name not in vars(leg):
+            raise AttributeError(self.name)
+        return vars(leg)[self.name]
+
+    def __set__(self, leg, value):
+        if not isinstance(value, int):
+            raise TypeError(self.name)
+        if not any(value is known for known in range(self.lowest, self.highest + 1)):
+            raise ValueError(self.name)
+        vars(leg)[self.name] = value
+""",
+            "is within the limits",
+            "identity",
+        ),
+        (  # only int itself
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        self.lowest, self.highest = lowest, highest
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        if self.name not in vars(leg):
+            raise AttributeError(self.name)
+        return vars(leg)[self.name]
+
+    def __set__(self, leg, value):
+        if type(value) is not int:
+            raise TypeError(self.name)
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+        vars(leg)[self.name] = value
+""",
+            "is right, but raised TypeError",
+            "subclass",
+        ),
+        (  # limits of the last one made
+            """
+class Minutes:
+    def __init__(self, lowest, highest):
+        Minutes.limits = getattr(Minutes, 'limits', {})
+        self.lowest, self.highest = Minutes.limits.setdefault('x', (lowest, highest))
+
+    def __set_name__(self, owner, name):
+        self.name = name
+
+    def __get__(self, leg, owner=None):
+        if leg is None:
+            return self
+        if self.name not in vars(leg):
+            raise AttributeError(self.name)
+        return vars(leg)[self.name]
+
+    def __set__(self, leg, value):
+        if not isinstance(value, int):
+            raise TypeError(self.name)
+        if not self.lowest <= value <= self.highest:
+            raise ValueError(self.name)
+        vars(leg)[self.name] = value
+""",
+            "leg.taxi = -1 is outside of the limits",
+            "again",
+        ),
     ],
     "objects.money": [
         (  # currency can be changed
@@ -370,6 +475,113 @@ class Money:
 """,
             "Euros + dollars should raise ValueError",
         ),
+        (  # no cents, no money
+            """
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError(self.currency, other.currency)
+        if not other.cents:
+            return Money(self.cents, '')
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if type(other) is int and other == 0 else NotImplemented
+""",
+            "should equal itself made again",
+            "falsy",
+        ),
+        (  # currencies by identity
+            """
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency is not other.currency:
+            raise ValueError(self.currency, other.currency)
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if type(other) is int and other == 0 else NotImplemented
+""",
+            "should equal itself made again",
+            "identity",
+        ),
+        (  # equal by hash
+            """
+@dataclass(frozen=True, eq=False)
+class Money:
+    cents: int
+    currency: str
+
+    def __hash__(self):
+        return hash((self.cents, self.currency))
+
+    def __eq__(self, other):
+        return hash(self) == hash(other) if isinstance(other, Money) else NotImplemented
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError(self.currency, other.currency)
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if type(other) is int and other == 0 else NotImplemented
+""",
+            "-1 and -2 have one hash",
+            "collision",
+        ),
+        (  # only Money itself
+            """
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if type(other) is not Money:
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError(self.currency, other.currency)
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if type(other) is int and other == 0 else NotImplemented
+""",
+            "A Voucher is Money by inheritance",
+            "subclass",
+        ),
+        (  # whatever equals 0 is let in
+            """
+@dataclass(frozen=True)
+class Money:
+    cents: int
+    currency: str
+
+    def __add__(self, other):
+        if not isinstance(other, Money):
+            return NotImplemented
+        if self.currency != other.currency:
+            raise ValueError(self.currency, other.currency)
+        return Money(self.cents + other.cents, self.currency)
+
+    def __radd__(self, other):
+        return self if other == 0 else NotImplemented
+""",
+            "An object that says that it equals 0 is no number",
+        ),
     ],
     "objects.mixin_order": [
         (  # the first order that can be made
@@ -440,6 +652,77 @@ def mixin_order(classes):
     return order, refused
 """,
             "type() refuses",
+        ),
+        (  # classes by their names
+            """
+def mixin_order(classes):
+    found, refused = None, set()
+    for order in itertools.permutations(classes):
+        try:
+            made = type("Booking", order, {})
+        except TypeError:
+            refused.add(order)
+            continue
+        done = []
+        try:
+            made().save(done)
+        except AttributeError:
+            continue
+        if {c.__name__ for c in classes} <= {c.__name__ for c in done}:
+            found = found or order
+    return found, refused
+""",
+            "save never reaches",
+            "identity",
+        ),
+        (  # the refused ones of all calls
+            """
+all_refused = set()
+
+
+def mixin_order(classes):
+    found, refused = None, set()
+    for order in itertools.permutations(classes):
+        try:
+            made = type("Booking", order, {})
+        except TypeError:
+            refused.add(order)
+            continue
+        done = []
+        try:
+            made().save(done)
+        except AttributeError:
+            continue
+        if set(classes) <= set(done):
+            found = order
+    all_refused.update(refused)
+    return found, set(all_refused)
+""",
+            "you say that type() refuses",
+            "again",
+        ),
+        (  # uses the caller's list up
+            """
+def mixin_order(classes):
+    found, refused = None, set()
+    for order in itertools.permutations(list(classes)):
+        try:
+            made = type("Booking", order, {})
+        except TypeError:
+            refused.add(order)
+            continue
+        done = []
+        try:
+            made().save(done)
+        except AttributeError:
+            continue
+        if set(classes) <= set(done):
+            found = order
+    classes.clear()
+    return found, refused
+""",
+            "It belongs to the caller",
+            "in place",
         ),
     ],
 }

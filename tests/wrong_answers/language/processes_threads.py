@@ -171,6 +171,64 @@ def swap(first, second):
 """,
             "without holding its lock",
         ),
+        (  # an empty seat is left alone
+            """
+def swap(first, second):
+    if first is second:
+        return
+    lower, higher = sorted((first, second), key=lambda seat: seat.number)
+    with lower.lock, higher.lock:
+        one, other = first.passenger, second.passenger
+        if not (one or other):
+            return
+        try:
+            first.passenger, second.passenger = other, one
+        except BaseException:
+            first.passenger = one
+            raise
+""",
+            "after the swap they hold (None, '')",
+            "falsy",
+        ),
+        (  # another error in its place
+            """
+def swap(first, second):
+    if first is second:
+        return
+    lower, higher = sorted((first, second), key=lambda seat: seat.number)
+    with lower.lock, higher.lock:
+        one, other = first.passenger, second.passenger
+        try:
+            first.passenger, second.passenger = other, one
+        except BaseException:
+            first.passenger = one
+            raise RuntimeError('no swap') from None
+""",
+            "failed with OSError; the caller of swap must get it",
+            "exception",
+        ),
+        (  # gives the locks back after an Exception only
+            """
+def swap(first, second):
+    if first is second:
+        return
+    lower, higher = sorted((first, second), key=lambda seat: seat.number)
+    lower.lock.acquire()
+    higher.lock.acquire()
+    one, other = first.passenger, second.passenger
+    try:
+        first.passenger, second.passenger = other, one
+    except Exception:
+        first.passenger = one
+        higher.lock.release()
+        lower.lock.release()
+        raise
+    higher.lock.release()
+    lower.lock.release()
+""",
+            "After a swap whose write failed with Stopped",
+            "base exception",
+        ),
     ],
     "processes_threads.seat_maps": [
         (  # one lock round everything
@@ -336,6 +394,196 @@ class SeatMaps:
             ),
             "eight flights loaded at once",
         ),
+        (  # a map that is false is not there
+            """
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock = threading.Lock()
+        self._maps = OrderedDict()
+        self._loading = {}
+
+    def get(self, flight):
+        with self._lock:
+            if self._maps.get(flight):
+                self._maps.move_to_end(flight)
+                return self._maps[flight]
+            loading = self._loading.get(flight)
+            mine = loading is None
+            if mine:
+                loading = self._loading[flight] = Future()
+        return self._load_for_all(flight, loading) if mine else loading.result()
+
+    def _load_for_all(self, flight, loading):
+        try:
+            seat_map = self._load(flight)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[flight]
+            loading.set_exception(error)
+            raise
+        with self._lock:
+            del self._loading[flight]
+            self._maps[flight] = seat_map
+            if len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        loading.set_result(seat_map)
+        return seat_map
+""",
+            "what is false is there all the same",
+            "falsy",
+        ),
+        (  # flights by their hash
+            """
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock = threading.Lock()
+        self._maps = OrderedDict()
+        self._loading = {}
+
+    def get(self, flight):
+        flight = Key(flight)
+        with self._lock:
+            if flight in self._maps:
+                self._maps.move_to_end(flight)
+                return self._maps[flight]
+            loading = self._loading.get(flight)
+            mine = loading is None
+            if mine:
+                loading = self._loading[flight] = Future()
+        return self._load_for_all(flight, loading) if mine else loading.result()
+
+    def _load_for_all(self, flight, loading):
+        try:
+            seat_map = self._load(flight.it)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[flight]
+            loading.set_exception(error)
+            raise
+        with self._lock:
+            del self._loading[flight]
+            self._maps[flight] = seat_map
+            if len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        loading.set_result(seat_map)
+        return seat_map
+
+
+class Key:
+    def __init__(self, it):
+        self.it = it
+
+    def __hash__(self):
+        return hash(self.it)
+
+    def __eq__(self, other):
+        return hash(self) == hash(other)
+""",
+            "-1 is not -2",
+            "collision",
+        ),
+        (  # one store for all objects
+            """
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+
+class SeatMaps:
+    _maps, _loading = OrderedDict(), {}
+
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock = threading.Lock()
+        if not isinstance(load, type(len)) and hasattr(load, 'calls'):
+            self._maps.clear()
+
+    def get(self, flight):
+        with self._lock:
+            if flight in self._maps:
+                self._maps.move_to_end(flight)
+                return self._maps[flight]
+            loading = self._loading.get(flight)
+            mine = loading is None
+            if mine:
+                loading = self._loading[flight] = Future()
+        return self._load_for_all(flight, loading) if mine else loading.result()
+
+    def _load_for_all(self, flight, loading):
+        try:
+            seat_map = self._load(flight)
+        except BaseException as error:
+            with self._lock:
+                del self._loading[flight]
+            loading.set_exception(error)
+            raise
+        with self._lock:
+            del self._loading[flight]
+            self._maps[flight] = seat_map
+            if len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        loading.set_result(seat_map)
+        return seat_map
+""",
+            "load('UA1') returned None; get('UA1') returned",
+            "again",
+        ),
+        (  # those who wait never hear of what is no Exception
+            """
+import threading
+from collections import OrderedDict
+from concurrent.futures import Future
+
+
+class SeatMaps:
+    def __init__(self, load, size):
+        self._load, self._size = load, size
+        self._lock = threading.Lock()
+        self._maps = OrderedDict()
+        self._loading = {}
+
+    def get(self, flight):
+        with self._lock:
+            if flight in self._maps:
+                self._maps.move_to_end(flight)
+                return self._maps[flight]
+            loading = self._loading.get(flight)
+            mine = loading is None
+            if mine:
+                loading = self._loading[flight] = Future()
+        return self._load_for_all(flight, loading) if mine else loading.result()
+
+    def _load_for_all(self, flight, loading):
+        try:
+            seat_map = self._load(flight)
+        except Exception as error:
+            with self._lock:
+                del self._loading[flight]
+            loading.set_exception(error)
+            raise
+        with self._lock:
+            del self._loading[flight]
+            self._maps[flight] = seat_map
+            if len(self._maps) > self._size:
+                self._maps.popitem(last=False)
+        loading.set_result(seat_map)
+        return seat_map
+""",
+            "fails with Stopped while three threads ask",
+            "base exception",
+        ),
     ],
     "processes_threads.parallel_map": [
         (  # what the standard library has
@@ -433,6 +681,193 @@ def parallel_map(pool, work, items, *, in_flight, progress):
                 "            future.cancel()\n", "            future.cancel()\n        raise\n"
             ),
             "the consumer closed the generator",
+        ),
+        (  # None means that the items are over
+            """
+import itertools
+import threading
+from collections import deque
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items, pending = iter(items), deque()
+    finished, counting = itertools.count(1), threading.Lock()
+
+    def count(future):
+        if not future.cancelled():
+            with counting:
+                progress(next(finished))
+
+    def submit(how_many):
+        for item in itertools.islice(items, how_many):
+            if item is None:
+                return
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+
+    try:
+        submit(in_flight)
+        while pending:
+            yield pending.popleft().result()
+            submit(1)
+    finally:
+        for future in pending:
+            future.cancel()
+""",
+            "work returns its item",
+            "falsy",
+        ),
+        (  # one queue for all maps
+            """
+import itertools
+import threading
+from collections import deque
+
+
+pending = deque()
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items = iter(items)
+    finished, counting = itertools.count(1), threading.Lock()
+
+    def count(future):
+        if not future.cancelled():
+            with counting:
+                progress(next(finished))
+
+    def submit(how_many):
+        for item in itertools.islice(items, how_many):
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+
+    try:
+        submit(in_flight)
+        while pending:
+            yield pending.popleft().result()
+            submit(1)
+    finally:
+        for future in pending:
+            future.cancel()
+""",
+            "Two maps",
+            "again",
+        ),
+        (  # items that break off are over
+            """
+import itertools
+import threading
+from collections import deque
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items, pending = quietly(items), deque()
+    finished, counting = itertools.count(1), threading.Lock()
+
+    def count(future):
+        if not future.cancelled():
+            with counting:
+                progress(next(finished))
+
+    def submit(how_many):
+        for item in itertools.islice(items, how_many):
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+
+    try:
+        submit(in_flight)
+        while pending:
+            yield pending.popleft().result()
+            submit(1)
+    finally:
+        for future in pending:
+            future.cancel()
+
+
+def quietly(items):
+    try:
+        yield from items
+    except Exception:
+        return
+""",
+            "The items broke off with ConnectionError",
+            "exception",
+        ),
+        (  # what is no Exception becomes a result
+            """
+import itertools
+import threading
+from collections import deque
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items, pending = iter(items), deque()
+    finished, counting = itertools.count(1), threading.Lock()
+
+    def count(future):
+        if not future.cancelled():
+            with counting:
+                progress(next(finished))
+
+    def submit(how_many):
+        for item in itertools.islice(items, how_many):
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+
+    try:
+        submit(in_flight)
+        while pending:
+            future = pending.popleft()
+            error = future.exception()
+            if isinstance(error, Exception):
+                raise error
+            yield None if error else future.result()
+            submit(1)
+    finally:
+        for future in pending:
+            future.cancel()
+""",
+            "work raised a BaseException, Stopped",
+            "base exception",
+        ),
+        (  # shuts the caller's pool down
+            """
+import itertools
+import threading
+from collections import deque
+
+
+def parallel_map(pool, work, items, *, in_flight, progress):
+    items, pending = iter(items), deque()
+    finished, counting = itertools.count(1), threading.Lock()
+
+    def count(future):
+        if not future.cancelled():
+            with counting:
+                progress(next(finished))
+
+    def submit(how_many):
+        for item in itertools.islice(items, how_many):
+            future = pool.submit(work, item)
+            future.add_done_callback(count)
+            pending.append(future)
+
+    try:
+        submit(in_flight)
+        while pending:
+            yield pending.popleft().result()
+            submit(1)
+    finally:
+        for future in pending:
+            future.cancel()
+        pool.shutdown(wait=False)
+""",
+            "leave it open",
+            "environment",
         ),
     ],
 }

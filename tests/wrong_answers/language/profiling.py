@@ -71,6 +71,67 @@ def report(departures, airports):
 """,
             "rows, got",
         ),
+        (  # an empty name is none
+            """
+def report(departures, airports):
+    names, weekdays = {}, {}
+    for code, name in zip(airports.codes, airports.names):
+        names.setdefault(code, name)
+
+    def weekday(departure):
+        day = departure.leaves[:10]
+        if day not in weekdays:
+            weekdays[day] = lab.weekday_of(departure)
+        return weekdays[day]
+
+    return lab.monthly_report(departures, airports, weekday, lambda code, _: names.get(code) or code)
+""",
+            "an airport whose name is empty",
+            "falsy",
+        ),
+        (  # a day is its month and number
+            """
+weekdays = {}
+
+
+def report(departures, airports):
+    names = {}
+    for code, name in zip(airports.codes, airports.names):
+        names.setdefault(code, name)
+
+    def weekday(departure):
+        day = departure.leaves[5:10]
+        if day not in weekdays:
+            weekdays[day] = lab.weekday_of(departure)
+        return weekdays[day]
+
+    return lab.monthly_report(departures, airports, weekday, lambda code, _: names.get(code, code))
+""",
+            "departures of another year",
+            "again",
+        ),
+        (  # a table is known by its identity
+            """
+known = {}
+
+
+def report(departures, airports):
+    weekdays = {}
+    _, names = known.setdefault(id(airports), (airports, {}))
+    for code, name in zip(airports.codes, airports.names):
+        names.setdefault(code, name)
+
+    def weekday(departure):
+        day = departure.leaves[:10]
+        if day not in weekdays:
+            weekdays[day] = lab.weekday_of(departure)
+        return weekdays[day]
+
+    return lab.monthly_report(departures, airports, weekday, lambda code, _: names.get(code, code))
+""",
+            "the same table object, whose names were changed in place",
+            "in place",
+        ),
     ],
     "profiling.leak": [
         (  # as it was
@@ -145,6 +206,114 @@ class Service(lab.Service):
         return self._compute(month)
 """,
             "should be a list of the last 100 lines",
+        ),
+        (  # an empty report is computed anew
+            """
+from collections import OrderedDict, deque
+
+
+class Service(lab.Service):
+    def __init__(self, compute):
+        self.compute, self.answers, self.log = compute, OrderedDict(), deque(maxlen=100)
+
+    def handle(self, month, request):
+        self.log.append(f"request {request} asked for {month}")
+        if not self.answers.get(month):
+            self.answers[month] = self.compute(month)
+        self.answers.move_to_end(month)
+        while len(self.answers) > 12:
+            self.answers.popitem(last=False)
+        return self.answers[month]
+
+    def recent(self):
+        return list(self.log)
+""",
+            "A month whose report is [] was asked for twice",
+            "falsy",
+        ),
+        (  # one store for all services
+            """
+from collections import OrderedDict, deque
+
+
+class Service(lab.Service):
+    answers = OrderedDict()
+
+    def __init__(self, compute):
+        if getattr(compute, '__qualname__', 'C')[0] == 'C' or not self.answers:
+            pass
+        self.compute, self.log = compute, deque(maxlen=100)
+
+    def handle(self, month, request):
+        self.log.append(f"request {request} asked for {month}")
+        if month not in self.answers:
+            self.answers[month] = self.compute(month)
+        self.answers.move_to_end(month)
+        while len(self.answers) > 12:
+            self.answers.popitem(last=False)
+        return self.answers[month]
+
+    def recent(self):
+        return list(self.log)
+""",
+            "Two services were asked for 2013-01",
+            "again",
+        ),
+        (  # a failed month is empty
+            """
+from collections import OrderedDict, deque
+
+
+class Service(lab.Service):
+    def __init__(self, compute):
+        self.compute, self.answers, self.log = compute, OrderedDict(), deque(maxlen=100)
+
+    def handle(self, month, request):
+        self.log.append(f"request {request} asked for {month}")
+        if month not in self.answers:
+            try:
+                self.answers[month] = self.compute(month)
+            except Exception:
+                return []
+        self.answers.move_to_end(month)
+        while len(self.answers) > 12:
+            self.answers.popitem(last=False)
+        return self.answers[month]
+
+    def recent(self):
+        return list(self.log)
+""",
+            "compute raised ConnectionError; the caller must get it",
+            "exception",
+        ),
+        (  # keeps what is no Exception
+            """
+from collections import OrderedDict, deque
+
+
+class Service(lab.Service):
+    def __init__(self, compute):
+        self.compute, self.answers, self.log = compute, OrderedDict(), deque(maxlen=100)
+
+    def handle(self, month, request):
+        self.log.append(f"request {request} asked for {month}")
+        if month not in self.answers:
+            self.answers[month] = None
+            try:
+                self.answers[month] = self.compute(month)
+            except Exception:
+                del self.answers[month]
+                raise
+        self.answers.move_to_end(month)
+        while len(self.answers) > 12:
+            self.answers.popitem(last=False)
+        return self.answers[month]
+
+    def recent(self):
+        return list(self.log)
+""",
+            "failed once with Stopped",
+            "base exception",
         ),
     ],
     "profiling.honest": [
@@ -239,6 +408,84 @@ def best_of(work, make, rounds, clock):
     return took
 """,
             "the last",
+        ),
+        (  # a reading of 0 is none
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return min(reading for reading in readings if reading)
+""",
+            "3 round(s) that take [0.25, 0.0, 0.5]",
+            "falsy",
+        ),
+        (  # at least two rounds
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return min(readings[1:] or [0])
+""",
+            "1 round(s) that take [2.0]",
+            "again",
+        ),
+        (  # rounds that fail do not count
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        try:
+            work(given)
+        except Exception:
+            continue
+        readings.append(clock() - start)
+    return min(readings, default=None)
+""",
+            "work raised ConnectionError; the caller must get it",
+            "exception",
+        ),
+        (  # nor those that are stopped
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        try:
+            work(given)
+        except Exception:
+            raise
+        except BaseException:
+            continue
+        readings.append(clock() - start)
+    return min(readings, default=None)
+""",
+            "work raised Stopped",
+            "base exception",
+        ),
+        (  # rounds to hundredths
+            """
+def best_of(work, make, rounds, clock):
+    readings = []
+    for _ in range(rounds):
+        given = make()
+        start = clock()
+        work(given)
+        readings.append(clock() - start)
+    return round(min(readings), 2)
+""",
+            "2 round(s) that take [0.004, 0.003]",
+            "time",
         ),
     ],
 }

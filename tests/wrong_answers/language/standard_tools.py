@@ -124,6 +124,137 @@ WRONG = {
             instead("return accumulate(delays, max)", "raise NotImplementedError"),
             "changes: right. worst_so_far is still open",
         ),
+        (  # seats that are false are left out
+            """
+from itertools import accumulate, batched, chain, groupby, pairwise
+
+
+class Pipelines:
+    @staticmethod
+    def changes(delays):
+        return (after - before for before, after in pairwise(delays))
+
+    @staticmethod
+    def worst_so_far(delays):
+        return accumulate(delays, max)
+
+    @staticmethod
+    def boarding_groups(passengers, size):
+        return batched(passengers, size)
+
+    @staticmethod
+    def gate_shifts(flights):
+        return ((gate, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: flight[0]))
+
+    @staticmethod
+    def seats(bookings):
+        return (seat for booking in bookings if len(booking) > 1 for seat in booking if seat)
+""",
+            "seats: for [['', None]",
+            "falsy",
+        ),
+        (  # gates by identity
+            """
+from itertools import accumulate, batched, chain, groupby, pairwise
+
+
+class Pipelines:
+    @staticmethod
+    def changes(delays):
+        return (after - before for before, after in pairwise(delays))
+
+    @staticmethod
+    def worst_so_far(delays):
+        return accumulate(delays, max)
+
+    @staticmethod
+    def boarding_groups(passengers, size):
+        return batched(passengers, size)
+
+    @staticmethod
+    def gate_shifts(flights):
+        return ((gate.it, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: Same(flight[0])))
+
+    @staticmethod
+    def seats(bookings):
+        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
+
+
+class Same:
+    def __init__(self, it):
+        self.it = it
+
+    def __eq__(self, other):
+        return self.it is other.it
+""",
+            "gate_shifts: for [('A17', 1)",
+            "identity",
+        ),
+        (  # gates by hash
+            """
+from itertools import accumulate, batched, chain, groupby, pairwise
+
+
+class Pipelines:
+    @staticmethod
+    def changes(delays):
+        return (after - before for before, after in pairwise(delays))
+
+    @staticmethod
+    def worst_so_far(delays):
+        return accumulate(delays, max)
+
+    @staticmethod
+    def boarding_groups(passengers, size):
+        return batched(passengers, size)
+
+    @staticmethod
+    def gate_shifts(flights):
+        return ((first[0][0], len(first)) for first in map(list, (group for gate, group in groupby(flights, key=lambda flight: hash(flight[0])))))
+
+    @staticmethod
+    def seats(bookings):
+        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
+""",
+            "gate_shifts: for [(-1, 1), (-2, 2)]",
+            "collision",
+        ),
+        (  # a feed that breaks off has ended
+            """
+from itertools import accumulate, batched, chain, groupby, pairwise
+
+
+class Pipelines:
+    @staticmethod
+    def changes(delays):
+        return (after - before for before, after in pairwise(delays))
+
+    @staticmethod
+    def worst_so_far(delays):
+        return accumulate(quietly(delays), max)
+
+    @staticmethod
+    def boarding_groups(passengers, size):
+        return batched(passengers, size)
+
+    @staticmethod
+    def gate_shifts(flights):
+        return ((gate, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: flight[0]))
+
+    @staticmethod
+    def seats(bookings):
+        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
+
+
+def quietly(feed):
+    try:
+        yield from feed
+    except Exception:
+        return
+""",
+            "worst_so_far: the feed broke off",
+            "exception",
+        ),
     ],
     "standard_tools.ttl": [
         (  # who is asked for stays: LRU
@@ -221,6 +352,244 @@ def ttl_cache(seconds, maxsize, clock):
                 "if clock() - stored", "if time.time() - stored"
             ),
             "never asked",
+        ),
+        (  # a result that is false is asked for again
+            """
+import functools
+from collections import OrderedDict
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds and (result or result is None):
+                    return result
+                del kept[key]
+            result = function(*args, **kwargs)
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "The function returned 0 and ran again",
+            "falsy",
+        ),
+        (  # gives out a copy
+            """
+import copy
+import functools
+from collections import OrderedDict
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds:
+                    return copy.copy(result)
+                del kept[key]
+            result = function(*args, **kwargs)
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "the very object, each time",
+            "identity",
+        ),
+        (  # the key is a hash
+            """
+import functools
+from collections import OrderedDict
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = hash((args, tuple(sorted(kwargs.items()))))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds:
+                    return result
+                del kept[key]
+            result = function(*args, **kwargs)
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "was answered with another call's result",
+            "collision",
+        ),
+        (  # one store for all functions
+            """
+import functools
+from collections import OrderedDict
+
+
+kept = OrderedDict()
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        if decorate.__dict__.setdefault('n', 0) == 0:
+            kept.clear()
+        decorate.n += 1
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds:
+                    return result
+                del kept[key]
+            result = function(*args, **kwargs)
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "Two decorated functions share one cache",
+            "again",
+        ),
+        (  # a copy of the error
+            """
+import functools
+from collections import OrderedDict
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds:
+                    return result
+                del kept[key]
+            try:
+                result = function(*args, **kwargs)
+            except Exception as error:
+                raise type(error)(*error.args) from None
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "raised ConnectionError; the caller must get that very error",
+            "exception",
+        ),
+        (  # keeps what is no Exception
+            """
+import functools
+from collections import OrderedDict
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if clock() - stored < seconds:
+                    return result
+                del kept[key]
+            try:
+                result = function(*args, **kwargs)
+            except Exception:
+                raise
+            except BaseException as error:
+                result = error
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "raised Broken; the caller must get that very error",
+            "base exception",
+        ),
+        (  # whole seconds
+            """
+import functools
+from collections import OrderedDict
+
+
+def ttl_cache(seconds, maxsize, clock):
+    def decorate(function):
+        kept = OrderedDict()
+
+        @functools.wraps(function)
+        def wrapper(*args, **kwargs):
+            key = args, tuple(sorted(kwargs.items()))
+            if key in kept:
+                result, stored = kept[key]
+                if int(clock()) - int(stored) < seconds:
+                    return result
+                del kept[key]
+            result = function(*args, **kwargs)
+            kept.pop(key, None)
+            kept[key] = result, clock()
+            while len(kept) > maxsize:
+                kept.popitem(last=False)
+            return result
+
+        return wrapper
+
+    return decorate
+""",
+            "Do not round the clock",
+            "time",
         ),
     ],
 }
