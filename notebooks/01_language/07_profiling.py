@@ -334,8 +334,9 @@ claim("profiling.operator_line", "a line whose time goes to an operator gets nex
 # %% [markdown]
 # **Why.** The interpreter looks for signals at the start of a function, after a call and at a backward jump
 # (`CHECK_EVAL_BREAKER` in [`Python/bytecodes.c`](https://github.com/python/cpython/blob/v3.13.0/Python/bytecodes.c)),
-# not after an operator. So the sample goes to the line of the next such point, here that of the loop. A call is
-# followed by a safe point, so the line of `strptime` above gets its own samples.
+# not after an operator. So the sample goes to the line of the next such point: here the jump back, which belongs to
+# the loop's first line, or in 3.14 to its last. A call is followed by a safe point, so the line of `strptime` above
+# gets its own samples.
 
 # %% [markdown] claim="profiling.operator_line" tags=["break-it"]
 # <details>
