@@ -8,6 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from nbformat import NotebookNode
 from support import checkout, course, environment, judged, not_rejected, note, pretend, save, write
 
 from helpers import exercises
@@ -49,12 +50,16 @@ def under_nbval(folder: Path, *books: Notebook) -> dict[str, str]:
     }
 
 
+def _edit(card: NotebookNode, old: str, new: str) -> None:
+    """Change what a claim's card says in plain text."""
+    assert old in card.data["text/plain"]
+    card.data["text/plain"] = card.data["text/plain"].replace(old, new)
+
+
 def edited(book: Notebook, old: str, new: str) -> Notebook:
     """A copy whose committed output of the last cell says something else."""
     node = nbformat.read(book.path.with_suffix(".ipynb"), as_version=4)
-    output = node.cells[-1].outputs[0]
-    assert old in output.text
-    output.text = output.text.replace(old, new)
+    _edit(node.cells[-1].outputs[0], old, new)
     copied = Notebook(book.path.with_stem("edited_output"), book.node)
     save(copied, node)
     return copied
@@ -135,7 +140,7 @@ def test_course_test_itself_is_red_for_an_edited_output(tmp_path: Path) -> None:
     book = notebooks.load(folder / "04_generators.py")
     build.build(book.path)
     node = nbformat.read(book.path.with_suffix(".ipynb"), as_version=4)
-    node.cells[-1].outputs[0].text = node.cells[-1].outputs[0].text.replace("two", "three")
+    _edit(node.cells[-1].outputs[0], "two", "three")
     save(book, node)
     map_ = root / "data" / "checklist.yaml"
     before, topic, after = map_.read_text(encoding="utf-8").partition("topic: generators")
@@ -159,4 +164,4 @@ def test_a_check_that_accepts_anything_is_noticed(
     verdict = judged("generators.turn", write(tmp_path), "def turn(leg):\n    return leg")
     problem = not_rejected(verdict, "turned")
     note("canary", name="wrong_answer", red=problem is not None)
-    assert problem == "a wrong answer was judged solved"
+    assert problem == "a wrong answer was judged solved; it should have been told 'turned'"
