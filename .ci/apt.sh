@@ -11,7 +11,8 @@ missing_packages() { # NAME…
     done
 }
 
-# Nothing that a package brings is started, whether or not the machine has a rule about that.
+# Nothing that a package brings is started, whether or not the machine has a rule about that. One
+# at a time: apt waits for dpkg's lock, not for that of its own lists.
 install_missing() { # NAME…
     local wanted=() policy=/usr/sbin/policy-rc.d
     command -v dpkg-query >/dev/null || die "this machine has no dpkg; install: $*"
@@ -22,6 +23,7 @@ install_missing() { # NAME…
     local log
     log=$(mktemp)
     (
+        flock -w 900 8 || exit
         if [[ ! -e $policy ]]; then
             trap 'rm -f "$policy"' EXIT
             trap 'exit 143' INT TERM HUP PIPE
@@ -37,7 +39,7 @@ install_missing() { # NAME…
             sleep 5
         done
         exit 1
-    ) >"$log" 2>&1 </dev/null || {
+    ) >"$log" 2>&1 </dev/null 8>/run/backend-by-experiment-apt.lock || {
         tail -n 20 "$log" >&2
         rm -f "$log"
         die "apt could not install ${wanted[*]} (its last lines are above)"

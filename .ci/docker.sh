@@ -24,7 +24,10 @@ leftovers() {
     local pid
     for pid in $(grep -lzF "$run/exec/" /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3); do
         case $(cat "/proc/$pid/comm" 2>/dev/null) in
-            containerd-shim*) echo "$pid" $(cat /proc/"$pid"/task/*/children 2>/dev/null) ;;
+            containerd-shim*)
+                # shellcheck disable=SC2046 # process ids
+                echo "$pid" $(cat /proc/"$pid"/task/*/children 2>/dev/null)
+                ;;
             containerd | dockerd) echo "$pid" ;;
         esac
     done

@@ -4,6 +4,8 @@
 # is left alone. For machines where nobody offers them ready-made: `uv python install 3.14 3.14t`
 # is the shorter way wherever uv can download.
 set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+. "$here/apt.sh"
 
 cache=${COURSE_CACHE:-$HOME/.cache/backend-by-experiment}
 home=$cache/pythons
@@ -14,9 +16,6 @@ suites='forky sid'
 packages=(build-essential pkg-config libssl-dev libffi-dev libsqlite3-dev zlib1g-dev liblzma-dev
     libbz2-dev libzstd-dev libreadline-dev libncurses-dev uuid-dev xz-utils)
 
-say() { printf 'pythons: %s\n' "$*" >&2; }
-die() { say "$@"; exit 1; }
-
 # The only test of "it is there": run it, with the modules that a build silently leaves out where
 # a library is missing.
 works() { # flavour: 3.14 | 3.14t
@@ -25,23 +24,6 @@ works() { # flavour: 3.14 | 3.14t
     "$home/$1/bin/python$1" -c "
 import ssl, sqlite3, ctypes, zlib, lzma, bz2, ensurepip, sys
 sys.exit(sys.version_info[:2] != (3, 14) or sys._is_gil_enabled() is not $threaded)" 2>/dev/null
-}
-
-install_packages() {
-    local missing=() package
-    command -v dpkg-query >/dev/null && [[ -x /usr/lib/apt/apt-helper ]] ||
-        die "this builds from Debian's sources and needs apt; elsewhere: uv python install 3.14 3.14t"
-    for package in "${packages[@]}"; do
-        [[ $(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null) == installed ]] ||
-            missing+=("$package")
-    done
-    ((${#missing[@]})) || return 0
-    [[ $(id -u) == 0 ]] || die "install these first: ${missing[*]}"
-    say "installing ${missing[*]}"
-    local get=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0
-        -o DPkg::Lock::Timeout=120)
-    "${get[@]}" update >&2
-    "${get[@]}" install -y --no-install-recommends "${missing[@]}" >&2
 }
 
 # apt with a world of its own: the suites' source index, read from the machine's own mirrors and
@@ -133,7 +115,9 @@ trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 trap 'exit 141' PIPE
 
-install_packages
+[[ -x /usr/lib/apt/apt-helper ]] ||
+    die "this builds from Debian's sources and needs apt; elsewhere: uv python install 3.14 3.14t"
+install_missing "${packages[@]}"
 fetch
 mkdir "$work/source"
 tar -xJf "$work/source.tar.xz" -C "$work/source" --strip-components=1

@@ -1,4 +1,4 @@
-"""What a notebook of the course imports: `from helpers import claim, predict, measure, …`.
+"""What a notebook of the course imports: `from helpers import answer, claim, measure, …`.
 
 Every name is loaded when it is first used, so that `import helpers` costs milliseconds and a
 notebook pays for pandas or matplotlib only if it draws on them.
@@ -11,19 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers import data, figures, machine, measure, services
+    from helpers.breaking import break_it
     from helpers.claims import ClaimFailed, claim
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
     from helpers.learner.diagnostic import diagnosis, quiz
     from helpers.learner.progress import board, evidence, surprises
+    from helpers.learner.review import review
     from helpers.machine import stamp
     from helpers.plans import explain, show_plan
-    from helpers.predictions import answer, predict
+    from helpers.predictions import answer
 
 _HOME = {
     "claim": "helpers.claims",
+    "break_it": "helpers.breaking",
     "ClaimFailed": "helpers.claims",
-    "predict": "helpers.predictions",
     "answer": "helpers.predictions",
     "check": "helpers.exercises",
     "hint": "helpers.exercises",
@@ -32,6 +34,7 @@ _HOME = {
     "board": "helpers.learner.progress",
     "evidence": "helpers.learner.progress",
     "surprises": "helpers.learner.progress",
+    "review": "helpers.learner.review",
     "quiz": "helpers.learner.diagnostic",
     "diagnosis": "helpers.learner.diagnostic",
     "show_table": "helpers.figures",
@@ -47,6 +50,7 @@ __all__ = [
     "ClaimFailed",
     "answer",
     "board",
+    "break_it",
     "check",
     "claim",
     "data",
@@ -57,8 +61,8 @@ __all__ = [
     "hint",
     "machine",
     "measure",
-    "predict",
     "quiz",
+    "review",
     "services",
     "show_bars",
     "show_lines",

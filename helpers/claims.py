@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from helpers import receipts, settings
+from helpers.bounds import Bound
 from helpers.quantities import finite, is_number, plain, quantity
+
+if TYPE_CHECKING:
+    from helpers.services import Absent, Server
 
 COLLECT = "collect"  # COURSE_CLAIMS=collect: record a false claim and go on (how controls run)
 
@@ -19,47 +25,6 @@ class ClaimFailed(Exception):
     def _render_traceback_(self) -> list[str]:
         # IPython's hook: the reader sees the sentence and the figure, not helpers' stack.
         return [f"ClaimFailed: {self}"]
-
-
-@dataclass(frozen=True)
-class Bound:
-    """What a value must satisfy: `kind` is at_most, at_least, between or equals."""
-
-    kind: str
-    limit: Any
-
-    def holds(self, value: Any) -> bool:
-        """Whether value satisfies the bound; NaN never does."""
-        match self.kind:
-            case "at_most":
-                return bool(value <= self.limit)
-            case "at_least":
-                return bool(value >= self.limit)
-            case "between":
-                return bool(self.limit[0] <= value <= self.limit[1])
-        return bool(value == self.limit)
-
-    def margin(self, value: Any) -> float | None:
-        """How far inside the bound value lies, as a share of the bound (negative: outside).
-
-        For `between` it is a share of the interval's half width; `equals` has no margin (None).
-        """
-        if self.kind == "equals" or not finite(value):
-            return None
-        if self.kind == "between":
-            low, high = self.limit
-            room, whole = min(value - low, high - value), (high - low) / 2
-        else:
-            room = self.limit - value if self.kind == "at_most" else value - self.limit
-            whole = abs(self.limit)
-        # Significant digits, not decimals: a claim that fails by a hair keeps its minus.
-        return float(f"{room / (whole or 1):.4g}")
-
-    def text(self, unit: str) -> str:
-        """The bound as it is printed behind the value."""
-        if self.kind == "between":
-            return f"between {quantity(self.limit[0], unit)} and {quantity(self.limit[1], unit)}"
-        return f"{self.kind.replace('_', ' ')} {quantity(self.limit, unit)}"
 
 
 def _one_bound(id: str, **given: Any) -> Bound:
@@ -84,38 +49,92 @@ def claim(
     between: tuple[float, float] | None = None,
     equals: Any = None,
     unit: str = "",
-    unmeasured: str | None = None,
-    proves: str | None = None,
+    unmeasured: str | Absent | Server | None = None,
+    proves: Mapping[str, str] | None = None,
+    did: Any = None,
+    baseline: Any = None,
 ) -> None:
     """State `sentence`, and prove it by `value` against exactly one bound.
 
     `unit` is for printing ("B" and "s" scale themselves). `unmeasured` says why this machine
-    cannot tell, and how it could: printed, counted, never silently true. `proves` names the
-    option of the prediction on this claim (or `about` it) that the measurement bears out.
+    cannot tell, and how it could: printed, counted, never silently true; a server (of
+    `required=False`) says so itself where it is absent. `proves` says which option of which question
+    the measurement supports: `proves={"topic.q1": "c"}`.
+
+    `did` is the receipt for a bound that doing nothing would meet: rows, a sum, a count, a result;
+    {side: what it did} where sides are compared. It must not be empty, and equal on all sides.
+    What `measure` returns brings its own. `baseline` names, by their values, the inputs that only
+    serve for comparison: no control need move them (see helpers/course/check/evidence.py).
 
     Raises `ClaimFailed` when the bound does not hold, unless COURSE_CLAIMS=collect; `TypeError`
     for no bound, or more than one. With COURSE_RECORD=<folder> one JSON line a claim goes there.
     """
     bound = _one_bound(id, at_most=at_most, at_least=at_least, between=between, equals=equals)
+    absent = None
+    if unmeasured is not None and not isinstance(unmeasured, str):
+        absent, unmeasured = unmeasured, unmeasured.missing
+    evidence: dict[str, Any] = {}
     if unmeasured:
-        held, verdict = None, f"unmeasured: {unmeasured}"
+        held, figure = None, unmeasured
+        verdict = f"unmeasured: {unmeasured}"
     else:
+        receipt = _receipt(value, bound, did)
+        idle = receipts.why_idle(receipt) if receipt is not None else None
+        evidence = {
+            "inputs": receipts.inputs(sys._getframe(1), id)
+            if settings.value("COURSE_RECORD")
+            else {},
+            "idle_would_do": bound.met_by_nothing,
+            "receipt": receipts.fingerprint(receipt) if receipt is not None else None,
+            "readings": receipts.readings_of(value),
+        }
         value = plain(value)
-        held = bound.holds(value)
-        verdict = f"{'held' if held else 'FALSE'}: {quantity(value, unit)}"
+        held, figure = bound.holds(value) and not idle, quantity(value, unit)
+        verdict = f"{'held' if held else 'FALSE'}: {figure}"
         if not (held and bound.kind == "equals"):
             verdict += f", {bound.text(unit)}"
+        if idle:
+            verdict += f", but {idle}"
     line = f"claim {id}: {sentence} ⟨{verdict}⟩"
-    _record(id, sentence, value, bound, unit, held, unmeasured)
-    if held is False and os.environ.get("COURSE_CLAIMS") != COLLECT:
-        raise ClaimFailed(line)
-    print(line)
-    from helpers import predictions
+    _record(id, sentence, value, bound, unit, held, unmeasured, absent, evidence)
+    raises = held is False and settings.value("COURSE_CLAIMS") != COLLECT
+
+    from helpers import figures, predictions
+    from helpers.cards import card
     from helpers.learner import progress
 
-    progress.saw_claim(id, held, value, unit)
-    if held and proves:
-        predictions.score(id, proves)
+    proved = predictions.proved(proves) if held and proves else {}
+    made = {} if raises else progress.saw_claim(id, held, value, unit, proved)
+    guesses = [predictions.guess(right, made.get(q, {})) for q, right in proved.items()]
+    if figures.in_notebook() or not raises:  # in a terminal the exception says it
+        text = "\n".join([line, *(guess.plain() for guess in guesses)])
+        figures.show_html(card(id, sentence, held, figure, bound.text(unit), guesses), text)
+    if raises:
+        raise ClaimFailed(line)
+
+
+def _within_reach() -> None:
+    from helpers import figures
+
+    def break_it(id: str) -> None:
+        """Apply the Break it of a claim in a fresh kernel, and see it turn red."""
+        from helpers.breaking import break_it
+
+        break_it(id)
+
+    figures.within_reach(break_it=break_it)
+
+
+_within_reach()
+
+
+def _receipt(value: Any, bound: Bound, did: Any) -> Any:
+    """The receipt that was given, else what the measurements in the value bring; None if neither."""
+    if did is not None or not bound.met_by_nothing:
+        return did
+    brought = receipts.did_of(value)
+    empty = [part for part in brought if receipts.is_empty(part)]
+    return (empty[0] if empty else brought) if brought else None
 
 
 def _for_json(value: Any) -> Any:
@@ -131,8 +150,10 @@ def _record(
     unit: str,
     held: bool | None,
     unmeasured: str | None,
+    absent: Any,
+    evidence: dict[str, Any],
 ) -> None:
-    folder = os.environ.get("COURSE_RECORD")
+    folder = settings.value("COURSE_RECORD")
     if not folder:
         return
     from helpers import machine
@@ -146,10 +167,13 @@ def _record(
         "unit": unit,
         "held": held,
         "unmeasured": unmeasured,
+        **evidence,
         "tier": machine.tier(),
         "versions": machine.versions(),
         "hardware": machine.hardware(),
     }
+    if held is None and absent is not None:
+        entry |= {"absent": absent.name, "tier": absent.tier}  # asked for there, and not to be had
     path = Path(folder) / f"claims-{os.getpid()}.jsonl"
     with path.open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(entry, ensure_ascii=False, default=repr) + "\n")

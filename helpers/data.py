@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from helpers import settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,9 +68,8 @@ class DataProblem(RuntimeError):
 
 def _folder() -> Path:
     """Return the folder of the data files: `COURSE_DATA`, or `data` beside the package."""
-    if chosen := os.environ.get("COURSE_DATA"):
-        return Path(chosen).expanduser().resolve()
-    return Path(__file__).resolve().parents[1] / "data"
+    chosen = settings.folder("COURSE_DATA") or settings.ROOT / "data"
+    return chosen.resolve()
 
 
 def _cure(name: str) -> str:

@@ -1,7 +1,8 @@
 """Tables and pictures in one style that reads on light and dark pages and by the colour-blind.
 
-Pictures are transparent; text is a grey and lines are mid-tones that keep a contrast of at least
-3:1 against white and against JupyterLab's dark background.
+Pictures are white, since no one colour has a contrast of 4.5:1 against white and against black;
+`course lab` and the HTML of `course run` invert them in a dark theme, hues kept. Each carries an
+alternative text made from its title, axes and names.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import contextlib
 import html
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
-INK = "#7b7b7b"
-# Okabe and Ito's hues (colour-blind safe), moved to mid-tones for both backgrounds.
-BLUE, ORANGE, GREEN, PINK, RED = "#3b82c4", "#d97a06", "#1f9e77", "#c2589c", "#d1495b"
-COLOURS = (BLUE, ORANGE, GREEN, PINK, RED)
+INK = "#4d4d4d"
+# Okabe and Ito's hues (colour-blind safe) and three more, dark enough for text on white.
+BLUE, ORANGE, GREEN, PINK, RED = "#2a6fb0", "#a85f00", "#15795a", "#a63d80", "#b83246"
+COLOURS = (BLUE, ORANGE, GREEN, PINK, RED, "#00708a", "#6a51a3", "#666b00")
+MARKERS = "osD^vP*X"
 WIDTH = 7.2  # inches; at 100 dpi a picture fits a notebook's column
 
 
@@ -29,10 +32,31 @@ def show_markdown(text: str) -> None:
     _show(text, "Markdown")
 
 
-def _show(text: str, kind: str, plain: str | None = None) -> None:
+def show_html(text: str, plain: str) -> None:
+    """Render HTML in a notebook; print its plain form elsewhere."""
+    _show(text, "HTML", plain)
+
+
+def in_notebook() -> bool:
+    """Whether IPython runs this code, and so shows what is displayed."""
+    if "IPython" not in sys.modules:  # whose import takes a plain script longer than its output
+        return False
     from IPython.core.getipython import get_ipython
 
-    if get_ipython() is None:
+    return get_ipython() is not None
+
+
+def within_reach(**words: Callable[..., Any]) -> None:
+    """In a notebook, let words be typed that the notebook itself does not import."""
+    if in_notebook():
+        from IPython.core.getipython import get_ipython
+
+        for name, word in words.items():
+            get_ipython().user_ns.setdefault(name, word)
+
+
+def _show(text: str, kind: str, plain: str | None = None) -> None:
+    if not in_notebook():
         print(plain or text)
         return
     from IPython.display import display
@@ -107,9 +131,26 @@ def picture(
             figure.suptitle(title, color=INK)
         try:
             yield axes
-            display(figure)
+            # Where nbconvert, JupyterLab with our extension and screen readers look for it.
+            display(figure, metadata={"image/png": {"alt": _described(figure)}})
         finally:
             plt.close(figure)
+
+
+def _described(figure: Any) -> str:
+    """Title, axes and all names written in a picture, for those who cannot see it."""
+    said = [figure.get_suptitle()]
+    for axes in figure.axes:
+        legend = axes.get_legend()
+        names = [text.get_text() for text in (legend.get_texts() if legend else [])]
+        names += [label.get_text() for label in axes.get_yticklabels() if axes.containers]
+        names += [text.get_text() for text in axes.texts]
+        said.append(axes.get_title(loc="left") or axes.get_title())
+        said += [f"{side}: {text}" for side, text in
+                 (("x axis", axes.get_xlabel()), ("y axis", axes.get_ylabel())) if text]  # fmt: skip
+        if names := [name for name in names if name]:
+            said.append(f"shown: {', '.join(names)}")
+    return ". ".join(" ".join(text.split()) for text in said if text)
 
 
 def _style() -> dict[str, Any]:
@@ -118,9 +159,9 @@ def _style() -> dict[str, Any]:
     return {
         "figure.dpi": 100,
         "savefig.dpi": 100,
-        "figure.facecolor": "none",
-        "savefig.facecolor": "none",
-        "axes.facecolor": "none",
+        "figure.facecolor": "white",
+        "savefig.facecolor": "white",
+        "axes.facecolor": "white",
         "axes.edgecolor": INK,
         "axes.labelcolor": INK,
         "axes.titlecolor": INK,
@@ -191,11 +232,16 @@ def show_lines(
     y: str,
     log: str = "",
 ) -> None:
-    """Curves with a mark at every measured point, named at their right ends; `log` is "x", "y", "xy"."""
+    """Curves with a mark at every measured point, named at their right ends; `log` is "x", "y", "xy".
+
+    Raises `ValueError` for more than eight: nobody tells nine colours apart.
+    """
+    if len(series) > len(COLOURS):
+        raise ValueError(f"{len(series)} series in one picture; draw at most {len(COLOURS)}")
     with picture(title, x, y, height=3.4) as axes:
         ends = []
         places: set[float] = set()
-        for (name, (xs, ys)), colour, marker in zip(series.items(), COLOURS, "osD^v", strict=False):
+        for (name, (xs, ys)), colour, marker in zip(series.items(), COLOURS, MARKERS, strict=False):
             xs, ys = list(xs), list(ys)
             places.update(xs)
             axes.plot(xs, ys, marker=marker, color=colour)

@@ -10,18 +10,24 @@ import subprocess
 import sys
 from pathlib import Path
 
+from helpers import settings
+
 
 def cache_folder() -> Path:
     """The folder for what is expensive to make again (interpreters): COURSE_CACHE or the user's cache."""
     import platformdirs
 
-    given = os.environ.get("COURSE_CACHE")
-    return Path(given) if given else Path(platformdirs.user_cache_dir("backend-by-experiment"))
+    if given := settings.folder("COURSE_CACHE"):
+        return given
+    try:
+        return Path(platformdirs.user_cache_dir("backend-by-experiment"))
+    except RuntimeError:  # a user without a home folder
+        return settings.ROOT / "build" / "cache"
 
 
 def tier() -> str:
     """The provider of the servers that this notebook uses; "none" until it started one."""
-    return os.environ.get("COURSE_TIER", "none")
+    return settings.value("COURSE_TIER") or "none"
 
 
 @functools.cache
@@ -48,10 +54,51 @@ def hardware() -> dict[str, str | int | float]:
 
 
 def cores() -> int:
+    """Processors that this process may keep busy: its affinity mask, and its cgroup's quota."""
+    quota = cpu_quota()
+    return processors() if quota is None else max(1, min(processors(), int(quota)))
+
+
+def processors() -> int:
     """Processors this process may run on (its affinity mask, not what the machine has)."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def cpu_quota(root: Path = Path("/")) -> float | None:
+    """Processors' worth of time that a container may use (its cgroup's quota); None without one.
+
+    `docker run --cpus 1` leaves every processor in the affinity mask. The smallest quota on the way
+    from the process's own group up counts (Linux, control-group v2 and v1).
+    """
+    mounted = root / "sys/fs/cgroup"
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = ["0::/", "0:cpu:/"]
+    quotas = []
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        top = mounted / "cpu" if controllers else mounted
+        place = top.joinpath(*(part for part in path.split("/") if part not in ("", "..")))
+        groups = [place, *place.parents]
+        quotas += map(_quota_of, groups[: groups.index(top) + 1])
+    return min(filter(None, quotas), default=None)
+
+
+def _quota_of(group: Path) -> float | None:
+    try:
+        if (two := group / "cpu.max").exists():
+            quota, period = two.read_text(encoding="ascii").split()
+        else:
+            quota = (group / "cpu.cfs_quota_us").read_text(encoding="ascii")
+            period = (group / "cpu.cfs_period_us").read_text(encoding="ascii")
+        return int(quota) / int(period) if int(quota) > 0 else None
+    except (OSError, ValueError):  # no such file, or "max"
+        return None
 
 
 def gil_enabled() -> bool:

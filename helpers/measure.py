@@ -17,9 +17,11 @@ import textwrap
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from helpers.receipts import ROUNDING, did_of, fingerprint, measured, moved
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -28,9 +30,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
-class Spell:
-    """One worker's stretch of work: start and end on the machine's monotonic clock, the seconds in
-    between during which its thread ran or stood ready to run, and how often it did its work."""
+class WorkerRun:
+    """What one worker did: start and end of its work on the machine's monotonic clock, the seconds in
+    between during which its thread ran or was ready to run, and how often it did the work."""
 
     start: float
     end: float
@@ -42,7 +44,7 @@ class Spell:
         return asdict(self)
 
 
-def clocked(work: Callable[[], Any], start: float, seconds: float) -> Spell | None:
+def clocked(work: Callable[[], Any], start: float, seconds: float) -> WorkerRun | None:
     """Repeat `work` in this thread from `start`, a moment of the monotonic clock, for `seconds`.
 
     Workers that agree on a moment begin and end together without a lock between them, also where
@@ -55,11 +57,13 @@ def clocked(work: Callable[[], Any], start: float, seconds: float) -> Spell | No
     while (now := time.monotonic()) < start + seconds:
         work()
         rounds += 1
-    return Spell(start, now, _ran_or_ready() - busy, rounds)
+    return WorkerRun(start, now, _ran_or_ready() - busy, rounds)
 
 
-def at_once(pool: Executor, work: Callable[[], Any], workers: int, seconds: float) -> list[Spell]:
-    """One Spell of `work` a worker, all from the same moment on.
+def at_once(
+    pool: Executor, work: Callable[[], Any], workers: int, seconds: float
+) -> list[WorkerRun]:
+    """The run of each of `workers` workers that do `work`, all from the same moment on.
 
     If a worker came too late, all is done again with longer notice; those that are still late after
     a notice of a second (a pool that is too small) are left out.
@@ -68,21 +72,38 @@ def at_once(pool: Executor, work: Callable[[], Any], workers: int, seconds: floa
     while True:
         start = time.monotonic() + notice
         calls = [pool.submit(clocked, work, start, seconds) for _ in range(workers)]
-        spells = [spell for call in calls if (spell := call.result())]
-        if len(spells) == workers or notice > 1:
-            return spells
+        runs = [run for call in calls if (run := call.result())]
+        if len(runs) == workers or notice > 1:
+            return runs
         notice *= 3
 
 
-def parallelism(spells: Iterable[Spell]) -> float:
+def parallelism(runs: Iterable[WorkerRun]) -> float:
     """How many workers were, on average, executing or fit to execute: Σ busy / wall.
 
     A thread that waits for a *processor* counts as busy, one that waits for a *lock* sleeps and does
-    not; hence the result does not depend on what else the machine is doing.
+    not; hence the result does not depend on what else the machine is doing. Its receipt is the rounds
+    of each worker.
     """
-    spells = list(spells)
-    wall = max(s.end for s in spells) - min(s.start for s in spells)
-    return sum(s.busy for s in spells) / wall
+    runs = list(runs)
+    wall = max(r.end for r in runs) - min(r.start for r in runs)
+    busy = sum(r.busy for r in runs)
+    return measured(busy / wall, tuple(r.rounds for r in runs))
+
+
+def median(readings: Iterable[float]) -> float:
+    """The typical reading; it knows how many there were."""
+    return _estimate(statistics.median, readings)
+
+
+def best(readings: Iterable[float]) -> float:
+    """The least disturbed reading (noise only ever adds); it knows how many there were."""
+    return _estimate(min, readings)
+
+
+def _estimate(choose: Callable[[list[float]], float], readings: Iterable[float]) -> float:
+    taken = list(readings)
+    return measured(choose(taken), did_of(taken), readings=len(taken))
 
 
 def _ran_or_ready() -> float:
@@ -101,37 +122,71 @@ def _ran_or_ready() -> float:
 
 @dataclass(frozen=True)
 class Timing:
-    """The repetitions of one side of a comparison, in seconds."""
+    """The repetitions of one side of a comparison, in seconds, and what the last call returned."""
 
     seconds: tuple[float, ...]
+    returned: Any = field(default=None, repr=False)
 
     @property
     def best(self) -> float:
         """The least disturbed repetition; noise only ever adds."""
-        return min(self.seconds)
+        return measured(min(self.seconds), (receipt(self.returned),), len(self.seconds))
 
     @property
     def median(self) -> float:
         """The typical repetition."""
-        return statistics.median(self.seconds)
+        return measured(
+            statistics.median(self.seconds), (receipt(self.returned),), len(self.seconds)
+        )
 
 
 def interleaved(
-    sides: Mapping[str, Callable[[], Any]], rounds: int = 7, number: int = 1
+    sides: Mapping[str, Callable[[], Any]],
+    rounds: int = 7,
+    number: int = 1,
+    *,
+    same: bool = True,
 ) -> dict[str, Timing]:
     """Time callables against each other: in turn, `rounds` times, `number` calls a reading.
 
     Taking turns spreads a disturbance over all sides; the collector is off meanwhile, as in timeit.
+    Raises `DifferentResults` if the sides do not return the same, unless same=False.
     """
     seconds: dict[str, list[float]] = {name: [] for name in sides}
+    returned: dict[str, Any] = {}
     with _without_gc():
         for _ in range(rounds):
             for name, call in sides.items():
                 start = time.perf_counter()
                 for _ in range(number):
-                    call()
+                    result = call()
                 seconds[name].append((time.perf_counter() - start) / number)
-    return {name: Timing(tuple(readings)) for name, readings in seconds.items()}
+                returned[name] = result
+    if same:
+        _compare(returned)
+    return {name: Timing(tuple(taken), returned[name]) for name, taken in seconds.items()}
+
+
+class DifferentResults(ValueError):
+    """Two ways that are compared did not do the same work."""
+
+
+def _compare(returned: Mapping[str, Any]) -> None:
+    prints = {name: fingerprint(result) for name, result in returned.items()}
+    first, *others = prints
+    for name in others:
+        if moved(prints[first], prints[name], noise=ROUNDING):
+            raise DifferentResults(
+                f"{first!r} and {name!r} return different things: "
+                f"{returned[first]!r:.60} and {returned[name]!r:.60}"
+            )
+
+
+def receipt(result: Any) -> Any:
+    """What is kept of the result of a measured call: a number, or how many elements; None if neither."""
+    if isinstance(result, bool | int | float):
+        return result
+    return len(result) if hasattr(result, "__len__") else None
 
 
 @contextlib.contextmanager
@@ -151,15 +206,17 @@ def peak(call: Callable[[], Any]) -> int:
     tracemalloc's view: all threads of this process, and nothing that bypasses PyMem and PyObject
     (Arrow's pool, mmap). In a notebook kernel idle threads add up to a few KiB.
     """
-    return _traced(call)[1]
+    _, highest, did = _traced(call)
+    return measured(highest, (did,))
 
 
 def held(make: Callable[[], Any]) -> int:
     """The bytes that what `make` returns keeps allocated (tracemalloc's view)."""
-    return _traced(make)[0]
+    kept, _, did = _traced(make)
+    return measured(kept, (did,))
 
 
-def _traced(call: Callable[[], Any]) -> tuple[int, int]:
+def _traced(call: Callable[[], Any]) -> tuple[int, int, Any]:
     import tracemalloc  # here: its C half refuses to load in a subinterpreter
 
     gc.collect()
@@ -171,8 +228,9 @@ def _traced(call: Callable[[], Any]) -> tuple[int, int]:
         before = tracemalloc.get_traced_memory()[0]
         result = call()
         now, highest = tracemalloc.get_traced_memory()
+        did = receipt(result)
         del result
-        return now - before, highest - before
+        return now - before, highest - before, did
     finally:
         if not was_tracing:
             tracemalloc.stop()
@@ -195,12 +253,12 @@ def instructions(call: Callable[[], Any]) -> int:
     monitor.register_callback(tool, event, step)
     monitor.set_events(tool, event)
     try:
-        call()
+        result = call()
     finally:
         monitor.set_events(tool, 0)
         monitor.register_callback(tool, event, None)
         monitor.free_tool_id(tool)
-    return count
+    return measured(count, (receipt(result),))
 
 
 def in_fresh_process(
@@ -220,7 +278,8 @@ def in_fresh_process(
 
 
 def _run_python(command: list[str], seconds: float, env: Mapping[str, str]) -> Any:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), **env}
+    # Safe path: a module of the learner's beside the notebook must not hide one of these.
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONSAFEPATH": "1", **env}
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=seconds, env=environment, check=False
@@ -228,9 +287,20 @@ def _run_python(command: list[str], seconds: float, env: Mapping[str, str]) -> A
     except subprocess.TimeoutExpired:
         raise ProcessFailed(f"{command[1:3]} did not finish within {seconds:g} s") from None
     if done.returncode:
-        tail = " | ".join(done.stderr.strip().splitlines()[-3:])
-        raise ProcessFailed(f"{command[1:3]} ended with status {done.returncode}: {tail}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+        raise ProcessFailed(
+            f"{command[1:3]} ended with status {done.returncode}: {last_words(done.stderr)}"
+        )
+    try:
+        return json.loads(done.stdout.strip().splitlines()[-1])
+    except (IndexError, ValueError):
+        said = last_words(done.stdout) or "nothing"
+        problem = f"{command[1:3]} printed no JSON but {said}: {last_words(done.stderr)}"
+        raise ProcessFailed(problem) from None
+
+
+def last_words(text: str, lines: int = 3) -> str:
+    """The end of what a process wrote, in one line: why it failed is there."""
+    return " | ".join(text.strip().splitlines()[-lines:])
 
 
 def rss_growth(function: Callable[..., Any], *arguments: object, imports: str = "") -> int:
@@ -241,20 +311,27 @@ def rss_growth(function: Callable[..., Any], *arguments: object, imports: str = 
     """
     source = textwrap.dedent(inspect.getsource(function))
     call = f"{function.__name__}(*json.loads(sys.argv[1]))"
-    program = f"{imports}\n{source}\n{_PEAK_RSS}\nbefore = peak(); {call}; print(peak() - before)"
-    return _run_python([sys.executable, "-c", program, json.dumps(arguments)], 60, {})
+    steps = (
+        f"before = peak(); result = {call}; print(json.dumps([peak() - before, receipt(result)]))"
+    )
+    shared = inspect.getsource(receipt)
+    program = f"{imports}\n{source}\n{_PEAK_RSS}\n{shared}\n{steps}"
+    grown, did = _run_python([sys.executable, "-c", program, json.dumps(arguments)], 60, {})
+    return measured(grown, (did,))
 
 
 # getrusage's ru_maxrss will not do on Linux: it survives exec, so that a fresh process starts with
 # the peak of the one that launched it. VmHWM belongs to the address space (proc_pid_status(5)).
 _PEAK_RSS = """
 import json, resource, sys
+from typing import Any
 def peak():
     try:
         with open("/proc/self/status") as status:
             return 1024 * int(next(line.split()[1] for line in status if line.startswith("VmHWM")))
-    except OSError:  # macOS, where ru_maxrss is in bytes
-        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    except OSError:  # macOS, where ru_maxrss is in bytes; Linux without a readable /proc
+        unit = 1 if sys.platform == "darwin" else 1024
+        return unit * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 """
 
 

@@ -13,8 +13,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from helpers.receipts import measured
+
 OFF_BY = 10  # an estimate that is wrong by this factor is pointed out
-NO_ROWS = ("BitmapAnd", "BitmapOr", "Insert", "Update", "Delete")  # their row counts say nothing
+CHANGES = ("Insert", "Update", "Delete", "Merge")  # without RETURNING no row comes out of these
+NO_ROWS = ("BitmapAnd", "BitmapOr", *CHANGES)  # their row counts say nothing
 
 
 @dataclass(frozen=True)
@@ -53,9 +56,12 @@ class Node:
 
     @property
     def off_by(self) -> float:
-        """The factor between the rows that were expected and those that came; 1 is a perfect guess."""
+        """The factor between the rows that were expected and those that came; 1 is a perfect guess.
+
+        Its receipt for a claim is the rows that came.
+        """
         expected, came = max(self.rows_estimated, 1), max(self.rows, 1)
-        return max(expected / came, came / expected)
+        return measured(max(expected / came, came / expected), (self.rows,))
 
     @property
     def name(self) -> str:
@@ -99,8 +105,17 @@ class Plan:
 
     @property
     def buffers(self) -> int:
-        """Pages touched by the whole statement, its planning not included: hit + read."""
-        return self.root.buffers
+        """Pages touched by the whole statement, its planning not included: hit + read.
+
+        Its receipt for a claim is the rows that the scans found.
+        """
+        return measured(self.root.buffers, (self.rows_read if self.analyzed else None,))
+
+    @property
+    def rows_read(self) -> float:
+        """Rows that came out of tables, all scans together; where no table is read, rows at the top."""
+        scans = [node.rows for node in self.nodes if node.relation]
+        return sum(scans) if scans else self.rows
 
     @property
     def rows(self) -> float:
@@ -116,7 +131,7 @@ class Plan:
     def heap_fetches(self) -> int | None:
         """Rows that index-only scans had to look up in the table; None if there is no such scan."""
         found = [node.heap_fetches for node in self.nodes if node.heap_fetches is not None]
-        return sum(found) if found else None
+        return measured(sum(found), (self.rows_read,)) if found else None
 
 
 def explain(
@@ -126,11 +141,15 @@ def explain(
     *,
     analyze: bool = True,
     wal: bool = False,
+    may_be_empty: bool = False,
 ) -> Plan:
     """Run a statement under EXPLAIN (ANALYZE, BUFFERS) and return its plan.
 
     `connection` is SQLAlchemy's (parameters as `:name`) or psycopg's (`%(name)s`). With analyze=False nothing is
     executed, and the plan holds estimates alone. With wal=True `wal_bytes` says how much WAL it wrote.
+
+    Raises `NothingFound` for a statement that ran and found no row, because a plan that does
+    nothing is the cheapest of all; may_be_empty=True lets it pass.
     """
     options = ["format json"]
     options += ["analyze", "buffers"] if analyze else []
@@ -142,7 +161,15 @@ def explain(
         answer = connection.execute(text(asked), dict(parameters or {})).scalar_one()
     else:
         answer = connection.execute(asked, parameters).fetchone()[0]
-    return read_plan(answer, statement, analyzed=analyze)
+    plan = read_plan(answer, statement, analyzed=analyze)
+    found = plan.rows_read and (plan.rows or plan.root.kind in CHANGES)
+    if analyze and not may_be_empty and not found:
+        raise NothingFound(f"no row was found: {' '.join(statement.split())[:200]}")
+    return plan
+
+
+class NothingFound(LookupError):
+    """A statement whose plan was asked for found nothing."""
 
 
 def read_plan(answer: str | list[Any], statement: str = "", *, analyzed: bool = True) -> Plan:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # linux/prctl.h
 _PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER, _PR_GET_CHILD_SUBREAPER = 1, 36, 37
+# In the environment of a guardian (helpers.services.guardian) and of the servers that it ends.
+GUARDED = "COURSE_GUARDED"
 
 
 def _prctl(option: int, value: int) -> None:
@@ -62,7 +64,7 @@ def descendants(pid: int) -> list[psutil.Process]:
 
     try:
         return psutil.Process(pid).children(recursive=True)
-    except psutil.Error:
+    except (psutil.Error, OSError):  # OSError: /proc cannot be read
         return []
 
 
@@ -89,8 +91,51 @@ def end(processes: Iterable[psutil.Process], seconds: float = 5) -> None:
         time.sleep(0.005)
 
 
+def unguarded(pid: int) -> list[psutil.Process]:
+    """The descendants of `pid` without those that clear up after others, and what these look after."""
+    spared: set[int] = set()
+    found = []
+    for process in descendants(pid):  # a parent comes before its children
+        if _parent(process) in spared or clears_up(process):
+            spared.add(process.pid)
+        else:
+            found.append(process)
+    return found
+
+
+def _parent(process: psutil.Process) -> int:
+    import psutil
+
+    try:
+        return process.ppid()
+    except psutil.Error:
+        return 0
+
+
+def clears_up(process: psutil.Process) -> bool:
+    """A guardian or a server of its, or multiprocessing's tracker, which unlinks shared memory.
+
+    All of them end by themselves when their owner has ended.
+    """
+    import psutil
+
+    try:
+        return _tracks_resources(process) or GUARDED in process.environ()
+    except (psutil.Error, OSError):
+        return False
+
+
+def _tracks_resources(process: psutil.Process) -> bool:
+    import psutil
+
+    try:
+        return any("multiprocessing.resource_tracker" in word for word in process.cmdline())
+    except (psutil.Error, OSError):
+        return False
+
+
 def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
-    """Kill everything below `pid` (default: this process), and what is born meanwhile.
+    """Kill everything `unguarded` below `pid` (default: this process), and what is born meanwhile.
 
     One that forks and exits between two looks leaves a zombie and a child that was not seen yet, so
     it takes two looks without anything new.
@@ -98,13 +143,27 @@ def end_descendants(pid: int | None = None, seconds: float = 5) -> None:
     seen: set[int] = set()
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        below = descendants(pid or os.getpid())
+        below = unguarded(pid or os.getpid())
         news = {process.pid for process in below} - seen
         seen |= news
         living = [process for process in below if lives(process)]
         end(living, deadline - time.monotonic())
         if not news and not living:
             return
+
+
+def end_with_descendants(pid: int, seconds: float = 5) -> None:
+    """Kill a process and everything `unguarded` below it, and let its trackers of shared memory finish.
+
+    Whoever kills its whole group instead, as Jupyter does, kills them before they have unlinked it.
+    """
+    import psutil
+
+    end_descendants(pid, seconds)
+    trackers = [process for process in descendants(pid) if _tracks_resources(process)]
+    with contextlib.suppress(psutil.Error):
+        end([psutil.Process(pid)], seconds)
+    psutil.wait_procs(trackers, timeout=seconds)
 
 
 def interrupted_when_stdin_closes() -> None:

@@ -8,10 +8,14 @@ from typing import Any
 
 
 def _scaled(value: float, steps: list[tuple[float, str]]) -> str:
-    for size, name in steps:
-        if abs(value) >= size:
-            return f"{_rounded(value / size)} {name}"
-    return f"{_rounded(value / steps[-1][0])} {steps[-1][1]}"
+    """A value in the largest of the units (in falling order) of which it has one, once rounded."""
+    place = next((i for i, (size, _) in enumerate(steps) if abs(value) >= size), len(steps) - 1)
+    if place and abs(float(_rounded(value / steps[place][0]).replace(",", ""))) >= round(
+        steps[place - 1][0] / steps[place][0]
+    ):
+        place -= 1
+    size, name = steps[place]
+    return f"{_rounded(value / size)} {name}"
 
 
 def _rounded(number: float) -> str:

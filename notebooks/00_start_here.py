@@ -9,12 +9,12 @@
 # %% [markdown]
 # # Backend by Experiment
 #
-# A course on what a senior Python backend developer should know, in which nothing is merely asserted: what can
-# be measured is measured here, on your machine, against the real thing.
+# This course covers what a senior Python backend developer should know. It does not ask you to believe it: whatever
+# can be measured, you measure here, on your machine, against the real thing.
 #
 # **First time?** Run the next cell (Shift+Enter), then open
-# [1.4 Generators, iterators, coroutines](01_language/04_generators.ipynb). It needs no service and shows
-# within a minute what a notebook of this course is like.
+# [1.4 Generators, iterators, coroutines](01_language/04_generators.ipynb). It needs no server, and its first experiment
+# shows you in a minute how a notebook of this course works.
 
 # %% tags=["nbval-ignore-output"]
 from helpers import board, stamp
@@ -23,30 +23,48 @@ stamp()
 board()
 
 # %% [markdown]
-# The table is your board: what you predicted, what you saw hold on this machine, what you solved. It is kept in
-# a file on your machine (`COURSE_HOME` says where else) and goes nowhere.
+# The table is your board: your predictions, the claims that you saw hold on this machine, the exercises that you
+# solved. *Core path* is how many minutes the three main experiments of each notebook take: a first round, if time is
+# short. The board is kept in a file on your machine and sent nowhere. (The variable `COURSE_HOME` names another folder.)
 #
 # ## How to work with a notebook
 #
-# Each experiment goes through the same steps.
+# Every experiment has the same steps.
 #
-# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell. A wrong
-#    prediction is the best thing that can happen: you found something to learn.
+# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell;
+#    `answer("…", "a", sure=True)` says that you would bet on it. A wrong prediction is the best thing that can
+#    happen: you found something to learn. What you answer after the measurement is noted and not counted.
 # 2. **Measure.** Short cells, one idea each. Read them; they are the subject.
-# 3. **Claim.** One line says what was shown, and in brackets what was measured against which bound. If it were not
-#    so on your machine, the cell would fail.
-# 4. **Why.** The mechanism, down to the interpreter, the protocol or the storage, with its source.
-# 5. **Break it.** Open it, apply the change to the cells above, run them again, and see the claim turn red. Then
-#    undo it. A claim that you cannot break proves nothing.
-# 6. **Exercises.** `check("…")` runs your answer in a box that it cannot escape and tells you what it did.
-#    `hint("…")` goes one step further at each call; `solution("…")` shows the worked answer after an attempt.
+# 3. **Claim.** A card states what was shown, the figure that was measured, its bound, and what became of your
+#    prediction. If the sentence is false on your machine, the card is red and the cell fails.
+# 4. **Why.** The mechanism in the interpreter, the protocol or the storage engine, with its source.
+# 5. **Break it.** A small change makes the claim false. Run `break_it("…")` in a new cell: it applies the change to a
+#    copy and shows the claim turn red. Or apply the change by hand, run the cells again, and undo it. A claim that you
+#    cannot break proves nothing.
+# 6. **Exercises.** `check("…")` runs your answer in a process of its own and tells you what the answer did. Each call of
+#    `hint("…")` goes one step further. `solution("…")` shows the worked answer once you have tried.
 #
-# *Run all* always goes through: predictions and exercises may stay open.
+# *Run All* always runs to the end: predictions and exercises may stay open. But it measures everything, so predict first.
+
+# %% [markdown]
+# ## Come back to it
+#
+# What you predicted wrongly comes back as a card, together with what interviews ask about the topics that you have begun
+# and with the questions of a section's diagnostic that you answered. Say your answer aloud, unfold the card, and grade
+# yourself. A card that was good each time is due again after one day, one week, about three weeks.
+#
+# `course review` does the same in a terminal, and `course review --anki FILE` writes your cards for Anki.
+# `course interview` asks questions at random for half an hour.
+
+# %% tags=["nbval-ignore-output"]
+from helpers import review
+
+review()
 
 # %% [markdown]
 # ## A first claim
 #
-# So that you have seen one: how many flights does the data hold, and do they all leave from New York?
+# Here is one to start with: how many flights does the data hold, and do they all leave from New York?
 
 # %%
 from helpers import claim, data
@@ -57,15 +75,16 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
       sorted(flights["origin"].unique()), equals=["EWR", "JFK", "LGA"])
 
 # %% [markdown]
-# The real data is a star: nothing flies back. `data.return_legs()` adds return flights, and `data.bookings()` an
-# airline's customers, bookings, seats and payments. Both are synthetic, deterministic and marked as such.
+# The real data has departures from New York only: nothing flies back. `data.return_legs()` adds return flights, and
+# `data.bookings()` adds an airline's customers, bookings, seats and payments. Both are synthetic, are the same at every
+# call, and are labelled as synthetic.
 
 # %% [markdown] also=["start_here.origins"] claim="start_here.rows" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: add the synthetic return legs</summary>
 #
-# Change the line with the minus sign into the ones with the plus sign, run the cell, and watch both claims
-# turn red. (The claims stop at the first false one; that is meant.)
+# Replace the line with the minus sign by the lines with the plus sign and run the cell: the first claim turns red and
+# stops the cell. (Both claims are false now. The cell stops at the first false claim on purpose.)
 #
 # ```diff
 # -flights = data.flights(["origin"])
@@ -75,20 +94,21 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("start_here.rows")`
 
 # %% [markdown]
 # ## What "verified" means
 #
-# - Every notebook is executed from top to bottom with every change to the course, in a fresh kernel, and its
-#   outputs are compared with the committed ones. What varies from run to run stands in ⟨brackets⟩.
-# - Every claim is evaluated in that run. A false one fails it.
-# - Every *Break it* is applied by machine, and the run fails if its claim does not turn red, or if another one does.
+# - With every change to the course, every notebook is executed from top to bottom in a fresh kernel, and its outputs
+#   are compared with the committed ones. What varies from run to run is in ⟨brackets⟩ and is not compared.
+# - Every claim is evaluated in that run. A false claim fails it.
+# - Every *Break it* is applied by machine. The run fails if its claim does not turn red, or if another claim does.
 # - Every exercise is tried with its stub, with its worked answer and with wrong answers.
-# - What a machine cannot measure is named by the claim, with the way to get it. It is never silently true.
+# - If your machine cannot measure something, the claim says so and how to change that. It is never silently true.
 #
-# How far it goes: the figures are those of one machine. A claim says what holds on every machine of the supported
-# kind, and its bound is set from the mechanism, with room. Linux is checked; macOS and Windows are written for
-# and untested.
+# **Limits.** The figures come from one machine. A claim says what holds on every supported machine, and its bound comes
+# from the mechanism, with room. The course is checked on Linux. Nobody has run it on macOS or Windows.
 
 # %% [markdown]
 # ## The map

@@ -15,42 +15,61 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from helpers import records
 from helpers.course import build
+from helpers.course.check import verdicts
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
-from helpers.model import notebooks, records
+from helpers.model import notebooks
 from helpers.model.notebooks import ROOT, Notebook
 
 DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long
 MAIN = "import sys; from helpers.course.cli import main; sys.argv[0] = 'course'; main()"
+
+FLOOR = """\
+topics: []
+claims: 0
+controls: 0
+exercises: 0
+wrong_answers: 0
+canaries: []
+readings: 1
+pending: {}
+reference: {python: "3.13", packages: {}}
+"""
 
 GOOD = """\
 # %% [markdown]
 # # A small notebook
 
 # %%
-from helpers import answer, check, claim, predict
+from helpers import answer, check, claim
 
 # %% [markdown]
 # ## The first experiment
 
-# %%
-predict("generators.two", "How many legs has a return trip?", a="two", b="three")
+# %% [markdown] predict="generators.q1"
+# **Predict.** How many legs has a return trip?
+#
+# - **a** two
+# - **b** three
 
 # %%
-answer("generators.two", None)  # "a" or "b"
+answer("generators.q1", None)  # "a" or "b"
 
 # %%
 legs = 2
 
 # %%
-claim("generators.two", "a return trip has two legs", legs, equals=2, proves="a")
+claim("generators.two", "a return trip has two legs", legs, equals=2, proves={"generators.q1": "a"})
 
 # %% [markdown] claim="generators.two" tags=["break-it"]
 # ```diff
 # -legs = 2
 # +legs = 3
 # ```
+#
+# ▶ In a new cell: `break_it("generators.two")`
 
 # %% [markdown]
 # ## Exercises
@@ -64,11 +83,45 @@ check("generators.turn", turn)
 """
 
 
+QUESTIONS = """\
+# %% [markdown] predict="generators.q1"
+# **Predict.** How many legs?
+#
+# - **a** two
+# - **b** three
+
+# %% [markdown] predict="generators.q2"
+# **Predict.** How much
+# memory?
+#
+# - **a** 64 ×
+# - **b** the
+#   same
+"""
+
+
 def note(kind: str, **entry: object) -> None:
     """Leave a line for the report of `course test`; does nothing under plain pytest."""
     folder = os.environ.get("COURSE_CHECKS")
     if folder:
         records.note(folder, kind, os.environ.get("PYTEST_XDIST_WORKER", "main"), **entry)
+
+
+def known_green(what: str, key: str | None) -> bool:
+    """Whether this was green before, nothing changed, and `course test --changed` asked for no more.
+
+    Its line is then in the record again. Under plain pytest nothing is known.
+    """
+    folder = os.environ.get("COURSE_CHECKS")
+    if not folder or not verdicts.wanted():
+        return False
+    return verdicts.repeat(folder, os.environ.get("PYTEST_XDIST_WORKER", "main"), what, key)
+
+
+def keep(key: str | None, kind: str, **entry: object) -> None:
+    """Keep a green verdict with the line that it leaves in the record, for `course test --changed`."""
+    if os.environ.get("COURSE_CHECKS"):
+        verdicts.keep(key, [(kind, entry)])
 
 
 # --- notebooks -------------------------------------------------------------------------------
@@ -103,12 +156,14 @@ def save(book: Notebook, node: nbformat.NotebookNode) -> None:
 def checkout(folder: Path) -> Path:
     """The course in a folder of its own, without notebooks; every topic is planned."""
     for name in ("helpers", "data"):
-        skip = shutil.ignore_patterns("*.parquet", "ledger.md", "diagnostic")
+        skip = shutil.ignore_patterns("*.parquet", "ledger", "diagnostic")
         shutil.copytree(ROOT / name, folder / name, ignore=skip)
     for name in ("pyproject.toml", ".python-version", "requirements.lock"):
         shutil.copy(ROOT / name, folder / name)
     (folder / "tests").mkdir()
     shutil.copy(ROOT / "tests" / "impossible.yaml", folder / "tests")
+    (folder / "tests" / "floor.yaml").write_text(FLOOR, encoding="utf-8")
+    (folder / "tests" / "pending.yaml").write_text("{receipts: [], inputs: [], figures: []}\n")
     (folder / "notebooks" / "01_language").mkdir(parents=True)
     map_ = folder / "data" / "checklist.yaml"
     text = map_.read_text(encoding="utf-8").replace("status: ready", "status: planned")

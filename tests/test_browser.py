@@ -31,6 +31,7 @@ PICTURES = ROOT / "build" / "browser"
 SECONDS = 120  # for one thing to show up
 
 pytestmark = [
+    pytest.mark.reference_only,
     pytest.mark.skipif(sys.platform != "linux", reason="tried on Linux only"),
     pytest.mark.skipif(not BROWSER, reason="no Chromium here (Debian: apt-get install chromium)"),
 ]
@@ -132,16 +133,19 @@ class Page:
         self.page.get_by_role("link", name=link, exact=True).first.click()
         self._all_of(file)
 
-    def open(self, file: str) -> None:
-        """Open a notebook by its address, as a bookmark does, in a workspace of its own."""
+    def open(self, file: str, more: int = 0) -> None:
+        """Open a notebook by its address, as a bookmark does, in a workspace of its own.
+
+        `more` cells are there than were shipped.
+        """
         base, token = self.lab.address.split("?")
         name = file.rsplit("/", 1)[-1]
         self.page.goto(
             f"{base}lab/workspaces/{name}-{time.monotonic_ns()}/tree/{file}.ipynb?{token}"
         )
-        self._all_of(file)
+        self._all_of(file, more)
 
-    def _all_of(self, file: str) -> None:
+    def _all_of(self, file: str, more: int = 0) -> None:
         title = file.rsplit("/", 1)[-1] + ".ipynb"
         tab = self.page.locator(
             ".lm-DockPanel-tabBar .lm-TabBar-tab.lm-mod-current", has_text=title
@@ -150,7 +154,7 @@ class Page:
         cells = len(notebooks.load(NOTEBOOKS / file).cells)
         # Cells beyond the window's edge join the page when the browser has time.
         # (There are more than were shipped once a learner has added some.)
-        self.panel.locator(".jp-Cell").nth(cells - 1).wait_for(state="attached")
+        self.panel.locator(".jp-Cell").nth(cells + more - 1).wait_for(state="attached")
         self.ready()
 
     def go_to(self, title: str) -> None:
@@ -175,6 +179,12 @@ class Page:
         """The code cell that has this in its source."""
         inside = self.page.locator(".cm-content", has_text=source)
         return self.panel.locator(".jp-CodeCell").filter(has=inside)
+
+    def is_in_view(self, cell: object) -> bool:
+        """Whether any of a cell shows in the window."""
+        return cell.evaluate(
+            "e => (r => r.bottom > 0 && r.top < innerHeight)(e.getBoundingClientRect())"
+        )
 
     def write(self, cell: object, source: str) -> None:
         """Replace what stands in a cell."""
@@ -250,6 +260,7 @@ def page(lab: Lab) -> Iterator[Page]:
 EXERCISE = "generators.daily_totals"
 STUB, CHECK = "def daily_totals(rows)", f'check("{EXERCISE}"'
 FILE = "01_language/04_generators"
+FLAT = "generators.flat"
 TITLE = f"1.4 {load().bullet('1.4').title}"
 
 
@@ -310,6 +321,85 @@ def test_from_the_start_page_to_a_solved_exercise_and_back(page: Page) -> None:
     assert f"{EXERCISE}: solved" in page.run(check)
     page.picture("6-after-restart")
     assert page.errors == []
+
+
+def test_cards_predictions_and_break_it(lab: Lab, page: Page) -> None:
+    page.open(FILE)
+    assert page.page.locator(".jp-mod-dirty").count() == 0, "opened, and marked as changed"
+    question = page.panel.locator(".jp-MarkdownCell", has_text="64 times as many rows")
+    assert question.get_by_role("listitem").count() == 3
+    for number, choice in enumerate(("None", '"A", sure=True', '"c"'), 1):
+        cell = page.cell(f'answer("generators.q{number}"')
+        page.write(cell, f'answer("generators.q{number}", {choice})')
+    page.run_all()
+    cards = page.panel.locator(".course-card")
+    assert cards.count() == len(notebooks.load(NOTEBOOKS / FILE).of("claim"))
+    assert "no prediction made: measured c" in cards.filter(has_text=FLAT).inner_text()
+    assert cards.filter(has_text="your prediction was wrong (you were sure)").count() == 1
+
+    late = page.cell('answer("generators.q1"')
+    page.write(late, 'answer("generators.q1", "c")')
+    assert "after the measurement: it is not counted" in page.run(late)
+
+    said = page.below(page.cell(f'claim("{FLAT}"'), f'break_it("{FLAT}")')
+    assert said.index("held") < said.index("FALSE")
+    assert f"{FLAT}: red, as expected" in said
+    assert "Run All Above" in page.below(page.cell(f'break_it("{FLAT}")'), "no_such_name")
+
+    page.menu("File", "Save Notebook")
+    page.page.locator(".jp-mod-dirty").wait_for(state="detached")
+    for theme in ("Light", "Dark"):
+        lab.theme(f"JupyterLab {theme}")
+        page.open(FILE, more=2)
+        broke = page.cell(f'break_it("{FLAT}")')
+        broke.scroll_into_view_if_needed()
+        assert broke.locator(".course-card").count() == 2
+        for card in broke.locator(".course-card").all():
+            sign, sentence, _ = card.locator("b").all()
+            assert contrast(sentence) >= 4.5
+            assert contrast(sign) >= 3
+        lines = broke.locator("code.language-diff span").all()
+        colours = {line.evaluate("e => getComputedStyle(e).color") for line in lines}
+        assert len(colours) == 2, "lines that go and lines that come look alike"
+        page.picture(f"break-it-{theme.lower()}")
+    assert page.errors == []
+
+
+def test_the_way_on(page: Page) -> None:
+    page.open(FILE)
+    footer = page.panel.locator(".jp-MarkdownCell").last
+    assert [link.inner_text() for link in footer.get_by_role("link").all()] == [
+        f"1.3 {load().bullet('1.3').title}",
+        "Section 1",
+        "Board",
+        f"1.5 {load().bullet('1.5').title}",
+    ]
+    recap = page.panel.locator(".jp-MarkdownCell", has_text="You have shown that")
+    recap.get_by_role("link", name="generators.frame").click()
+    target = page.cell('claim("generators.frame"')
+    page.page.wait_for_function(
+        "e => e.getBoundingClientRect().top > 0", arg=target.element_handle()
+    )
+    assert page.is_in_view(target)
+    page.follow(f"1.5 {load().bullet('1.5').title}", "01_language/05_exceptions")
+    assert page.errors == []
+
+
+def contrast(element: object) -> float:
+    """Between an element's colour and what is behind it, as WCAG defines it."""
+    return element.evaluate(
+        """e => {
+            const parts = text => text.match(/[\\d.]+/g).map(Number);
+            const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+                .map(v => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+                .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+            let behind = e, back;
+            do { back = parts(getComputedStyle(behind).backgroundColor); behind = behind.parentElement }
+            while (back[3] === 0 && behind);
+            const [x, y] = [light(parts(getComputedStyle(e).color)), light(back)];
+            return (Math.max(x, y) + 0.05) / (Math.min(x, y) + 0.05);
+        }"""
+    )
 
 
 @pytest.mark.parametrize("theme", ["Light", "Dark"])

@@ -12,6 +12,8 @@ from support import checkout, course, pretend, save, write
 from helpers.course import build
 from helpers.model import notebooks
 
+pytestmark = pytest.mark.reference_only
+
 TEXT = """\
 # %%
 import random
@@ -19,7 +21,7 @@ import sys
 from pathlib import Path
 
 import helpers
-from helpers import claim, predict, answer, stamp
+from helpers import claim, answer, show_table, stamp
 
 # %% tags=["parameters"]
 scale = "quick"
@@ -32,7 +34,7 @@ object()
 
 # %%
 print(sorted({"JFK", "LGA", "EWR"}, key=hash)[0] in ("JFK", "LGA", "EWR"))
-predict("generators.two", "How many?", a="two", b="three")
+show_table([{"trip": "return", "legs": 2}])
 
 # %%
 print({"JFK", "LGA", "EWR"})

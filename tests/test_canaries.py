@@ -8,13 +8,16 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from support import environment, judged, not_rejected, note, pretend, save, write
+from nbformat import NotebookNode
+from support import checkout, course, environment, judged, not_rejected, note, pretend, save, write
 
 from helpers import exercises
 from helpers.course import build
 from helpers.course.check import contracts, controls, stages
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT, Notebook
+
+pytestmark = pytest.mark.reference_only
 
 CANARY = ROOT / "tests" / "canary"
 
@@ -47,12 +50,16 @@ def under_nbval(folder: Path, *books: Notebook) -> dict[str, str]:
     }
 
 
+def _edit(card: NotebookNode, old: str, new: str) -> None:
+    """Change what a claim's card says in plain text."""
+    assert old in card.data["text/plain"]
+    card.data["text/plain"] = card.data["text/plain"].replace(old, new)
+
+
 def edited(book: Notebook, old: str, new: str) -> Notebook:
     """A copy whose committed output of the last cell says something else."""
     node = nbformat.read(book.path.with_suffix(".ipynb"), as_version=4)
-    output = node.cells[-1].outputs[0]
-    assert old in output.text
-    output.text = output.text.replace(old, new)
+    _edit(node.cells[-1].outputs[0], old, new)
     copied = Notebook(book.path.with_stem("edited_output"), book.node)
     save(copied, node)
     return copied
@@ -124,6 +131,29 @@ def alone(book: Notebook, claim: str) -> list[controls.Wave]:
     return [controls.Wave(book.name, 1, (broken,), (book.part_of(call.cell),))]
 
 
+def test_course_test_itself_is_red_for_an_edited_output(tmp_path: Path) -> None:
+    """The whole way, as `make test` goes it: the command compares strictly, and says so."""
+    root = checkout(tmp_path / "course")
+    book = copy("true_claim", root / "notebooks" / "01_language")
+    folder = book.path.parent
+    book.path.rename(folder / "04_generators.py")
+    book = notebooks.load(folder / "04_generators.py")
+    build.build(book.path)
+    node = nbformat.read(book.path.with_suffix(".ipynb"), as_version=4)
+    _edit(node.cells[-1].outputs[0], "two", "three")
+    save(book, node)
+    map_ = root / "data" / "checklist.yaml"
+    before, topic, after = map_.read_text(encoding="utf-8").partition("topic: generators")
+    map_.write_text(before + topic + after.replace("status: planned", "status: ready", 1))
+    done = course(root, "test", "generators")
+    lines = [line for line in done.stdout.splitlines() if line.startswith("RED")]
+    red = done.returncode == 1 and any("three legs" in line for line in lines)
+    # Elsewhere outputs are not compared, so there is nothing that could be red.
+    elsewhere = stages.not_the_reference() is not None
+    note("canary", name="course_test", red=red or elsewhere)
+    assert red or elsewhere, done.stdout
+
+
 def test_a_check_that_accepts_anything_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -134,4 +164,4 @@ def test_a_check_that_accepts_anything_is_noticed(
     verdict = judged("generators.turn", write(tmp_path), "def turn(leg):\n    return leg")
     problem = not_rejected(verdict, "turned")
     note("canary", name="wrong_answer", red=problem is not None)
-    assert problem == "a wrong answer was judged solved"
+    assert problem == "a wrong answer was judged solved; it should have been told 'turned'"

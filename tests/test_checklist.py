@@ -22,6 +22,8 @@ from helpers.model.checklist import (
     notebook_paths,
 )
 
+pytestmark = pytest.mark.reference_only
+
 SOURCE = yaml.safe_load((ROOT / "data" / "checklist.yaml").read_text(encoding="utf-8"))
 FOLDERS = {
     "01_language": "interpreter objects metaprogramming generators exceptions concurrency "
@@ -83,6 +85,15 @@ def test_a_topic_of_two_notebooks() -> None:
     names = ["01a_transactions_indexes.ipynb", "01b_transactions_indexes.ipynb"]
     assert notebook_paths(bullet) == [ROOT / "notebooks" / "03_databases" / name for name in names]
     assert MAP.bullet("01b_transactions_indexes") is bullet
+    both = ("03_databases/01a_transactions_indexes", "03_databases/01b_transactions_indexes")
+    for name in ("3.1", "transactions_indexes"):
+        assert MAP.notebooks(name) == both
+    second = ["3.1b", "3.1B", "transactions_indexes_b", "01b_transactions_indexes", both[1]]
+    for name in second:
+        assert MAP.bullet(name) is bullet
+        assert MAP.notebooks(name) == both[1:]
+    with pytest.raises(UnknownTopic):
+        MAP.bullet("1.4b")  # a topic of one notebook
 
 
 @given(bullet=BULLETS, suffix=st.sampled_from(["", ".ipynb", ".py"]))

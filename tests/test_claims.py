@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import html
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +16,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import QUESTIONS
 
-from helpers import ClaimFailed, answer, claim, predict
-from helpers.claims import Bound
+from helpers import ClaimFailed, answer, claim
+from helpers.bounds import Bound
 from helpers.quantities import quantity
 
 
@@ -192,7 +195,15 @@ def test_collect_goes_on_after_a_false_claim(
     assert "⟨FALSE: 80 B, at most 64 B⟩" in capsys.readouterr().out
     flat, order, nan = recorded(tmp_path)
     names = {"id", "sentence", "value", "bound", "margin", "unit", "held", "unmeasured"}
-    assert set(flat) == names | {"tier", "versions", "hardware"}
+    assert set(flat) == names | {
+        "tier",
+        "versions",
+        "hardware",
+        "inputs",
+        "idle_would_do",
+        "receipt",
+        "readings",
+    }
     assert (flat["held"], flat["value"], flat["margin"]) == (False, 80, -0.25)
     assert flat["bound"] == {"at_most": 64}
     assert flat["tier"] == "none"
@@ -214,21 +225,103 @@ def test_a_notebook_shows_one_line_and_no_traceback(capsys: pytest.CaptureFixtur
 # --- predictions -------------------------------------------------------------------------------------
 
 
-def test_a_prediction_is_scored_by_its_claim(capsys: pytest.CaptureFixture[str]) -> None:
-    predict("generators.legs", "How many?", about="generators.two", a="two", b="three")
-    answer("generators.legs", None)
-    assert "no prediction yet" in capsys.readouterr().out
-    claim("generators.two", "two legs", 2, equals=2, proves="a")
-    assert "no prediction made; measured: a. two" in capsys.readouterr().out
-    answer("generators.legs", "b")
-    claim("generators.two", "two legs", 2, equals=2, proves="a")
-    assert "you predicted b; measured: a. two" in capsys.readouterr().out
-    answer("generators.legs", "c")
-    assert "'c' is not an option" in capsys.readouterr().out
-    answer("generators.never", "a")
-    assert "no question generators.never was asked yet" in capsys.readouterr().out
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook with two questions in the working folder, and a new learner."""
+    (tmp_path / "04_generators.py").write_text(QUESTIONS)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COURSE_HOME", str(tmp_path / "home"))
 
 
-def test_a_question_needs_options() -> None:
-    with pytest.raises(TypeError, match="at least two options"):
-        predict("generators.legs", "How many?", a="two")
+PROVES = {"generators.q1": "a", "generators.q2": "b"}
+
+
+def test_a_prediction_is_scored_by_its_claim(
+    asked: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer("generators.q1", None)
+    assert 'no prediction yet: write "a" or "b" for None' in capsys.readouterr().out
+    answer("generators.q1", "b")
+    answer("generators.q2", "B", sure=True)
+    claim("generators.two", "two legs", 2, equals=2, proves=PROVES)
+    out = capsys.readouterr().out
+    assert "you predicted b; measured: a. two" in out
+    assert "you predicted b, and were sure, and so it is: b. the same" in out
+    answer("generators.q1", "c")
+    assert '\'c\' is not an option; choose "a" or "b"' in capsys.readouterr().out
+    answer("generators.q9", "a")
+    assert "no notebook asks generators.q9" in capsys.readouterr().out
+
+
+# --- cards --------------------------------------------------------------------------------------
+
+
+def shown(source: str) -> list[dict[str, str]]:
+    """What a cell displays in IPython: one mapping by kind for each output."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.utils.capture import capture_output
+
+    shell = InteractiveShell.instance()
+    try:
+        with capture_output() as captured:
+            shell.run_cell(f"from helpers import answer, claim\n{source}")
+        return [output.data for output in captured.outputs]
+    finally:
+        InteractiveShell.clear_instance()
+
+
+def words(card: str) -> str:
+    """A card's text, without its markup."""
+    return html.unescape(re.sub(r"<[^>]+>", "", re.sub(r"</div>", "\n", card)))
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict", "figure"),
+    [
+        ("at_most=3", "✔ held two `legs` of 5 < 6", "measured 2 · at most 3"),
+        ("equals=3", "✘ FALSE two `legs` of 5 < 6", "measured 2 · equals 3"),
+        ("equals=2, unmeasured='one core: take two'", "○ unmeasured two", "one core: take two · e"),
+    ],
+)
+def test_a_claim_shows_as_a_card(more: str, verdict: str, figure: str, asked: None) -> None:
+    [output] = shown(f"claim('generators.two', 'two `legs` of 5 < 6', 2, {more})")
+    said = words(output["text/html"])
+    assert verdict.replace("`", "") in said
+    assert f"{figure}" in said
+    assert "generators.two" in said
+    assert "<code>legs</code> of 5 &lt; 6" in output["text/html"]
+    assert output["text/plain"].startswith("claim generators.two: two `legs` of 5 < 6 ⟨")
+
+
+@pytest.mark.parametrize(
+    ("choice", "line"),
+    [
+        ("None", "○ no prediction made: measured a two"),
+        ("'a'", "✔ your prediction was right: a two"),
+        ("'b', sure=True", "✘ your prediction was wrong (you were sure): b three · measured a two"),
+    ],
+)
+def test_the_card_shows_the_prediction(choice: str, line: str, asked: None) -> None:
+    proves = "proves={'generators.q1': 'a'}"
+    source = (
+        f"answer('generators.q1', {choice})\nclaim('generators.two', 's', 2, equals=2, {proves})"
+    )
+    [output] = shown(source)
+    assert line in words(output["text/html"]).splitlines()
+
+
+def test_a_card_costs_little(asked: None) -> None:
+    source = """
+import time
+proves = {"generators.q1": "a"}
+for n in range(200):
+    claim(f"generators.c{n}", "a sentence", n, at_least=0)
+spent = []
+for n in range(40):
+    begin = time.thread_time()
+    claim("generators.two", "two legs", 2, equals=2, proves=proves)
+    spent.append(time.thread_time() - begin)
+claim("generators.cost", "of a card", sorted(spent)[20], at_most=0.005, unit="s")
+"""
+    *_, last = shown(source)
+    assert "held" in last["text/plain"]

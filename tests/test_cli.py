@@ -32,6 +32,8 @@ from support import (
 from helpers.course import cli
 from helpers.model.notebooks import ROOT
 
+pytestmark = pytest.mark.reference_only
+
 LINUX = sys.platform == "linux"
 
 
@@ -133,6 +135,11 @@ def test_the_doctor_says_what_to_do(root: Path, tmp_path: Path) -> None:
 
 BROKEN = '# %%\nfleet = {}\nfleet["N14228"]\n'
 SCALED = """\
+# %% [markdown]
+# # Legs
+#
+# ## First part
+
 # %% tags=["parameters"]
 scale = "quick"
 
@@ -170,10 +177,31 @@ def test_a_failing_notebook_is_shown_and_the_others_go_on(root: Path) -> None:
         "generators/04_generators.ipynb",
     ]
     assert "at scale full" in (out / "generators" / "04_generators.ipynb").read_text()
-    assert "a return trip" in (out / "generators" / "04_generators.html").read_text()
+    page = (out / "generators" / "04_generators.html").read_text()
+    assert "a return trip" in page
+    assert "<title>Legs</title>" in page
+    assert '<a href="#First-part">First part</a>' in page
+    assert 'id="First-part"' in page
+    assert 'alt="Legs. x axis: legs"' in page
+    assert re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(?!data:)', page) == []
     assert (out / "generators" / "04_generators-figure-1.png").read_bytes()[1:4] == b"PNG"
     record = json.loads((root / "home" / "progress.json").read_text())
     assert record["claims"]["generators.two"]["held"] is True  # the learner's own record
+
+
+@pytest.mark.parametrize("name", ["3.1b", "01b_transactions_indexes"])
+def test_a_notebook_that_is_named_is_run_and_built_alone(name: str, root: Path) -> None:
+    folder = root / "notebooks" / "03_databases"
+    for letter in "ab":
+        write(folder, "# %%\nprint(1)\n", f"01{letter}_transactions_indexes")
+    done = course(root, "run", name)
+    assert done.returncode == 0, done.stdout
+    assert [p.stem for p in (root / "build" / "run").rglob("*.html")] == [
+        "01b_transactions_indexes"
+    ]
+    done = course(root, "build", name)
+    assert done.returncode == 0, done.stdout
+    assert [p.stem for p in folder.glob("*.ipynb")] == ["01b_transactions_indexes"]
 
 
 @contextmanager

@@ -13,6 +13,8 @@ from helpers.course.check import contracts
 from helpers.learner import diagnostic, progress
 from helpers.model import checklist, notebooks
 
+pytestmark = pytest.mark.reference_only
+
 SECTION = """\
 # %%
 from helpers import answer, diagnosis, quiz
@@ -31,6 +33,7 @@ QUESTION = {
     "question": "Which tool is broken?",
     "options": {"a": "this one", "b": "none"},
     "right": "b",
+    "wrong": {"a": "It sees what it is made for."},
     "why": "It sees its own.",
     "claims": ["generators.two"],
 }
@@ -67,7 +70,7 @@ def test_an_answer_is_checked_at_once_and_the_first_counts(
     answer(first.id, wrong)
     out = capsys.readouterr().out
     assert f"not {wrong}, but {first.right}: " in out
-    assert first.why in out
+    assert f"{first.wrong[wrong]} {first.why}" in out
     assert first.claims[0] in out
     answer(first.id, first.right)
     assert "right (the first answer counts)" in capsys.readouterr().out
@@ -140,6 +143,9 @@ def test_a_good_page_has_no_problem(page: list[notebooks.Notebook]) -> None:
     [
         ({"claims": ["generators.three"]}, "cites generators.three, which no notebook claims"),
         ({"right": "c"}, "'c' is not an option"),
+        ({"right": "a"}, "a is the right one, and wrong: refutes it"),
+        ({"wrong": {}}, "wrong: refutes each other option, and nothing else"),
+        ({"wrong": {"a": "No.", "c": "No."}}, "wrong: refutes each other option, and nothing else"),
         ({"options": {"a": "only one"}}, "options"),
         ({"options": {"b": "none", "a": "this one"}}, "options are a, b, c"),
         ({"why": ""}, "why"),

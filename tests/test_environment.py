@@ -10,6 +10,8 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
+pytestmark = pytest.mark.reference_only
+
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
@@ -38,7 +40,8 @@ def conda():
     """What conda installs, and what pip adds to it, under PyPI's names."""
     environment = yaml.safe_load((ROOT / "environment.yml").read_text(encoding="utf-8"))
     *packages, by_pip = environment["dependencies"]
-    wanted = [package.replace("redis-py", "redis") for package in packages if package != "pip"]
+    names = {"redis-py": "redis", "docker-py": "docker"}
+    wanted = [re.sub("|".join(names), lambda m: names[m[0]], p) for p in packages if p != "pip"]
     return bounds(wanted + [line for line in by_pip["pip"] if not line.startswith("-e")])
 
 

@@ -8,10 +8,13 @@ import pytest
 from psycopg import Connection
 
 from helpers import services
-from helpers.plans import explain, read_plan, show_plan
-from helpers.services import survey
+from helpers.plans import NothingFound, explain, read_plan, show_plan
+from helpers.receipts import did_of
+from helpers.services import availability
 
-TIERS = [tier for tier, why in survey.tiers().items() if why is None]
+pytestmark = pytest.mark.reference_only
+
+TIERS = [tier for tier, why in availability.tiers().items() if why is None]
 
 
 @pytest.fixture(params=TIERS, scope="module")
@@ -59,6 +62,27 @@ def test_an_estimate_is_not_executed(connection: Connection) -> None:
     plan = explain(connection, "delete from flights", analyze=False)
     assert not plan.analyzed
     assert connection.execute("select count(*) from flights").fetchone() == (10_000,)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "select * from flights where tail = 'N501'",
+        "select sum(delay) from flights where tail = 'N501'",
+        "select id from flights limit 0",
+        "update flights set delay = 0 where id = 0",
+    ],
+)
+def test_a_statement_that_finds_nothing_is_refused(connection: Connection, statement: str) -> None:
+    with pytest.raises(NothingFound, match=r"no row was found: (select|update)"):
+        explain(connection, statement)
+    assert explain(connection, statement, may_be_empty=True).analyzed
+
+
+def test_buffers_carry_the_rows_that_were_found(connection: Connection) -> None:
+    plan = explain(connection, "select sum(delay) from flights where tail = 'N7'")
+    assert did_of(plan.buffers) == (20,)
+    assert did_of(plan.buffers / 10) == (20,)
 
 
 def test_what_is_written_can_be_asked_for(connection: Connection) -> None:

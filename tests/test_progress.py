@@ -13,13 +13,13 @@ from typing import Any
 import jsonschema
 import pydantic
 import pytest
-from support import DEADLINE
+from support import DEADLINE, QUESTIONS
 from typer.testing import CliRunner
 
-from helpers import answer, claim, exercises, predict, predictions
+from helpers import answer, claim, exercises
 from helpers.course import cli
-from helpers.learner import progress, progress_schema
-from helpers.model import checklist, notebooks, outline
+from helpers.learner import achievements, progress, progress_schema
+from helpers.model import checklist, notebooks, outline, parts, questions
 
 SAVES = 40
 
@@ -30,9 +30,15 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("COURSE_HOME", str(folder))
     monkeypatch.delenv("COURSE_RECORD", raising=False)
     monkeypatch.setattr(progress, "_change_failed", [])
-    monkeypatch.setattr(predictions, "_asked", {})
     monkeypatch.setattr(exercises, "_hinted", {})
     return folder
+
+
+@pytest.fixture
+def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A notebook with two questions in the working folder."""
+    (tmp_path / "04_generators.py").write_text(QUESTIONS)
+    monkeypatch.chdir(tmp_path)
 
 
 def test_two_notebooks_that_save_at_once_lose_nothing() -> None:
@@ -90,8 +96,7 @@ def test_a_home_that_cannot_be_written_stops_no_claim(
 ) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("COURSE_HOME", str(tmp_path / place))
-    predict("generators.two", "How many?", a="two", b="three")
-    claim("generators.two", "two legs", 2, equals=2, proves="a")
+    claim("generators.two", "two legs", 2, equals=2, proves={"generators.q1": "a"})
     claim("generators.order", "in order", 1, equals=1)
     out = capsys.readouterr().out
     assert out.count("⟨held: ") == 2
@@ -115,9 +120,10 @@ def test_what_was_solved_stays_solved() -> None:
 def test_the_first_prediction_stands_once_it_was_scored() -> None:
     progress.predicted("generators.two", "b")
     progress.predicted("generators.two", "a")
-    progress.scored("generators.two", "a", "b")
+    progress.saw_claim("generators.legs", True, 1, "", {"generators.two": ("b", "")})
     progress.predicted("generators.two", "b")
-    assert progress.read()["predictions"]["generators.two"] == {"choice": "a", "right": "b"}
+    noted = {"choice": "a", "right": "b", "claim": "generators.legs"}
+    assert progress.read()["predictions"]["generators.two"] == noted
 
 
 def test_the_file_is_whole_at_every_moment(home: Path) -> None:
@@ -139,6 +145,17 @@ WHOLE: dict[str, Any] = {
     "claims": {"generators.flat": {"held": None, "value": 1.5, "unit": "B", "python": "3.13.0"}},
     "exercises": {"generators.turn": {"status": "wrong", "attempts": 2, "hints": 1}},
     "quiz": {"generators.blind": {"choice": "c", "right": True}},
+    "reviews": {
+        "generators.blind": {
+            "due": "2026-01-02T00:00:00+00:00",
+            "state": 1,
+            "step": 1,
+            "stability": 2.5,
+            "difficulty": 5.1,
+            "last_review": "2026-01-01T00:00:00+00:00",
+            "grade": "good",
+        }
+    },
     "time": {"last": 1.5, "topic": "generators", "seconds": {"generators": 60}},
 }
 
@@ -190,7 +207,7 @@ def test_what_a_newer_course_noted_beside_it_is_kept(home: Path) -> None:
 
 def test_a_record_of_the_first_days_is_read(home: Path) -> None:
     home.mkdir()
-    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "time")}
+    old = {k: v for k, v in WHOLE.items() if k not in ("quiz", "reviews", "time")}
     (home / "progress.json").write_text(json.dumps(old))
     progress.answered("generators.blind", "a", False)
     assert progress.read()["exercises"] == WHOLE["exercises"]
@@ -230,9 +247,14 @@ def test_the_outline_has_what_the_contracts_see() -> None:
     for path in sorted(notebooks.NOTEBOOKS.glob("0*/0[1-9]*.ipynb")):
         book = notebooks.load(path)
         items = outline.items(book.name)
-        for what, word in (("prediction", "predict"), ("claim", "claim"), ("exercise", "check")):
-            seen = [item.id for item in items if item.what == what]
-            assert seen == [call.id for call in book.of(word)]
+        wanted = {
+            "prediction": [question.id for _, question in questions.asked(book)],
+            "claim": [call.id for call in book.of("claim")],
+            "exercise": [call.id for call in book.of("check")],
+        }
+        for what, there in wanted.items():
+            assert [item.id for item in items if item.what == what] == there
+        assert all(item.about for item in items if item.what == "prediction")
         assert all(item.part for item in items)
 
 
@@ -240,17 +262,19 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     asked, claimed = ids("prediction"), ids("claim")
     progress.tried_exercise("exceptions.no_longer_there", "solved")
     progress.predicted(asked[0], "a")
-    progress.scored(asked[0], "a", "a")
+    progress.saw_claim(claimed[0], True, 1, "", {asked[0]: ("a", "")})
     progress.predicted(asked[1], "b")
     for id in claimed[:3]:
         progress.saw_claim(id, True, 1, "")
     progress.saw_claim(claimed[3], None, None, "")
     progress.tried_exercise(ids("exercise")[0], "solved")
+    progress.broke(ids("break-it")[0])
     progress.board()
     out = capsys.readouterr().out
     line = next(line for line in out.splitlines() if "1.4 Generators" in line)
     counts = re.findall(r"\d+ of \d+|(?<=  )\d+(?=  )", line)
-    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", "1 of 2", "0 of 75"]
+    wanted = [f"2 of {len(asked)}", "1", f"3 of {len(claimed)}", f"1 of {len(ids('break-it'))}"]
+    wanted += ["1 of 2", "0 of 75"]
     assert counts == wanted
     assert "1.5 Exceptions" not in out  # not begun: it is in the section's sum alone
     assert "**Go on:** 1.4 Generators" in out
@@ -262,9 +286,25 @@ def test_the_board_counts(capsys: pytest.CaptureFixture[str]) -> None:
     mine = topics["generators"]
     assert mine["predictions"] == {"made": 2, "right": 1, "of": len(asked)}
     assert mine["claims"] == {"held": 3, "seen": 4, "of": len(claimed)}
+    assert mine["breaks"] == {"seen": 1, "of": len(ids("break-it"))}
     assert mine["exercises"] == {"solved": 1, "of": 2}
+    assert mine["minutes"] == {"spent": 0, "planned": 75, "core": 20}
     assert document["resume"]["topic"] == "generators"
     assert document["file"].endswith("progress.json")
+
+
+def test_the_board_knows_the_minutes_of_the_short_path() -> None:
+    """Without jupytext; what `course list --core` computes from the notebooks is the same."""
+    path = {
+        bullet.topic: sum(part.minutes for part in found) for bullet, found in parts.core_path()
+    }
+    board = {
+        topic.bullet.topic: topic.counts.minutes["core"]
+        for section in achievements.sections(progress.read())
+        for topic in section.topics
+    }
+    assert board == path
+    assert min(path.values()) > 0
 
 
 def test_a_board_of_nothing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -368,39 +408,66 @@ def test_a_hint_asked_wrongly(id: str, text: str) -> None:
 # --- surprises -----------------------------------------------------------------------------------
 
 
-def test_surprises(capsys: pytest.CaptureFixture[str]) -> None:
+def test_surprises(asked: None, capsys: pytest.CaptureFixture[str]) -> None:
     progress_of = progress.surprises
     progress_of("language")
     assert "no prediction was scored yet" in capsys.readouterr().out
     progress_of("nosuch")
     assert "no section 'nosuch'; there are language, web" in capsys.readouterr().out
 
-    predict("generators.one", "How many legs?", a="two", b="three")
-    answer("generators.one", "a")
-    claim("generators.one", "two legs", 2, equals=2, proves="a")
+    answer("generators.q1", "a")
+    claim("generators.one", "two legs", 2, equals=2, proves={"generators.q1": "a"})
     capsys.readouterr()
     progress_of("language")
     assert "1 predictions made, all of them right" in capsys.readouterr().out
 
-    predict("generators.peak", "How much memory?", about="generators.flat", a="64 ×", b="the same")
-    answer("generators.peak", "a")
-    claim("generators.flat", "the peak is flat", 4_096, at_most=65_536, unit="B", proves="b")
+    answer("generators.q2", "a", sure=True)
+    flat = {"at_most": 65_536, "unit": "B", "proves": {"generators.q2": "b"}}
+    claim("generators.flat", "the peak is flat", 4_096, **flat)
     capsys.readouterr()
     progress_of("1")
     out = capsys.readouterr().out
     assert "1 of 2 predictions were contradicted" in out
-    assert "How much memory? You said: *64 ×*. Measured: **the same** `generators.flat`" in out
+    said = "How much memory? You said: *64 ×*, and you were sure. Measured: **the same**"
+    assert f"{said} `generators.flat`" in out
     assert "⟨held 4 KiB⟩" in out
     progress_of("databases")
     assert "no prediction was scored yet" in capsys.readouterr().out
 
 
 def test_a_prediction_after_the_measurement_changes_nothing(
-    capsys: pytest.CaptureFixture[str],
+    asked: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    predict("generators.one", "How many legs?", a="two", b="three")
-    answer("generators.one", "b")
-    claim("generators.one", "two legs", 2, equals=2, proves="a")
-    answer("generators.one", "a")
+    answer("generators.q1", "b")
+    claim("generators.one", "two legs", 2, equals=2, proves={"generators.q1": "a"})
+    answer("generators.q1", "a")
     assert "you predicted b before the measurement, and that stands" in capsys.readouterr().out
-    assert progress.read()["predictions"]["generators.one"]["choice"] == "b"
+    assert progress.read()["predictions"]["generators.q1"]["choice"] == "b"
+
+
+def test_a_first_prediction_after_the_measurement_does_not_count(
+    asked: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def measure() -> str:
+        claim("generators.one", "two legs", 2, equals=2, proves={"generators.q1": "a"})
+        return capsys.readouterr().out
+
+    assert "no prediction made; measured: a. two" in measure()
+    answer("generators.q1", "A")
+    assert "after the measurement: it is not counted" in capsys.readouterr().out
+    said = "you predicted a after the measurement, not counted; measured: a. two"
+    assert said in measure()
+    counts = achievements.sections(progress.read())[0].counts.predictions
+    assert (counts["made"], counts["right"]) == (1, 0)
+    progress.surprises("language")
+    assert "no prediction was scored yet" in capsys.readouterr().out
+
+
+def test_a_prediction_may_change_until_it_is_measured(
+    asked: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answer("generators.q1", "b", sure=True)
+    answer("generators.q1", " A ")
+    claim("generators.one", "two legs", 2, equals=2, proves={"generators.q1": "a"})
+    assert "you predicted a, and so it is: a. two" in capsys.readouterr().out
+    assert achievements.sections(progress.read())[0].counts.predictions["right"] == 1

@@ -12,10 +12,14 @@ import jsonschema
 import pytest
 from support import GOOD, write
 
-from helpers.course.check import report
+from helpers.course.check import cost, floor, report
+from helpers.course.check.load import Load
+from helpers.course.check.modes import Mode
 from helpers.course.check.report import CANARIES, Report
 from helpers.model import notebooks
-from helpers.model.records import note
+from helpers.records import note
+
+pytestmark = pytest.mark.reference_only
 
 NAME = "04_generators"
 CLAIM = {
@@ -33,7 +37,14 @@ CLAIM = {
 }
 
 
-CELL = {"notebook": NAME, "stage": "notebooks", "passed": True, "alone": False, "seconds": 0.1}
+CELL = {
+    "notebook": NAME,
+    "stage": "notebooks",
+    "cell": 3,
+    "passed": True,
+    "alone": False,
+    "seconds": 0.1,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,8 +75,26 @@ def record(tmp_path: Path, path: Path) -> Path:
     return folder
 
 
-def collected(record: Path, path: Path) -> Report:
-    return report.collect(record, {"notebooks": 1.0}, "strict", None, [path])
+def collected(
+    record: Path,
+    path: Path | None,
+    mode: Mode = Mode.reference,
+    not_compared: str | None = None,
+    not_run: list[str] | None = None,
+) -> Report:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("helpers.machine.cores", lambda: 2)
+        costs = cost.measure(record, Load(), workers=2, span=(0.0, 100.0), whole=path is None)
+    paths = [path] if path else None
+    return report.collect(
+        record,
+        {"notebooks": 1.0},
+        mode,
+        costs=costs,
+        not_compared=not_compared,
+        not_run=not_run,
+        paths=paths,
+    )
 
 
 def rewrite(record: Path, kind: str, change: Callable[[dict[str, Any]], None]) -> None:
@@ -131,13 +160,12 @@ RED: dict[str, tuple[str, Callable[[dict[str, Any]], None] | None, str]] = {
 
 def test_control_runs_that_were_needed_twice_are_named_and_few(record: Path, path: Path) -> None:
     control = {"notebook": NAME, "wave": 2, "claims": [], "red": [], "ok": True, "seconds": 2.0}
-    for number in range(2):
-        note(record, "control", "gw2", **control, repeated=f"claim {number} flickered")
+    note(record, "control", "gw2", **control, repeated="a claim flickered")
     result = collected(record, path)
     assert result.problems == []
-    assert f"repeated   {NAME}: claim 0 flickered" in result.lines()
+    assert f"repeated   {NAME}: a claim flickered" in result.lines()
     note(record, "control", "gw2", **control, repeated="and another")
-    assert "3 of 4 control runs were needed twice, at most 2 may be" in "".join(
+    assert "2 of 3 control runs were needed twice, at most 1 may be" in "".join(
         collected(record, path).problems
     )
 
@@ -220,7 +248,8 @@ def test_every_canary_must_have_been_red(
     record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(notebooks, "sources", lambda: [path])
-    whole = lambda: report.collect(record, {}, "strict", None).problems  # noqa: E731
+    monkeypatch.setattr(floor, "problems", lambda report: [])  # the course's, not this notebook's
+    whole = lambda: collected(record, None).problems  # noqa: E731
     assert whole() == []
     rewrite(record, "canary", lambda entry: entry.update(red=False))
     text = f"the canary {CANARIES[0]} passed: the checks no longer catch what it does"
@@ -240,3 +269,86 @@ def test_a_control_without_honest_control_is_listed(record: Path, tmp_path: Path
     assert result.problems == []
     assert result.controls.declared == []
     assert "no control generators.two: no such machine" in result.lines()
+
+
+# ---- modes ---------------------------------------------------------------------------------------
+
+
+def test_another_python_runs_no_controls_wrong_answers_and_canaries_and_says_so(
+    record: Path, monkeypatch: pytest.MonkeyPatch, path: Path
+) -> None:
+    monkeypatch.setattr(notebooks, "sources", lambda: [path])
+    monkeypatch.setattr(floor, "problems", lambda report: [])  # the course's, not this notebook's
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    for kind in ("control", "canary"):
+        for file in record.glob(f"{kind}-*.jsonl"):
+            file.unlink()
+    [file] = record.glob("exercise-*.jsonl")
+    stub_and_reference = file.read_text().splitlines()[:2]
+    file.write_text("\n".join(stub_and_reference) + "\n")
+    result = collected(record, None, Mode.other, "another Python", ["controls", "canaries"])
+    assert result.problems == []
+    text = "\n".join(result.lines())
+    for line in (
+        "controls   1 declared, not run here",
+        "1 references pass, wrong answers not run here",
+        "outputs NOT COMPARED: another Python",
+        "not run    controls",
+        "not run    canaries",
+    ):
+        assert line in text
+    # The same record is red as a reference.
+    problems = collected(record, None, Mode.reference).problems
+    assert f"{NAME}: not seen red: the controls of generators.two" in problems
+    assert "0 wrong answers for 1 exercises: two each" in problems
+    assert f"the canary {CANARIES[0]} was not run" in problems
+
+
+def test_a_reference_run_that_compares_nothing_is_red_where_all_is_required(
+    record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    why = "Python 3.12.1 is not the reference"
+    assert collected(record, path, Mode.reference, why).problems == []
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    assert collected(record, path).problems == []
+    assert collected(record, path, Mode.reference, why).problems == [
+        f"outputs were not compared: {why}"
+    ]
+    assert collected(record, path, Mode.full, why).problems == []
+
+
+# ---- costs ---------------------------------------------------------------------------------------
+
+
+def item(record: Path, what: str, seconds: float, alone: float = 0.0) -> None:
+    name = "01_language/04_generators"
+    times = {"begin": 10.0, "took": seconds + 5, "seconds": seconds, "alone": alone}
+    note(record, "item", "gw0", what=what, notebook=name, **times)
+
+
+def test_a_topic_over_its_budget_is_red_on_the_reference_where_all_is_required(
+    record: Path, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item(record, "cells", 60, alone=10)  # 10 + 50 / 2
+    item(record, "controls", 50)
+    item(record, "exercises", 28)
+    red = "1.4 generators costs 74 s, its budget is 75: its costliest cells are above"
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    result = collected(record, path)
+    assert result.problems == []
+    assert any(
+        "generators" in line
+        and line.endswith("74.0 s = cells 35.0 + controls 25.0 + exercises 14.0")
+        for line in result.lines()
+    )
+    item(record, "exercises", 4)
+    assert collected(record, path).problems == [red.replace("74", "76")]
+    assert collected(record, path, Mode.full).problems == []
+    monkeypatch.delenv("COURSE_REQUIRE")
+    assert collected(record, path).problems == []
+
+
+def test_the_costliest_cells_are_listed(record: Path, path: Path) -> None:
+    note(record, "cell", "gw0", **{**CELL, "seconds": 21.0, "cell": 7, "alone": True})
+    lines = [line for line in collected(record, path).lines() if line.startswith("costliest")]
+    assert lines[0] == f"costliest    21.0 s {NAME} cell 7 (alone)"

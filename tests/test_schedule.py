@@ -12,6 +12,8 @@ from helpers.course.teach import prompts
 from helpers.model import checklist, notebooks, parts
 from helpers.model.notebooks import NOTEBOOKS
 
+pytestmark = pytest.mark.reference_only
+
 NAME = "generators"  # 1.4, 75 minutes on the map
 
 
@@ -19,15 +21,17 @@ def topic(*, minutes: tuple[int, ...] | None = None, experiments: int = 4) -> st
     """A notebook of some experiments (the odd ones with a vote), two exercises, interview, recap."""
     titles = [f"Experiment {n}" for n in range(1, experiments + 1)]
     titles += ["Exercises", "Asked in interviews", "Recap"]
-    cells = ["# %% [markdown]\n# # 1.4", "# %%\nfrom helpers import answer, check, claim, predict"]
+    cells = ["# %% [markdown]\n# # 1.4", "# %%\nfrom helpers import answer, check, claim"]
     for n, title in enumerate(titles):
         said = f" minutes={minutes[n]}" if minutes else ""
         cells.append(f"# %% [markdown]{said}\n# ## {title}")
         if title.startswith("Experiment"):
             if n % 2 == 0:
-                cells.append(f'# %%\npredict("{NAME}.e{n}", "?", a="yes", b="no")')
-                cells.append(f'# %%\nanswer("{NAME}.e{n}", None)')
-            cells.append(f'# %%\nclaim("{NAME}.e{n}", "is so", 1, equals=1, proves="a")')
+                question = f'# %% [markdown] predict="{NAME}.q{n + 1}"\n# **Predict.** ?\n#'
+                cells.append(f"{question}\n# - **a** yes\n# - **b** no")
+                cells.append(f'# %%\nanswer("{NAME}.q{n + 1}", None)')
+            proves = f', proves={{"{NAME}.q{n + 1}": "a"}}' if n % 2 == 0 else ""
+            cells.append(f'# %%\nclaim("{NAME}.e{n}", "is so", 1, equals=1{proves})')
         if title == "Exercises":
             for slug, took in (("turn", 10), ("fly", 15)):
                 cells.append(f"# %% [markdown]\n# ### Let it {slug} ({took} minutes)")
@@ -53,6 +57,17 @@ def planned(root: Path, *arguments: str) -> dict[str, object]:
     done = course(root, "schedule", "--json", *arguments)
     assert done.returncode == 0, done.stdout
     return json.loads(done.stdout)
+
+
+def test_the_core_alone(root: Path) -> None:
+    text = topic()
+    for n in (1, 3, 4):
+        heading = f"[markdown]\n# ## Experiment {n}"
+        text = text.replace(heading, heading.replace("]", "] core=true", 1))
+    write(root / "notebooks" / "01_language", text)
+    items = planned(root, "--hours", "2", "--topics", "1.4", "--core")["items"]
+    titles = [item["title"] for item in items if item["topic"]]
+    assert titles == ["Experiment 1", "Experiment 3", "Experiment 4"]
 
 
 # --- minutes -----------------------------------------------------------------------------------

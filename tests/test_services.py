@@ -8,9 +8,11 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import nbformat
@@ -22,10 +24,12 @@ from support import DEADLINE
 
 from helpers import processes, services
 from helpers.course.execute import kernel_environment
-from helpers.services import containers, core, installed, survey
+from helpers.services import availability, containers, core, engine, ports, registry
 from helpers.services.engines.postgres import Postgres
 
-AVAILABLE = [tier for tier, why in survey.tiers().items() if why is None]
+pytestmark = pytest.mark.reference_only
+
+AVAILABLE = [tier for tier, why in availability.tiers().items() if why is None]
 SECONDS = 20  # after which nothing may be left of a server
 
 
@@ -43,11 +47,42 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 # ---- what a notebook is promised ---------------------------------------------------------------
 
 
+@pytest.mark.parametrize("name", registry.SERVERS)
+def test_every_server_is_where_it_is_said_to_be_and_on_loopback_alone(name: str, tier: str) -> None:
+    here = {f.name for f in availability.findings() if f.available and f.tier == tier}
+    with ExitStack() as behind:
+        before = [behind.enter_context(services.postgres())] if name == "pgbouncer" else []
+        server = registry.starter(name)(*before, required=False)
+        assert bool(server) == (name in here)
+        if not server:
+            assert f"{tier}: " in server.missing
+            return
+        with server:
+            assert (server.tier, server.ready_s > 0, core.major(server.version) > 0) == (
+                tier,
+                True,
+                True,
+            )
+            assert server in services.running()
+            assert listens_on(server) == {"127.0.0.1"}
+        assert not server.alive()
+
+
+def listens_on(server: services.Server) -> set[str]:
+    """The addresses from which it can be reached."""
+    if isinstance(server.place, containers.Container):
+        published = server.place.inner.attrs["NetworkSettings"]["Ports"]
+        return {binding["HostIp"] for bound in published.values() for binding in bound or ()}
+    process = psutil.Process(server.place.popen.pid)
+    found = [c for c in process.net_connections("inet") if c.status in ("LISTEN", "NONE")]
+    return {c.laddr.ip for c in found}
+
+
 @pytest.mark.parametrize(
     ("name", "label"), [("postgres", "PostgreSQL"), ("mysql", "MySQL"), ("mariadb", "MariaDB")]
 )
 def test_a_sql_server_has_answered_when_the_call_returns(name: str, label: str, tier: str) -> None:
-    here = [f.server for f in survey.survey() if f.available and f.tier == tier]
+    here = [f.server for f in availability.findings() if f.available and f.tier == tier]
     server = getattr(services, name)(required=False)
     assert bool(server) == (label in here)
     if not server:
@@ -67,6 +102,17 @@ def test_redis_has_answered_when_the_call_returns(tier: str) -> None:
         assert client.config_get("maxmemory") == {"maxmemory": str(20 * 2**20)}
 
 
+def test_memcached_has_answered_when_the_call_returns(tier: str) -> None:
+    server = services.memcached(settings={"memory-limit": 16}, required=False)
+    if tier == "embedded":
+        assert "no wheel carries Memcached" in server.missing
+        return
+    with server, closing(server.client()) as client:
+        client.set("seat", b"12A", noreply=False)
+        assert client.get("seat") == b"12A"
+        assert client.stats()[b"limit_maxbytes"] == 16 * 2**20
+
+
 def test_pgbouncer_stands_before_a_postgresql(tier: str) -> None:
     with services.postgres() as behind:
         bouncer = services.pgbouncer(behind, settings={"default_pool_size": 3}, required=False)
@@ -78,22 +124,10 @@ def test_pgbouncer_stands_before_a_postgresql(tier: str) -> None:
             assert bouncer.port != behind.port
 
 
-def test_the_survey_and_the_servers_agree() -> None:
-    chosen = {f.server: f.tier for f in survey.survey() if f.chosen}
+def test_what_is_said_to_be_here_and_the_servers_agree() -> None:
+    chosen = {f.server: f.tier for f in availability.findings() if f.chosen}
     with services.postgres() as server:
         assert server.tier == chosen["PostgreSQL"]
-
-
-def test_only_loopback_listens(tier: str) -> None:
-    with services.postgres() as server:
-        if isinstance(server.place, containers.Container):
-            ports = server.place.inner.attrs["NetworkSettings"]["Ports"]
-            addresses = {binding["HostIp"] for bound in ports.values() for binding in bound}
-        else:
-            process = psutil.Process(server.place.popen.pid)
-            found = [c for c in process.net_connections("tcp") if c.status == psutil.CONN_LISTEN]
-            addresses = {c.laddr.ip for c in found}
-        assert addresses == {"127.0.0.1"}
 
 
 def test_cells_share_a_server_until_the_last_user_leaves(embedded: None) -> None:
@@ -190,8 +224,8 @@ def test_a_full_disk_is_seen_before_the_start(
 def test_a_taken_port_is_left_to_its_owner(embedded: None, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as owner:
         taken = owner.getsockname()[1]
-        ports = iter([taken, installed.free_port()])
-        monkeypatch.setattr(installed, "free_port", lambda: next(ports))
+        found = iter([taken, ports.free_port()])
+        monkeypatch.setattr(ports, "free_port", lambda: next(found))
         with services.postgres() as server:
             assert server.port != taken
 
@@ -221,7 +255,7 @@ def test_a_server_that_was_killed_is_missed_and_replaced(embedded: None) -> None
 
 def engine_problem(docker_host: str) -> str | None:
     """What a process with this DOCKER_HOST says of the engine."""
-    code = "from helpers.services import containers; print(containers.engine_problem())"
+    code = "from helpers.services import engine; print(engine.problem())"
     env = {**os.environ, "DOCKER_HOST": docker_host}
     done = subprocess.run(
         [sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True
@@ -229,26 +263,38 @@ def engine_problem(docker_host: str) -> str | None:
     return done.stdout.strip()
 
 
-def test_a_stopped_engine_is_told_from_a_missing_one(tmp_path: Path) -> None:
-    said = engine_problem(f"unix://{tmp_path}/docker.sock")
-    assert said == "Docker is not installed" or said.endswith("start it")
+def test_an_engine_that_is_named_and_does_not_answer_is_named(tmp_path: Path) -> None:
+    address = f"unix://{tmp_path}/docker.sock"
+    said = engine_problem(address)
+    assert f"{address} (DOCKER_HOST) does not answer" in said
+    assert said.endswith("start it, or `unset DOCKER_HOST`")
 
 
-def test_an_engine_that_says_nothing_is_given_up(tmp_path: Path) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A temporary folder whose sockets have paths that are not too long."""
+    with tempfile.TemporaryDirectory(prefix="course-", dir="/tmp") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+def test_an_engine_that_says_nothing_is_given_up(short: Path) -> None:
     with socket.socket(socket.AF_UNIX) as mute:
-        mute.bind(str(tmp_path / "docker.sock"))
+        mute.bind(str(short / "docker.sock"))
         mute.listen()
-        assert engine_problem(f"unix://{tmp_path}/docker.sock") is not None
+        assert "does not answer" in engine_problem(f"unix://{short}/docker.sock")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and gives up root in the child")
-def test_no_permission_on_the_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_permission_on_the_socket(short: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket(socket.AF_UNIX) as locked:
-        locked.bind(str(tmp_path / "docker.sock"))
+        locked.bind(str(short / "docker.sock"))
         locked.listen()
-        (tmp_path / "docker.sock").chmod(0)
-        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
-        assert "may not use its socket: `sudo usermod" in as_nobody(containers.engine_problem)
+        (short / "docker.sock").chmod(0)
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{short}/docker.sock")
+        said = as_nobody(engine.problem)
+        assert f"may not use its socket unix://{short}/docker.sock" in said
+        assert "`sudo usermod -aG docker $USER`" in said
 
 
 def as_nobody(ask: Callable[[], str | None]) -> str:
@@ -300,7 +346,7 @@ inside = [place for place in places if isinstance(place, Container)]
 outside = [place for place in places if not isinstance(place, Container)]
 told = {
     "owner": os.getpid(),
-    "ports": [place.port for place in places],
+    "ports": [server.port for server in servers],
     "containers": [place.inner.id for place in inside],
     "groups": [place.popen.pid for place in outside],
     "folders": [str(place.folder) for place in outside],
@@ -344,7 +390,7 @@ def left(told: dict) -> list[str]:
     here = {int(line.split()[1]) for line in segments}
     found += [f"shared memory {segment}" for segment in told["segments"] if segment in here]
     if told["containers"]:
-        client = containers.client()
+        client = engine.client()
         for container in client.containers.list(all=True, ignore_removed=True):
             if container.id in told["containers"]:
                 found.append(f"container {container.name}")

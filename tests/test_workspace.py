@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import GOOD, checkout, course, environment, pretend, write
+from support import GOOD, MAIN, checkout, course, environment, pretend, write
 from typer.testing import CliRunner
 
 from helpers.course import cli
 from helpers.learner import workspace
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
+
+pytestmark = pytest.mark.reference_only
 
 NAME = "01_language/04_generators"
 STUB = "def turn(leg):\n    raise NotImplementedError"
@@ -102,7 +104,7 @@ def test_the_copy_has_no_outputs_and_no_pair(course_folder: Path) -> None:
     assert "jupytext" not in text
     assert sources(course_folder) == shipped_sources(course_folder)
     seen = sorted(p.name for p in (course_folder / "workspace").rglob("*") if p.is_file())
-    assert seen == [".lock", "04_generators.ipynb", "04_generators.ipynb"]
+    assert seen == [".lock", "04_generators.ipynb", "04_generators.ipynb", "jupytext.toml"]
 
 
 def test_solutions_are_not_laid_out(course_folder: Path) -> None:
@@ -171,7 +173,7 @@ def test_answers_and_own_cells_survive(course_folder: Path) -> None:
     change(
         course_folder,
         (STUB, MINE),
-        ('answer("generators.two", None)', 'answer("generators.two", "b")'),
+        ('answer("generators.q1", None)', 'answer("generators.q1", "b")'),
         own={"legs = 2": "My note on legs."},
     )
     newer = GOOD.replace("a small notebook", "a small notebook, second edition")
@@ -184,10 +186,10 @@ def test_answers_and_own_cells_survive(course_folder: Path) -> None:
     said = update()
     assert said.startswith(f"merged    {NAME}\n")
     assert "kept: 2 cells that you changed, 1 of your own" in said
-    assert "answer generators.two: your answer is in the course's new cell" in said
+    assert "answer generators.q1: your answer is in the course's new cell" in said
     now = sources(course_folder)
     assert MINE in now
-    assert 'answer("generators.two", "b")  # a letter, "a" or "b"' in now
+    assert 'answer("generators.q1", "b")  # a letter, "a" or "b"' in now
     assert now[now.index("legs = 2") + 1] == "My note on legs."
     assert "## The first experiment\n\nNow with a text." in now
     assert now.count("print('new in this edition')") == 1
@@ -218,7 +220,7 @@ def test_outputs_of_unchanged_cells_stay(course_folder: Path) -> None:
 def test_changes_on_different_lines_are_both_in(course_folder: Path) -> None:
     workspace.prepare()
     change(course_folder, ("from helpers import", "import math\nfrom helpers import"))
-    old = "from helpers import answer, check, claim, predict"
+    old = "from helpers import answer, check, claim"
     ship(course_folder, GOOD.replace(old, f"{old}\nlimit = 3"))
     assert "your change and the course's are both in it" in update()
     assert f"import math\n{old}\nlimit = 3" in sources(course_folder)
@@ -359,7 +361,7 @@ def test_an_update_done_twice_is_done_once(course_folder: Path) -> None:
         own={"legs = 3": "My note."},
     )
     newer = GOOD.replace("# %%\nlegs = 2", "# %%\nlegs = 1 + 1").replace("# # A small notebook", "")
-    newer = newer.replace('equals=2, proves="a")', 'equals=2, proves="a")\n\n# %%\nprint("added")')
+    newer = newer.replace('"a"})', '"a"})\n\n# %%\nprint("added")')
     ship(course_folder, newer)
     before = base.read_bytes()
     update()
@@ -406,6 +408,113 @@ def test_an_update_that_is_killed_loses_nothing(course_folder: Path) -> None:
     assert not [*(course_folder / "workspace").rglob("*.new")]
 
 
+@pytest.mark.parametrize("name", [".settings.new", "01_language/.notes.ipynb.new", ".base/.x.new"])
+def test_hidden_files_of_others_stay(name: str, course_folder: Path) -> None:
+    workspace.prepare()
+    others = course_folder / "workspace" / name
+    others.write_text("of another program")
+    update()
+    assert others.read_text() == "of another program"
+
+
+def comes_back(root: Path, *changes: tuple[str, str], stamp: bool = True) -> str:
+    """Update to a second edition, then save the first one over it, as an open browser tab does."""
+    workspace.prepare()
+    change(root, (STUB, MINE))
+    before = json.loads(mine(root).read_text())
+    ship(root, EDITION_2)
+    assert update().startswith(f"merged    {NAME}")
+    if not stamp:  # an editor that keeps no metadata of its own
+        before["metadata"] = {}
+    mine(root).write_text(json.dumps(before))
+    change(root, *changes)
+    return update()
+
+
+EDITION_2 = GOOD.replace("# %%\nlegs = 2", "# %%\nlegs = 1 + 1").replace(
+    '"a"})', '"a"})\n\n# %%\nprint("added")'
+)
+assert 'print("added")' in EDITION_2
+
+
+@pytest.mark.parametrize("stamp", [True, False])
+def test_a_file_from_before_an_update_is_updated_anew(stamp: bool, course_folder: Path) -> None:
+    tried = ('answer("generators.q1", None)', 'answer("generators.q1", "b")')
+    said = comes_back(course_folder, tried, stamp=stamp)
+    assert "from before an update" in said
+    now = sources(course_folder)
+    assert {MINE, "legs = 1 + 1", 'print("added")'} <= set(now)
+    assert "legs = 2" not in now
+    assert 'answer("generators.q1", "b")  # "a" or "b"' in now
+    assert "with what you made of it" in update()  # said once
+    # The version's changes do not count as the learner's in the edition after it.
+    ship(course_folder, EDITION_2.replace("legs = 1 + 1", "legs = 4 - 2"))
+    assert "changed by you" not in update()
+    assert "legs = 4 - 2" in sources(course_folder)
+
+
+def test_a_file_from_two_editions_ago(course_folder: Path) -> None:
+    comes_back(course_folder)
+    first = json.loads(backups(course_folder)[0].read_text())
+    ship(course_folder, EDITION_2.replace("legs = 1 + 1", "legs = 4 - 2"))
+    mine(course_folder).write_text(json.dumps(first))
+    assert workspace.prepare() == [NAME]  # `course lab` says that there is something to update
+    assert "from before an update" in update()
+    assert {MINE, "legs = 4 - 2", 'print("added")'} <= set(sources(course_folder))
+
+
+def test_what_the_learner_put_back_on_purpose_stays(course_folder: Path) -> None:
+    workspace.prepare()
+    ship(course_folder, EDITION_2)
+    update()
+    change(course_folder, ("legs = 1 + 1", "legs = 2"))
+    assert "with what you made of it" in update()
+    assert "legs = 2" in sources(course_folder)
+
+
+def test_a_byte_order_mark_is_no_damage(course_folder: Path) -> None:
+    workspace.prepare()
+    change(course_folder, (STUB, MINE))
+    mine(course_folder).write_bytes(b"\xef\xbb\xbf" + mine(course_folder).read_bytes())
+    ship(course_folder, EDITION_2)
+    assert update().startswith(f"merged    {NAME}")
+    assert {MINE, "legs = 1 + 1"} <= set(sources(course_folder))
+
+
+FULL_DISK = """
+import resource, signal, sys
+from pathlib import Path
+from helpers.learner import workspace
+workspace.NOTEBOOKS = Path(sys.argv.pop())
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no limit of a file's size")
+def test_a_full_disk_is_told_with_the_file_and_loses_nothing(course_folder: Path) -> None:
+    workspace.prepare()
+    change(course_folder, (STUB, MINE))
+    ship(course_folder, EDITION_2)
+    before = {p: p.read_bytes() for p in (course_folder / "workspace").rglob("*.ipynb")}
+    program = f"{FULL_DISK}\n{MAIN}"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "update", str(course_folder / "notebooks")],
+        env={**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "File too large: " in done.stdout
+    assert "04_generators.ipynb" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert {p: p.read_bytes() for p in (course_folder / "workspace").rglob("*.ipynb")} == before
+    assert not [*(course_folder / "workspace").rglob("*.new")]
+    update()
+    assert {MINE, "legs = 1 + 1"} <= set(sources(course_folder))
+
+
 def test_the_update_for_a_script(course_folder: Path) -> None:
     workspace.prepare()
     change(course_folder, (STUB, MINE))
@@ -430,6 +539,22 @@ def test_a_topic_is_reset(course_folder: Path) -> None:
     assert str(kept) in said
     assert kept.read_bytes() == before
     assert sources(course_folder) == shipped_sources(course_folder)
+
+
+@pytest.mark.parametrize("name", ["3.1b", "01b_transactions_indexes", "transactions_indexes_b"])
+def test_one_notebook_of_a_topic_is_reset_alone(name: str, course_folder: Path) -> None:
+    first, second = (f"03_databases/01{letter}_transactions_indexes" for letter in "ab")
+    for one in (first, second):
+        ship(course_folder, name=one)
+    workspace.prepare()
+    for one in (first, second):
+        path = mine(course_folder, one)
+        path.write_text(path.read_text().replace("legs = 2", "legs = 3"))
+    code, said = run("reset", name)
+    assert code == 0, said
+    assert "legs = 3" in sources(course_folder, first)
+    assert "legs = 2" in sources(course_folder, second)
+    assert len(backups(course_folder)) == 1
 
 
 @pytest.mark.parametrize("id", ["generators.turn", "turn"])

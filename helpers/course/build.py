@@ -91,7 +91,7 @@ def _path_rules() -> list[tuple[re.Pattern[str], str]]:
     return [
         (re.compile(table[name]["regex"]), table[name]["replace"])
         for name in table.sections()
-        if name not in ("measured", "scored")  # figures are what the reader came for
+        if name.startswith(("path", "address"))  # figures are what the reader came for
     ]
 
 

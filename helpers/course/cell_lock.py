@@ -6,10 +6,23 @@ Every other cell shares the lock. The gate keeps a waiting `timing` cell from be
 from __future__ import annotations
 
 import contextlib
-import os
-import tempfile
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+
+from helpers import settings
+
+
+@dataclass
+class Spent:
+    """Seconds that this process has waited for the lock, and has held it alone."""
+
+    waited: float = 0
+    alone: float = 0
+
+
+spent = Spent()
 
 
 @contextlib.contextmanager
@@ -24,17 +37,24 @@ def cell_lock(*, alone: bool) -> Iterator[None]:
     except ImportError:
         yield
         return
-    base = os.environ.get("COURSE_LOCK")
+    base = settings.value("COURSE_LOCK")
     if not base:
         yield
         return
     with Path(f"{base}.gate").open("w") as gate, Path(f"{base}.cells").open("w") as cells:
+        asked = time.monotonic()
         fcntl.flock(gate, fcntl.LOCK_EX)
         fcntl.flock(cells, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
         fcntl.flock(gate, fcntl.LOCK_UN)
-        yield
+        began = time.monotonic()
+        spent.waited += began - asked
+        try:
+            yield
+        finally:
+            if alone:
+                spent.alone += time.monotonic() - began
 
 
-def new_lock() -> str:
-    """A fresh name for COURSE_LOCK."""
-    return str(Path(tempfile.mkdtemp(prefix="course-lock-")) / "run")
+def new_lock(folder: str) -> str:
+    """A name for COURSE_LOCK, whose files will be in that folder."""
+    return str(Path(folder) / "lock")

@@ -7,9 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import errno
+import io
 import json
+import random
 import re
 import sys
+import time
+from collections import Counter
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -20,14 +25,17 @@ from rich.console import Console
 from typer.core import TyperGroup
 
 from helpers import machine
+from helpers.course.check.modes import Mode
 from helpers.model.notebooks import NOTEBOOKS
 
 if TYPE_CHECKING:
     from helpers.course.check.report import Report
     from helpers.course.run import Result
+    from helpers.learner.review import Card
     from helpers.model.outline import Item
 
 EXIT_CODES = "Exit codes: 0 done · 1 something is red · 2 asked wrongly · 130 interrupted."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # where the system may name no file
 console = Console(highlight=False)
 
 
@@ -49,9 +57,10 @@ class _Group(TyperGroup):
             _line(f"course: {problem}")
             raise typer.Exit(1) from None
         except OSError as problem:
-            if problem.filename is None:
+            if problem.errno not in FULL and problem.filename is None:
                 raise
-            _line(f"course: {problem.strerror}: {problem.filename}; `course doctor` says more")
+            where = f": {problem.filename}" if problem.filename else ""
+            _line(f"course: {problem.strerror}{where}; `course doctor` says more")
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             _line("course: interrupted; what was finished is kept")
@@ -61,7 +70,6 @@ class _Group(TyperGroup):
 app = typer.Typer(
     cls=_Group,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Backend by Experiment: run, check and build the course's notebooks.",
@@ -76,11 +84,32 @@ class Scale(StrEnum):
     full = "full"
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        _line(f"backend-by-experiment {version('backend-by-experiment')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, help="Say which version it is."
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 Topics = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[TOPIC]…",
-        help="A number (1.4), a topic (generators) or a notebook (00_start_here); none means all.",
+        help="A number (1.4; 3.1b is the second notebook of 3.1), a topic (generators) or a notebook "
+        "(00_start_here); none means all.",
         show_default=False,
     ),
 ]
@@ -94,6 +123,15 @@ def main() -> None:
         _line(f"course: Python 3.12 to 3.14 is needed, this is {sys.version.split()[0]}; "
               "`make setup` makes an environment with the right one")  # fmt: skip
         sys.exit(2)
+    try:
+        Path.home()
+    except RuntimeError:  # Jupyter, IPython and Docker's client all ask for it
+        _line("course: this user has no home folder (HOME is not set, and the system's list of users "
+              "has no entry): `export HOME=FOLDER` with a folder that you can write to")  # fmt: skip
+        sys.exit(2)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a ?
     app()
 
 
@@ -103,12 +141,20 @@ def _line(text: str, style: str | None = None) -> None:
 
 
 @app.command("list", epilog=EXIT_CODES)
-def list_topics(as_json: AsJson = False) -> None:
+def list_topics(
+    core: Annotated[
+        bool, typer.Option("--core", help="The short path: three experiments of each notebook.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
     """The map: sections, topics, minutes, status."""
     from rich.table import Table
 
     from helpers.model import checklist
 
+    if core:
+        _list_core(as_json)
+        return
     map_ = checklist.load()
     if as_json:
         print(map_.model_dump_json(indent=1))
@@ -122,6 +168,49 @@ def list_topics(as_json: AsJson = False) -> None:
             row = [bullet.number, bullet.topic, bullet.title, str(bullet.minutes), bullet.status]
             table.add_row(*row, style=None if bullet.status == "ready" else "dim")
         console.print(table, "")
+
+
+def _list_core(as_json: bool) -> None:
+    from helpers.model import parts
+
+    path = parts.core_path()
+    if as_json:
+        rows = [
+            vars(part) | {"topic": b.topic, "exercises": []} for b, found in path for part in found
+        ]
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        return
+    for bullet, found in path:
+        _line(
+            f"{bullet.number} {bullet.title}: {sum(part.minutes for part in found)} minutes", "bold"
+        )
+        for part in found:
+            _line(f"  {part.title}")
+    minutes = sum(part.minutes for _, found in path for part in found)
+    _line(f"{minutes} minutes in all")
+
+
+@app.command(epilog=EXIT_CODES)
+def search(
+    words: Annotated[list[str], typer.Argument(help="What to look for: `lost update`.")],
+    as_json: AsJson = False,
+) -> None:
+    """Where the course speaks of something: prose, claims and exercises, the best place first.
+
+    Nothing found makes the exit code 1.
+    """
+    from helpers.model.search import search as look_for
+
+    hits = look_for(" ".join(words))
+    if as_json:
+        print(json.dumps([hit.as_dict() for hit in hits], indent=1, ensure_ascii=False))
+    for hit in hits if not as_json else []:
+        _line(f"{hit.topic} › {hit.part}", style="bold")
+        _line(f"  {hit.what}: {hit.text}")
+        _line(f"  {hit.notebook}")
+    if not hits and not as_json:
+        _line(f"nothing about {' '.join(words)}")
+    raise typer.Exit(0 if hits else 1)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -157,17 +246,38 @@ def lab(
     The copy is in workspace/, which git ignores; what is missing there is made, what is there is
     not touched. Further options go to JupyterLab: `course lab --port 9000`.
     """
+    if source:
+        from helpers.course.lab import open_lab
+
+        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
+    _open_copy(ctx.args)
+
+
+@app.command(
+    "open",
+    epilog=EXIT_CODES,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
+)
+def open_topic(
+    ctx: typer.Context,
+    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+) -> None:
+    """Open your copy of one topic's notebook in JupyterLab: `course open 1.4`."""
+    name = _shipped(topic)[0]
+    _open_copy([f"--LabApp.default_url=/lab/tree/{name}.ipynb", *ctx.args])
+
+
+def _open_copy(arguments: list[str]) -> None:
+    """JupyterLab on the learner's copy, which is made or completed first."""
     from helpers.course.lab import LAYOUT, open_lab
     from helpers.learner import workspace
 
-    if source:
-        raise typer.Exit(open_lab(NOTEBOOKS, ctx.args))
     if news := workspace.prepare():
         _line(f"The course has a newer version of {_named(news)}: `course update` brings it into "
               "your copy and keeps your answers.")  # fmt: skip
     console.file.flush()
     layout = f"--LabApp.workspaces_dir={workspace.folder() / LAYOUT}"
-    raise typer.Exit(open_lab(workspace.folder(), [layout, *ctx.args]))
+    raise typer.Exit(open_lab(workspace.folder(), [layout, *arguments]))
 
 
 def _named(names: list[str]) -> str:
@@ -199,7 +309,9 @@ def update(as_json: AsJson = False) -> None:
 
 @app.command(epilog=EXIT_CODES)
 def reset(
-    topic: Annotated[str, typer.Argument(help="A number (1.4), a topic, or a notebook's name.")],
+    topic: Annotated[
+        str, typer.Argument(help="A number (1.4, 3.1b), a topic, or a notebook's name.")
+    ],
     exercise: Annotated[
         str | None, typer.Option(metavar="ID", help="Only this exercise's answer.")
     ] = None,
@@ -252,8 +364,8 @@ def progress(
             box=None,
             pad_edge=False,
         )
-        for name in ("", "predicted", "right", "held here", "solved", "minutes"):
-            table.add_column(name, no_wrap=True)
+        for name in ("", "predicted", "right", "held here", "broken", "solved", "minutes", "core"):
+            table.add_column(name, no_wrap=bool(name))  # in 80 columns the topic's name gives way
         for topic, row in zip(section.topics, rows, strict=True):
             table.add_row(*row.values(), style=None if topic.counts.begun else "dim")
         table.add_row(*total.values(), style="bold")
@@ -275,6 +387,111 @@ def _place(notebook: str) -> str:
 
     path = workspace.folder() / f"{notebook}.ipynb"
     return str(path) if path.exists() else f"`make lab`, then {notebook}.ipynb"
+
+
+@app.command(epilog=EXIT_CODES)
+def review(
+    cards: Annotated[int, typer.Option("--cards", min=1, help="How many cards at most.")] = 5,
+    anki: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write all of your cards for Anki (.apkg), ask nothing."),
+    ] = None,
+) -> None:
+    """Cards that are due: what you predicted wrongly, the diagnostic, what interviews ask.
+
+    Say the answer, see it with its evidence, grade yourself. A card that was "good" each time comes
+    back after one day, one week, about three weeks. Ctrl-C keeps what was graded. Where --anki has
+    nothing to write, the exit code is 1.
+    """
+    from helpers.learner import progress as record_of
+    from helpers.learner import review
+
+    record = record_of.read()
+    if anki:
+        deck = review.deck(record)
+        if not deck:
+            _line(review.nothing_due(record))
+            raise typer.Exit(1)
+        review.write_anki(deck, anki)
+        _line(f"wrote {len(deck)} cards to {anki}; in Anki: File > Import")
+        return
+    due = review.due(record)
+    for number, card in enumerate(due[:cards], 1):
+        if _ask(card, f"{number} of {min(cards, len(due))}") is None:
+            return
+    if not due:
+        _line(review.nothing_due(record))
+    elif len(due) > cards:
+        _line(f"{len(due) - cards} more are due: `course review` goes on.")
+
+
+@app.command(epilog=EXIT_CODES)
+def interview(
+    minutes: Annotated[int, typer.Option(min=3, help="How long; about 3 minutes a question.")] = 30,
+    seed: Annotated[
+        int | None, typer.Option(help="The same questions again (default: new).")
+    ] = None,
+) -> None:
+    """Questions that interviews ask, drawn at random, more of them from topics in which you were wrong.
+
+    Say the answer aloud, see it with its evidence, grade yourself; the grades count for `course review`.
+    """
+    from helpers.learner import progress as record_of
+    from helpers.learner import review
+
+    seed = random.randrange(10_000) if seed is None else seed
+    drawn, end = review.draw(record_of.read(), minutes, seed), time.monotonic() + 60 * minutes
+    _line(f"{len(drawn)} questions, {minutes} minutes; --seed {seed} asks the same ones")
+    grades = []
+    for number, card in enumerate(drawn, 1):
+        if time.monotonic() > end:
+            _line("The time is over.")
+            break
+        grade = _ask(card, f"{number} of {len(drawn)}")
+        if grade is None:
+            break
+        grades.append((card, grade))
+    _sum_up(grades)
+
+
+def _ask(card: Card, number: str) -> str | None:
+    """Ask one card and note the grade; None where the input ends."""
+    from rich.markdown import Markdown
+
+    from helpers.learner import review
+
+    _line(f"\n{number} · {card.title}", style="bold")
+    console.print(Markdown(card.question))
+    try:
+        input("Enter shows the answer ")
+        console.print(Markdown(card.answer))
+        for item in card.evidence:
+            _line(f"  evidence: {item.id}, {item.part}: {_place(item.notebook)}")
+        while True:
+            said = input("again, hard, good or easy? ").strip().lower()
+            known = [grade for grade in review.GRADES if said and grade.startswith(said)]
+            if known:
+                break
+    except EOFError:
+        _line("")
+        return None
+    _line(f"due again {review.in_words(review.grade(card.id, known[0]))}")
+    return known[0]
+
+
+def _sum_up(grades: list[tuple[Card, str]]) -> None:
+    if not grades:
+        return
+    counts = Counter(grade for _, grade in grades)
+    _line(f"\n{len(grades)} answered: {', '.join(f'{n} {g}' for g, n in counts.items())}", "bold")
+    weak = [card for card, grade in grades if grade in ("again", "hard")]
+    if weak:
+        _line("Look at these again:")
+    for card in weak:
+        proof = ", ".join(item.id for item in card.evidence)
+        places = dict.fromkeys(_place(item.notebook) for item in card.evidence)
+        _line(f"  {card.bullet.number} {card.question}")
+        _line(f"      {proof}: {', '.join(places)}")
 
 
 @app.command(epilog=EXIT_CODES)
@@ -337,7 +554,7 @@ def _shipped(topic: str) -> list[str]:
     if wanted in workspace.shipped():
         return [wanted]
     bullet = checklist.load().bullet(topic)
-    there = [name for name in bullet.notebooks if name in workspace.shipped()]
+    there = [n for n in checklist.load().notebooks(topic) if n in workspace.shipped()]
     if not there:
         raise checklist.UnknownTopic(
             f"{bullet.number} {bullet.topic} has no notebook: it is planned"
@@ -456,12 +673,55 @@ def _bar(path: Path) -> Any:
 
 
 @app.command(epilog=EXIT_CODES)
-def test(topics: Topics = None, jobs: Jobs = machine.cores()) -> None:  # noqa: B008
-    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json."""
+def new(
+    topic: Annotated[str, typer.Argument(help="A planned topic of the map: 2.1, or its name.")],
+) -> None:
+    """Make the skeleton of a topic, which runs and keeps the contracts (for authors).
 
+    Notebooks with worked answers, exercises, wrong answers, a lab, the instructor's page: what you
+    replace in them is marked TODO. Nothing that is there is written over.
+    """
+    from helpers.course import new
+    from helpers.model import checklist
+    from helpers.model.notebooks import ROOT
+
+    bullet = checklist.load().bullet(topic)
+    try:
+        new.make(bullet, lambda path: _line(f"wrote {path.relative_to(ROOT)}"))
+    except new.TopicExists as problem:
+        _line(f"course: {problem}")
+        raise typer.Exit(2) from None
+    _line(f"Replace every TODO; `course build {bullet.number}` and `course test --changed "
+          f"{bullet.number}` after each step. CONTRIBUTING.md says the rest.")  # fmt: skip
+
+
+@app.command(epilog=EXIT_CODES)
+def test(
+    topics: Topics = None,
+    mode: Annotated[
+        Mode,
+        typer.Option(
+            help="reference: everything, on one provider of servers. other: what depends on the "
+            "Python. full: everything, on every provider."
+        ),
+    ] = Mode.reference,
+    jobs: Jobs = machine.cores(),  # noqa: B008
+    changed: Annotated[
+        bool, typer.Option("--changed", help="Only what was not green before, or changed since.")
+    ] = False,
+) -> None:
+    """Contracts, notebooks under nbval, controls, exercises, canaries; writes build/report.json.
+
+    Outputs are compared where Python and packages are those that they were made with. What a mode
+    leaves out the report names. COURSE_REQUIRE=all makes red what could not be measured or compared.
+
+    With --changed, contracts and those notebooks, controls and exercises that were not green here
+    before, or that depend on something that changed since: code, a lab, a helper, data, a package,
+    the Python, a server. COURSE_REQUIRE=all runs all of them nevertheless.
+    """
     from helpers.course.check import stages
 
-    report = stages.test(topics or [], jobs, console)
+    report = stages.test(topics or [], mode, jobs, console, changed=changed)
     _print_report(report)
     raise typer.Exit(1 if report.problems else 0)
 
@@ -478,26 +738,30 @@ def flake(
     runs: Annotated[int, typer.Option("--runs", min=1, help="How often each notebook.")] = 20,
     seed: Annotated[int | None, typer.Option(help="Of the random order (default: new).")] = None,
 ) -> None:
-    """Run notebooks repeatedly, half of the runs beside busy neighbours; writes data/ledger.md.
+    """Run notebooks and their controls repeatedly, half of the runs beside busy neighbours.
 
-    Interrupted, it goes on where it was. Exit code 1 if a claim failed or a notebook crashed.
+    Writes this Python's section of data/ledger/TOPIC.md; for another Python use its environment
+    (`make flake PYTHON=3.14 VENV=.venv-3.14`). Interrupted, it goes on where it was. Exit code 1 if
+    a claim failed, a control stayed green, or something crashed.
     """
     from helpers.course.check import ledger
 
     paths = _sources(topics or [])
     seed = ledger.new_seed() if seed is None else seed
-    todo = ledger.missing(ledger.order(paths, runs, seed))
-    _line(f"{len(paths)} notebooks × {runs} runs, {len(todo)} to do; --seed {seed}")
+    turns = ledger.order(paths, runs, seed)
+    todo = ledger.missing(turns)
+    _line(f"{len(paths)} notebooks and their controls × {runs} runs, {len(turns)} executions, "
+          f"{len(todo)} to do; --seed {seed}")  # fmt: skip
     for number, turn in enumerate(todo, 1):
         with _bar(turn.path) as advance:
             entry = ledger.take(turn, on_cell=advance)
         _line(f"{number}/{len(todo)} {ledger.describe(entry)}")
-    found = ledger.entries(paths)
-    if not found:
-        raise typer.Exit(0)
-    ledger.SUMMARY.write_text(text := ledger.summary(found), encoding="utf-8")
-    print(text)
-    raise typer.Exit(1 if ledger.problems(found) else 0)
+    for file in ledger.summarise(paths):
+        _line(f"wrote {file}")
+    wrong = ledger.problems(ledger.entries(paths))
+    for problem in wrong:
+        _line(f"RED {problem}")
+    raise typer.Exit(1 if wrong else 0)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -514,6 +778,10 @@ def schedule(
     fit: Annotated[
         bool, typer.Option("--fit", help="Leave out what is to be cut first, until it fits.")
     ] = False,
+    core: Annotated[
+        bool,
+        typer.Option("--core", help="Only the three experiments at the core of each notebook."),
+    ] = False,
     notes: Annotated[
         bool, typer.Option("--notes", help="Append the instructor's prompts for these parts.")
     ] = False,
@@ -526,7 +794,7 @@ def schedule(
     from helpers.course.teach import schedule
 
     names = [name for name in re.split(r"[,\s]+", topics) if name]
-    plan = schedule.plan(names, hours, start.time(), fit=fit)
+    plan = schedule.plan(names, hours, start.time(), fit=fit, core=core)
     if as_json:
         print(json.dumps(schedule.as_dict(plan), indent=1, ensure_ascii=False))
     else:
@@ -542,9 +810,9 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
     """The servers that notebooks can use here: from which provider, why, and how to get a better one."""
     if ctx.invoked_subcommand:
         return
-    from helpers.services.survey import survey
+    from helpers.services import availability
 
-    findings = list(survey())
+    findings = list(availability.findings())
     if as_json:
         print(json.dumps([finding.as_dict() for finding in findings], indent=1))
         return
@@ -564,7 +832,7 @@ def services(ctx: typer.Context, as_json: AsJson = False) -> None:
 @servers.command(epilog=EXIT_CODES)
 def prefetch() -> None:
     """Fetch the images of all servers, for a room without internet."""
-    from helpers.services.survey import prefetch
+    from helpers.services.availability import prefetch
 
     failed = False
     for name, problem in prefetch():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import tempfile
@@ -44,6 +45,9 @@ def examine() -> Iterator[Line]:
         _data,
         _pairs,
         _folders,
+        _jupyter,
+        _temporary,
+        _limits,
         _hardware,
         _interpreters,
         _servers,
@@ -121,7 +125,7 @@ def _pairs() -> Iterator[Line]:
 def _folders() -> Iterator[Line]:
     for name, folder, variable in (
         ("build", ROOT / "build", ""),
-        ("your record", progress.home(), "COURSE_HOME"),
+        ("your record", _record(), "COURSE_HOME"),
     ):
         problem = _unwritable(folder)
         other = f", or set {variable} to another folder" if variable else ""
@@ -130,6 +134,87 @@ def _folders() -> Iterator[Line]:
     free = shutil.disk_usage(ROOT).free / 2**30
     todo = "" if free >= DISK_GIB else f"Make room: {DISK_GIB} GiB are wanted"
     yield Line("disk", free >= DISK_GIB, f"{free:.1f} GiB free", todo)
+
+
+def _record() -> Path:
+    try:
+        return progress.home()
+    except OSError as problem:
+        return Path(f"{problem.filename} ({problem.strerror})")
+
+
+def _jupyter() -> Iterator[Line]:
+    from helpers.course.lab import is_writable, jupyter_folders
+
+    found = jupyter_folders()
+    bad = {name: folder for name, folder in found.items() if not is_writable(folder)}
+    if bad:
+        names = ", ".join(f"{folder} ({name})" for name, folder in bad.items())
+        todo = "`course lab` uses folders in your workspace instead; or make them writable"
+        yield Line("Jupyter's folders", False, f"cannot be written: {names}", todo, needed=False)
+    else:
+        yield Line("Jupyter's folders", True, "can be written")
+
+
+LONGEST = 60  # characters: a Unix socket's path has room for 107, and servers add folders and names
+
+
+def _temporary() -> Iterator[Line]:
+    try:
+        folder = Path(tempfile.gettempdir())
+    except OSError as problem:
+        yield Line("TMPDIR", False, str(problem), "Set TMPDIR to a folder that can be written")
+        return
+    asked = os.environ.get("TMPDIR")
+    if asked and Path(asked).absolute() != folder:
+        todo = f"{folder} is used; make it writable, or unset it"
+        yield Line("TMPDIR", False, f"{asked} cannot be used", todo)
+    elif len(str(folder)) > LONGEST:
+        todo = f"Sockets below it would have no room for their names: set it to one of {LONGEST} at most"
+        yield Line("TMPDIR", False, f"{folder} is {len(str(folder))} characters long", todo)
+    elif _is_private(folder) and hasattr(os, "geteuid") and os.geteuid() == 0:
+        todo = "Servers started by root run as another user, who cannot enter it: set it to /tmp"
+        yield Line("TMPDIR", False, f"{folder} is open to root only", todo, needed=False)
+    else:
+        yield Line("TMPDIR", True, str(folder))
+    free = shutil.disk_usage(folder).free / 2**30
+    if free < 1:
+        yield Line(
+            "TMPDIR", False, f"{free:.1f} GiB free in {folder}", "Make room: 1 GiB is wanted"
+        )
+
+
+def _is_private(folder: Path) -> bool:
+    """Whether another user cannot enter a folder or one above it."""
+    return not all(place.stat().st_mode & 0o001 for place in (folder, *folder.parents))
+
+
+def _limits() -> Iterator[Line]:
+    """What processes share, and how many files one may open."""
+    if sys.platform == "linux":
+        shared, problem = Path("/dev/shm"), _unwritable(Path("/dev/shm"))
+        todo = "Locks and shared memory of multiprocessing live there: mount a tmpfs, mode 1777"
+        if problem:
+            yield Line("shared memory", False, f"{shared}: {problem}", todo)
+        elif (free := shutil.disk_usage(shared).free / 2**20) < SHARED_MIB:
+            todo = f"{SHARED_MIB} MiB are wanted; a container: --shm-size=256m"
+            yield Line("shared memory", False, f"{shared}: {free:.0f} MiB free", todo)
+        else:
+            yield Line("shared memory", True, f"{shared}, {free:,.0f} MiB free")
+    if sys.platform != "win32":
+        import resource
+
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        enough = soft == resource.RLIM_INFINITY or soft >= FILES
+        most = (
+            "" if hard == resource.RLIM_INFINITY or hard >= FILES else f" (the most here: {hard})"
+        )
+        todo = "" if enough else f"`ulimit -n {FILES}` in the shell that starts the course{most}"
+        yield Line("open files", enough, f"{soft} for one process", todo)
+
+
+SHARED_MIB = 64
+FILES = 1024
 
 
 def _unwritable(folder: Path) -> str | None:
@@ -142,9 +227,12 @@ def _unwritable(folder: Path) -> str | None:
 
 
 def _hardware() -> Iterator[Line]:
-    cores = machine.cores()
+    cores, quota = machine.cores(), machine.cpu_quota()
     todo = "" if cores > 1 else "What needs two cores at once will be unmeasured here"
-    yield Line("cores", cores > 1, str(cores), todo, needed=False)
+    found = str(cores)
+    if quota is not None and quota < machine.processors():
+        found += f" (of {machine.processors()}: the cgroup's CPU quota allows {quota:g})"
+    yield Line("cores", cores > 1, found, todo, needed=False)
 
 
 def _interpreters() -> Iterator[Line]:
@@ -158,15 +246,15 @@ def _interpreters() -> Iterator[Line]:
 
 
 def _servers() -> Iterator[Line]:
-    from helpers.services.survey import KINDS, survey
+    from helpers.services import availability
 
-    findings = list(survey())
-    for kind in KINDS:
-        own = [finding for finding in findings if finding.server == kind.label]
+    findings = list(availability.findings())
+    for label in dict.fromkeys(finding.server for finding in findings):
+        own = [finding for finding in findings if finding.server == label]
         chosen = next((finding for finding in own if finding.chosen), None)
         if chosen:
-            yield Line(kind.label, True, f"{chosen.tier}, {chosen.found}", needed=False)
+            yield Line(label, True, f"{chosen.tier}, {chosen.found}", needed=False)
         else:
             found = "; ".join(f"{f.tier}: {f.found}" for f in own)
             todo = "What needs it stays unmeasured; `course services` says how to get it"
-            yield Line(kind.label, False, found, todo, needed=False)
+            yield Line(label, False, found, todo, needed=False)

@@ -5,10 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import os
 import re
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,27 +13,41 @@ from typing import Any
 
 from nbformat import NotebookNode
 
+from helpers.services import guardian
+
 CELL_SECONDS = 120
 
 
-def kernel_environment(home: str) -> dict[str, str]:
+def kernel_environment(folder: str) -> dict[str, str]:
     """Environment of every kernel the tools start: seeds, UTC, C.UTF-8, this Python first on PATH.
 
-    `home` is its COURSE_HOME: an empty one keeps what the learner once answered out of a build.
-    IPython's profile is a new one too: start-up files of the user's own would run in every kernel.
+    `folder` (of `guardian.folder`, best) is its TMPDIR, so that what a notebook leaves there when it
+    is killed can be found. In it are COURSE_HOME, as what the learner once answered has no place
+    in a build, and IPython's profile: start-up files of the user's own would run in every kernel.
     """
-    here = str(Path(sys.executable).parent)
-    inherited = {name: value for name, value in os.environ.items() if name != "COURSE_CLAIMS"}
+    from helpers.course.environment import own_environment
+
+    inherited = {
+        name: value for name, value in own_environment().items() if name != "COURSE_CLAIMS"
+    }
     return {
         **inherited,
         "PYTHONHASHSEED": "0",
         "TZ": "UTC",
         "LC_ALL": "C.UTF-8",
-        "COURSE_HOME": home,
-        "IPYTHONDIR": _profile(Path(home) / "ipython"),
-        "PATH": here + os.pathsep + os.environ.get("PATH", ""),
+        "TMPDIR": folder,
+        "COURSE_HOME": str(Path(folder) / "home"),
+        "IPYTHONDIR": _profile(Path(folder) / "ipython"),
+        "MATPLOTLIBRC": _no_settings(Path(folder) / "matplotlibrc"),
         "PYDEVD_DISABLE_FILE_VALIDATION": "1",  # or a kernel may warn of frozen modules on stderr
     }
+
+
+def _no_settings(file: Path) -> str:
+    """An empty file, or matplotlib would read the user's own."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("", encoding="utf-8")
+    return str(file)
 
 
 def _profile(folder: Path) -> str:
@@ -92,24 +103,25 @@ def execute(
 
     Cells tagged `timing` run while no other notebook of this test run executes anything; `on_cell`
     hears of each code cell that ran. Raises `Failure` for the first cell that raises or exceeds
-    CELL_SECONDS. Ctrl-C ends the kernel, and all that it started, at once.
+    CELL_SECONDS. Ctrl-C ends the kernel, and all that it started, at once. Nothing that the notebook
+    started or wrote to the temporary folder is left when this returns.
     """
     from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 
     hooks = CellHooks(on_cell)
-    with tempfile.TemporaryDirectory(prefix="course-home-") as home:
+    with guardian.folder("course-") as home:
         begin = time.monotonic()
         try:
             with asyncio.Runner(loop_factory=_loop()) as runner:
                 environment = {**kernel_environment(home), **(env or {})}
-                client = _client(node, folder, hooks)
+                client = _client(node, folder, hooks, home)
                 try:
                     runner.run(_executed(client, environment))
                 except RuntimeError as problem:
                     if not is_false_start(problem):
                         raise
                     atexit.unregister(client._cleanup_kernel)  # nothing is left to clean up
-                    runner.run(_executed(_client(node, folder, hooks), environment))
+                    runner.run(_executed(_client(node, folder, hooks, home), environment))
         except CellExecutionError as error:
             reason = readable(error.ename, error.evalue)
         except CellTimeoutError:
@@ -147,19 +159,24 @@ def readable(name: str, value: str) -> str:
     return f"{name}: {lines[0] if lines else ''}"
 
 
-def _client(node: NotebookNode, folder: Path, hooks: CellHooks) -> Any:
+def _client(node: NotebookNode, folder: Path, hooks: CellHooks, home: str) -> Any:
     import nbclient
 
     from helpers import processes
 
     class Client(nbclient.NotebookClient):
+        def create_kernel_manager(self) -> Any:
+            manager = super().create_kernel_manager()
+            manager.connection_file = str(Path(home) / f"kernel-{id(self)}.json")
+            return manager
+
         async def _async_cleanup_kernel(self) -> None:
             task = asyncio.current_task()
             if task and task.cancelling() and self.km and self.km.provisioner:
                 # Interrupted: a busy kernel would be given seconds to come to an end by itself.
                 self.shutdown_kernel = "immediate"
                 if pid := getattr(self.km.provisioner, "pid", None):
-                    processes.end_descendants(pid)
+                    processes.end_with_descendants(pid)
             await super()._async_cleanup_kernel()
 
     return Client(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
+import secrets
 import subprocess
 import sys
 import threading
@@ -21,6 +21,7 @@ from helpers import processes
 from helpers.course.cell_lock import new_lock
 from helpers.model import checklist, notebooks
 from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.services import guardian
 
 OUTPUT = ROOT / "build" / "run"
 
@@ -33,6 +34,8 @@ class Job:
     source: str
     output: str
     scale: str
+    # What begins each of the worker's own lines: a kernel may print there too, and anything.
+    mark: str = field(default_factory=lambda: f"course-{secrets.token_hex(8)} ")
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,10 @@ class Runner:
 
     def results(self, jobs: list[Job]) -> Iterator[Result]:
         """Yield results as they come. On KeyboardInterrupt no process is left, outputs are kept."""
-        lock = new_lock()
+        with guardian.folder("course-") as folder:
+            yield from self._results(jobs, new_lock(folder))
+
+    def _results(self, jobs: list[Job], lock: str) -> Iterator[Result]:
         pool = ThreadPoolExecutor(self.workers)
         total = tqdm(total=len(jobs), desc="notebooks", unit="nb", disable=None, position=0)
         try:
@@ -73,7 +79,6 @@ class Runner:
         finally:
             pool.shutdown(wait=True)
             total.close()
-            shutil.rmtree(Path(lock).parent, ignore_errors=True)
 
     def stop(self) -> None:
         """Close the lifelines: each worker ends its kernel, saves what it has, and exits."""
@@ -103,11 +108,11 @@ class Runner:
         assert worker.stdout
         said = []
         for line in worker.stdout:
-            try:
-                event = json.loads(line)
-            except ValueError:
-                said.append(line.strip())
+            before, is_event, event = line.partition(job.mark)
+            said += [before.strip()] if before.strip() else []
+            if not is_event:
                 continue
+            event = json.loads(event)
             if "cell" in event:
                 bar.update()
             else:
@@ -126,11 +131,12 @@ def _start(job: Job, lock: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         encoding="utf-8",
+        errors="replace",
         start_new_session=True,  # a terminal's Ctrl-C is ours to pass on, by the lifeline
     )
 
 
-def _finish(worker: subprocess.Popen[str], seconds: float = 15) -> None:
+def _finish(worker: subprocess.Popen[str], seconds: float = 60) -> None:
     with contextlib.suppress(subprocess.TimeoutExpired):
         worker.wait(seconds)
     processes.end_descendants(worker.pid)
@@ -159,7 +165,7 @@ def _paths(topics: list[str]) -> list[Path]:
             found.append(named)
             continue
         bullet = checklist.load().bullet(topic)
-        paths = [NOTEBOOKS / f"{name}.py" for name in bullet.notebooks]
+        paths = [NOTEBOOKS / f"{name}.py" for name in checklist.load().notebooks(topic)]
         if missing := [path for path in paths if not path.exists()]:
             why = "it is planned" if bullet.status == "planned" else f"{missing[0]} is missing"
             raise checklist.UnknownTopic(f"{bullet.number} {bullet.topic} has no notebook: {why}")

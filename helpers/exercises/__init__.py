@@ -37,6 +37,14 @@ class Exercise:
     rows: tuple[str, ...] = ()
 
 
+class UnknownExercise(LookupError):
+    """No exercise has that id; the message names those of its topic."""
+
+    def _render_traceback_(self) -> list[str]:
+        # IPython's hook: a typing error needs one line, not our stack.
+        return [f"UnknownExercise: {self}"]
+
+
 _registry: dict[str, Exercise] = {}
 
 
@@ -69,14 +77,14 @@ def exercise(
 
 
 def find(id: str) -> Exercise:
-    """The exercise of that id; `LookupError` names the known ones of its topic."""
+    """The exercise of that id; `UnknownExercise` names the known ones of its topic."""
     topic = id.split(".")[0]
     for module in pkgutil.walk_packages(__path__, f"{__name__}."):
         if re.fullmatch(re.escape(topic) + "(_[a-z])?", module.name.rsplit(".", 1)[-1]):
             importlib.import_module(module.name)
     if id not in _registry:
         known = ", ".join(sorted(known for known in _registry if known.split(".")[0] == topic))
-        raise LookupError(f"no exercise {id}; {known or 'this topic has none'}")
+        raise UnknownExercise(f"no exercise {id}; {known or 'this topic has none'}")
     return _registry[id]
 
 
@@ -101,6 +109,7 @@ def check(id: str, answer: Any) -> None:
     from helpers.learner import progress
 
     task = find(id)
+    _asked_last[:] = [id]
     verdict = judge(id, answer)
     progress.tried_exercise(id, verdict.status)
     if verdict.status == "unsolved":
@@ -112,10 +121,17 @@ def check(id: str, answer: Any) -> None:
         print(f"exercise {id}: not yet. {verdict.message}")
 
 
-def hint(id: str, number: int | None = None) -> None:
-    """Print the next hint of an exercise (each call goes one further), or hint `number`."""
+def hint(id: str | None = None, number: int | None = None) -> None:
+    """Print the next hint of an exercise (each call goes one further), or hint `number`.
+
+    Without an id it is the exercise that was checked last.
+    """
     from helpers.learner import progress
 
+    if id is None and not _asked_last:
+        print('hint of which exercise? Run its check(…), or name it: hint("topic.name")')
+        return
+    id = id or _asked_last[0]
     task = find(id)
     last = max(_hinted.get(id, 0), progress.hints(id))  # the record, if it can be saved
     number = min(last + 1, len(task.hints)) if number is None else number
@@ -128,6 +144,7 @@ def hint(id: str, number: int | None = None) -> None:
 
 
 _hinted: dict[str, int] = {}
+_asked_last: list[str] = []
 
 
 def solution(id: str, *, insist: bool = False) -> None:
@@ -148,11 +165,9 @@ def solution(id: str, *, insist: bool = False) -> None:
 
 def _within_reach() -> None:
     """In a kernel, `hint` and `solution` need no import: a learner types them, the notebook does not."""
-    from IPython.core.getipython import get_ipython
+    from helpers import figures
 
-    if shell := get_ipython():
-        for word in (hint, solution):
-            shell.user_ns.setdefault(word.__name__, word)
+    figures.within_reach(hint=hint, solution=solution)
 
 
 _within_reach()

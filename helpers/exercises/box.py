@@ -155,12 +155,15 @@ def _limit(memory_mib: int) -> None:
 
     # Private writable memory (RLIMIT_DATA), not address space: forty threads reserve gigabytes of
     # arenas and stacks that they never touch, the more the more cores the machine has.
-    with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
-        used = next(int(line.split()[1]) for line in status if line.startswith("VmData")) * 1024
     most = memory_mib * 2**20
-    resource.setrlimit(resource.RLIMIT_DATA, (used + most, used + most))
     resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))  # shared memory is a file, too
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    try:
+        with open("/proc/self/status", encoding="ascii") as status:  # noqa: PTH123
+            used = next(int(line.split()[1]) for line in status if line.startswith("VmData")) * 1024
+    except (OSError, StopIteration):  # what is used already is not known here: no limit
+        return
+    resource.setrlimit(resource.RLIMIT_DATA, (used + most, used + most))
 
 
 # --- in the kernel -------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from helpers.model import parts
 from helpers.model.checklist import Bullet, load
 from helpers.model.outline import Item, items_of
 
@@ -14,17 +15,19 @@ Record = dict[str, Any]
 
 @dataclass
 class Counts:
-    """What was done, and out of how much; minutes are those spent, and those planned."""
+    """What was done, and out of how much; minutes are those spent, planned, and of the short path."""
 
     predictions: dict[str, int] = field(default_factory=lambda: {"made": 0, "right": 0, "of": 0})
     claims: dict[str, int] = field(default_factory=lambda: {"held": 0, "seen": 0, "of": 0})
+    breaks: dict[str, int] = field(default_factory=lambda: {"seen": 0, "of": 0})
     exercises: dict[str, int] = field(default_factory=lambda: {"solved": 0, "of": 0})
-    minutes: dict[str, int] = field(default_factory=lambda: {"spent": 0, "planned": 0})
+    minutes: dict[str, int] = field(default_factory=lambda: {"spent": 0, "planned": 0, "core": 0})
 
     @property
     def begun(self) -> bool:
         """Whether anything was done at all."""
-        return bool(self.predictions["made"] or self.claims["seen"] or self.exercises["solved"])
+        done = self.predictions["made"], self.claims["seen"], self.exercises["solved"]
+        return any(done) or bool(self.breaks["seen"])
 
     def add(self, other: Counts) -> None:
         """Count another topic in."""
@@ -35,13 +38,16 @@ class Counts:
     def row(self, name: str) -> dict[str, str]:
         """For a table: the same columns on the board and in the terminal."""
         made, claims, tasks = self.predictions, self.claims, self.exercises
+        broken = self.breaks
         return {
             "topic": name,
             "predictions made": f"{made['made']} of {made['of']}",
             "right": str(made["right"]),
             "claims seen to hold here": f"{claims['held']} of {claims['of']}",
+            "broken on purpose": f"{broken['seen']} of {broken['of']}",
             "exercises solved": f"{tasks['solved']} of {tasks['of']}",
             "minutes": f"{self.minutes['spent']} of {self.minutes['planned']}",
+            "core path": str(self.minutes["core"] or ""),
         }
 
 
@@ -92,18 +98,27 @@ def _counts(record: Record, bullet: Bullet) -> Counts:
             made = record["predictions"].get(item.id)
             counts.predictions["of"] += 1
             counts.predictions["made"] += made is not None
-            counts.predictions["right"] += made is not None and made.get("right") == made["choice"]
+            counts.predictions["right"] += made is not None and _is_right(made)
         elif item.what == "claim":
             seen = record["claims"].get(item.id)
             counts.claims["of"] += 1
             counts.claims["seen"] += seen is not None
             counts.claims["held"] += seen is not None and seen["held"] is True
+        elif item.what == "break-it":
+            counts.breaks["of"] += 1
+            counts.breaks["seen"] += item.id in record["broken"]
         else:
             counts.exercises["of"] += 1
             counts.exercises["solved"] += _solved(record, item)
     seconds = record["time"].get("seconds", {}).get(bullet.topic, 0)
-    counts.minutes = {"spent": round(seconds / 60), "planned": bullet.minutes}
+    spent, core = round(seconds / 60), parts.core_minutes(bullet)
+    counts.minutes = {"spent": spent, "planned": bullet.minutes, "core": core}
     return counts
+
+
+def _is_right(made: dict[str, Any]) -> bool:
+    """Right, and made before the measurement."""
+    return made.get("right") == made["choice"] and not made.get("late")
 
 
 def _solved(record: Record, item: Item) -> bool:
@@ -113,10 +128,14 @@ def _solved(record: Record, item: Item) -> bool:
 def _open(record: Record, item: Item) -> bool:
     if item.what == "exercise":
         return not _solved(record, item)
+    if item.what == "break-it":  # an offer: nobody is sent there
+        return False
     if item.what == "prediction" and item.id in record["predictions"]:
         return False
     # Nobody goes back to predict what was measured already.
-    return (item.about or item.id) not in record["claims"]
+    if item.what == "prediction":
+        return item.id not in record["settled"] and item.about not in record["claims"]
+    return item.id not in record["claims"]
 
 
 def _in_turn(record: Record) -> Iterator[Bullet]:

@@ -23,7 +23,8 @@ Text = Annotated[str, StringConstraints(min_length=1, strip_whitespace=True)]
 
 
 class Question(BaseModel):
-    """A question, its options by letter, the right one, the reason, and the claims that show it."""
+    """A question, its options by letter, the right one, what speaks against each wrong one, the
+    reason, and the claims that show it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -31,6 +32,7 @@ class Question(BaseModel):
     question: Text
     options: Annotated[dict[str, Text], Field(min_length=2)]
     right: str
+    wrong: dict[str, Text]
     why: Text
     claims: Annotated[tuple[Id, ...], Field(min_length=1)]
 
@@ -40,6 +42,11 @@ class Question(BaseModel):
             raise ValueError(f"{self.id}: options are a, b, c …, in order")
         if self.right not in self.options:
             raise ValueError(f"{self.id}: {self.right!r} is not an option")
+        # The key a second time: a letter that was changed by mistake has a refutation.
+        if self.right in self.wrong:
+            raise ValueError(f"{self.id}: {self.right} is the right one, and wrong: refutes it")
+        if set(self.wrong) != set(self.options) - {self.right}:
+            raise ValueError(f"{self.id}: wrong: refutes each other option, and nothing else")
         return self
 
     @property
@@ -92,12 +99,12 @@ def answered(id: str, choice: str | None) -> bool:
         right = choice == question.right
         first = progress.answered(id, choice, right)
         noted = "" if first else " (the first answer counts)"
-        verdict = (
-            "right"
-            if right
-            else f"not {choice}, but {question.right}: {question.options[question.right]}"
+        key = question.right
+        verdict = "right" if right else f"not {choice}, but {key}: {question.options[key]}"
+        against = "" if right else f" {question.wrong[choice]}"
+        print(
+            f"{id}: {verdict}{noted}.{against} {question.why} See {' and '.join(question.claims)}."
         )
-        print(f"{id}: {verdict}{noted}. {question.why} See {' and '.join(question.claims)}.")
     return True
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from helpers.model import notebooks
@@ -19,13 +18,21 @@ Node = dict[str, Any]
 Key = tuple[str, str]
 
 NOTE = "course_update"  # metadata of a cell in which the update speaks
-_WORD = re.compile(r'^(predict|answer|claim|check|quiz)\(\s*"([a-z0-9_.]+)"', flags=re.M)
-_ANSWERS = ("answer",)
+# Metadata of a cell in which an editor notes how it was shown or run, not what the cell is.
+EDITORS = frozenset(
+    {"collapsed", "jupyter", "scrolled", "execution", "ExecuteTime", "trusted", "vscode"}
+)
+_WORD = re.compile(r'^(answer|claim|check|quiz)\(\s*"([a-z0-9_.]+)"', flags=re.M)
 
 
 def same(one: Node, other: Node) -> bool:
-    """Whether two notebooks have the same cells, outputs aside."""
-    return [_content(cell) for cell in one["cells"]] == [_content(cell) for cell in other["cells"]]
+    """Whether two notebooks have the same cells, outputs and what an editor notes aside."""
+    return [_whole(cell) for cell in one["cells"]] == [_whole(cell) for cell in other["cells"]]
+
+
+def _whole(cell: Node) -> tuple[object, ...]:
+    meta = {k: v for k, v in cell.get("metadata", {}).items() if k not in EDITORS}
+    return *_content(cell), meta, cell.get("attachments") or {}
 
 
 def _content(cell: Node) -> tuple[str, str]:
@@ -44,7 +51,8 @@ def three_way(base: Node, mine: Node, new: Node) -> tuple[Node, list[str]]:
 class _Merge:
     def __init__(self, base: Node, mine: Node, new: Node) -> None:
         self.base, self.mine, self.new = base["cells"], mine["cells"], new["cells"]
-        self.whole = {**new, "metadata": {**new["metadata"], **_kernel(base, mine)}}
+        meta = _changes_of_both(*(node["metadata"] for node in (base, mine, new)))
+        self.whole = {**new, "metadata": meta}
         self.details: list[str] = []
         self.kept = self.own = 0
         self.base_of = _aligned(self.new, self.base)  # index in new -> index in base
@@ -91,23 +99,25 @@ class _Merge:
                 return [] if base else [new]  # left out by the learner, or new
             self.details.append(f"{label(new)}: deleted by you, changed by the course: it is back")
             return [new]
-        if base is None or _content(mine) == _content(base) or _content(mine) == _content(new):
-            return [_with_outputs(new, mine)]
+        if base is None or _content(mine) in (_content(base), _content(new)):
+            return [_joined(base, mine, new, new["source"])]
         self.kept += 1
-        if _content(new) == _content(base):
-            return [_with_outputs(new, mine, mine["source"])]
+        if mine["source"] == base["source"]:  # made text, or code
+            return [_joined(base, mine, new, new["source"])]
+        if new["source"] == base["source"]:
+            return [_joined(base, mine, new, mine["source"])]
         return self._both_changed(base, mine, new)
 
     def _both_changed(self, base: Node, mine: Node, new: Node) -> list[Node]:
         name = label(new)
-        if (answered := _with_answers(mine, new)) is not None:
-            self.details.append(f"{name}: your answer is in the course's new cell")
-            return [_with_outputs(new, mine, answered)]
-        if not exercise_of(new) and (merged := _lines_merged(base, mine, new)) is not None:
-            self.details.append(f"{name}: your change and the course's are both in it")
-            return [_with_outputs(new, mine, merged)]
+        if not exercise_of(new) and (merged := _texts_merged(base, mine, new)) is not None:
+            said = "your answer is in the course's new cell"
+            if _without_answers(base, mine) != base["source"]:
+                said = "your change and the course's are both in it"
+            self.details.append(f"{name}: {said}")
+            return [_joined(base, mine, new, merged)]
         self.details.append(f"{name}: changed by you and by the course: both are there, yours runs")
-        return [_note(new), _with_outputs(new, mine, mine["source"])]
+        return [_note(new), _joined(base, mine, new, mine["source"])]
 
     def _own_cells(self, taken: set[int]) -> None:
         """Put what the course does not have behind the cell it stood behind."""
@@ -153,6 +163,8 @@ def key(cell: Node) -> Key | None:
         return "exercise", str(meta["exercise"])
     if "claim" in meta:
         return "Break it of", str(meta["claim"])
+    if "predict" in meta:
+        return "prediction", str(meta["predict"])
     if cell["cell_type"] == "code" and (found := _WORD.search(cell["source"])):
         return found[1], found[2]
     if cell["cell_type"] == "markdown" and (found := re.match(r"#{1,4} (.+)", cell["source"])):
@@ -190,8 +202,9 @@ def _aligned(left: list[Node], right: list[Node]) -> dict[int, int]:
     found: dict[int, int] = {}
     for i, j, length in compute_snakes_multilevel(left, right, [alike, same_key, same_id]):
         found.update({i + n: j + n for n in range(length)})
-    # What was moved keeps its name; the alignment above is in order.
-    for known in (lambda cell: cell.get("id"), key):
+    # What was moved keeps its name, and what became text or code keeps its words; the alignment above
+    # is in order.
+    for known in (lambda cell: cell.get("id"), key, lambda cell: cell["source"].strip() or None):
         free = [i for i in range(len(left)) if i not in found]
         used = set(found.values())
         others = {known(cell): j for j, cell in reversed([*enumerate(right)]) if j not in used}
@@ -223,21 +236,70 @@ def _rewritten(left: list[Node], right: list[Node], found: dict[int, int]) -> di
 # --- one cell ----------------------------------------------------------------------------------------
 
 
-def _with_outputs(new: Node, mine: Node, source: str | None = None) -> Node:
-    """The course's cell with the learner's text, and the outputs if they are of that text."""
-    cell = {**new, "source": new["source"] if source is None else source}
-    shown = {k: v for k, v in mine.get("metadata", {}).items() if k in ("collapsed", "jupyter")}
-    cell["metadata"] = {**shown, **new["metadata"]}
-    if "attachments" in mine:
-        cell["attachments"] = {**new.get("attachments", {}), **mine["attachments"]}
-    if new["cell_type"] == mine["cell_type"] == "code" and cell["source"] == mine["source"]:
-        cell["outputs"] = mine.get("outputs", [])
-        cell["execution_count"] = mine.get("execution_count")
+def _joined(base: Node | None, mine: Node, new: Node, source: str) -> Node:
+    """The course's cell with a text, what the learner made of the rest, and the outputs of that text."""
+    before = base or new
+    kind = mine["cell_type"] if mine["cell_type"] != before["cell_type"] else new["cell_type"]
+    meta = _changes_of_both(before["metadata"], mine["metadata"], new["metadata"])
+    cell = {"cell_type": kind, "id": new["id"], "metadata": meta, "source": source}
+    attached = [c.get("attachments") or {} for c in (before, mine, new)]
+    if kind != "code" and (attachments := _changes_of_both(*attached)):
+        cell["attachments"] = attachments
+    if kind == "code":
+        shown = mine if mine["cell_type"] == "code" and mine["source"] == source else {}
+        cell["outputs"] = shown.get("outputs", [])
+        cell["execution_count"] = shown.get("execution_count")
     return cell
 
 
+def _changes_of_both(base: Node, mine: Node, new: Node) -> Node:
+    """The course's metadata with what the learner changed in it; tags are merged one by one."""
+    merged = dict(new)
+    for key in {**base, **mine}:
+        if mine.get(key) == base.get(key) or new.get(key) != base.get(key):
+            continue
+        if key in mine:
+            merged[key] = mine[key]
+        else:
+            merged.pop(key, None)
+    tags = [node.get("tags") or [] for node in (base, mine, new)]
+    if tags[1] != tags[0] and tags[2] != tags[0]:
+        kept = [tag for tag in tags[2] if tag in tags[1] or tag not in tags[0]]
+        merged["tags"] = list(dict.fromkeys([*kept, *(t for t in tags[1] if t not in tags[0])]))
+    return merged
+
+
+def _texts_merged(base: Node, mine: Node, new: Node) -> str | None:
+    """Both changes in one text; None if they touch the same lines, or what comes out is no Python.
+
+    The learner's answers are set aside meanwhile: a course that writes the line anew keeps them.
+    """
+    code = [cell["cell_type"] == "code" and _parses(cell["source"]) for cell in (base, mine, new)]
+    plain = {**mine, "source": _without_answers(base, mine)}
+    merged = new["source"]
+    if plain["source"] != base["source"]:
+        merged = _lines_merged(base, plain, new) or ""
+    if not merged or (all(code) and not _parses(merged)):
+        return None
+    if not all(code):
+        return merged
+    before = _answers(base["source"])
+    given = {id: t for id, t in _answers(mine["source"]).items() if t != before.get(id)}
+    filled = _filled(merged, given)
+    found = _answers(filled) if _parses(filled) else {}
+    lost = [id for id, text in given.items() if found.get(id) != text]
+    return None if lost else filled
+
+
+def _without_answers(base: Node, mine: Node) -> str:
+    """The learner's text with the answers that the base has."""
+    if not all(c["cell_type"] == "code" and _parses(c["source"]) for c in (base, mine)):
+        return mine["source"]
+    return _filled(mine["source"], _answers(base["source"]))
+
+
 def _lines_merged(base: Node, mine: Node, new: Node) -> str | None:
-    """Both changes in one text, by nbdime; None if they touch the same lines, or make no Python."""
+    """The lines of both changes, by nbdime; None if they touch the same ones."""
     from nbdime.merging.decisions import apply_decisions
     from nbdime.merging.generic import decide_merge
 
@@ -245,8 +307,7 @@ def _lines_merged(base: Node, mine: Node, new: Node) -> str | None:
     decisions = decide_merge(*texts)
     if any(decision.conflict for decision in decisions):
         return None
-    merged = apply_decisions(texts[0], decisions)["source"].removesuffix("\n")
-    return merged if new["cell_type"] != "code" or _parses(merged) else None
+    return apply_decisions(texts[0], decisions)["source"].removesuffix("\n")
 
 
 def _parses(source: str) -> bool:
@@ -257,40 +318,30 @@ def _parses(source: str) -> bool:
     return True
 
 
-def _with_answers(mine: Node, new: Node) -> str | None:
-    """The course's cell with what the learner wrote for None; None if it is no cell of answers."""
-    if new["cell_type"] != "code" or not (_parses(mine["source"]) and _parses(new["source"])):
-        return None
-    given = {id: ast.unparse(value) for id, value in _answers(mine["source"])}
-    slots = [(id, value) for id, value in _answers(new["source"]) if id in given]
-    if not slots or not _only_answers(mine["source"]):
-        return None
-    lines = new["source"].split("\n")
-    for id, value in reversed(slots):
-        if value.lineno != value.end_lineno or value.end_col_offset is None:
-            return None
-        row = value.lineno - 1
-        line = lines[row].encode()
-        start, end = value.col_offset, value.end_col_offset
-        text = given[id].replace("'", '"')
-        lines[row] = (line[:start] + text.encode() + line[end:]).decode()
-    return "\n".join(lines)
-
-
-def _only_answers(source: str) -> bool:
-    """Whether a cell does nothing else, so that nothing of the learner's is lost with its text."""
-    body = notebooks.parsed(source).body
-    calls = (s.value for s in body if isinstance(s, ast.Expr) and isinstance(s.value, ast.Call))
-    return len(body) == sum(
-        isinstance(c.func, ast.Name) and c.func.id in _ANSWERS for c in calls
-    )  # fmt: skip
-
-
-def _answers(source: str) -> Iterator[tuple[str, ast.expr]]:
+def _slots(source: str) -> list[tuple[str, ast.expr]]:
+    """Each `answer("id", value)` of a cell that parses: its id, and where its value is written."""
+    found = []
     for node in ast.walk(notebooks.parsed(source)):
         match node:
-            case ast.Call(ast.Name(word), [ast.Constant(str(id)), value]) if word in _ANSWERS:
-                yield id, value
+            case ast.Call(ast.Name("answer"), [ast.Constant(str(id)), value]):
+                found.append((id, value))
+    return sorted(found, key=lambda slot: (slot[1].lineno, slot[1].col_offset))
+
+
+def _answers(source: str) -> dict[str, str]:
+    """Id -> value of the answers of a cell that parses, as they are written."""
+    return {id: ast.get_source_segment(source, value) or "" for id, value in _slots(source)}
+
+
+def _filled(source: str, given: dict[str, str]) -> str:
+    """A cell with these answers written in the places of its own."""
+    lines = [line.encode() for line in source.split("\n")]
+    for id, value in reversed(_slots(source)):
+        if id in given and value.end_lineno and value.end_col_offset is not None:
+            first, last = value.lineno - 1, value.end_lineno - 1
+            head, tail = lines[first][: value.col_offset], lines[last][value.end_col_offset :]
+            lines[first : last + 1] = [head + given[id].encode() + tail]
+    return b"\n".join(lines).decode()
 
 
 def _note(new: Node) -> Node:
@@ -314,12 +365,6 @@ def _gone_note(own: Node) -> Node:
 
 def _markdown(id: str, text: str) -> Node:
     return {"cell_type": "markdown", "id": id[:64], "metadata": {NOTE: True}, "source": text}
-
-
-def _kernel(base: Node, mine: Node) -> Node:
-    """The kernel that the learner chose, if it is not the shipped one."""
-    chosen = mine["metadata"].get("kernelspec")
-    return {"kernelspec": chosen} if chosen != base["metadata"].get("kernelspec") and chosen else {}
 
 
 def _unique(cells: list[Node]) -> list[Node]:

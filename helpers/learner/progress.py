@@ -7,21 +7,29 @@ and replaces the file whole, so two notebooks that save at once lose nothing.
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import platform
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
 
+from helpers import settings
+from helpers.model import files
+
 _EMPTY: dict[str, Any] = {
     "version": 1,
     "predictions": {},
+    "settled": {},
+    "broken": {},
     "claims": {},
     "exercises": {},
     "quiz": {},
+    "reviews": {},
     "time": {},
 }
 _TEXT, _NUMBER, _NONE = (str,), (int, float), (type(None),)
@@ -32,23 +40,38 @@ _MUST: dict[str, dict[str, tuple[type, ...]]] = {
     "claims": {"held": (bool, *_NONE)},
     "exercises": {"status": _TEXT, "attempts": (int,)},
     "quiz": {"choice": _TEXT, "right": (bool,)},
+    "reviews": {"due": _TEXT, "state": (int,)},
 }
 _MAY: dict[str, dict[str, tuple[type, ...]]] = {
-    "predictions": dict.fromkeys(("right", "question", "text", "truth", "claim"), _TEXT + _NONE),
+    "predictions": dict.fromkeys(("right", "question", "text", "truth", "claim"), _TEXT + _NONE)
+    | dict.fromkeys(("sure", "late"), (bool, *_NONE)),
     "claims": {"value": (*_NUMBER, bool, *_NONE)}
     | dict.fromkeys(("unit", "python"), _TEXT + _NONE),
     "exercises": {"hints": (int, *_NONE)},
     "quiz": {},
+    "reviews": dict.fromkeys(("stability", "difficulty"), _NUMBER + _NONE)
+    | dict.fromkeys(("last_review", "grade"), _TEXT + _NONE)
+    | {"step": (int, *_NONE)},
 }
+_LATER = ("quiz", "reviews")  # tables that a record of the first days has not
 _IDLE = 600  # seconds: a longer silence was not spent on the course
 
 
 def home() -> Path:
-    """The folder of the learner's record: COURSE_HOME, or the user's data folder."""
+    """The folder of the learner's record: COURSE_HOME, or the user's data folder.
+
+    A relative COURSE_HOME is one below the checkout, or each notebook's folder would get a record of
+    its own. Raises `OSError` if this user has no home folder.
+    """
     import platformdirs
 
-    given = os.environ.get("COURSE_HOME")
-    return Path(given) if given else Path(platformdirs.user_data_dir("backend-by-experiment"))
+    if given := settings.folder("COURSE_HOME"):
+        return given
+    try:
+        return Path(platformdirs.user_data_dir("backend-by-experiment"))
+    except RuntimeError:  # neither HOME nor an entry in the system's list of users
+        why = "this user has no home folder; set HOME, or COURSE_HOME to a folder for your record"
+        raise FileNotFoundError(errno.ENOENT, why, "~") from None
 
 
 def file() -> Path:
@@ -89,12 +112,13 @@ def is_record(record: Any) -> bool:
     """Whether a JSON value has the shape of a record of this version; what it has beyond is kept."""
     if not isinstance(record, dict) or type(record.get("version")) is not int:
         return False
-    tables = {name: record.get(name, {} if name == "quiz" else None) for name in _MUST}
+    tables = {name: record.get(name, {} if name in _LATER else None) for name in _MUST}
     return (
         record["version"] == _EMPTY["version"]
         and all(isinstance(table, dict) for table in tables.values())
         and all(_is_row(name, row) for name, table in tables.items() for row in table.values())
         and _is_time(record.get("time", {}))
+        and all(_is_plain(record.get(name, {})) for name in ("settled", "broken"))
     )
 
 
@@ -117,6 +141,11 @@ def _is_time(time: Any) -> bool:
         and type(time.get("topic")) in (str, *_NONE)
         and all(type(seconds) in _NUMBER for seconds in time.get("seconds", {}).values())
     )
+
+
+def _is_plain(table: Any) -> bool:
+    """A text for each id."""
+    return isinstance(table, dict) and all(type(text) is str for text in table.values())
 
 
 def _empty() -> dict[str, Any]:
@@ -143,17 +172,20 @@ def _changing() -> Iterator[dict[str, Any]]:
             _set_aside()
             record = _empty()
         yield record
-        fresh = file().with_name("progress.new")  # what a killed process left is written over
-        fresh.write_text(json.dumps(record, indent=1, ensure_ascii=False), encoding="utf-8")
-        fresh.replace(file())
+        # Without indent: json's fast encoder writes no other form, and every claim waits for it.
+        files.write_whole(file(), json.dumps(record, ensure_ascii=False))
 
 
-def _change(id: str, how: Callable[[dict[str, Any]], None]) -> None:
-    """Apply a change; a folder that cannot be written must not stop an experiment."""
+def _change(id: str | None, how: Callable[[dict[str, Any]], None]) -> None:
+    """Apply a change; a folder that cannot be written must not stop an experiment.
+
+    The id says in which topic the time was spent; None is none.
+    """
     try:
         with _changing() as record:
             how(record)
-            _clock(record["time"], id.split(".")[0])
+            if id is not None:
+                _clock(record["time"], id.split(".")[0])
     except OSError as problem:
         if not _change_failed:
             _change_failed.append(str(problem))
@@ -173,49 +205,75 @@ def _clock(spent: dict[str, Any], topic: str) -> None:
     spent.update(last=round(now, 1), topic=topic)
 
 
-def predicted(id: str, choice: str, question: str = "", text: str = "") -> bool:
+def predicted(
+    id: str, choice: str, question: str = "", text: str = "", sure: bool | None = None
+) -> bool:
     """Note a prediction (with its question and option in words), unless one was made and scored.
 
-    Returns whether it was noted: the first one stands once the measurement was seen.
+    Returns whether it was noted: the first one stands once the measurement was seen. One that comes
+    after the measurement is marked as late.
     """
     noted = []
 
     def note(record: dict[str, Any]) -> None:
-        if not record["predictions"].get(id, {}).get("right"):
-            words = {"question": question, "text": text}
-            record["predictions"][id] = {"choice": choice, **_given(words)}
-            noted.append(id)
+        before = record["predictions"].get(id, {})
+        if before.get("right") and not before.get("late"):
+            return
+        entry = {"choice": choice, **_given({"question": question, "text": text})}
+        if sure is not None:
+            entry["sure"] = sure
+        # What was predicted in time may be changed until it is measured.
+        if id in record["settled"]:
+            entry["late"] = True
+        record["predictions"][id] = entry
+        noted.append(id)
 
     _change(id, note)
     return bool(noted)
 
 
-def _given(words: dict[str, str]) -> dict[str, str]:
+def _given(words: dict[str, str]) -> dict[str, Any]:
     return {name: text for name, text in words.items() if text}
 
 
-def prediction(id: str) -> str | None:
-    """The choice noted for a question, or None."""
-    return read()["predictions"].get(id, {}).get("choice")
+def prediction(id: str) -> dict[str, Any]:
+    """What was noted for a question; empty if it was not answered."""
+    return read()["predictions"].get(id, {})
 
 
-def scored(id: str, choice: str | None, right: str, truth: str = "", claim: str = "") -> None:
-    """Note what the measurement said of a prediction that was made: the letter, in words, by which claim."""
+def saw_claim(
+    id: str,
+    held: bool | None,
+    value: Any,
+    unit: str,
+    proved: Mapping[str, tuple[str, str]] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """Note that a claim was measured here, with its value, and what that proved of which questions
+    (the right letter, and its words).
 
-    def note(record: dict[str, Any]) -> None:
-        entry = record["predictions"].setdefault(id, {"choice": choice})
-        entry.update(right=right, **_given({"truth": truth, "claim": claim}))
-
-    if choice is not None:
-        _change(id, note)
-
-
-def saw_claim(id: str, held: bool | None, value: Any, unit: str) -> None:
-    """Note that a claim was measured here, with its value."""
+    Returns what was predicted of each; all in one change of the file, which a claim waits for.
+    """
     number = value if isinstance(value, int | float) and value == value else None  # JSON has no NaN
     python = platform.python_version()
     entry = {"held": held, "value": number, "unit": unit, "python": python}
-    _change(id, lambda record: record["claims"].update({id: entry}))
+    predicted = {}
+
+    def note(record: dict[str, Any]) -> None:
+        record["claims"][id] = entry
+        for question, (right, truth) in (proved or {}).items():
+            record["settled"][question] = id
+            if (made := record["predictions"].get(question)) is not None:
+                made.update(right=right, claim=id, **_given({"truth": truth}))
+                predicted[question] = made
+
+    _change(id, note)
+    return predicted
+
+
+def broke(id: str) -> None:
+    """Note that the reader saw a claim turn red under its Break it."""
+    moment = time.strftime("%Y-%m-%d")
+    _change(id, lambda record: record["broken"].update({id: moment}))
 
 
 def tried_exercise(id: str, status: str) -> None:
@@ -256,6 +314,11 @@ def answered(id: str, choice: str, right: bool) -> bool:
 
     _change(id, note)
     return bool(noted)
+
+
+def reviewed(id: str, row: dict[str, Any]) -> None:
+    """Note when a card is due again (`helpers.learner.review`); "Go on" stays with the topic that it names."""
+    _change(None, lambda record: record["reviews"].update({id: row}))
 
 
 def attempts(id: str) -> int:
@@ -304,13 +367,22 @@ def evidence(topic: str) -> None:
 
     rows = []
     for id, (sentence, *both) in verdicts(topic).items():
-        committed, here = (shorten(text, 40, placeholder="…") for text in both)
+        committed, here = map(_shortened, both)
         slug = id.split(".", 1)[1]
         rows.append({"claim": slug, "sentence": sentence, "committed": committed, "here": here})
     places = (committed_on(path) for path in notebook_paths(load().bullet(topic)))
     where = next(filter(None, places), "")
     caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
     figures.show_table(rows, caption=caption, left=4)
+
+
+def _shortened(verdict: str) -> str:
+    """A verdict for a table: its figure may be cut, its bound never."""
+    figure, bound = _BOUND.fullmatch(verdict).groups()  # type: ignore[union-attr]
+    return shorten(figure, 40, placeholder="…") + (bound or "")
+
+
+_BOUND = re.compile(r"(.*?)(, (?:at most|at least|between|equals) .*)?", flags=re.S)
 
 
 def verdicts(topic: str) -> dict[str, tuple[str, str, str]]:
@@ -354,7 +426,7 @@ def surprises(section: str = "") -> None:
     made, wrong = 0, []
     for bullet in bullets:
         for id, entry in record["predictions"].items():
-            if id.split(".")[0] == bullet.topic and entry.get("right"):
+            if id.split(".")[0] == bullet.topic and entry.get("right") and not entry.get("late"):
                 made += 1
                 if entry["right"] != entry["choice"]:
                     wrong.append(_surprise(bullet, id, entry, record["claims"]))
@@ -379,8 +451,7 @@ def _surprise(bullet: Any, id: str, entry: dict[str, Any], claims: dict[str, Any
     link = workspace.link(asked[0].notebook, asked[0].cell) if asked else None
     where = f"[{bullet.number}]({link})" if link else bullet.number
     said = entry.get("text") or entry["choice"]
+    sure = ", and you were sure" if entry.get("sure") else ""
     truth = entry.get("truth") or entry["right"]
     proof = f"`{claim}`" + (f" ⟨{figure}⟩" if figure else "")
-    return (
-        f"- {where} {entry.get('question') or id} You said: *{said}*. Measured: **{truth}** {proof}"
-    )
+    return f"- {where} {entry.get('question') or id} You said: *{said}*{sure}. Measured: **{truth}** {proof}"

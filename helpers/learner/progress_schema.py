@@ -20,7 +20,8 @@ class _Row(BaseModel):
 class Prediction(_Row):
     """A prediction: the letter chosen, and once the claim was reached, the one that is right.
 
-    `question`, `text`, `truth` are in words; `claim` settled it.
+    `question`, `text`, `truth` are in words; `claim` settled it. `sure` is the reader's confidence;
+    `late` marks one that was made after the measurement, and does not count.
     """
 
     choice: StrictStr
@@ -29,6 +30,8 @@ class Prediction(_Row):
     text: StrictStr | None = None
     truth: StrictStr | None = None
     claim: StrictStr | None = None
+    sure: StrictBool | None = None
+    late: StrictBool | None = None
 
 
 class Claim(_Row):
@@ -55,6 +58,18 @@ class QuizAnswer(_Row):
     right: StrictBool
 
 
+class Review(_Row):
+    """A card: when it is due again (ISO 8601), what `fsrs` knows of it, and how it was graded last."""
+
+    due: StrictStr
+    state: StrictInt
+    step: StrictInt | None = None
+    stability: StrictInt | StrictFloat | None = None
+    difficulty: StrictInt | StrictFloat | None = None
+    last_review: StrictStr | None = None
+    grade: StrictStr | None = None
+
+
 class Time(_Row):
     """When something was noted last (seconds since 1970), in which topic, and seconds by topic."""
 
@@ -64,13 +79,20 @@ class Time(_Row):
 
 
 class Progress(_Row):
-    """`progress.json`, version 1. Keys of the four tables are ids, `topic.slug`."""
+    """`progress.json`, version 1. Keys of the tables are ids, `topic.slug`.
+
+    `settled` says by which claim a question was measured here, answered or not; `broken` the day on
+    which a claim was seen to turn red under its Break it.
+    """
 
     version: Literal[1]
     predictions: dict[str, Prediction]
     claims: dict[str, Claim]
     exercises: dict[str, ExerciseTry]
     quiz: dict[str, QuizAnswer] = Field(default_factory=dict)
+    reviews: dict[str, Review] = Field(default_factory=dict)
+    settled: dict[str, StrictStr] = Field(default_factory=dict)
+    broken: dict[str, StrictStr] = Field(default_factory=dict)
     time: Time = Field(default_factory=Time)
 
 

@@ -3,11 +3,16 @@
 `prepare` makes what is missing and touches nothing that is there. `update` brings a newer checkout
 into it, `reset` goes back. Every write replaces a file whole, the learner's before its base: what is
 interrupted can be called again, and comes to the same end.
+
+A learner's file says in its metadata which version of the course it was made from, and the versions
+are kept: a file that comes back from before an update (an open browser tab that was saved, a folder
+that is synchronised) is merged from its own version.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import time
@@ -16,12 +21,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from helpers.model import files
+from helpers import settings
+from helpers.model import files, outline, way
 from helpers.model.files import Node
-from helpers.model.notebooks import NOTEBOOKS, ROOT
+from helpers.model.notebooks import NOTEBOOKS
 
 BASE, BACKUP, LOCK = ".base", ".backup", ".lock"  # hidden: JupyterLab shows the notebooks alone
-FRESH = ".new"  # ends the hidden file that is about to replace another
+STAMP = (
+    "course_version"  # metadata of a learner's notebook: the digest of the version it is made from
+)
 
 
 class WorkspaceProblem(Exception):
@@ -42,9 +50,11 @@ class Change:
 
 
 def folder() -> Path:
-    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout."""
-    given = os.environ.get("COURSE_WORKSPACE")
-    return Path(given).absolute() if given else ROOT / "workspace"
+    """Where the learner's notebooks are: COURSE_WORKSPACE, or `workspace` in the checkout.
+
+    A relative one is below the checkout, wherever `course` or a kernel is started.
+    """
+    return settings.folder("COURSE_WORKSPACE") or settings.ROOT / "workspace"
 
 
 def shipped() -> dict[str, Path]:
@@ -79,16 +89,6 @@ def text_of(node: Node) -> str:
     return json.dumps(whole, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
 
 
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f".{path.name}{FRESH}")
-    try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
-
-
 def _mine(name: str) -> Path:
     return folder() / f"{name}.ipynb"
 
@@ -97,11 +97,25 @@ def _base(name: str) -> Path:
     return folder() / BASE / f"{name}.ipynb"
 
 
+def _earlier(name: str, version: str = "*") -> list[Path]:
+    """The kept files of a notebook's earlier versions; with its digest, the one of a version."""
+    return sorted((folder() / BASE / f"{name}.versions").glob(f"{version}.json"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()[:16]
+
+
 def _new(path: Path) -> str:
-    """The text of a shipped notebook as it goes to a learner."""
+    """The text of a shipped notebook as it goes to a learner: clean, the ids of claims as links."""
     node = files.read(path)
     if node is None:
         raise WorkspaceProblem(f"{path} is not a notebook: `git checkout {path.name}` mends it")
+    name = path.relative_to(NOTEBOOKS).with_suffix("").as_posix()
+    places = outline.places()
+    for cell in node["cells"]:
+        if cell["cell_type"] == "markdown":
+            cell["source"] = way.linked(name, cell["source"], places)
     return text_of(clean(node))
 
 
@@ -121,7 +135,7 @@ def _backup(path: Path, *, move: bool = False) -> Path:
     if move:
         path.replace(place)
     else:
-        place.write_bytes(path.read_bytes())
+        files.write_whole(place, path.read_bytes())
     return place
 
 
@@ -141,11 +155,18 @@ def _locked() -> Iterator[None]:
         problem = f"{folder()} cannot be written ({error.strerror}); set COURSE_WORKSPACE to a folder of yours"
         raise WorkspaceProblem(problem) from None
     try:
-        for half in folder().rglob(f".*{FRESH}"):
-            half.unlink()
+        _sweep()
         yield
     finally:
         lock.release()
+
+
+def _sweep() -> None:
+    """Remove what a killed `course` left half-written: the names that it makes, and no others."""
+    for name in {*shipped(), *_with_base()}:
+        for path in (_mine(name), _base(name)):
+            with contextlib.suppress(OSError):
+                files.fresh(path).unlink()
 
 
 # --- prepare -----------------------------------------------------------------------------------------
@@ -158,6 +179,7 @@ def prepare() -> list[str]:
     """
     news = []
     with _locked():
+        _unpair()
         for name, path in shipped().items():
             if _bring(name, _new(path)) == "news":
                 news.append(name)
@@ -165,23 +187,81 @@ def prepare() -> list[str]:
     return news
 
 
+UNPAIRED = """\
+# Keeps your notebooks free of a second half: a jupytext setting of yours for other folders would make
+# a .py of each, and `course update` changes one half only.
+formats = "ipynb"
+"""
+
+
+def _unpair() -> None:
+    """Have jupytext leave these notebooks alone, in folders that are the course's only.
+
+    JupyterLab does not show jupytext's hidden files to it, so this one is seen.
+    """
+    root, names = folder(), shipped()
+    known = {"jupytext.toml", *(f"{name}.ipynb" for name in names)}
+    known |= {Path(name).parts[0] for name in names}
+    shared = {path.name for path in root.iterdir() if path.name[0] != "."} - known
+    places = {root / Path(name).parent for name in names} - {root} if shared else {root}
+    for file in (place / "jupytext.toml" for place in places):
+        if not file.exists():
+            files.write_whole(file, UNPAIRED)
+
+
 def _bring(name: str, text: str) -> str:
     """Make one notebook if it is missing: "new", "current" or "news" (there is a newer one)."""
     mine, base = _mine(name), _base(name)
     if not mine.exists():
-        _write(base, text)
-        _write(mine, text)
+        _settle(name, text)
         return "new"
     if not base.exists():  # a base was lost: what differs from the course counts as the learner's
-        _write(base, text)
-    return "current" if base.read_text(encoding="utf-8", errors="replace") == text else "news"
+        files.write_whole(base, text)
+    current = _base_text(name) == text and _is_from(name, files.read(mine), text)
+    return "current" if current else "news"
+
+
+def _base_text(name: str) -> str:
+    return _base(name).read_text(encoding="utf-8", errors="replace")
+
+
+def _with_base() -> list[str]:
+    """The names of all notebooks that were laid out here once."""
+    root = folder() / BASE
+    return [path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.ipynb")]
 
 
 def _orphans() -> list[str]:
     """Notebooks that were shipped once and are no longer."""
-    root, known = folder() / BASE, shipped()
-    names = (path.relative_to(root).with_suffix("").as_posix() for path in root.rglob("*.ipynb"))
-    return sorted(name for name in names if name not in known)
+    known = shipped()
+    return sorted(name for name in _with_base() if name not in known)
+
+
+def _is_from(name: str, mine: Node | None, text: str) -> bool:
+    """Whether a learner's file was made from this version (what is not a notebook is let be)."""
+    return mine is None or _origin(name, mine, text) == text
+
+
+def _origin(name: str, mine: Node, text: str) -> str:
+    """The version that a learner's file was made from: as its stamp says, or the one most like it.
+
+    `text` is the version that the course ships now; the learner's file may be of it already.
+    """
+    base = _base_text(name)
+    kept = [path.read_text(encoding="utf-8") for path in _earlier(name)]
+    stamp = mine["metadata"].get(STAMP)
+    for version in (text, base, *kept):
+        if stamp == _digest(version):
+            return version
+    return max([base, *kept], key=lambda version: _common_cells(version, mine))
+
+
+def _common_cells(version: str, mine: Node) -> int:
+    try:
+        cells = {(cell["cell_type"], cell["source"]) for cell in _parsed(version)["cells"]}
+    except (ValueError, KeyError, TypeError):  # a damaged base
+        return -1
+    return sum((cell["cell_type"], cell["source"]) in cells for cell in mine["cells"])
 
 
 # --- update ------------------------------------------------------------------------------------------
@@ -190,6 +270,7 @@ def _orphans() -> list[str]:
 def update() -> list[Change]:
     """Bring the checkout's notebooks into the workspace, keeping what the learner made of them."""
     with _locked():
+        _unpair()
         texts = {name: _new(path) for name, path in shipped().items()}
         changes = [_retired(name, texts) for name in _orphans()]
         for name, text in texts.items():
@@ -206,21 +287,35 @@ def _updated(name: str, text: str) -> Change:
         aside = _backup(_mine(name), move=True)
         _settle(name, text)
         return Change(name, "repaired", [f"your file was not a notebook; kept as {aside}"])
-    return _brought(name, files.read(_base(name)) or _parsed(text), mine, text, _mine(name))
+    version = _origin(name, mine, text)
+    if version == text:  # an update that was interrupted between this file and its base
+        _settle_base(name, text)
+        return Change(name, "")
+    said = [] if version == _base_text(name) else [CAME_BACK]
+    base = files.read(_base(name)) if not said else _parsed(version)
+    return _brought(name, base or _parsed(text), mine, text, _mine(name), said)
 
 
-def _brought(name: str, base: Node, mine: Node, text: str, source: Path) -> Change:
+CAME_BACK = (
+    "your file was one from before an update (saved from a browser tab that was still open, or "
+    "brought back by a synchronised folder); the update was done anew"
+)
+
+
+def _brought(
+    name: str, base: Node, mine: Node, text: str, source: Path, said: list[str] | None = None
+) -> Change:
     """Merge if the learner changed anything, replace if not, and settle the new base."""
     from helpers.learner import merge
 
     new = _parsed(text)
     if merge.same(base, mine) or merge.same(new, mine):
         _settle(name, text)
-        return Change(name, "replaced")
+        return Change(name, "replaced", said or [])
     merged, details = merge.three_way(base, mine, new)
     kept = _backup(source)
-    _settle(name, text, text_of(merged))
-    return Change(name, "merged", [*details, f"as it was: {kept}"])
+    _settle(name, text, merged)
+    return Change(name, "merged", [*(said or []), *details, f"as it was: {kept}"])
 
 
 def _parsed(text: str) -> Node:
@@ -228,10 +323,20 @@ def _parsed(text: str) -> Node:
     return {**node, "cells": [files.plain_cell(cell) for cell in node["cells"]]}
 
 
-def _settle(name: str, text: str, mine: str | None = None) -> None:
+def _settle(name: str, text: str, mine: Node | None = None) -> None:
     """Write the learner's file, then the base. In between, the same update can be done once more."""
-    _write(_mine(name), text if mine is None else mine)
-    _write(_base(name), text)
+    node = _parsed(text) if mine is None else mine
+    stamped = {**node, "metadata": {**node["metadata"], STAMP: _digest(text)}}
+    files.write_whole(_mine(name), text_of(stamped))
+    _settle_base(name, text)
+
+
+def _settle_base(name: str, text: str) -> None:
+    """Make `text` the base, and keep the one that was: files of that version may come back."""
+    if _base(name).exists() and (before := _base_text(name)) != text:
+        kept = folder() / BASE / f"{name}.versions" / f"{_digest(before)}.json"
+        files.write_whole(kept, before)
+    files.write_whole(_base(name), text)
 
 
 def _retired(name: str, texts: dict[str, str]) -> Change:
@@ -331,7 +436,7 @@ def _reset_exercise(name: str, exercise: str, stub: Node) -> Path | None:
         )
     kept = _backup(_mine(name))
     mine["cells"][place] = {**stub, "id": mine["cells"][place].get("id", stub["id"])}
-    _write(_mine(name), text_of(mine))
+    files.write_whole(_mine(name), text_of(mine))
     return kept
 
 

@@ -9,7 +9,7 @@
               BreakIt            the diff that makes a claim false
             Item                 what a part asks of a learner           outline.py
 
-`files` reads a notebook as JSON, `records` the lines that a test run leaves.
+`files` reads a notebook as JSON.
 """
 
 import sys

@@ -12,9 +12,17 @@ from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 from helpers.model.notebooks import ROOT
+from helpers.services.registry import SERVERS
 
 __all__ = [
     "ROOT",
@@ -27,26 +35,30 @@ __all__ = [
     "notebook_paths",
 ]
 
-Need = Literal[
-    "python3.14",
-    "python3.14t",
-    "postgres",
-    "mysql",
-    "mariadb",
-    "redis",
-    "memcached",
-    "pgbouncer",
-    "docker",
-    "kubernetes",
-    "rabbitmq",
-    "kafka",
-    "prometheus",
-    "grafana",
-    "loki",
-    "elasticsearch",
-    "browser",
-]
-SERVERS = frozenset({"postgres", "mysql", "mariadb", "redis", "pgbouncer"})  # of helpers.services
+OTHER_NEEDS = frozenset(
+    {
+        "python3.14",
+        "python3.14t",
+        "docker",
+        "kubernetes",
+        "rabbitmq",
+        "kafka",
+        "prometheus",
+        "grafana",
+        "loki",
+        "elasticsearch",
+        "browser",
+    }
+)
+
+
+def _known(need: str) -> str:
+    if need not in SERVERS and need not in OTHER_NEEDS:
+        raise ValueError(f"{need!r} is neither a server of helpers.services nor another known need")
+    return need
+
+
+Need = Annotated[str, AfterValidator(_known)]
 Text = Annotated[str, StringConstraints(min_length=1, pattern=r"^\S(.*\S)?$")]  # no stray spaces
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
 
@@ -63,7 +75,8 @@ class _Model(BaseModel):
 class Bullet(_Model):
     """One line of the checklist and the topic that proves it.
 
-    `notebooks` are paths below `notebooks/` without a suffix; `minutes` is study time.
+    `notebooks` are paths below `notebooks/` without a suffix; `minutes` is study time; `budget` is
+    how many seconds the topic may add to a test run, where the usual ones are not enough.
     """
 
     number: Annotated[str, StringConstraints(pattern=r"^[1-9]\.[1-9][0-9]?$")]
@@ -75,6 +88,7 @@ class Bullet(_Model):
     notebooks: Annotated[tuple[str, ...], Field(min_length=1)]
     minutes: Annotated[int, Field(gt=0, le=240)]
     needs: tuple[Need, ...]
+    budget: Annotated[int, Field(gt=75, le=300)] | None = None
     status: Literal["ready", "planned"]
 
 
@@ -126,11 +140,16 @@ class Checklist(_Model):
         return tuple(bullet for section in self.sections for bullet in section.bullets)
 
     @cached_property
-    def _by_name(self) -> dict[str, Bullet]:
-        names: dict[str, Bullet] = {}
+    def _by_name(self) -> dict[str, tuple[Bullet, tuple[str, ...]]]:
+        """The bullet that a name stands for, and its notebooks: all of them, or the one named."""
+        names: dict[str, tuple[Bullet, tuple[str, ...]]] = {}
         for bullet in self.bullets:
-            stems = (PurePosixPath(notebook).name for notebook in bullet.notebooks)
-            names |= dict.fromkeys([bullet.number, bullet.topic, *stems], bullet)
+            names |= dict.fromkeys([bullet.number, bullet.topic], (bullet, bullet.notebooks))
+            for letter, notebook in zip("abcdefgh", bullet.notebooks, strict=False):
+                own = [PurePosixPath(notebook).name]
+                if len(bullet.notebooks) > 1:
+                    own += [f"{bullet.number}{letter}", f"{bullet.topic}_{letter}"]
+                names |= dict.fromkeys(own, (bullet, (notebook,)))
         return names
 
     def bullet(self, name: str) -> Bullet:
@@ -143,16 +162,28 @@ class Checklist(_Model):
         Raises:
             UnknownTopic: there is none; the message suggests close matches.
         """
+        return self._found(name)[0]
+
+    def notebooks(self, name: str) -> tuple[str, ...]:
+        """Find the notebooks that a name means: `3.1` and a topic mean all of it, `3.1b`,
+        `transactions_indexes_b` and the name of a notebook's file that one.
+
+        Raises:
+            UnknownTopic: there is none; the message suggests close matches.
+        """
+        return self._found(name)[1]
+
+    def _found(self, name: str) -> tuple[Bullet, tuple[str, ...]]:
         wanted = name.strip().replace("\\", "/").removesuffix(".ipynb").removesuffix(".py")
         folder, _, last = wanted.rpartition("/")
         found = self._by_name.get(last.lower())
-        if found and (not folder or self.section_of(found).folder == PurePosixPath(folder).name):
+        if found and (not folder or self.section_of(found[0]).folder == PurePosixPath(folder).name):
             return found
         raise UnknownTopic(self._unknown(name, last.lower()))
 
     def _unknown(self, name: str, last: str) -> str:
         names = difflib.get_close_matches(last, self._by_name, n=3)
-        bullets = {bullet.number: bullet for bullet in map(self._by_name.__getitem__, names)}
+        bullets = {bullet.number: bullet for bullet, _ in map(self._by_name.__getitem__, names)}
         close = [f"{number} ({bullet.topic})" for number, bullet in bullets.items()]
         hint = f" Did you mean {' or '.join(close)}?" if close else ""
         return f"no topic {name!r}.{hint} `course list` shows them all."

@@ -6,6 +6,7 @@ Everything is read from the source by AST and cell metadata; nothing is executed
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import hashlib
 import re
@@ -32,7 +33,7 @@ TAGS = frozenset(
     }
 )
 KERNEL = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
-CALLS = frozenset({"claim", "predict", "answer", "check", "quiz"})
+CALLS = frozenset({"claim", "answer", "check", "quiz"})
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,14 @@ def sources(folder: Path = NOTEBOOKS) -> list[Path]:
     return sorted(p for p in folder.rglob("*.py") if ".ipynb_checkpoints" not in p.parts)
 
 
+def of_topic(topic: str) -> list[Path]:
+    """The `.py` of a topic's notebooks: those in the working folder, then the course's."""
+    name = f"[0-9]*_{topic}.py"
+    found = (folder.glob(glob) for folder, glob in (
+        (Path.cwd(), name), (NOTEBOOKS, name), (NOTEBOOKS, f"*/{name}")))  # fmt: skip
+    return list(dict.fromkeys(path.resolve() for paths in found for path in sorted(paths)))
+
+
 def load(path: Path) -> Notebook:
     """Read a notebook's `.py`. Raises `FileNotFoundError`."""
     path = path.with_suffix(".py")
@@ -219,10 +228,17 @@ def _call(notebook: Notebook, index: int, word: str, node: ast.Call) -> Call | N
     if not re.fullmatch(r"[a-z_]+\.[a-z0-9_]+", first.value):
         notebook.problem(index, f"{word} id {first.value!r} is not of the form topic.slug")
         return None
-    literal = {k.arg: k.value.value for k in node.keywords if isinstance(k.value, ast.Constant)}
+    literal = {k.arg: _literal(k.value) for k in node.keywords}
     literal |= {str(n): a.value for n, a in enumerate(node.args) if isinstance(a, ast.Constant)}
     words = frozenset(k.arg for k in node.keywords if k.arg)
     return Call(word, first.value, index, words, literal)
+
+
+def _literal(node: ast.expr) -> Any:
+    """The value of a literal; None for an expression."""
+    with contextlib.suppress(ValueError):
+        return ast.literal_eval(node)
+    return None
 
 
 def _break_it(notebook: Notebook, index: int, cell: NotebookNode) -> BreakIt | None:
@@ -309,9 +325,14 @@ def committed_claims(pair: Path) -> dict[str, tuple[str, str]]:
     found = {}
     for cell in nbformat.read(pair, as_version=4).cells:
         for output in cell.get("outputs", []):
-            for id, sentence, verdict in line.findall(output.get("text", "")):
+            for id, sentence, verdict in line.findall(plain_text(output)):
                 found[id] = (sentence, verdict)
     return found
+
+
+def plain_text(output: NotebookNode) -> str:
+    """What an output says without markup."""
+    return output.get("text", "") or output.get("data", {}).get("text/plain", "")
 
 
 def committed_on(pair: Path) -> str:

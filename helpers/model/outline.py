@@ -1,4 +1,4 @@
-"""What a shipped notebook asks of a learner, in order: predictions, claims, exercises, with their parts.
+"""What a shipped notebook asks of a learner, in order: predictions, claims, Break-its, exercises.
 
 Read from the `.ipynb` without jupytext or nbformat, which take longer to import than this to run.
 """
@@ -12,11 +12,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from helpers.model import files, notebooks
-from helpers.model.checklist import Bullet
+from helpers.model import files, notebooks, questions
+from helpers.model.checklist import Bullet, load
 
 _WORDS = re.compile(rf"^({'|'.join(sorted(notebooks.CALLS))})\(", flags=re.M)
-_WHAT = {"predict": "prediction", "claim": "claim", "check": "exercise"}
+_WHAT = {"claim": "claim", "check": "exercise"}
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,17 @@ def items(name: str) -> list[Item]:
         return []
 
 
+def places() -> dict[str, tuple[str, str]]:
+    """Notebook and cell of each claim and exercise of the course, by id."""
+    names = [name for bullet in load().bullets for name in bullet.notebooks]
+    return {
+        item.id: (item.notebook, item.cell)
+        for name in names
+        for item in items(name)
+        if item.what in ("claim", "exercise")
+    }
+
+
 @functools.cache
 def _items(path: Path, changed: int) -> list[Item]:
     node = files.read(path)
@@ -55,16 +66,26 @@ def _items(path: Path, changed: int) -> list[Item]:
         return []
     cells = [_plain(cell) for cell in node["cells"]]
     book = notebooks.Notebook(path, SimpleNamespace(cells=cells))  # type: ignore[arg-type]
-    found = []
+    found = [(index, "prediction", question.id) for index, question in questions.asked(book)]
     for call in book.calls:
         if call.word in _WHAT:
             # The learner writes the answer in the cell before the check.
             at = call.cell - (call.word == "check" and call.cell > 0)
-            about = str(call.arguments.get("about", call.id)) if call.word == "predict" else ""
-            found.append(
-                Item(_WHAT[call.word], call.id, book.name, _part(cells, at), cells[at].id, about)
-            )
-    return found
+            found.append((at, _WHAT[call.word], call.id))
+    found += [
+        (index, "break-it", str(cell.metadata["claim"]))
+        for index, cell in enumerate(cells)
+        if "break-it" in cell.metadata.get("tags", []) and "control" not in cell.metadata
+    ]
+    settled = {
+        question: call.id
+        for call in book.of("claim")
+        for question in call.arguments.get("proves") or ()
+    }
+    return [
+        Item(what, id, book.name, _part(cells, at), cells[at].id, settled.get(id, ""))
+        for at, what, id in sorted(found, key=lambda item: item[0])
+    ]
 
 
 def _plain(cell: dict[str, Any]) -> SimpleNamespace:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from helpers.model.checklist import Bullet
+from helpers.model import notebooks, questions
+from helpers.model.checklist import Bullet, load, notebook_paths
 from helpers.model.notebooks import Notebook
 
 Kind = Literal["experiment", "exercises", "interview", "recap"]
@@ -20,6 +21,7 @@ _KINDS: dict[str, Kind] = {
     "Asked in interviews": "interview",
     "Recap": "recap",
 }
+_CELL_HEAD = re.compile(r"^# %% \[markdown\](.*)$", flags=re.M)
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Exercise:
 class Part:
     """One `##` of a notebook: what a teacher can put into a plan or leave out of it.
 
-    `cell` is its heading's index; `given` the minutes that the heading carries, None without any.
+    `cell` is its heading's index; `core` whether it is on the short path (metadata `core=true`);
+    `given` the minutes that the heading carries, None without any.
     """
 
     notebook: str
@@ -47,6 +50,7 @@ class Part:
     claims: tuple[str, ...]
     predictions: tuple[str, ...]
     exercises: tuple[Exercise, ...]
+    core: bool = False
     minutes: int = 0
 
 
@@ -70,8 +74,9 @@ def _part(book: Notebook, cells: range) -> Part:
         given=given if isinstance(given, int) else None,
         cells=len(cells),
         claims=ids("claim"),
-        predictions=ids("predict"),
+        predictions=tuple(q.id for cell, q in questions.asked(book) if cell in cells),
         exercises=tuple(_exercises(book, cells)),
+        core=book.cells[cells[0]].metadata.get("core") is True,
     )
 
 
@@ -109,6 +114,28 @@ def timed(bullet: Bullet, books: Sequence[Notebook]) -> list[Part]:
     shared = iter(_shared([part for part in parts if part.notebook not in said], rest))
     minutes = [(part.given or 0) if part.notebook in said else next(shared) for part in parts]
     return [replace(part, minutes=n) for part, n in zip(parts, minutes, strict=True)]
+
+
+def core_path() -> list[tuple[Bullet, list[Part]]]:
+    """The short path: for each topic that is ready, the experiments that it marks as its core."""
+    found = []
+    for bullet in load().bullets:
+        paths = [path.with_suffix(".py") for path in notebook_paths(bullet)]
+        if bullet.status == "ready" and all(path.exists() for path in paths):
+            mine = timed(bullet, [notebooks.load(path) for path in paths])
+            found.append((bullet, [part for part in mine if part.core]))
+    return found
+
+
+def core_minutes(bullet: Bullet) -> int:
+    """The minutes of a topic's short path, as its headings' cells carry them; 0 where they carry none.
+
+    Read from the text alone: the board cannot wait for jupytext, which `core_path` needs.
+    """
+    paths = [path.with_suffix(".py") for path in notebook_paths(bullet)]
+    texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
+    heads = [head for text in texts for head in _CELL_HEAD.findall(text) if "core=true" in head]
+    return sum(int(said[1]) for head in heads if (said := re.search(r"\bminutes=(\d+)", head)))
 
 
 def _shared(parts: list[Part], minutes: int) -> list[int]:

@@ -8,34 +8,19 @@ the call returns, and end with the process that asked for them, however that end
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from helpers.services.core import Absent, Server, ServiceProblem, running
-    from helpers.services.engines.mariadb import mariadb
-    from helpers.services.engines.mysql import mysql
-    from helpers.services.engines.pgbouncer import pgbouncer
-    from helpers.services.engines.postgres import postgres
-    from helpers.services.engines.redis import redis
+from helpers.services.registry import SERVERS, starter
 
-__all__ = [
-    "Absent",
-    "Server",
-    "ServiceProblem",
-    "mariadb",
-    "mysql",
-    "pgbouncer",
-    "postgres",
-    "redis",
-    "running",
-]
 _CORE = ("Absent", "Server", "ServiceProblem", "running")
+__all__ = [*_CORE, *SERVERS]
 
 
 def __getattr__(name: str) -> Any:
-    if name in __all__:
-        module = "core" if name in _CORE else f"engines.{name}"
-        return getattr(import_module(f"helpers.services.{module}"), name)
+    if name in SERVERS:
+        return starter(name)
+    if name in _CORE:
+        return getattr(import_module("helpers.services.core"), name)
     raise AttributeError(f"module 'helpers.services' has no attribute {name!r}")
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from helpers.services import guardian
-from helpers.services.core import ServiceProblem
+from helpers.services import engine, guardian
+from helpers.services.ports import TRIES, free_ports
+from helpers.services.problem import ServiceProblem
 
 if TYPE_CHECKING:
     from helpers.services.core import Server
@@ -19,8 +19,6 @@ class Container:
     """A started container."""
 
     inner: Any
-    host: str
-    port: int
 
     def alive(self) -> bool:
         """Whether it runs."""
@@ -50,102 +48,81 @@ class Container:
 
 def start(server: Server) -> Container:
     """Start the server's container and return at once; it need not answer yet."""
-    if problem := engine_problem():
+    if problem := engine.problem():
         raise ServiceProblem(problem)
     _image(image_name(server.image))
+    for tries_left in reversed(range(TRIES)):
+        server.ports = free_ports(server.inner_ports)
+        try:
+            return _started(server)
+        except Exception as problem:
+            taken = "already allocated" in str(problem) or "already in use" in str(problem)
+            if not (taken and tries_left):
+                raise ServiceProblem(
+                    f"Docker did not start {server.image}: {engine.first_line(problem)}"
+                ) from None
+    raise AssertionError("unreachable")
+
+
+def _started(server: Server) -> Container:
     from testcontainers.core.labels import SESSION_ID
 
-    guardian.watch(session=SESSION_ID)
-    container = server.in_container()
-    inner = f"{server.inner_port}/tcp"
-    container.ports = {inner: ("127.0.0.1", None)}  # with_bind_ports knows no address but 0.0.0.0
-    container._connect = lambda: None  # ready is our own query's answer, through the published port
-    container._wait_strategy = None
-    try:
-        container.start()
-        wrapped = container.get_wrapped_container()
-        wrapped.reload()
-        port = int(wrapped.attrs["NetworkSettings"]["Ports"][inner][0]["HostPort"])
-    except Exception as problem:
-        with contextlib.suppress(Exception):
-            container.stop()
-        raise ServiceProblem(f"Docker did not start {server.image}: {_first(problem)}") from None
-    return Container(wrapped, "127.0.0.1", port)
+    with engine.used() as chosen:
+        guardian.watch(session=SESSION_ID, engine=chosen.address)
+        container = server.in_container()
+        container.ports = {  # with_bind_ports knows no address but 0.0.0.0
+            f"{inner}/tcp": ("127.0.0.1", server.ports[name])
+            for name, inner in server.inner_ports.items()
+        }
+        container._connect = lambda: (
+            None
+        )  # ready is our own query's answer, through the published port
+        container._wait_strategy = None
+        guardian.watch(starting=id(container))
+        try:
+            container.start()
+            wrapped = container.get_wrapped_container()
+            wrapped.reload()
+        except Exception:
+            with contextlib.suppress(Exception):
+                container.stop()
+            raise
+        finally:
+            guardian.forget(starting=id(container))
+    return Container(wrapped)
 
 
 def image_name(official: str) -> str:
     """The name to look for here: the official one, or the local prefix before it."""
-    return _config().hub_image_name_prefix + official
-
-
-@functools.cache
-def _config() -> Any:
-    from testcontainers.core.config import ConnectionMode, testcontainers_config
-
-    # The guardian removes what is left; Ryuk would be one more image, with the engine's socket in it.
-    testcontainers_config.ryuk_disabled = True
-    # Or, where this runs in a container itself, the answer is the bridge and not our published port.
-    testcontainers_config.connection_mode_override = ConnectionMode.docker_host
-    return testcontainers_config
-
-
-def client(seconds: float = 120) -> Any:
-    """Docker's client, which waits `seconds` for an answer; raises what docker raises."""
-    import docker
-
-    return docker.from_env(timeout=seconds)
-
-
-def engine_problem() -> str | None:
-    """Why there is no Docker engine to be used here, and what to do; None if there is one."""
-    import shutil
-
-    try:
-        _config()
-        connected = client(seconds=5)
-        connected.ping()
-        connected.close()
-    except Exception as problem:
-        text = f"{problem} {problem.__context__}"
-        if "Permission denied" in text or "PermissionError" in text:
-            return (
-                "Docker runs, but this user may not use its socket: "
-                "`sudo usermod -aG docker $USER`, then log in again"
-            )
-        if not shutil.which("docker") and not shutil.which("dockerd"):
-            return "Docker is not installed"
-        return f"Docker is installed but does not answer ({_first(problem)}): start it"
-    return None
+    return engine.configured().hub_image_name_prefix + official
 
 
 def has_image(official: str) -> bool:
     """Whether the image is on this machine."""
+    return image_id(official) is not None
+
+
+def image_id(official: str) -> str | None:
+    """The digest of the image that is on this machine, None if it is not."""
     try:
-        client().images.get(image_name(official))
+        return str(engine.client().images.get(image_name(official)).id)
     except Exception:
-        return False
-    return True
+        return None
 
 
 def pull(official: str) -> None:
     """Fetch an image; `ServiceProblem` says why not."""
     name = image_name(official)
     try:
-        client().images.pull(name)
+        engine.client().images.pull(name)
     except Exception as problem:
         raise ServiceProblem(
-            f"the image {name} is not here and could not be fetched ({_first(problem)}): "
+            f"the image {name} is not here and could not be fetched ({engine.first_line(problem)}): "
             "`course services prefetch` where there is internet"
         ) from None
 
 
 def _image(name: str) -> None:
-    official = name.removeprefix(_config().hub_image_name_prefix)
+    official = name.removeprefix(engine.configured().hub_image_name_prefix)
     if not has_image(official):
         pull(official)
-
-
-def _first(problem: BaseException) -> str:
-    """The engine's own explanation, or the first line of an exception."""
-    text = str(getattr(problem, "explanation", "") or problem).strip()
-    return text.splitlines()[0][:200] if text else type(problem).__name__

@@ -6,35 +6,28 @@ it is started from installed programs, and the query whose answer means *ready*.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-import tempfile
+import subprocess
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
+from helpers import settings
+from helpers.services import registry
+from helpers.services.problem import ServiceProblem
+
 if TYPE_CHECKING:
-    from helpers.services.installed import Program
+    from helpers.services.programs import Program
 
 TIERS = ("container", "native", "embedded")
 FREE_MIB = 300  # what a server and an experiment's data may need
 
 
-class ServiceProblem(RuntimeError):
-    """A server is not to be had, or is gone; the message says what to do next."""
-
-    def _render_traceback_(self) -> list[str]:
-        # IPython's hook: the reader sees what to do, not our stack.
-        return [f"ServiceProblem: {self}"]
-
-
 class Place(Protocol):
     """Where a started server runs: a container or a process."""
-
-    host: str
-    port: int
 
     def alive(self) -> bool:
         """Whether it still runs."""
@@ -48,10 +41,15 @@ class Place(Protocol):
 
 @dataclass
 class Absent:
-    """Stands for a server that is not to be had here: false, and `missing` says why."""
+    """Stands for a server that is not to be had here: false, and `missing` says why.
+
+    `name` is the registry's, `tier` where it was looked for.
+    """
 
     label: str
     missing: str
+    name: str = ""
+    tier: str = ""
 
     def __bool__(self) -> bool:
         return False
@@ -65,12 +63,13 @@ class Server:
     """One running server. `with` ends it at the end of the block; else it lives as long as the notebook."""
 
     label: ClassVar[str]
-    image: ClassVar[
-        str
-    ]  # the official image's name, pinned to the series whose behaviour is taught
-    inner_port: ClassVar[int]
+    # The official image's name, pinned to the series whose behaviour is taught.
+    image: ClassVar[str]
+    inner_ports: ClassVar[Mapping[str, int]]  # in the container; the one for clients is "client"
     deadline: ClassVar[float] = 60  # seconds from start to the first answer
     get: ClassVar[Mapping[str, str]]  # tier -> how to get it
+    # How variables begin by which a user sets up clients of such servers elsewhere: not for ours.
+    client_variables: ClassVar[tuple[str, ...]] = ()
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     durable: bool = False
@@ -79,12 +78,12 @@ class Server:
     database: str = "airline"
 
     tier: str = ""
-    host: str = ""
-    port: int = 0
+    host: str = "127.0.0.1"
+    ports: Mapping[str, int] = field(default_factory=dict)  # known before the start
     version: str = ""
     ready_s: float = 0.0
     missing: None = None  # see Absent
-    turned_down: Mapping[str, str] = field(default_factory=dict)  # tier -> why it was not taken
+    reasons: Mapping[str, str] = field(default_factory=dict)  # tier -> why it was not taken
     place: Place | None = None
     _users: int = 0
 
@@ -105,32 +104,45 @@ class Server:
         """Answer of a real query: the server's version. Raises while it is not ready."""
         raise NotImplementedError
 
+    def hopeless(self, problem: Exception) -> bool:
+        """Whether asking again cannot help, as with a refused password."""
+        return isinstance(problem, ImportError | TypeError | AttributeError)
+
     @property
     def url(self) -> str:
         """The address as clients of this server write it."""
         raise NotImplementedError
 
+    @property
+    def port(self) -> int:
+        """The port for clients."""
+        return self.ports["client"]
+
     # ---- what all have -------------------------------------------------------------------------
     def begin(self) -> Place:
         """Start it as its tier does it; `ServiceProblem` if that cannot be done here."""
-        from helpers.services import containers, installed
+        from helpers.services import containers, programs
 
         if self.tier == "container":
             return containers.start(self)
         program = self.installed() if self.tier == "native" else self.embedded()
         if isinstance(program, str):
             raise ServiceProblem(program)
-        return installed.start(self, program)
+        return programs.start(self, program)
 
     def await_answer(self, place: Place) -> None:
         """Ask until it answers; `ServiceProblem` with the server's own last words if it never does."""
         begin = time.monotonic()
         while True:
             try:
-                self.host, self.port = place.host, place.port
                 self.version = self.ask()
                 return
             except Exception as problem:
+                if self.hopeless(problem):
+                    raise ServiceProblem(
+                        f"{self.label} answered, but not as it should "
+                        f"({type(problem).__name__}: {problem}).\n{place.log()}"
+                    ) from None
                 if not place.alive():
                     raise ServiceProblem(
                         f"{self.label} ended while it started. Its last words:\n{place.log()}"
@@ -157,7 +169,8 @@ class Server:
     def stop(self) -> None:
         """End it now, whoever still uses it."""
         self._users = 0
-        _running.pop(_key(type(self), self.settings, self.durable), None)
+        if self in _started:
+            _started.remove(self)
         if self.place is not None:
             place, self.place = self.place, None
             place.stop()
@@ -178,16 +191,12 @@ class Server:
         return f"<{self} {state}, ready in {self.ready_s:.1f} s>"
 
 
-_running: dict[Any, Server] = {}
-
-
-def _key(kind: type[Server], settings: Mapping[str, Any], durable: bool) -> Any:
-    return kind, tuple(sorted(settings.items())), durable
+_started: list[Server] = []
 
 
 def running() -> list[Server]:
     """The servers of this process."""
-    return [server for server in _running.values() if server.alive()]
+    return [server for server in _started if server.alive()]
 
 
 def described() -> str:
@@ -195,7 +204,7 @@ def described() -> str:
     told = []
     for server in running():
         told.append(f"{server}, ready in {server.ready_s:.1f} s")
-        told += [f"no {tier}: {why.splitlines()[0]}" for tier, why in server.turned_down.items()]
+        told += [f"no {tier}: {why.splitlines()[0]}" for tier, why in server.reasons.items()]
     return "; ".join(told) or "none"
 
 
@@ -213,29 +222,62 @@ def serve(
     `at_least` is the lowest major version that will do; `fields` are the kind's own. Where there is
     none: `ServiceProblem`, or with required=False an `Absent`.
     """
-    settings = dict(settings or {})
-    key = _key(kind, settings, durable)
-    server = _running.get(key)
-    if server is None or not server.alive():
-        tiers = _allowed_tiers()
-        _room_on_disk(kind.label)
+    wanted = kind(settings=dict(settings or {}), durable=durable, **fields)
+    tiers = _allowed_tiers()
+    server = next((s for s in running() if _will_do(s, wanted, tiers, at_least)), None)
+    if server is None:
         try:
+            _room_on_disk(kind.label)
+            _shield(kind)
             server = _start(
-                lambda: kind(settings=settings, durable=durable, **fields), tiers, at_least
+                lambda: kind(settings=wanted.settings, durable=durable, **fields), tiers, at_least
             )
         except ServiceProblem as problem:
             if required:
                 raise
-            return Absent(kind.label, str(problem))
-        _running[key] = server
+            return Absent(kind.label, str(problem), registry.name_of(kind), "+".join(tiers))
+        _started.append(server)
         _tell(server)
     server._users += 1
     return server
 
 
+def _will_do(server: Server, wanted: Server, tiers: tuple[str, ...], at_least: int) -> bool:
+    return (
+        type(server) is type(wanted)
+        and _text(server.settings) == _text(wanted.settings)
+        and server.durable == wanted.durable
+        and server.tier in tiers
+        and major(server.version) >= at_least
+    )
+
+
+def _text(settings: Mapping[str, Any]) -> str:
+    return json.dumps(settings, sort_keys=True, default=repr)
+
+
+def _shield(kind: type[Server]) -> None:
+    """Take the user's defaults for clients out of this process: they would reach every client here.
+
+    libpq alone reads some forty variables, and more with every version; so do child processes.
+    """
+    for name in list(os.environ):
+        if name.startswith(kind.client_variables):
+            del os.environ[name]
+
+
+def setting(value: Any, yes: str = "on", no: str = "off") -> str:
+    """A setting's value as servers read it: lists by commas, and their own words for True and False."""
+    if isinstance(value, bool):
+        return yes if value else no
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(setting(part, yes, no) for part in value)
+    return str(value)
+
+
 def forced_tier() -> str | None:
     """The tier that COURSE_SERVICES asks for, None if it leaves the choice; misspelt: `ServiceProblem`."""
-    wanted = os.environ.get("COURSE_SERVICES", "").strip().lower()
+    wanted = (settings.value("COURSE_SERVICES") or "").strip().lower()
     if wanted and wanted not in TIERS:
         raise ServiceProblem(
             f"COURSE_SERVICES={wanted} is not known: use {', '.join(TIERS)}, or unset it"
@@ -253,11 +295,15 @@ def _start(make: Callable[[], Server], tiers: tuple[str, ...], at_least: int) ->
     reasons: dict[str, str] = {}
     for tier in tiers:
         server = make()
-        server.tier, server.turned_down = tier, reasons
+        server.tier, server.reasons = tier, reasons
         try:
             _begin(server)
         except ServiceProblem as problem:
             reasons[tier] = str(problem)
+            continue
+        except (OSError, subprocess.SubprocessError) as problem:
+            # A right, a path or a user that this machine does not give; the next may not need it.
+            reasons[tier] = f"it could not be started ({type(problem).__name__}: {problem})"
             continue
         if major(server.version) >= at_least:
             return server
@@ -291,8 +337,13 @@ def major(version: str) -> int:
 
 
 def _room_on_disk(label: str) -> None:
-    folder = Path(tempfile.gettempdir())
-    free = shutil.disk_usage(folder).free // 2**20
+    from helpers.services.guardian import temporary_folder
+
+    try:
+        folder = temporary_folder()
+        free = shutil.disk_usage(folder).free // 2**20
+    except OSError as problem:
+        raise ServiceProblem(f"no folder for temporary files ({problem}): set TMPDIR") from None
     if free < FREE_MIB:
         raise ServiceProblem(
             f"{folder} has {free} MiB free, {label} may need {FREE_MIB}: make room there, or point "
@@ -304,14 +355,14 @@ def _tell(server: Server) -> None:
     """For claims and the report: the tier, and a line about the start."""
     tiers = dict.fromkeys(server.tier for server in running())
     os.environ["COURSE_TIER"] = "+".join(tiers)
-    if folder := os.environ.get("COURSE_RECORD"):
-        from helpers.model import records
+    if folder := settings.value("COURSE_RECORD"):
+        from helpers import records
 
         records.note(
             folder,
             "service",
             str(os.getpid()),
-            notebook=os.environ.get("COURSE_NOTEBOOK", ""),
+            notebook=settings.value("COURSE_NOTEBOOK") or "",
             name=server.label,
             version=server.version,
             tier=server.tier,

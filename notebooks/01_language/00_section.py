@@ -25,6 +25,28 @@
 # | [1.9 Data structures that fit](09_data_structures.ipynb) | what one request of plain integers does to a set, and which cures hold; when a dict gives memory back; what a list moves and a sort asks |
 # | [1.10 Standard tools](10_standard_tools.ipynb) | that a dict emptied from the front walks over its dead; what `tee`, `groupby` and `zip` keep or swallow; when a cache leaks, stampedes, or never hits |
 #
+# ## The core, in an afternoon
+#
+# Three experiments of each topic carry its point. Run the set-up of the notebook, then these; each stands alone.
+#
+# <!-- core -->
+#
+# | topic | in a hurry | minutes |
+# |---|---|---|
+# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [When C code lets go](01_interpreter.ipynb#When-C-code-lets-go) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
+# | 1.2 Objects | [Who answers for `booking.fare`?](02_objects.ipynb#Who-answers-for-booking.fare?) · [Which base comes first?](02_objects.ipynb#Which-base-comes-first?) · [A seat changes its row](02_objects.ipynb#A-seat-changes-its-row) | 18 |
+# | 1.3 Metaprogramming | [One layer more](03_metaprogramming.ipynb#One-layer-more) · [Seven ways out of a `with`](03_metaprogramming.ipynb#Seven-ways-out-of-a-with) · [How a class comes into being](03_metaprogramming.ipynb#How-a-class-comes-into-being) | 18 |
+# | 1.4 Generators, iterators, coroutines | [A month, then a year](04_generators.ipynb#A-month,-then-a-year) · [A frame that waits](04_generators.ipynb#A-frame-that-waits) · [From generator to coroutine: an event loop in 60 lines](04_generators.ipynb#From-generator-to-coroutine:-an-event-loop-in-60-lines) | 20 |
+# | 1.5 Exceptions | [Two desks, one seat](05_exceptions.ipynb#Two-desks,-one-seat) · [What the log shows](05_exceptions.ipynb#What-the-log-shows) · [Several errors at once](05_exceptions.ipynb#Several-errors-at-once) | 13 |
+# | 1.6 Concurrency models | [500 fares, one answer takes 50 ms](06_concurrency.ipynb#500-fares,-one-answer-takes-50-ms) · [The heart of a loop](06_concurrency.ipynb#The-heart-of-a-loop) · [What a cancellation is](06_concurrency.ipynb#What-a-cancellation-is) | 23 |
+# | 1.7 Profiling | [Which function?](07_profiling.ipynb#Which-function?) · [The profiler that lies](07_profiling.ipynb#The-profiler-that-lies) · [A benchmark that says the opposite](07_profiling.ipynb#A-benchmark-that-says-the-opposite) | 13 |
+# | 1.8 Processes and threads | [Three ways to have a worker](08_processes_threads.ipynb#Three-ways-to-have-a-worker) · [The lock that nobody holds](08_processes_threads.ipynb#The-lock-that-nobody-holds) · [Two passengers, two seats](08_processes_threads.ipynb#Two-passengers,-two-seats) | 18 |
+# | 1.9 Data structures that fit | [The queue at the gate](09_data_structures.ipynb#The-queue-at-the-gate) · [Is this document on the list?](09_data_structures.ipynb#Is-this-document-on-the-list?) · [One request to the check-in desk](09_data_structures.ipynb#One-request-to-the-check-in-desk) | 17 |
+# | 1.10 Standard tools | [The standby list](10_standard_tools.ipynb#The-standby-list) · [A cache on a method](10_standard_tools.ipynb#A-cache-on-a-method) · [Eight clerks at once](10_standard_tools.ipynb#Eight-clerks-at-once) | 18 |
+# | together | | 178 |
+#
+# <!-- /core -->
+#
 # ## Ten minutes to find your way
 #
 # Three questions a topic. Run a topic's questions, write a letter for `None` in the cell below them, run that cell:

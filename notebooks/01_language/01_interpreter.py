@@ -34,7 +34,6 @@ import hashlib
 import json
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -49,7 +48,7 @@ import numpy as np
 import pydantic
 from threadpoolctl import threadpool_limits
 
-from helpers import answer, check, claim, data, machine, measure, predict, stamp
+from helpers import answer, check, claim, data, machine, measure, stamp
 from helpers import show_bars, show_lines, show_source, show_table
 from helpers.labs.language import interpreter as lab, race
 
@@ -58,12 +57,12 @@ stamp()
 # %%
 def parallelism_of(readings):
     """The median parallelism of several readings; None if there are none."""
-    return readings and statistics.median(measure.parallelism(spells) for spells in readings)
+    return readings and measure.median(measure.parallelism(runs) for runs in readings)
 
 
 def rate(readings):
     """The best reading's rounds of work a second, of all workers together."""
-    return max(sum(s.rounds for s in spells) / max(s.end - s.start for s in spells) for spells in readings)
+    return max(sum(r.rounds for r in runs) / max(r.end - r.start for r in runs) for runs in readings)
 
 
 def missing(version):
@@ -71,7 +70,7 @@ def missing(version):
     return None if machine.interpreter(version) else machine.how_to_get(version)
 
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## A second thread
 #
 # The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
@@ -85,28 +84,27 @@ show_source(lab.turnarounds)
 # times. The measure is *parallelism*: how many workers were at it at a time, on average. How it is read off the kernel
 # comes right after your prediction.
 
-# %%
-predict(
-    "interpreter.second_thread",
-    "Two threads compute for 0.2 s each, on two cores. How many are at it at a time, on average?",
-    about="interpreter.gil_threads",
-    a="about 1: they take turns",
-    b="about 1.5: they get in each other's way",
-    c="about 2: one on each core",
-)
+# %% [markdown] predict="interpreter.q1"
+# **Predict.** Two threads compute for 0.2 s each, on two cores. How many are at it at a time, on average?
+#
+# - **a** about 1: they take turns
+# - **b** about 2: one on each core
 
 # %%
-answer("interpreter.second_thread", None)  # "a", "b" or "c"
+answer("interpreter.q1", None)  # "a" or "b"
 
 # %% [markdown]
-# Wall time will not do: beside a busy neighbour the same comparison of threads with serial code gave anything from
-# 0.7× to 1.6× (measured, two cores). For each thread Linux counts the time it *ran* and the time it *stood ready to run but had no
-# processor*. Add both over all workers and divide by the wall time. Workers that exclude each other come to
-# about 1, since all but one are asleep, waiting for a lock. Independent workers come to their number, even on
-# a single core: who cannot run there still stands in line.
+# Wall time does not answer this: beside a busy neighbour the same comparison of threads with serial code gave anything from
+# 0.7× to 1.6× (measured, two cores). For each thread Linux counts the time it *ran* and the time it *was ready to run but had no
+# processor*. Add both over all workers and divide by the wall time. For workers that exclude each other the result is
+# about 1, since all but one are asleep, waiting for a lock. For independent workers it is their number, even on
+# a single core: a worker that cannot run there is still in the queue.
+#
+# On a busy machine the first figure rises too, since a thread that was woken to take over the lock must first wait for
+# a processor. So the bound is halfway between the two answers.
 
 # %%
-show_source(measure.Spell, measure.clocked, measure.parallelism, measure._ran_or_ready)
+show_source(measure.WorkerRun, measure.clocked, measure.parallelism, measure._ran_or_ready)
 
 # %% [markdown]
 # (`together` also sets the switch interval, of which more below, from 5 ms to 50: a thread that waits for the GIL wakes
@@ -131,7 +129,7 @@ def elsewhere(version, *question):
     """The readings of another interpreter, or None where there is none."""
     python = machine.interpreter(version)
     answered = python and measure.in_fresh_process(LAB, *question, python=python)
-    return answered and [[measure.Spell(**spell) for spell in spells] for spells in answered]
+    return answered and [[measure.WorkerRun(**run) for run in runs] for runs in answered]
 
 
 readings["subinterpreters (3.14)"] = elsewhere("3.14", "together", "subinterpreters")
@@ -157,7 +155,7 @@ show_bars(
 
 # %%
 claim("interpreter.gil_threads", "two computing threads of a GIL build take turns",
-      found["threads"], at_most=1.5, proves="a")
+      found["threads"], at_most=1.5, proves={"interpreter.q1": "a"})
 claim("interpreter.processes", "two processes compute at the same time",
       found["processes"], at_least=1.6)
 claim("interpreter.subinterpreters", "two subinterpreters of one process compute at the same time",
@@ -174,7 +172,9 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # **Why.** CPython's objects carry a reference count that nearly every assignment changes. One lock round the whole
 # interpreter makes these changes safe, and makes every C extension's life simple: whoever executes Python
 # bytecode holds the **global interpreter lock**. A thread that wants it sleeps on a condition variable; after the
-# *switch interval* (5 ms) it asks the holder to let go, which the holder does at its next check.
+# *switch interval* (5 ms) it asks the holder to release the lock, and the holder does so at its next check. Which of
+# the waiting threads runs next is decided by the operating system: the interpreter has no scheduler
+# ([`sys.setswitchinterval`](https://docs.python.org/3/library/sys.html#sys.setswitchinterval)).
 # ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c) begins with the design.)
 #
 # Each *process* has its own GIL. Since [PEP 684](https://peps.python.org/pep-0684/) (3.12) a *subinterpreter* can have
@@ -203,6 +203,8 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.gil_threads")`
 
 # %% [markdown] also=["interpreter.subinterpreters", "interpreter.free_threaded"] claim="interpreter.processes" tags=["break-it"]
 # <details>
@@ -225,8 +227,10 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.processes")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## When C code lets go
 #
 # The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
@@ -256,18 +260,15 @@ def hash_in_pieces():
         hashlib.sha256(piece).digest()
 
 
-# %%
-predict(
-    "interpreter.small_pieces",
-    "Two threads hash 4 MiB each. Once whole, once in pieces of 1 KiB. Which of them run in parallel?",
-    about="interpreter.held_for_small",
-    a="both: hashing is C code",
-    b="neither: bytes are Python objects",
-    c="only the whole 4 MiB",
-)
+# %% [markdown] predict="interpreter.q2"
+# **Predict.** Two threads hash 4 MiB each. Once whole, once in pieces of 1 KiB. Which of them run in parallel?
+#
+# - **a** both: hashing is C code
+# - **b** neither: bytes are Python objects
+# - **c** only the whole 4 MiB
 
 # %%
-answer("interpreter.small_pieces", None)  # "a", "b" or "c"
+answer("interpreter.q2", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # BLAS, under NumPy's `@`, starts threads of its own; pinned to one, it cannot pass them off as ours.
@@ -294,16 +295,18 @@ claim("interpreter.released_by_zlib", "two threads compress at the same time",
 claim("interpreter.released_by_blas", "two threads multiply matrices at the same time",
       in_threads["multiply_matrices"], at_least=1.6)
 claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes turns",
-      in_threads["hash_in_pieces"], at_most=1.5, proves="c")
+      in_threads["hash_in_pieces"], at_most=1.5, proves={"interpreter.q2": "c"})
 
 # %% [markdown]
-# **Why.** C code may release the GIL as long as it touches no Python object: `Py_BEGIN_ALLOW_THREADS`, work on
+# **Why.** C code may release the GIL while it touches no Python object: `Py_BEGIN_ALLOW_THREADS`, work on
 # raw memory, `Py_END_ALLOW_THREADS`. Taking the lock back costs a possible wait, so `hashlib` does it only above
 # 2,047 bytes (`HASHLIB_GIL_MINSIZE` in
 # [`Modules/hashlib.h`](https://github.com/python/cpython/blob/v3.14.0/Modules/hashlib.h)). Whether a C function
-# lets go is a decision of its author, not a property of C: `json.loads`, `sorted` and `re` never do, because they
-# handle Python objects from beginning to end (unless they call a Python function of yours, a `key=` or an
-# `object_hook=`: that is bytecode, and there the lock can be taken).
+# releases the GIL is a decision of its author, not a property of C. `json.loads` and `sorted` keep it, because they
+# create or compare Python objects from beginning to end. `re` keeps it too, although its matcher walks over raw
+# characters ([`Modules/_sre/sre_lib.h`](https://github.com/python/cpython/blob/v3.14.0/Modules/_sre/sre_lib.h)) and
+# could release it. (If such a function calls a Python function of yours, a `key=` or an `object_hook=`, that is
+# bytecode, and there another thread can take the lock.)
 #
 # **In production.** "It is in C, so threads help" is the half-truth that costs a sprint. Measure your call with
 # your sizes, as here.
@@ -328,6 +331,8 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.released_by_hash")`
 
 # %% [markdown] claim="interpreter.held_for_small" tags=["break-it"]
 # <details>
@@ -339,6 +344,8 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.held_for_small")`
 
 # %% [markdown] minutes=3
 # ## Waiting is not working
@@ -397,6 +404,8 @@ claim("interpreter.waiting_overlaps", "twenty threads wait for sockets at the sa
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.waiting_overlaps")`
 
 # %% [markdown] minutes=6
 # ## A computing neighbour
@@ -424,7 +433,7 @@ def extra_latency(interval, rounds=11):
         report.join()
     peer.wait(10)
     peer.stdout.close()
-    return statistics.median(waits)
+    return measure.median(waits)
 
 
 def round_trip(cache):
@@ -439,18 +448,15 @@ def compute_until(stop):
         lab.turnarounds()
 
 
-# %%
-predict(
-    "interpreter.neighbour",
-    "With the usual switch interval of 5 ms: how much later does the waiting thread continue?",
-    about="interpreter.latency_follows",
-    a="some 0.05 ms: the kernel wakes it at once",
-    b="by one or two switch intervals",
-    c="by ten switch intervals and more",
-)
+# %% [markdown] predict="interpreter.q3"
+# **Predict.** We set the switch interval to 50 ms (usually it is 5 ms). How much later does the waiting thread continue?
+#
+# - **a** some 0.05 ms: the kernel wakes it at once
+# - **b** tens of milliseconds: about one switch interval, a few at most
+# - **c** ten switch intervals and more
 
 # %%
-answer("interpreter.neighbour", None)  # "a", "b" or "c"
+answer("interpreter.q3", None)  # "a", "b" or "c"
 
 # %% tags=["timing"]
 intervals = [0.0005, 0.005, 0.02, 0.05]
@@ -469,25 +475,30 @@ show_lines(
 )
 
 # %%
-claim("interpreter.latency_short", "with an interval of 0.5 ms it is back within 20 ms, a busy machine included",
-      latency[0.0005], at_most=0.02, unit="s")
-claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or two of them, not none and not ten",
-      latency[0.05], between=(0.025, 0.25), unit="s", proves="b")
+claim("interpreter.latency_short", "an interval of 0.5 ms brings it back sooner than one of 50 ms, by 25 ms at least",
+      latency[0.05] - latency[0.0005], at_least=0.025, unit="s", baseline=latency[0.05])
+claim("interpreter.latency_follows", "with an interval of 50 ms it waits half an interval at least, and five at most",
+      latency[0.05], between=(0.025, 0.25), unit="s", proves={"interpreter.q3": "b"})
 
 # %% [markdown]
 # **Why.** `recv` returned, and its thread must take the GIL back. It sleeps one switch interval, then sets a bit in the
-# *eval breaker* of the thread that holds the lock, a word that the interpreter looks at between certain instructions; the
-# computing thread sees it at its next check, drops the lock and
-# waits for the other to take it. So *every* blocking call of *every* thread pays up to one interval, as long as one
-# thread of the process computes (with several, up to one for each). A point of the curve that lies at two intervals
-# shows just that: `sendall` is a blocking call too, and unless it returns before the other thread woke up, it has to win
-# the lock back as well. A point a little *below* the line is the same, with the answer arriving during that first wait.
+# *eval breaker* of the thread that holds the lock, a word that the interpreter looks at between certain instructions. The
+# computing thread sees it at its next check, drops the lock and waits until another thread has taken it. So every
+# blocking call that releases the GIL can cost about one interval, as long as one other thread of the process computes.
+#
+# With several computing threads there is no such limit. The operating system decides which of the waiting threads gets
+# the lock, and each new holder starts a new interval. With four computing threads the median wait was 8 to 35 intervals
+# (measured by the authors: Python 3.13.0, 2 busy cores of x86-64).
+#
+# A point of the curve can lie at two intervals: `sendall` is a blocking call too, and unless it returns before the other
+# thread woke up, it has to win the lock back as well. A point a little *below* the line means that the answer arrived
+# during that first wait: of a wait of 5 ms, the peer's own 2 ms are subtracted.
 #
 # **In production.** A p99 that jumps by 5 ms steps when a report runs looks like this. Shortening the interval trades
 # it for more switches; moving the computation into another process ends it. (C code that neither returns nor
 # lets go is worse: the breaker is only looked at between certain bytecodes, as the next section shows.)
 
-# %% [markdown] claim="interpreter.latency_follows" tags=["break-it"]
+# %% [markdown] also=["interpreter.latency_short"] claim="interpreter.latency_follows" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: let the report sleep instead of computing</summary>
 #
@@ -498,6 +509,8 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.latency_follows")`
 
 # %% [markdown] claim="interpreter.latency_short" tags=["break-it"]
 # <details>
@@ -509,8 +522,10 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.latency_short")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Two clerks, one counter
 #
 # Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody
@@ -519,18 +534,16 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits one or 
 # %%
 show_source(race.Seats, race.sell, race.lost_updates)
 
-# %%
-predict(
-    "interpreter.plain_race",
-    "Two threads add 1 to the same attribute, 200,000 times each, in this kernel. How many sales are lost?",
-    about="interpreter.race_hidden",
-    a="none",
-    b="a few",
-    c="tens of thousands",
-)
+# %% [markdown] predict="interpreter.q4"
+# **Predict.** Two threads add 1 to the same attribute, 200,000 times each, in this kernel. How many sales are
+# lost?
+#
+# - **a** none
+# - **b** a few
+# - **c** tens of thousands
 
 # %%
-answer("interpreter.plain_race", None)  # "a", "b" or "c"
+answer("interpreter.q4", None)  # "a", "b" or "c"
 
 # %%
 def fee():
@@ -554,7 +567,8 @@ def until_lost(run, times=20):
     return next((lost for _ in range(times) if (lost := run())), 0)
 
 
-plain = sum(race.lost_updates(200_000) for _ in range(5))
+races = [race.lost_updates(200_000) for _ in range(20)]
+plain = sum(races)
 with_fee = until_lost(lambda: race.lost_updates(200_000, sell_with_fee))
 not_here = missing("3.14t") or (None if machine.cores() > 1 else "one core: two threads hardly ever meet")
 without_gil = None if not_here else until_lost(lambda: lost_in("3.14t"))
@@ -576,8 +590,8 @@ show_table(
 )
 
 # %%
-claim("interpreter.race_hidden", "with a GIL, the plain addition loses nothing in a million sales and more",
-      plain, equals=0, unit="sales lost", proves="a")
+claim("interpreter.race_hidden", "in this kernel the plain addition loses nothing in eight million sales",
+      plain, equals=0, unit="sales lost", proves={"interpreter.q4": "a"}, did=len(races))
 claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
       with_fee, at_least=1, unit="sales lost")
 claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
@@ -614,18 +628,20 @@ dis.dis("seats.sold += 1")
 # <summary><b>Break it</b>: put a call between read and write, and give 3.14 its GIL back</summary>
 #
 # ```diff
-# -plain = sum(race.lost_updates(200_000) for _ in range(5))
-# +plain = sum(race.lost_updates(200_000, sell_with_fee) for _ in range(20))
+# -races = [race.lost_updates(200_000) for _ in range(20)]
+# +races = [race.lost_updates(200_000, sell_with_fee) for _ in range(20)]
 # @@
 # -without_gil = None if not_here else until_lost(lambda: lost_in("3.14t"))
 # +without_gil = until_lost(lambda: lost_in("3.14"), times=5)
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.race_hidden")`
 
 # %% [markdown] claim="interpreter.race_shown" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: call first, then add</summary>
+# <summary><b>Mend it</b>: call first, then add</summary>
 #
 # The call is still there, but before the read. Correct by luck, again.
 #
@@ -636,6 +652,8 @@ dis.dis("seats.sold += 1")
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.race_shown")`
 
 # %% [markdown] minutes=5
 # ## Force the race
@@ -719,7 +737,7 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 
 # %% [markdown] claim="interpreter.forced_race" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: read late</summary>
+# <summary><b>Mend it</b>: read late</summary>
 #
 # ```diff
 # -    sold = flight.sold
@@ -732,6 +750,8 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.forced_race")`
 
 # %% [markdown] claim="interpreter.lock" tags=["break-it"]
 # <details>
@@ -750,6 +770,8 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.lock")`
 
 # %% [markdown] minutes=5
 # ## Interpreted? The code rewrites itself
@@ -795,7 +817,7 @@ show_table(
 
 # %%
 claim("interpreter.cold", "before its first call a function runs as it was compiled",
-      len(before), equals=0, unit="instructions")
+      len(before), equals=0, unit="instructions", did=len(after))
 claim("interpreter.specialised", "after 1,000 rounds the addition has become one for two ints",
       [now for _, was, now in after if was == "BINARY_OP"], equals=["BINARY_OP_ADD_INT"])
 
@@ -838,6 +860,8 @@ show_table(
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.cold")`
 
 # %% [markdown] claim="interpreter.specialised" tags=["break-it"]
 # <details>
@@ -849,6 +873,8 @@ show_table(
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.specialised")`
 
 # %% [markdown] minutes=5
 # ## Compiled once
@@ -883,25 +909,22 @@ print(*(file.name for file in shop.rglob("*.pyc")))
 
 # %%
 claim("interpreter.pyc", "the first import compiles the module, the second finds it compiled",
-      (first[0], second[0]), equals=(1, 0))
+      (first[0], second[0]), equals=(1, 0), baseline=first[0])
 
 # %% [markdown]
 # Now raise the price from 30 to 45, and let the file keep its size and its modification time: an edit within the same
 # second, `cp -p`, an archive or a container image whose build sets all times to a fixed value so that it is
 # reproducible.
 
-# %%
-predict(
-    "interpreter.price",
-    "The source says BAGGAGE = 45. What does a fresh process that imports it say?",
-    about="interpreter.stale_pyc",
-    a="45: it reads the source",
-    b="30: it runs the old bytecode",
-    c="it raises an error: the hash of the source does not match",
-)
+# %% [markdown] predict="interpreter.q5"
+# **Predict.** The source says BAGGAGE = 45. What does a fresh process that imports it say?
+#
+# - **a** 45: it reads the source
+# - **b** 30: it runs the old bytecode
+# - **c** it raises an error: the hash of the source does not match
 
 # %%
-answer("interpreter.price", None)  # "a", "b" or "c"
+answer("interpreter.q5", None)  # "a", "b" or "c"
 
 # %%
 old = (shop / "fares.py").stat()
@@ -912,7 +935,7 @@ stale = import_fares(shop)[1]
 os.utime(shop / "fares.py", ns=(old.st_atime_ns, old.st_mtime_ns + 2 * 10**9))
 noticed = import_fares(shop)[1]
 claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is gone; two seconds later: compiled anew",
-      (stale, noticed), equals=(30, 45), proves="b")
+      (stale, noticed), equals=(30, 45), proves={"interpreter.q5": "b"}, baseline=noticed)
 
 # %% [markdown]
 # **Why.** How does an import know that the source has not changed? The header of the `.pyc` holds two numbers of
@@ -939,10 +962,12 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.pyc")`
 
 # %% [markdown] claim="interpreter.stale_pyc" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hash-based bytecode</summary>
+# <summary><b>Mend it</b>: hash-based bytecode</summary>
 #
 # ```diff
 # -old = (shop / "fares.py").stat()
@@ -957,6 +982,8 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.stale_pyc")`
 
 # %% [markdown] minutes=4
 # ## What a number weighs
@@ -1019,6 +1046,8 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.boxed")`
 
 # %% [markdown] claim="interpreter.small_ints" tags=["break-it"]
 # <details>
@@ -1030,6 +1059,8 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.small_ints")`
 
 # %% [markdown] minutes=4
 # ## Annotations: who enforces them?
@@ -1041,18 +1072,15 @@ def double(seats: int) -> int:
     return seats * 2
 
 
-# %%
-predict(
-    "interpreter.enforced",
-    "`double` says `seats: int`. What comes of `double(\"12A\")`?",
-    about="interpreter.not_enforced",
-    a="TypeError at the call",
-    b="'12A12A', and no complaint",
-    c="a warning, and '12A12A'",
-)
+# %% [markdown] predict="interpreter.q6"
+# **Predict.** `double` says `seats: int`. What does `double("12A")` return?
+#
+# - **a** TypeError at the call
+# - **b** '12A12A', and no complaint
+# - **c** a warning, and '12A12A'
 
 # %%
-answer("interpreter.enforced", None)  # "a", "b" or "c"
+answer("interpreter.q6", None)  # "a", "b" or "c"
 
 # %%
 SEAT = "12A"
@@ -1083,7 +1111,7 @@ except pydantic.ValidationError as error:
     validated = error.errors()[0]["type"]
 
 claim("interpreter.not_enforced", "the interpreter does not look at annotations",
-      doubled, equals="12A12A", proves="b")
+      doubled, equals="12A12A", proves={"interpreter.q6": "b"})
 claim("interpreter.type_checker", "a type checker finds the bug before the program runs, and its line",
       [line.split(":")[1] for line in checked.stdout.splitlines()], equals=["5"])
 claim("interpreter.validator", "a validator refuses the value when it comes",
@@ -1113,6 +1141,8 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.type_checker")`
 
 # %% [markdown] also=["interpreter.not_enforced"] claim="interpreter.validator" tags=["break-it"]
 # <details>
@@ -1127,6 +1157,8 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.validator")`
 
 # %% [markdown] minutes=3
 # ## When an annotation is evaluated
@@ -1192,6 +1224,8 @@ show_table(
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("interpreter.lazy_annotations")`
 
 # %% [markdown] minutes=30
 # ## Exercises
@@ -1261,8 +1295,8 @@ check("interpreter.sell_swapping", sell_by_swap)
 # <details>
 # <summary>Your threaded service got slower p99s when a nightly report moved into it. Explain.</summary>
 #
-# Each blocking call must take the GIL back from a thread that computes, and waits up to a switch interval for
-# it (`interpreter.latency_follows`). Move the report into a process.
+# Each blocking call must take the GIL back from the thread that computes, and waits about a switch interval for it,
+# longer if several threads compute (`interpreter.latency_follows`). Move the report into a process.
 #
 # </details>
 #
@@ -1325,3 +1359,6 @@ check("interpreter.sell_swapping", sell_by_swap)
 # **Further reading.** [PEP 703](https://peps.python.org/pep-0703/), on what it takes to remove a GIL ·
 # [PEP 659](https://peps.python.org/pep-0659/), the specialising interpreter ·
 # [Thread states and the global interpreter lock](https://docs.python.org/3/c-api/threads.html) in the C API manual · [The import system: cached bytecode invalidation](https://docs.python.org/3/reference/import.html#cached-bytecode-invalidation).
+
+# %% [markdown] footer=true
+# [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.2 Objects](02_objects.ipynb) →

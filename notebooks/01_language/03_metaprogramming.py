@@ -50,9 +50,11 @@ from contextlib import AsyncExitStack, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Any, ClassVar, get_type_hints
+from typing import ClassVar
 
-from helpers import answer, check, claim, figures, machine, measure, predict, stamp
+from fastapi import FastAPI
+
+from helpers import answer, check, claim, figures, machine, measure, stamp
 from helpers import show_table
 
 stamp()
@@ -69,7 +71,7 @@ def outcome(attempt):
         return type(error).__name__
 
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## One layer more
 #
 # The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
@@ -112,34 +114,32 @@ def fare(flight: str, seats: int = 1) -> float:
     return 99.0 * seats
 
 
-# %%
-predict(
-    "metaprogramming.bare_endpoint",
-    "`fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?",
-    about="metaprogramming.endpoint",
-    a="flight and seats: it looks through the layer",
-    b="nothing: `*args` and `**kwargs` may be empty",
-    c="two required parameters named args and kwargs",
-)
+# %% [markdown] predict="metaprogramming.q1"
+# **Predict.** `fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?
+#
+# - **a** flight and seats: it looks through the layer
+# - **b** nothing: `*args` and `**kwargs` may be empty
+# - **c** two required parameters named args and kwargs
 
 # %%
-answer("metaprogramming.bare_endpoint", None)  # "a", "b" or "c"
+answer("metaprogramming.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# FastAPI comes in section 2 of the course. Its view of an endpoint can be had without it, for it asks the standard
-# library: `inspect.signature` for the parameters, and for annotations that are strings it evaluates them in the
-# globals of the *unwrapped* function, as `typing.get_type_hints` does (it learnt that from a bug:
-# [fastapi#5077](https://github.com/fastapi/fastapi/pull/5077)). A parameter without a default is a required one.
+# FastAPI comes in section 2 of the course. Here it only registers the function, and its own OpenAPI document says which
+# parameters a caller has to send. (FastAPI reads them with `inspect.signature`; it evaluates annotations that are
+# strings in the globals of the *unwrapped* function, since
+# [fastapi#5077](https://github.com/fastapi/fastapi/pull/5077).)
 
 # %%
 def endpoint_of(function):
-    """The parameters that FastAPI would ask for: name, type, and whether it may be left out."""
-    hints = get_type_hints(function)
-    asked = []
-    for name, given in inspect.signature(function).parameters.items():
-        need = "required" if given.default is given.empty else "optional"
-        asked.append(f"{name}: {hints.get(name, Any).__name__}, {need}")
-    return "; ".join(asked)
+    """The parameters that FastAPI asks for: name, type, and whether it may be left out."""
+    api = FastAPI()
+    api.get("/fare")(function)
+    asked = api.openapi()["paths"]["/fare"]["get"]["parameters"]
+    return "; ".join(
+        f"{one['name']}: {one['schema'].get('type', 'any')}, {'required' if one['required'] else 'optional'}"
+        for one in asked
+    )
 
 
 def documented(function):
@@ -172,9 +172,9 @@ claim("metaprogramming.signature",
       seen["inspect.signature"], equals=["(*args, **kwargs)", "(flight: str, seats: int = 1) -> float"])
 claim("metaprogramming.endpoint",
       "so an API in front of the bare layer demands parameters that no caller knows",
-      seen["FastAPI"], proves="c",
-      equals=["args: Any, required; kwargs: Any, required",
-              "flight: str, required; seats: int, optional"])
+      seen["FastAPI"], proves={"metaprogramming.q1": "c"},
+      equals=["args: any, required; kwargs: any, required",
+              "flight: string, required; seats: integer, optional"])
 claim("metaprogramming.help", "help() speaks of the wrapper, and has lost the text",
       seen["help()"], equals=["wrapper: None", "fare: The price of seats on a flight, in dollars."])
 claim("metaprogramming.pickled", "the bare layer cannot be sent to another process",
@@ -186,7 +186,8 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # for another function, `wrapper`, and every reader asks that one. `wraps` does three things, all in
 # `update_wrapper` of [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py): it
 # copies six attributes (module, name, qualified name, docstring, annotations, type parameters), updates `__dict__`,
-# and sets `__wrapped__`.
+# and sets `__wrapped__`. Up to 3.13 the fifth is the dictionary `__annotations__`; since 3.14 it is `__annotate__`, the
+# function that makes this dictionary when somebody asks.
 #
 # Different readers use different parts. `inspect.signature` follows `__wrapped__` ([PEP
 # 362](https://peps.python.org/pep-0362/)). `pickle` never looks at a function's code: it writes `__module__` and
@@ -223,13 +224,15 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # ```
 #
 # </details>
-
-# %% [markdown] also=["metaprogramming.endpoint", "metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: set <code>__wrapped__</code> alone</summary>
 #
-# The signature is right again, since its reader follows the link. Those who read attributes of the wrapper itself
-# are not: the name, the text, the annotations.
+# ▶ In a new cell: `break_it("metaprogramming.signature")`
+
+# %% [markdown] also=["metaprogramming.pickled"] claim="metaprogramming.help" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: set <code>__wrapped__</code> alone</summary>
+#
+# The signature is right again, since its reader follows the link, and FastAPI reads the signature. Name, text and
+# annotations are read from the wrapper itself, so they are still wrong.
 #
 # ```diff
 # -def counted(function):
@@ -249,6 +252,8 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.help")`
 
 # %% [markdown] minutes=4
 # ## What `wraps` does not mend
@@ -302,18 +307,15 @@ def rebook(agent: str, booking: int) -> str:
     return f"{agent} rebooked {booking}"
 
 
-# %%
-predict(
-    "metaprogramming.through_wraps",
-    "`rebook` is called as `rebook(17)`. Which parameters does `inspect.signature(rebook)` show?",
-    about="metaprogramming.added_argument",
-    a="booking: what the caller must give",
-    b="agent and booking: what nobody can call it with",
-    c="`*args` and `**kwargs`: what the wrapper takes",
-)
+# %% [markdown] predict="metaprogramming.q2"
+# **Predict.** `rebook` is called as `rebook(17)`. Which parameters does `inspect.signature(rebook)` show?
+#
+# - **a** booking: what the caller must give
+# - **b** agent and booking: what nobody can call it with
+# - **c** `*args` and `**kwargs`: what the wrapper takes
 
 # %%
-answer("metaprogramming.through_wraps", None)  # "a", "b" or "c"
+answer("metaprogramming.q2", None)  # "a", "b" or "c"
 
 # %%
 shown = list(inspect.signature(rebook).parameters)
@@ -321,7 +323,7 @@ as_used, as_shown = outcome(lambda: rebook(17)), outcome(lambda: rebook("agent 9
 
 claim("metaprogramming.added_argument",
       "wraps shows the parameters of the function; who follows them gets a TypeError",
-      (shown, as_used, as_shown), proves="b",
+      (shown, as_used, as_shown), proves={"metaprogramming.q2": "b"},
       equals=(["agent", "booking"], "agent 7 rebooked 17", "TypeError"))
 claim("metaprogramming.frames", "a traceback names the code that runs, not the name that was copied",
       frames, equals=["log_and_call", "log_and_call", "refund"])
@@ -340,7 +342,7 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 
 # %% [markdown] claim="metaprogramming.added_argument" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say what the layer takes away</summary>
+# <summary><b>Mend it</b>: say what the layer takes away</summary>
 #
 # Now FastAPI would ask for `booking` alone. Libraries that inject arguments do this.
 #
@@ -357,6 +359,8 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.added_argument")`
 
 # %% [markdown] also=["metaprogramming.other_object"] claim="metaprogramming.frames" tags=["break-it"]
 # <details>
@@ -374,6 +378,8 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.frames")`
 
 # %% [markdown] minutes=3
 # ## The type checker's view
@@ -462,6 +468,8 @@ claim("metaprogramming.typed",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.typed")`
 
 # %% [markdown] minutes=6
 # ## Which layer is outside?
@@ -497,23 +505,20 @@ def pay_back(user, booking):
     return f"booking {booking} refunded"
 
 
-# %%
-predict(
-    "metaprogramming.guard_on_top",
-    "Nobody is signed in. What do a unit test that calls `pay_back` and a request to `/refund` get?",
-    about="metaprogramming.guard_order",
-    a="both PermissionError",
-    b="the test PermissionError, the request a refund",
-    c="the test a refund, the request PermissionError",
-)
+# %% [markdown] predict="metaprogramming.q3"
+# **Predict.** Nobody is signed in. What do a unit test that calls `pay_back` and a request to `/refund` get?
+#
+# - **a** both PermissionError
+# - **b** the test PermissionError, the request a refund
+# - **c** the test a refund, the request PermissionError
 
 # %%
-answer("metaprogramming.guard_on_top", None)  # "a", "b" or "c"
+answer("metaprogramming.q3", None)  # "a", "b" or "c"
 
 # %%
 by_test, by_request = outcome(lambda: pay_back(None, 17)), outcome(lambda: routes["/refund"](None, 17))
 claim("metaprogramming.guard_order", "the test sees the guard; the request goes past it",
-      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves="b")
+      (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves={"metaprogramming.q3": "b"}, baseline=by_test)
 
 # %% [markdown]
 # Decorators with arguments add a step: the expression behind the `@` is evaluated first, and gives the decorator.
@@ -605,7 +610,7 @@ claim("metaprogramming.parentheses",
 
 # %% [markdown] claim="metaprogramming.guard_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: register what is guarded</summary>
+# <summary><b>Mend it</b>: register what is guarded</summary>
 #
 # ```diff
 # -@signed_in
@@ -615,6 +620,8 @@ claim("metaprogramming.parentheses",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.guard_order")`
 
 # %% [markdown] also=["metaprogramming.parentheses"] claim="metaprogramming.stacking" tags=["break-it"]
 # <details>
@@ -631,6 +638,8 @@ claim("metaprogramming.parentheses",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.stacking")`
 
 # %% [markdown] minutes=5
 # ## The layer meets `self`
@@ -707,18 +716,16 @@ def alive_after_use(make, use, count=100):
     return sum(reference() is not None for reference in watch)
 
 
-# %%
-predict(
-    "metaprogramming.cached_method",
-    "100 itineraries were used once, and no name for them is left. How many does `lru_cache` keep alive?",
-    about="metaprogramming.method_cache",
-    a="none: a cache holds results, here integers",
-    b="one, the last",
-    c="all 100",
-)
+# %% [markdown] predict="metaprogramming.q4"
+# **Predict.** 100 itineraries were used once, and no name for them is left. How many does `lru_cache` keep
+# alive?
+#
+# - **a** none: a cache holds results, here integers
+# - **b** one, the last
+# - **c** all 100
 
 # %%
-answer("metaprogramming.cached_method", None)  # "a", "b" or "c"
+answer("metaprogramming.q4", None)  # "a", "b" or "c"
 
 # %%
 kept = (
@@ -728,10 +735,10 @@ kept = (
 
 claim("metaprogramming.lost_self",
       "an object as a decorator works on a function; on a method it is called without self",
-      (on_function, on_method), equals=("UA17 is boarding", "TypeError"))
+      (on_function, on_method), equals=("UA17 is boarding", "TypeError"), baseline=on_function)
 claim("metaprogramming.method_cache",
       "lru_cache on a method keeps each self alive, cached_property none",
-      kept, equals=(100, 0), proves="c")
+      kept, equals=(100, 0), proves={"metaprogramming.q4": "c"})
 
 # %% [markdown]
 # **Why.** There is no special rule for methods. `gate.announce` finds something in the *class's* dictionary, and if
@@ -751,7 +758,7 @@ claim("metaprogramming.method_cache",
 
 # %% [markdown] claim="metaprogramming.lost_self" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two lines make it a descriptor</summary>
+# <summary><b>Mend it</b>: two lines make it a descriptor</summary>
 #
 # ```diff
 # -    def __call__(self, *args):
@@ -764,6 +771,8 @@ claim("metaprogramming.method_cache",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.lost_self")`
 
 # %% [markdown] claim="metaprogramming.method_cache" tags=["break-it"]
 # <details>
@@ -777,6 +786,8 @@ claim("metaprogramming.method_cache",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.method_cache")`
 
 # %% [markdown] minutes=6
 # ## The layer meets `async def`
@@ -823,18 +834,15 @@ def ask_lazily(flight):
     raise TimeoutError
 
 
-# %%
-predict(
-    "metaprogramming.async_layer",
-    "`await ask_async(\"UA17\")` times out. What does the layer do?",
-    about="metaprogramming.layer_and_coroutine",
-    a="it catches the time-out, as for the plain function",
-    b="it has left before the partner is even asked",
-    c="TypeError: a coroutine cannot be wrapped by a plain function",
-)
+# %% [markdown] predict="metaprogramming.q5"
+# **Predict.** `await ask_async("UA17")` times out. What does the layer do?
+#
+# - **a** it catches the time-out, as for the plain function
+# - **b** it has left before the partner is even asked
+# - **c** TypeError: a coroutine cannot be wrapped by a plain function
 
 # %%
-answer("metaprogramming.async_layer", None)  # "a", "b" or "c"
+answer("metaprogramming.q5", None)  # "a", "b" or "c"
 
 # %%
 async def outcome_of(awaitable):
@@ -894,7 +902,7 @@ recognised = [inspect.iscoroutinefunction(function) for function in (ask_async, 
 # %%
 claim("metaprogramming.layer_and_coroutine",
       "the plain layer is over before the coroutine or the generator begins",
-      (trail["ask_async"], trail["ask_lazily"], escaped["ask_async"]), proves="b",
+      (trail["ask_async"], trail["ask_lazily"], escaped["ask_async"]), proves={"metaprogramming.q5": "b"},
       equals=(["start", "stop", "asking"], ["start", "stop", "asking"], "TimeoutError"))
 claim("metaprogramming.awaited", "an asynchronous layer around it sees the whole call",
       ask_properly.events, equals=["start", "asking", "time-out caught", "stop"])
@@ -908,11 +916,13 @@ claim("metaprogramming.recognised",
 # call, a timer, a `try`, a transaction, a lock, a log context, is over before the work begins; and all of it looks
 # right in review.
 #
-# `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`), which no `wraps` can copy.
+# For an `async def`, `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`). `wraps` does not
+# copy it, since the wrapper has a code object of its own.
 # Starlette asks that question of each endpoint
 # ([`is_async_callable`](https://github.com/encode/starlette/blob/master/starlette/_utils.py)), and what is not a
 # coroutine function it calls in a thread pool: a coroutine comes back that nobody awaits. For wrappers that return
-# an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12).
+# an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12). This mark is an attribute, and attributes
+# `wraps` does copy: a plain wrapper around a *marked* function passes for a coroutine function, whatever it returns.
 #
 # **In production.** A dashboard on which the asynchronous endpoints take 0.02 ms each. A retry decorator that has
 # never retried. A `@transaction` that commits before the first statement. Test a decorator on all the kinds that it
@@ -920,7 +930,7 @@ claim("metaprogramming.recognised",
 
 # %% [markdown] also=["metaprogramming.recognised"] claim="metaprogramming.layer_and_coroutine" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a second kind of layer for the second kind of function</summary>
+# <summary><b>Mend it</b>: a second kind of layer for the second kind of function</summary>
 #
 # ```diff
 # -    @wraps(function)
@@ -945,6 +955,8 @@ claim("metaprogramming.recognised",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.layer_and_coroutine")`
 
 # %% [markdown] claim="metaprogramming.awaited" tags=["break-it"]
 # <details>
@@ -958,6 +970,8 @@ claim("metaprogramming.recognised",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.awaited")`
 
 # %% [markdown] minutes=4
 # ## The price of a layer
@@ -1027,7 +1041,7 @@ sides = {
     "a with, by @contextmanager": with_generator,
 }
 counts = [a_call[0], a_call[1], a_call[5], a_with["with_class"], a_with["with_generator"]]
-timings = measure.interleaved(sides, number=2_000)
+timings = measure.interleaved(sides, number=2_000, same=False)
 show_table(
     [
         {"what": name, "instructions": count, "ns": 1e9 * timing.best}
@@ -1042,11 +1056,12 @@ claim("metaprogramming.layer_price", "a layer costs each call a handful of instr
 claim("metaprogramming.layers_alike", "and the fifth as many as the first",
       max(layer_prices) - min(layer_prices), equals=0, unit="instructions")
 claim("metaprogramming.generator_price",
-      "a with by @contextmanager executes several times what one by a class does",
-      generator_price / class_price, at_least=3, unit="×")
+      "a with by @contextmanager executes several times the bytecode instructions of one by a class",
+      generator_price / class_price, at_least=3, unit="×", baseline=class_price)
 
 # %% [markdown]
-# **Reading it.** Eight instructions a layer: build a tuple and a dictionary of the arguments, call with them,
+# **Reading it.** Instructions do not count what is done in C; the clock, in the column beside them, counts both.
+# Eight instructions per layer: build a tuple and a dictionary of the arguments, call with them,
 # return. By the clock it is about 100 ns (the table, measured), far more than eight simple instructions
 # cost, because `*args, **kwargs` allocates, and a call through them is not one of those that the interpreter
 # specialises. Beside a query of 1 ms nobody will find five layers; around a function that is called for each of
@@ -1073,6 +1088,8 @@ claim("metaprogramming.generator_price",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.layer_price")`
 
 # %% [markdown] claim="metaprogramming.generator_price" tags=["break-it"]
 # <details>
@@ -1088,8 +1105,10 @@ claim("metaprogramming.generator_price",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.generator_price")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## Seven ways out of a `with`
 #
 # A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
@@ -1178,18 +1197,15 @@ async def by_cancelling_a_task(gate):
 ways_out = (to_the_end, by_return, by_break, by_error, by_exit)
 ways_out += (by_closing_a_generator, by_cancelling_a_task)
 
-# %%
-predict(
-    "metaprogramming.forgotten_finally",
-    "`forgetful_gate` has no `try … finally`. On which of the seven ways does the gate stay taken?",
-    about="metaprogramming.seven_ways",
-    a="on all but the first",
-    b="only where an error is raised in the block: by_error, by_exit",
-    c="wherever an exception leaves the block, and that is four of the seven",
-)
+# %% [markdown] predict="metaprogramming.q6"
+# **Predict.** `forgetful_gate` has no `try … finally`. On which of the seven ways does the gate stay taken?
+#
+# - **a** on all but the first
+# - **b** only where an error is raised in the block: by_error, by_exit
+# - **c** wherever an exception leaves the block, and that is four of the seven
 
 # %%
-answer("metaprogramming.forgotten_finally", None)  # "a", "b" or "c"
+answer("metaprogramming.q6", None)  # "a", "b" or "c"
 
 # %%
 async def last_word(make, way_out):
@@ -1220,7 +1236,7 @@ claim("metaprogramming.released",
       equals=[{"given back"}, {"given back"}])
 claim("metaprogramming.seven_ways",
       "without the finally it stays taken wherever an exception leaves the block",
-      [way for way, end in left_by["forgetful_gate"].items() if end == "taken"], proves="c",
+      [way for way, end in left_by["forgetful_gate"].items() if end == "taken"], proves={"metaprogramming.q6": "c"},
       equals=["by_error", "by_exit", "by_closing_a_generator", "by_cancelling_a_task"])
 
 # %% [markdown]
@@ -1234,8 +1250,15 @@ claim("metaprogramming.seven_ways",
 # error arrives *at the `yield`*, and what stands behind it is skipped, as behind any other line that raises. The
 # test suite of `forgetful_gate` was green, since tests leave by the end.
 #
-# What no `with` survives: `os._exit`, SIGKILL, a lost power supply. And a generator that nobody closes and somebody
-# keeps holds the gate as long as it is kept.
+# In some cases no `__exit__` runs at all: `os._exit`, SIGKILL, a lost power supply, and by default SIGTERM. Python
+# installs a handler for SIGINT (Ctrl-C) and none for SIGTERM
+# ([signal](https://docs.python.org/3/library/signal.html#general-rules)), so the kernel ends the process at once; its
+# parent sees the exit code −15. (As process 1 of a container it is not ended either, until SIGKILL comes:
+# [`pid_namespaces(7)`](https://man7.org/linux/man-pages/man7/pid_namespaces.7.html).) A program that must clean up
+# installs a handler that raises: `signal.signal(signal.SIGTERM, lambda *_: sys.exit())` makes a `SystemExit` of the
+# signal. Servers such as uvicorn bring a handler of their own.
+#
+# And a generator that nobody closes, but somebody keeps, holds the gate as long as it is kept.
 #
 # **In production.** The lock that is held for ever after the *first* failed request; the pool that loses a
 # connection for each client that hangs up (a cancellation). Between `yield` and clean-up there must be a `finally`.
@@ -1261,10 +1284,12 @@ claim("metaprogramming.seven_ways",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.released")`
 
 # %% [markdown] claim="metaprogramming.seven_ways" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
+# <summary><b>Mend it</b>: an <code>ExitStack</code> with a callback, in place of <code>try … finally</code></summary>
 #
 # ```diff
 # -    log.append("taken")
@@ -1277,6 +1302,8 @@ claim("metaprogramming.seven_ways",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.seven_ways")`
 
 # %% [markdown] minutes=4
 # ## Ctrl-C during a sale
@@ -1303,22 +1330,20 @@ def sell(journal, failure):
     return "sold"
 
 
-# %%
-predict(
-    "metaprogramming.interrupted_sale",
-    "KeyboardInterrupt is raised inside the block. What does the caller of `sell` get?",
-    about="metaprogramming.exit_value",
-    a="KeyboardInterrupt, after the line was written",
-    b="'sold'",
-    c="None: the block was left",
-)
+# %% [markdown] predict="metaprogramming.q7"
+# **Predict.** KeyboardInterrupt is raised inside the block. What does the caller of `sell` get?
+#
+# - **a** KeyboardInterrupt, after the line was written
+# - **b** 'sold'
+# - **c** None: the block was left
 
 # %%
-answer("metaprogramming.interrupted_sale", None)  # "a", "b" or "c"
+answer("metaprogramming.q7", None)  # "a", "b" or "c"
 
 # %%
-interrupted = outcome(lambda: sell(Journal(), KeyboardInterrupt()))
-print(interrupted)
+failures = (KeyboardInterrupt(), SystemExit(), MemoryError(), asyncio.CancelledError(), LookupError("12Z"))
+ended = {type(failure).__name__: outcome(lambda: sell(Journal(), failure)) for failure in failures}
+show_table([{"raised in the block": name, "sell": end} for name, end in ended.items()], left=2)
 
 # %% [markdown]
 # Two more ways in which the first error is not the one that you see:
@@ -1353,8 +1378,9 @@ print(tidied)
 
 # %%
 claim("metaprogramming.exit_value",
-      "an __exit__ that happens to return a true value swallows every exception",
-      interrupted, equals="sold", proves="b")
+      "an __exit__ that happens to return a true value swallows each of five exceptions, Ctrl-C among them",
+      ended, proves={"metaprogramming.q7": "b"},
+      equals=dict.fromkeys(["KeyboardInterrupt", "SystemExit", "MemoryError", "CancelledError", "LookupError"], "sold"))
 claim("metaprogramming.masked",
       "an error in the clean-up takes the place of the first, which is left as its context",
       error_and_context(query), equals=("ConnectionError", "ValueError"))
@@ -1378,7 +1404,7 @@ claim("metaprogramming.rest_skipped",
 
 # %% [markdown] also=["metaprogramming.masked"] claim="metaprogramming.exit_value" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
+# <summary><b>Mend it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
 #
 # ```diff
 # -        return self.file.write(f"ended by {kind and kind.__name__}\n")
@@ -1390,10 +1416,12 @@ claim("metaprogramming.rest_skipped",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.exit_value")`
 
 # %% [markdown] claim="metaprogramming.rest_skipped" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: suppress each statement by itself</summary>
+# <summary><b>Mend it</b>: suppress each statement by itself</summary>
 #
 # ```diff
 # -with contextlib.suppress(FileNotFoundError):
@@ -1407,6 +1435,8 @@ claim("metaprogramming.rest_skipped",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.rest_skipped")`
 
 # %% [markdown] minutes=5
 # ## As many as there are
@@ -1491,14 +1521,14 @@ print(" ".join(async_log))
 # %%
 claim("metaprogramming.all_or_none",
       "if the third gate is refused, a loop keeps the first two, a stack gives them back",
-      (naive_log, refused_log), equals=(["+EWR", "+ORD"], ["+EWR", "+ORD", "-ORD", "-EWR"]))
+      (naive_log, refused_log), equals=(["+EWR", "+ORD"], ["+EWR", "+ORD", "-ORD", "-EWR"]), baseline=naive_log)
 claim("metaprogramming.handed_on",
       "pop_all hands all on: they outlive the block, and go when their new owner closes",
       log, equals=["+EWR", "+ORD", "+SFO", "flown", "-SFO", "-ORD", "-EWR"])
 claim("metaprogramming.async_exit",
       "a cancelled task may await in its clean-up, and leaves in reverse order too",
       (was_cancelled, async_log),
-      equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]))
+      equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]), baseline=was_cancelled)
 
 # %% [markdown]
 # **Why.** An [`ExitStack`](https://docs.python.org/3/library/contextlib.html#contextlib.ExitStack) is the `with`
@@ -1525,6 +1555,8 @@ claim("metaprogramming.async_exit",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.all_or_none")`
 
 # %% [markdown] claim="metaprogramming.async_exit" tags=["break-it"]
 # <details>
@@ -1542,8 +1574,10 @@ claim("metaprogramming.async_exit",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.async_exit")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## How a class comes into being
 #
 # The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
@@ -1608,18 +1642,15 @@ def indexed(on):
     return decorate
 
 
-# %%
-predict(
-    "metaprogramming.when_subclassed",
-    "`@indexed(…) class Booking(Table)`: what is already true when `__init_subclass__` runs?",
-    about="metaprogramming.what_the_hook_sees",
-    a="nothing: it runs before the class body",
-    b="the columns know their names, the decorator has not run",
-    c="all: the class is complete, decorator included",
-)
+# %% [markdown] predict="metaprogramming.q8"
+# **Predict.** `@indexed(…) class Booking(Table)`: what is already true when `__init_subclass__` runs?
+#
+# - **a** nothing: it runs before the class body
+# - **b** the columns know their names, the decorator has not run
+# - **c** all: the class is complete, decorator included
 
 # %%
-answer("metaprogramming.when_subclassed", None)  # "a", "b" or "c"
+answer("metaprogramming.q8", None)  # "a", "b" or "c"
 
 # %%
 trace.clear()
@@ -1658,7 +1689,7 @@ claim("metaprogramming.class_order", "the hooks of a class statement run in one 
                      "metaclass.__init__", "decorator is applied"])
 claim("metaprogramming.what_the_hook_sees",
       "__init_subclass__ sees named columns, and nothing of the decorator",
-      Booking.known, equals={"columns": ["flight", "seat"], "decorated": False}, proves="b")
+      Booking.known, equals={"columns": ["flight", "seat"], "decorated": False}, proves={"metaprogramming.q8": "b"})
 claim("metaprogramming.late_attribute",
       "a column that is set on the finished class never learns its name",
       Booking.gate.name or "nameless", equals="nameless")
@@ -1679,7 +1710,7 @@ claim("metaprogramming.late_attribute",
 # | to … | take | since it |
 # |---|---|---|
 # | let a field know its name and owner | `__set_name__` | belongs to the field, needs nothing of the class |
-# | check or register every subclass | `__init_subclass__` | is inherited, takes options, conflicts with nobody |
+# | check or register every subclass | `__init_subclass__` | is inherited, takes options, causes no metaclass conflict (but each hook must call `super()`) |
 # | change or replace one class | a class decorator | is visible where it acts, and is not inherited |
 # | see names as they are assigned, or twice | `__prepare__` | is the only one that runs before the body (this is how `Enum` refuses duplicates) |
 # | change what calling, `isinstance` or `len` of *a class* mean | a metaclass | is the type of the class, and special methods are looked up on the type |
@@ -1701,10 +1732,12 @@ claim("metaprogramming.late_attribute",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.class_order")`
 
 # %% [markdown] claim="metaprogramming.late_attribute" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: do by hand what <code>type.__new__</code> would have done</summary>
+# <summary><b>Mend it</b>: do by hand what <code>type.__new__</code> would have done</summary>
 #
 # ```diff
 # -Booking.gate = Column()  # a column that somebody adds later
@@ -1715,6 +1748,8 @@ claim("metaprogramming.late_attribute",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.late_attribute")`
 
 # %% [markdown] minutes=6
 # ## One registry, four ways
@@ -1842,7 +1877,7 @@ claim("metaprogramming.slotted_dataclass",
 # | registry by … | gains | pays |
 # |---|---|---|
 # | decorator | visible at each class; works on functions; opt-in | can be forgotten, and nothing tells you |
-# | `__init_subclass__` | cannot be forgotten, takes options, mixes with any metaclass | needs the common base; sees abstract classes; runs before decorators |
+# | `__init_subclass__` | cannot be forgotten, takes options, mixes with any metaclass | needs the common base; a hook that does not call `super()` cuts off the next; sees abstract classes; runs before decorators |
 # | metaclass | can also change what a class *is* | conflicts with every other metaclass (below); hardest to read |
 # | `__subclasses__()` | no state to reset between tests | forgets what is collected; walks the tree each time; must recurse |
 #
@@ -1860,10 +1895,12 @@ claim("metaprogramming.slotted_dataclass",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.same_content")`
 
 # %% [markdown] claim="metaprogramming.slotted_dataclass" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a dataclass without slots is the class that you wrote</summary>
+# <summary><b>Mend it</b>: a dataclass without slots is the class that you wrote</summary>
 #
 # ```diff
 # -@dataclass(slots=True)
@@ -1871,6 +1908,8 @@ claim("metaprogramming.slotted_dataclass",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.slotted_dataclass")`
 
 # %% [markdown] minutes=5
 # ## One file a format
@@ -1927,18 +1966,16 @@ for name, text in FILES.items():
     (site / name).write_text(textwrap.dedent(text).lstrip())
 sys.path.insert(0, str(site))
 
-# %%
-predict(
-    "metaprogramming.on_disk",
-    "`airline_formats` has modules for CSV and JSON; its `__init__` imports the first. What is registered then?",
-    about="metaprogramming.after_import",
-    a=".csv and .json: both are part of the package",
-    b=".csv alone",
-    c="nothing: nobody has used a format yet",
-)
+# %% [markdown] predict="metaprogramming.q9"
+# **Predict.** `airline_formats` has modules for CSV and JSON; its `__init__` imports the first. What is
+# registered then?
+#
+# - **a** .csv and .json: both are part of the package
+# - **b** .csv alone
+# - **c** nothing: nobody has used a format yet
 
 # %%
-answer("metaprogramming.on_disk", None)  # "a", "b" or "c"
+answer("metaprogramming.q9", None)  # "a", "b" or "c"
 
 # %%
 airline_formats = importlib.import_module("airline_formats")
@@ -1963,7 +2000,7 @@ print(after_import, after_scan, listed, after_load)
 # %%
 claim("metaprogramming.after_import",
       "a class in a module that nobody imported does not exist, so no registry can know it",
-      after_import, equals=[".csv"], proves="b")
+      after_import, equals=[".csv"], proves={"metaprogramming.q9": "b"})
 claim("metaprogramming.scanned", "importing all modules of the package completes the registry",
       after_scan, equals=[".csv", ".json"])
 claim("metaprogramming.entry_points",
@@ -1985,7 +2022,7 @@ claim("metaprogramming.entry_points",
 
 # %% [markdown] also=["metaprogramming.scanned"] claim="metaprogramming.after_import" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
+# <summary><b>Mend it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
 #
 # ```diff
 # -        from airline_formats import csv_format
@@ -2002,6 +2039,8 @@ claim("metaprogramming.entry_points",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.after_import")`
 
 # %% [markdown] claim="metaprogramming.entry_points" tags=["break-it"]
 # <details>
@@ -2015,6 +2054,8 @@ claim("metaprogramming.entry_points",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.entry_points")`
 
 # %% [markdown] minutes=3
 # ## Two metaclasses
@@ -2082,13 +2123,14 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # authors called `super()`; whoever *combines* two libraries must write it. Hooks are ordinary methods in an
 # ordinary MRO ([1.2](02_objects.ipynb)), so they chain.
 #
-# **In production.** `ABC` with a Qt widget, an SQLAlchemy model with a home-made singleton, `Enum` with an ABC:
-# each meets a metaclass that somebody chose without need. A library that exports a metaclass takes the one place of
-# that kind in its users' classes.
+# **In production.** An ABC with a Qt widget, an SQLAlchemy model with a home-made singleton, an `Enum` with an ABC: each
+# brings two metaclasses together. `Enum` needs its own, because it changes what the class does (`len(Cabin)`,
+# `Cabin("economy")`); a registry or a singleton does not. A library that exports a metaclass takes the one place of
+# that kind in its users' classes. Hooks do not conflict, but they have to cooperate: see the *Break it* below.
 
 # %% [markdown] claim="metaprogramming.conflict" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the metaclass that inherits from both</summary>
+# <summary><b>Mend it</b>: the metaclass that inherits from both</summary>
 #
 # ```diff
 # -    class Pdf(Format, Numbered):
@@ -2111,6 +2153,8 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.conflict")`
 
 # %% [markdown] claim="metaprogramming.cooperation" tags=["break-it"]
 # <details>
@@ -2125,6 +2169,8 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.cooperation")`
 
 # %% [markdown] minutes=4
 # ## The fields of an old ORM
@@ -2159,18 +2205,15 @@ def fields_found(python, future=False):
     return json.loads(done.stdout)
 
 
-# %%
-predict(
-    "metaprogramming.namespace",
-    "On 3.14 the metaclass reads `namespace.get(\"__annotations__\", {})`. Which fields does it find?",
-    about="metaprogramming.in_the_namespace",
-    a="flight and seat, in both modules",
-    b="none, in both",
-    c="none; but flight and seat in the module with the `__future__` import",
-)
+# %% [markdown] predict="metaprogramming.q10"
+# **Predict.** On 3.14 the metaclass reads `namespace.get("__annotations__", {})`. Which fields does it find?
+#
+# - **a** flight and seat, in both modules
+# - **b** none, in both
+# - **c** none; but flight and seat in the module with the `__future__` import
 
 # %%
-answer("metaprogramming.namespace", None)  # "a", "b" or "c"
+answer("metaprogramming.q10", None)  # "a", "b" or "c"
 
 # %%
 newer = machine.interpreter("3.14")
@@ -2194,7 +2237,7 @@ show_table(
 claim("metaprogramming.in_the_namespace",
       "on 3.14 the namespace holds annotations only in modules with the __future__ import",
       [in_namespace for in_namespace, _ in on_314], equals=[[], ["flight", "seat"]],
-      proves="c", unmeasured=not_here)
+      proves={"metaprogramming.q10": "c"}, unmeasured=not_here)
 claim("metaprogramming.when_made",
       "asked of the finished class, they are there in every version and in both modules",
       [when_made for _, when_made in here + (on_314 if newer else [])],
@@ -2216,7 +2259,7 @@ claim("metaprogramming.when_made",
 
 # %% [markdown] claim="metaprogramming.in_the_namespace" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the cure, in the metaclass</summary>
+# <summary><b>Mend it</b>: the cure, in the metaclass</summary>
 #
 # ```diff
 # -            cls.in_namespace = sorted(namespace.get("__annotations__", {}))
@@ -2224,6 +2267,8 @@ claim("metaprogramming.when_made",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.in_the_namespace")`
 
 # %% [markdown] also=["metaprogramming.in_the_namespace"] claim="metaprogramming.when_made" tags=["break-it"]
 # <details>
@@ -2240,6 +2285,8 @@ claim("metaprogramming.when_made",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.when_made")`
 
 # %% [markdown] minutes=40
 # ## Exercises
@@ -2418,3 +2465,6 @@ check("metaprogramming.transaction", transaction)
 # 612](https://peps.python.org/pep-0612/) · [descriptor guide](https://docs.python.org/3/howto/descriptor.html) ·
 # [`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py), 800 lines worth reading
 # whole.
+
+# %% [markdown] footer=true
+# ← [1.2 Objects](02_objects.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.4 Generators, iterators, coroutines](04_generators.ipynb) →

@@ -49,7 +49,7 @@ import line_profiler
 import numpy as np
 import pyinstrument
 
-from helpers import answer, check, claim, data, measure, predict, stamp
+from helpers import answer, check, claim, data, measure, stamp
 from helpers import show_bars, show_source, show_table
 from helpers.figures import BLUE, ORANGE, picture
 from helpers.labs.language import profiling as lab
@@ -132,8 +132,8 @@ def lines_timed(call, *functions):
 
 # %% [markdown]
 # The fourth is a sampler. A sampling profiler does not follow the program. It looks, a thousand times a second, at
-# where it stands. The kernel sends a signal, the interpreter calls the handler between two instructions, and the
-# handler gets the frame that was interrupted: a dozen lines, standard library only.
+# where it stands. The kernel sends a signal, the interpreter calls the handler at its next *safe point*, and the
+# handler gets the frame that runs there: a dozen lines, standard library only.
 
 # %%
 def sampled(call, timer=signal.ITIMER_REAL, every=0.001):
@@ -167,24 +167,21 @@ def share(stacks, *functions):
     return {f.__name__: inside[f.__code__] / inside[lab.monthly_report.__code__] for f in functions}
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Which function?
 #
 # The report takes 0.2 s of CPU for a month, and it is asked for all the time. `name_of` searches a list from its
 # start, twice. `gravity` calls a function sixteen times for each flight. `weekday_of` looks innocent.
 
-# %%
-predict(
-    "profiling.suspect",
-    "28,485 flights left in July. In which step does the report spend most of its time?",
-    about="profiling.function",
-    a="name_of: two linear searches a flight",
-    b="gravity: 456,000 calls of exceeds",
-    c="weekday_of: one call of strptime a flight",
-)
+# %% [markdown] predict="profiling.q1"
+# **Predict.** 28,485 flights left in July. In which step does the report spend most of its time?
+#
+# - **a** name_of: two linear searches a flight
+# - **b** gravity: 456,000 calls of exceeds
+# - **c** weekday_of: one call of strptime a flight
 
 # %%
-answer("profiling.suspect", None)  # "a", "b" or "c"
+answer("profiling.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # `cProfile` is told of every call and every return, and reads the clock at each. Two columns matter. *Own* time is
@@ -207,7 +204,7 @@ for column, title in ((1, "by own time"), (2, "by cumulative time")):
 # %%
 least = {step: min(run[step][2] for run in runs) for step in lab.STEPS}
 claim("profiling.function", "of the report's steps, cProfile charges most to",
-      max(least, key=least.get), equals="weekday_of", proves="c")
+      max(least, key=least.get), equals="weekday_of", proves={"profiling.q1": "c"})
 flown = sum(1 for departure in july if departure.delay)
 claim("profiling.counted", "its call counts are exact, and the same in every run",
       [(run["weekday_of"][0], run["exceeds"][0]) for run in runs],
@@ -229,19 +226,23 @@ claim("profiling.counted", "its call counts are exact, and the same in every run
 
 # %% [markdown] also=["profiling.counted"] claim="profiling.function" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: every airport of the country in the list that is searched; only the first week</summary>
+# <summary><b>Break it</b>: the country's other airports in front of the list that is searched; only the first week</summary>
 #
-# 1,458 codes in place of 101: now `name_of` leads. A profile is a statement about *this* input. And the counts are those
-# of the departures that were asked for, to the last one: 7,000 departures are not July.
+# 1,357 codes that nobody flies to, in front of the 101: now each search passes them all, and `name_of` leads. A profile
+# is a statement about *this* input. And the counts are those of the departures that were asked for, to the last one:
+# 7,000 departures are not July.
 #
 # ```diff
 # -runs = [profiled(report) for _ in range(3)]
 # +country = data.airports()
-# +every = lab.Airports(country["faa"].tolist(), country["name"].tolist())
+# +others = country[~country["faa"].isin(airports.codes)]
+# +every = lab.Airports([*others["faa"], *airports.codes], [*others["name"], *airports.names])
 # +runs = [profiled(lambda: lab.monthly_report(july[:7_000], every)) for _ in range(3)]
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.function")`
 
 # %% [markdown] minutes=5
 # ## Which line?
@@ -307,6 +308,48 @@ claim("profiling.line", "three instruments name one line",
 steps = profiled(lambda: patient(july, airports))
 claim("profiling.line_in_function", "and cProfile the function that it stands in",
       max(lab.STEPS, key=lambda step: steps[step][2]), equals="weekday_of")
+
+# %% [markdown]
+# A sampler of signals does not see every line. Here all the time goes to an operator, `in`.
+
+# %%
+SEATS = (None,) * 300_000
+
+
+def search(rounds):
+    while rounds:
+        if 7 in SEATS:
+            return
+        rounds -= 1
+
+
+places = Counter()
+for stack, samples in sampled(lambda: search(100)).items():
+    if stack and stack[-1][0] is search.__code__:
+        places[stack[-1][1] - search.__code__.co_firstlineno] += samples
+IN_LINE = 2
+claim("profiling.operator_line", "a line whose time goes to an operator gets next to no samples",
+      places[IN_LINE] / places.total(), at_most=0.1, did=places.total())
+
+# %% [markdown]
+# **Why.** The interpreter looks for signals at the start of a function, after a call and at a backward jump
+# (`CHECK_EVAL_BREAKER` in [`Python/bytecodes.c`](https://github.com/python/cpython/blob/v3.13.0/Python/bytecodes.c)),
+# not after an operator. So the sample goes to the line of the next such point: here the jump back, which belongs to
+# the loop's first line, or in 3.14 to its last. A call is followed by a safe point, so the line of `strptime` above
+# gets its own samples.
+
+# %% [markdown] claim="profiling.operator_line" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the same search, by a call</summary>
+#
+# ```diff
+# -        if 7 in SEATS:
+# +        if SEATS.count(7):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("profiling.operator_line")`
 
 # %% [markdown]
 # Stacks can be drawn. Each box is a function, as wide as the share of the samples in which it was on the stack; what
@@ -384,6 +427,8 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.line")`
 
 # %% [markdown] minutes=4
 # ## The fix, and what the profile foretold
@@ -404,18 +449,16 @@ def fixed_report():
     return lab.monthly_report(july, airports, weekday)
 
 
-# %%
-predict(
-    "profiling.saving",
-    "The sampler saw `weekday_of` in about two thirds of the samples. Suppose the fix makes it cost nothing. The report is …",
-    about="profiling.foretold",
-    a="about 3 times as fast: what is left is the other third",
-    b="about 900 times as fast: 31 parses in place of 28,485",
-    c="67 % faster, that is 1.7 times as fast",
-)
+# %% [markdown] predict="profiling.q2"
+# **Predict.** The sampler saw `weekday_of` in about two thirds of the samples. Suppose the fix makes it cost
+# nothing. The report is …
+#
+# - **a** about 3 times as fast: what is left is the other third
+# - **b** about 900 times as fast: 31 parses in place of 28,485
+# - **c** 67 % faster, that is 1.7 times as fast
 
 # %%
-answer("profiling.saving", None)  # "a", "b" or "c"
+answer("profiling.q2", None)  # "a", "b" or "c"
 
 # %% tags=["timing"]
 stacks = sampled(lambda: [report() for _ in range(3)])
@@ -441,11 +484,12 @@ parses = [calls_of(found, "built-in method strptime") for found in (before, afte
 claim("profiling.same_rows", "the fixed report has the same rows",
       fixed_report() == report(), equals=True)
 claim("profiling.fewer_calls", "and parses so many times less often",
-      parses[0] / parses[1], at_least=900, unit="×")
+      parses[0] / parses[1], at_least=900, unit="×", baseline=parses[0])
 claim("profiling.faster", "it takes less than 6/10 of the CPU time",
-      seconds["after"] / seconds["before"], at_most=0.6, unit="×")
+      seconds["after"] / seconds["before"], at_most=0.6, unit="×", baseline=seconds["before"], did=parses[1])
 claim("profiling.foretold", "what is left is what the samples outside of weekday_of foretold, or nearly",
-      seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves="a")
+      seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves={"profiling.q2": "a"},
+      baseline=seconds["before"])
 
 # %% [markdown]
 # **Reading it.** 919 times fewer parses, and a bit more than a third of the time is left. The share that a function has
@@ -472,6 +516,8 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.fewer_calls")`
 
 # %% [markdown] also=["profiling.foretold"] claim="profiling.same_rows" tags=["break-it"]
 # <details>
@@ -489,25 +535,25 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.same_rows")`
 
-# %% [markdown] minutes=6
+# %% [markdown] core=true minutes=6
 # ## The profiler that lies
 #
 # The next hunt, on the fixed report. Two suspects are left: `name_of`, which searches a list of 101 codes twice (two
 # long runs of C), and `gravity`, which calls `exceeds` sixteen times (many very short calls).
 
-# %%
-predict(
-    "profiling.accused",
-    "cProfile says that `gravity` takes almost twice as long as `name_of`. And in truth, with nobody watching?",
-    about="profiling.truth",
-    a="the same, cProfile slows everything down alike",
-    b="a little less, some of it is the profiler's own time",
-    c="it is the other way round: name_of takes much longer than gravity",
-)
+# %% [markdown] predict="profiling.q3"
+# **Predict.** cProfile says that `gravity` takes almost twice as long as `name_of`. And in truth, with nobody
+# watching?
+#
+# - **a** the same, cProfile slows everything down alike
+# - **b** a little less, some of it is the profiler's own time
+# - **c** it is the other way round: name_of takes much longer than gravity
 
 # %%
-answer("profiling.accused", None)  # "a", "b" or "c"
+answer("profiling.q3", None)  # "a", "b" or "c"
 
 # %%
 table = airports
@@ -563,8 +609,9 @@ ratios = {
 }
 
 # %% [markdown]
-# Who is right? Ask without a profiler. Take each suspect's cost away and see what the report saves: the search
-# becomes one look-up in a dictionary, or the sixteen calls become sixteen comparisons in the loop itself.
+# Who is right? Ask without a profiler. Take each suspect's work away and see what the report saves: the search
+# becomes one lookup in a dictionary, or `gravity` returns 0 at once. In a third report only the sixteen calls are gone,
+# and become sixteen comparisons in the loop itself.
 
 # %%
 names_by_code = dict(zip(table.codes, table.names, strict=True))
@@ -572,6 +619,10 @@ names_by_code = dict(zip(table.codes, table.names, strict=True))
 
 def without_search():
     return fixed_report(lambda code, _: names_by_code.get(code, code))
+
+
+def no_gravity(minutes):
+    return 0
 
 
 def gravity_without_calls(minutes):
@@ -582,8 +633,8 @@ def gravity_without_calls(minutes):
     return grade
 
 
-def without_calls():
-    usual, lab.gravity = lab.gravity, gravity_without_calls
+def with_gravity(other):
+    usual, lab.gravity = lab.gravity, other
     try:
         return fixed_report()
     finally:
@@ -591,18 +642,25 @@ def without_calls():
 
 
 # %% tags=["timing"]
-sides = {"as it is": fixed_report, "no search": without_search, "no calls": without_calls}
+sides = {
+    "as it is": fixed_report,
+    "no search": without_search,
+    "no gravity": lambda: with_gravity(no_gravity),
+    "no calls": lambda: with_gravity(gravity_without_calls),
+}
 seconds = cpu_seconds(sides, rounds=9)
 saved = {name: seconds["as it is"] - taken for name, taken in seconds.items()}
+truth = saved["no gravity"] / max(saved["no search"], 1e-9)
 
 # %% tags=["nbval-ignore-output"]
 show_bars(ratios, title="gravity's time, in times of name_of's", x="×", mark=1, mark_label="equal")
 show_table([{"the report": name, "CPU, ms": 1_000 * taken, "saved, ms": 1_000 * saved[name]}
             for name, taken in seconds.items()])
+print(f"gravity's time in times of name_of's: by the clock {truth:.2f}, by the sampler {ratios['sampler']:.2f}")
 
 # %%
-claim("profiling.truth", "removing the search saves more than removing the calls, by far",
-      saved["no search"] / max(saved["no calls"], 1e-9), at_least=1.5, unit="×", proves="c")
+claim("profiling.truth", "by the clock, gravity takes much less time than name_of",
+      truth, between=(0.2, 0.75), unit="×", proves={"profiling.q3": "c"})
 claim("profiling.sampler_agrees", "the sampler says so too: gravity has less than name_of",
       ratios["sampler"], at_most=0.85, unit="×")
 claim("profiling.cprofile_lies", "cProfile says the opposite: gravity has more",
@@ -611,9 +669,10 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
       ratios["pyinstrument"], at_least=1.2, unit="×")
 
 # %% [markdown]
-# **Reading it.** Below 1 is the truth, and the sampler says so; the three others say the opposite, line_profiler the
-# loudest. Whoever follows cProfile spends the afternoon on `gravity` and gets the lesser part of what one line in
-# `name_of` would have brought (the table).
+# **Reading it.** The truth is below 1, and the sampler says so. It is not exact: it gives `gravity` too large a share
+# (the last line above), because its many calls have many safe points. The three others say the opposite, line_profiler
+# the loudest. If you follow cProfile, you spend the afternoon on `gravity` and save less than one line in `name_of`
+# would have saved (the table).
 #
 # **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part of
 # that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs 0.02
@@ -645,6 +704,8 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.truth")`
 
 # %% [markdown] also=["profiling.pyinstrument_lies"] claim="profiling.cprofile_lies" tags=["break-it"]
 # <details>
@@ -659,6 +720,8 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.cprofile_lies")`
 
 # %% [markdown] minutes=6
 # ## What it costs to be watched
@@ -667,18 +730,15 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # how often is each instrument called for one flight? `sys.monitoring` can count the events that the interpreter would
 # deliver.
 
-# %%
-predict(
-    "profiling.dearest",
-    "Which instrument makes the report slowest?",
-    about="profiling.line_profiler_costs",
-    a="cProfile: it follows every call into every library",
-    b="line_profiler, although it times the lines of the report's own functions only",
-    c="the sampler: a thousand interruptions a second",
-)
+# %% [markdown] predict="profiling.q4"
+# **Predict.** Which instrument makes the report slowest?
+#
+# - **a** cProfile: it follows every call into every library
+# - **b** line_profiler, although it times the lines of the report's own functions only
+# - **c** the sampler: a thousand interruptions a second
 
 # %%
-answer("profiling.dearest", None)  # "a", "b" or "c"
+answer("profiling.q4", None)  # "a", "b" or "c"
 
 # %%
 EVENTS = sys.monitoring.events
@@ -779,7 +839,7 @@ claim("profiling.sampler_costs", "watched by the sampler the report takes hardly
 claim("profiling.cprofile_costs", "watched by cProfile it takes much longer",
       slower["cProfile"], at_least=1.7, unit="×")
 claim("profiling.line_profiler_costs", "watched by line_profiler it takes longest by far",
-      slower["line_profiler"] / slower["cProfile"], at_least=1.8, unit="×", proves="b")
+      slower["line_profiler"] / slower["cProfile"], at_least=1.8, unit="×", proves={"profiling.q4": "b"})
 
 # %% [markdown]
 # **Reading it.** Each instrument's cost is the number of its events times the price of one. The sampler's events
@@ -804,6 +864,8 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.events_of_calls")`
 
 # %% [markdown] also=["profiling.cprofile_costs", "profiling.line_profiler_costs"] claim="profiling.sampler_costs" tags=["break-it"]
 # <details>
@@ -821,6 +883,8 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.sampler_costs")`
 
 # %% [markdown] minutes=5
 # ## What it does not see: threads
@@ -828,17 +892,15 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
 # A second thread does the work, a report waits for a partner, a matrix is multiplied in C: three experiments. First two
 # threads. The hall waits, the desk computes.
 
-# %%
-predict(
-    "profiling.second_thread",
-    "The main thread switches cProfile on, then waits for a thread that runs `desk`. Is `desk` in the profile?",
-    about="profiling.other_thread",
-    a="no: cProfile sees the thread that it was switched on in",
-    b="yes, on this Python",
-)
+# %% [markdown] predict="profiling.q5"
+# **Predict.** The main thread switches cProfile on, then waits for a thread that runs `desk`. Is `desk` in the
+# profile?
+#
+# - **a** no: cProfile sees the thread that it was switched on in
+# - **b** yes, on this Python
 
 # %%
-answer("profiling.second_thread", None)  # "a" or "b"
+answer("profiling.q5", None)  # "a" or "b"
 
 # %%
 def desk(done):
@@ -861,7 +923,7 @@ seen_by_pyinstrument = {frame.split("\x00")[0] for frames, _ in stopwatch.last_s
                         for frame in frames}
 
 claim("profiling.other_thread", "cProfile has seen a function of another thread",
-      "desk" in seen_by_cprofile, equals=True, proves="b")
+      "desk" in seen_by_cprofile, equals=True, proves={"profiling.q5": "b"})
 claim("profiling.own_thread", "pyinstrument has not, it samples the thread that started it",
       "desk" not in seen_by_pyinstrument, equals=True)
 
@@ -959,6 +1021,8 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.other_thread")`
 
 # %% [markdown] also=["profiling.clash"] claim="profiling.stolen" tags=["break-it"]
 # <details>
@@ -981,6 +1045,8 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.stolen")`
 
 # %% [markdown] minutes=2
 # ## What it does not see: waiting
@@ -1009,7 +1075,7 @@ print(f"⟨{took * 1_000:.0f} ms⟩ passed; cProfile: {entry[0]} calls, ⟨{entr
 claim("profiling.resumed", "a coroutine called once, with three awaits, is four calls to cProfile",
       entry[0], equals=4)
 claim("profiling.waiting", "and its cumulative time has next to nothing of the time it took",
-      entry[3] / took, at_most=0.3)
+      entry[3] / took, at_most=0.3, did=entry[0])
 
 # %% [markdown]
 # **Why.** A coroutine that awaits leaves the thread: for the profiler that is a return (`PY_YIELD`), and being woken
@@ -1035,8 +1101,7 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 # <summary><b>Break it</b>: one answer; one long call into C in place of waiting</summary>
 #
 # One `await` is two calls. And a call into C is seen by both clocks, by neither more than once or twice: the handler has
-# to wait until the interpreter is back between two instructions. A signal sampler charges C to the line that called it,
-# in one lump.
+# to wait until the call returns. All signals that come meanwhile are one sample.
 #
 # ```diff
 # -AWAITS = 3
@@ -1047,10 +1112,12 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.resumed")`
 
 # %% [markdown] claim="profiling.waiting" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: wait without leaving the thread</summary>
+# <summary><b>Mend it</b>: wait without leaving the thread</summary>
 #
 # A blocking call in a coroutine is charged to it in full. (And it stops the whole loop: 1.6.)
 #
@@ -1061,6 +1128,8 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.waiting")`
 
 # %% [markdown] minutes=1
 # ## What it does not see: C
@@ -1085,7 +1154,7 @@ def numpy_entries(call):
 
 print(f"⟨{numpy_entries(by_operator)}, {numpy_entries(by_method)}⟩")
 claim("profiling.operators", "NumPy's work by an operator and a ufunc has no entry in the profile",
-      len(numpy_entries(by_operator)), equals=0)
+      len(numpy_entries(by_operator)), equals=0, did=by_operator().sum())
 claim("profiling.c_method", "a method of an array, called by its name, has",
       len(numpy_entries(by_method)), at_least=1)
 
@@ -1109,6 +1178,8 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.operators")`
 
 # %% [markdown] minutes=5
 # ## Which line needs the memory?
@@ -1119,19 +1190,16 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
 # %%
 show_source(lab.audit)
 
-# %%
-predict(
-    "profiling.digest_line",
-    "memory_profiler, line by line: by how much does the process grow over the line with `sha256(str(…))`, which makes "
-    "60,000 dictionaries and a text of some MiB?",
-    about="profiling.within_a_line",
-    a="by some 20 MiB",
-    b="by some 5 MiB, the text",
-    c="by next to nothing",
-)
+# %% [markdown] predict="profiling.q6"
+# **Predict.** memory_profiler, line by line: by how much does the process grow over the line with
+# `sha256(str(…))`, which makes 60,000 dictionaries and a text of some MiB?
+#
+# - **a** by some 20 MiB
+# - **b** by some 5 MiB, the text
+# - **c** by next to nothing
 
 # %%
-answer("profiling.digest_line", None)  # "a", "b" or "c"
+answer("profiling.q6", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Each of three memory profilers watches `audit` in a fresh process of its own (a kernel that has worked for an hour
@@ -1167,7 +1235,8 @@ show_table(
 
 # %%
 claim("profiling.within_a_line", "what the digest's line took and gave back memory_profiler hardly saw",
-      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves="c")
+      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
+      did=said("memory_profiler", "read_table"))
 claim("profiling.at_the_peak", "memray names the line, and what it held when the total was highest",
       said("memray", "digest"), at_least=10 * 2**20, unit="B")
 claim("profiling.foreign", "the table that Arrow read is in the process, and not in tracemalloc",
@@ -1202,8 +1271,8 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
 # for in vain at the peak.
 #
 # ```diff
-# -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves="c")
-# +      said("memory_profiler", "codes") / said("memray", "codes"), at_most=0.5, unit="×", proves="c")
+# -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
+# +      said("memory_profiler", "codes") / said("memray", "codes"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
 # @@
 # -      said("memray", "digest"), at_least=10 * 2**20, unit="B")
 # +      said("memray", "routes = "), at_least=10 * 2**20, unit="B")
@@ -1216,6 +1285,8 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.within_a_line")`
 
 # %% [markdown] minutes=4
 # ## A leak, found by comparing snapshots
@@ -1225,18 +1296,15 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
 # %%
 show_source(lab.Desk)
 
-# %%
-predict(
-    "profiling.accused_line",
-    "tracemalloc compares two moments. Which line does it accuse of the growth?",
-    about="profiling.allocated_at",
-    a="self._answers[key] = …, where the rows are kept",
-    b="the line that made the rows, in another function",
-    c="the call of answer(…), the request",
-)
+# %% [markdown] predict="profiling.q7"
+# **Predict.** tracemalloc compares two moments. Which line does it accuse of the growth?
+#
+# - **a** self._answers[key] = …, where the rows are kept
+# - **b** the line that made the rows, in another function
+# - **c** the call of answer(…), the request
 
 # %%
-answer("profiling.accused_line", None)  # "a", "b" or "c"
+answer("profiling.q7", None)  # "a", "b" or "c"
 
 # %%
 few = july[:200]
@@ -1287,7 +1355,7 @@ rows = cached.answer("2013-07", KEPT)
 keepers = [keeper for keeper in gc.get_referrers(rows) if keeper is cached._answers]
 
 claim("profiling.allocated_at", "the line that grew is the one that makes the rows",
-      "Row(" in worst, equals=True, proves="b")
+      "Row(" in worst, equals=True, proves={"profiling.q7": "b"})
 claim("profiling.kept_by", "the object that refers to them is the desk's cache",
       len(keepers), equals=1)
 claim("profiling.on_the_way", "the cache's line is in the traceback, above it",
@@ -1310,7 +1378,7 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 
 # %% [markdown] also=["profiling.allocated_at", "profiling.kept_by", "profiling.on_the_way"] claim="profiling.a_request" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cache that hits</summary>
+# <summary><b>Mend it</b>: a cache that hits</summary>
 #
 # ```diff
 # -        cached.answer("2013-07", request)
@@ -1321,8 +1389,10 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.a_request")`
 
-# %% [markdown] minutes=3
+# %% [markdown] core=true minutes=3
 # ## A benchmark that says the opposite
 #
 # The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
@@ -1342,17 +1412,15 @@ def by_heap(delays):
     return heapq.nlargest(10, delays)
 
 
-# %%
-predict(
-    "profiling.ten_worst",
-    "`timeit.repeat(lambda: by_sorting(delays), number=20)`, then the same for by_heap. Is the verdict right?",
-    about="profiling.opposite",
-    a="yes: sort is C, and very fast",
-    b="no: what was measured is not what the desk does",
-)
+# %% [markdown] predict="profiling.q8"
+# **Predict.** `timeit.repeat(lambda: by_sorting(delays), number=20)`, then the same for by_heap. Is the verdict
+# right?
+#
+# - **a** yes: sort is C, and very fast
+# - **b** no: what was measured is not what the desk does
 
 # %%
-answer("profiling.ten_worst", None)  # "a" or "b"
+answer("profiling.q8", None)  # "a" or "b"
 
 # %% tags=["timing"]
 fresh = delays.copy()  # the order in which they came
@@ -1389,9 +1457,9 @@ print(f"comparisons in three rounds over one list: {rounds}")
 
 # %%
 claim("profiling.second_round", "the first round sorts, the second finds a sorted list: so many times fewer comparisons",
-      rounds[0] / rounds[1], at_least=5, unit="×")
+      rounds[0] / rounds[1], at_least=5, unit="×", baseline=rounds[0])
 claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right one it loses",
-      [wrong < 0.8, right > 1.25], equals=[True, True], proves="b")
+      [wrong < 0.8, right > 1.25], equals=[True, True], proves={"profiling.q8": "b"})
 
 # %% [markdown]
 # **Why.** `list.sort` works in place. Of 140 rounds only the first had something to sort; timsort recognises a
@@ -1401,7 +1469,7 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
 
 # %% [markdown] also=["profiling.second_round"] claim="profiling.opposite" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sort a copy</summary>
+# <summary><b>Mend it</b>: sort a copy</summary>
 #
 # ```diff
 # -    delays.sort(reverse=True)
@@ -1410,6 +1478,8 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.opposite")`
 
 # %% [markdown] minutes=2
 # ## Four more ways to measure nothing
@@ -1429,7 +1499,7 @@ texts = ["17"] * 100
 LAZY = map
 timeit.timeit(lambda: LAZY(parse, texts), number=1)
 claim("profiling.lazy", "the benchmark of map(parse, texts) parses so many texts",
-      len(parsed), equals=0)
+      len(parsed), equals=0, did=len(list(LAZY(parse, texts))))
 
 SECONDS = "24 * 60 * 60"
 body = compile(SECONDS, "benchmark", "eval")
@@ -1465,7 +1535,7 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
 warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
 print(f"instructions of the first, second and third parse: ⟨{warm}⟩")
 claim("profiling.first_call", "the first strptime of a process executes so many times the instructions of the second",
-      warm[0] / warm[1], at_least=20, unit="×")
+      warm[0] / warm[1], at_least=20, unit="×", baseline=warm[1])
 
 # %% [markdown] also=["profiling.folded", "profiling.no_collector", "profiling.first_call"] claim="profiling.lazy" tags=["break-it"]
 # <details>
@@ -1477,16 +1547,19 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 # +    return list(map(parse, texts))
 # @@
 # -SECONDS = "24 * 60 * 60"
+# +hours = 24
 # +SECONDS = "hours * 60 * 60"
 # @@
 # -      collections_during("pass"), equals=0)
 # +      collections_during(gc.enable), equals=0)
 # @@
-# -      warm[0] / warm[1], at_least=20, unit="×")
-# +      warm[1] / warm[2], at_least=20, unit="×")
+# -      warm[0] / warm[1], at_least=20, unit="×", baseline=warm[1])
+# +      warm[1] / warm[2], at_least=20, unit="×", baseline=warm[1])
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.lazy")`
 
 # %% [markdown] claim="profiling.collector_on" tags=["break-it"]
 # <details>
@@ -1498,6 +1571,8 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.collector_on")`
 
 # %% [markdown] minutes=3
 # ## Noise, and two clocks
@@ -1577,6 +1652,8 @@ claim("profiling.autorange", "to measure `pass`, autorange repeats it this often
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("profiling.wall_disturbed")`
 
 # %% [markdown] minutes=35
 # ## Exercises
@@ -1750,3 +1827,6 @@ check("profiling.leak", Service)
 # [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) ·
 # [timeit](https://docs.python.org/3/library/timeit.html) · [memray's
 # documentation](https://bloomberg.github.io/memray/).
+
+# %% [markdown] footer=true
+# ← [1.6 Concurrency models](06_concurrency.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [1.8 Processes and threads](08_processes_threads.ipynb) →

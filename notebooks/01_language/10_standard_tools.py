@@ -43,7 +43,7 @@ from itertools import repeat, takewhile, tee
 
 import numpy as np
 
-from helpers import answer, check, claim, data, measure, predict, stamp
+from helpers import answer, check, claim, data, measure, stamp
 from helpers import show_lines, show_source, show_table
 from helpers.labs.language import standard_tools as lab
 
@@ -94,15 +94,18 @@ ROWS = 10_000
 def most_alive(consumer):
     """The most rows that lived at a time while `consumer` used up a stream of them."""
     Row.alive = Row.most = 0
-    consumer(Row() for _ in range(ROWS))
+    rows = (Row() for _ in range(ROWS))
+    consumer(rows)
+    if next(rows, None):
+        raise LookupError("the consumer left rows unread")
     return Row.most
 
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## The standby list
 #
 # 1.9 kept those who may leave from anywhere in a dict. So the passengers on standby wait in one, `booking → request`:
-# it keeps its order since 3.7, look-ups and cancellations are instant, and whoever came first is `next(iter(standby))`. The
+# it keeps its order since 3.7, lookups and cancellations are instant, and the first passenger is `next(iter(standby))`. The
 # [manual](https://docs.python.org/3/library/collections.html#ordereddict-objects) itself offers this as the
 # equivalent of `OrderedDict.popitem(last=False)`. One night a storm put 80,000 names on the list; clearing it took
 # the service that hands out the seats 0.8 s of CPU, where 5 ms would have done (measured).
@@ -114,18 +117,15 @@ def pop_first(standby):
     return passenger
 
 
-# %%
-predict(
-    "standard_tools.ten_times",
-    "Ten times as many passengers. How many times as much work to clear the list from the front?",
-    about="standard_tools.front",
-    a="10 times: each removal takes constant time",
-    b="about 13 times, n log n",
-    c="100 times",
-)
+# %% [markdown] predict="standard_tools.q1"
+# **Predict.** Ten times as many passengers. How many times as much work to clear the list from the front?
+#
+# - **a** 10 times: each removal takes constant time
+# - **b** about 13 times, n log n
+# - **c** 100 times
 
 # %%
-answer("standard_tools.ten_times", None)  # "a", "b" or "c"
+answer("standard_tools.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Look into the table. `lab.dead_in_front` reads the dict's own memory: how many entries without a value an
@@ -171,6 +171,11 @@ def clear_ordered(standby):
         standby.popitem(last=False)
 
 
+def exponent(sizes, seconds):
+    """The b of seconds ≈ a · sizes ** b, fitted to all sizes."""
+    return np.polyfit(np.log(sizes), np.log(seconds), 1)[0]
+
+
 sizes = [2_500, 5_000, 10_000, 20_000, 40_000]
 cpu = {
     kind.__name__: [
@@ -197,6 +202,7 @@ full = dict.fromkeys(range(1_000))
 cleared = full.copy()
 while cleared:
     pop_first(cleared)
+occupied = sys.getsizeof(cleared)
 
 
 def dead_at_evictions(entries, evictions):
@@ -221,20 +227,21 @@ show_lines(
 
 # %%
 claim("standard_tools.front", "clearing n passengers from the front passes n(n−1)/2 dead entries",
-      passed, equals=[n * (n - 1) // 2 for n in names], unmeasured=lab.unreadable(), proves="c")
-claim("standard_tools.front_cpu", "40,000 passengers cost a dict over ten times an OrderedDict's CPU",
-      cpu["dict"][-1] / cpu["OrderedDict"][-1], at_least=10, unit="×")
+      passed, equals=[n * (n - 1) // 2 for n in names], unmeasured=lab.unreadable(),
+      proves={"standard_tools.q1": "c"})
+claim("standard_tools.front_cpu", "and the dict's CPU time grows nearly with the square of n",
+      exponent(sizes, cpu["dict"]), between=(1.7, 2.2), unit="(exponent)", baseline=sizes)
 claim("standard_tools.weight", "the cleared dict occupies as many bytes as the full one",
-      sys.getsizeof(cleared), equals=sys.getsizeof(full))
+      occupied, equals=sys.getsizeof(full))
 claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries or more, on average",
       sum(dead) / len(dead), at_least=500, unmeasured=lab.unreadable())
 
 # %% [markdown]
 # **Why.** 1.9 shows the dict's two tables: deleting empties an entry, and nothing moves up until an *insertion* finds
-# the table full (`data_structures.delete_keeps`). Look-ups never notice, since they go through the index. Iteration
-# walks the entries, and each new *iterator* starts at place 0. The table that an insertion makes has room for three
-# times the living. Hence the sawtooth: with n living entries at least n die before the next clean-up, and the average
-# eviction passes at least half of that.
+# the table full (`data_structures.delete_keeps`). A lookup goes through the index, where it passes only the deleted
+# keys on its own search path. Iteration walks the entries, and each new *iterator* starts at place 0. The table that an
+# insertion makes has room for at least twice the living entries. Hence the sawtooth: with n living entries at least n
+# die before the next clean-up, and the average eviction passes at least half of that.
 #
 # An `OrderedDict` also threads a doubly linked list through its keys
 # ([`Objects/odictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/odictobject.c)): the first is one
@@ -258,10 +265,12 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.front")`
 
 # %% [markdown] claim="standard_tools.weight" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say that you are done with the entries</summary>
+# <summary><b>Mend it</b>: say that you are done with the entries</summary>
 #
 # ```diff
 # -    pop_first(cleared)
@@ -270,6 +279,8 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.weight")`
 
 # %% [markdown] minutes=3
 # ## A dashboard that only looks
@@ -290,18 +301,15 @@ def grown(board, look):
     return len(board) - before
 
 
-# %%
-predict(
-    "standard_tools.probe",
-    "After 1,000 times `board[gate]` with unknown gates: which boards have grown?",
-    about="standard_tools.looks",
-    a="neither: reading is not writing",
-    b="both: each must remember its zeros",
-    c="the `defaultdict(int)`, not the `Counter`",
-)
+# %% [markdown] predict="standard_tools.q2"
+# **Predict.** After 1,000 times `board[gate]` with unknown gates: which boards have grown?
+#
+# - **a** neither: reading is not writing
+# - **b** both: each must remember its zeros
+# - **c** the `defaultdict(int)`, not the `Counter`
 
 # %%
-answer("standard_tools.probe", None)  # "a", "b" or "c"
+answer("standard_tools.q2", None)  # "a", "b" or "c"
 
 # %%
 gained = {
@@ -326,7 +334,7 @@ except KeyError as error:
 
 # %%
 claim("standard_tools.looks", "only the brackets of the defaultdict add what they did not find",
-      list(gained.values()), equals=[1_000, 0, 0, 0], proves="c")
+      list(gained.values()), equals=[1_000, 0, 0, 0], proves={"standard_tools.q2": "c"})
 claim("standard_tools.finished", "without its factory the board refuses, and stays as it is",
       (refused, dict(finished)), equals=("KeyError('X1')", LATE))
 
@@ -343,7 +351,7 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 
 # %% [markdown] claim="standard_tools.looks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a <code>__missing__</code> that does not remember</summary>
+# <summary><b>Mend it</b>: a <code>__missing__</code> that does not remember</summary>
 #
 # ```diff
 # -    "defaultdict: board[gate]": grown(defaultdict(int, LATE), operator.getitem),
@@ -353,6 +361,8 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.looks")`
 
 # %% [markdown] claim="standard_tools.finished" tags=["break-it"]
 # <details>
@@ -363,6 +373,8 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.finished")`
 
 # %% [markdown] minutes=3
 # ## Free seats
@@ -374,18 +386,15 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 capacity = Counter(UA1545=180, B6725=150, DL461=180)
 sold = Counter(UA1545=184, B6725=150, DL461=171)
 
-# %%
-predict(
-    "standard_tools.overbooked",
-    "UA1545 has 180 seats, 184 are sold. What is `(capacity - sold)[\"UA1545\"]`?",
-    about="standard_tools.free_seats",
-    a="0",
-    b="−4",
-    c="a KeyError",
-)
+# %% [markdown] predict="standard_tools.q3"
+# **Predict.** UA1545 has 180 seats, 184 are sold. What is `(capacity - sold)["UA1545"]`?
+#
+# - **a** 0
+# - **b** −4
+# - **c** a KeyError
 
 # %%
-answer("standard_tools.overbooked", None)  # "a", "b" or "c"
+answer("standard_tools.q3", None)  # "a", "b" or "c"
 
 # %%
 free = capacity - sold
@@ -407,7 +416,7 @@ print(f"(a − b) + b is a in {back_again} of 1,000 pairs, and a | b in {larger_
 
 # %%
 claim("standard_tools.free_seats", "the operator − reports 0 free seats for the overbooked flight",
-      free["UA1545"], equals=0, proves="a")
+      free["UA1545"], equals=0, proves={"standard_tools.q3": "a"}, did=sold["UA1545"])
 claim("standard_tools.balance", "subtract() keeps the sign, and the flight that is exactly full",
       dict(balance), equals={"UA1545": -4, "B6725": 0, "DL461": 9})
 claim("standard_tools.law", "b taken away and added again gives, for every pair, the larger of both counts",
@@ -426,7 +435,7 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 
 # %% [markdown] claim="standard_tools.free_seats" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: subtract by the method</summary>
+# <summary><b>Mend it</b>: subtract by the method</summary>
 #
 # ```diff
 # -free = capacity - sold
@@ -435,6 +444,8 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.free_seats")`
 
 # %% [markdown] also=["standard_tools.law"] claim="standard_tools.balance" tags=["break-it"]
 # <details>
@@ -449,6 +460,8 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.balance")`
 
 # %% [markdown] minutes=3
 # ## Three sets of rules
@@ -466,18 +479,16 @@ def rules_of(own):
     return ChainMap(own, PARTNER.copy(), house)
 
 
-# %%
-predict(
-    "standard_tools.one_booking",
-    "`rules[\"bags\"] = 2` and `rules[\"meals\"].append(\"kosher\")` for one booking. What changes for all others?",
-    about="standard_tools.chain",
-    a="nothing",
-    b="their meals",
-    c="their bags and their meals",
-)
+# %% [markdown] predict="standard_tools.q4"
+# **Predict.** `rules["bags"] = 2` and `rules["meals"].append("kosher")` for one booking. What changes for all
+# others?
+#
+# - **a** nothing
+# - **b** their meals
+# - **c** their bags and their meals
 
 # %%
-answer("standard_tools.one_booking", None)  # "a", "b" or "c"
+answer("standard_tools.q4", None)  # "a", "b" or "c"
 
 # %%
 rules = rules_of({})
@@ -496,7 +507,8 @@ print(fee, dict(lenient.maps[0]))
 
 # %%
 claim("standard_tools.chain", "the assignment stays with the booking, the append reaches the house",
-      (own, house["bags"], house["meals"]), equals=({"bags": 2}, 1, ["standard", "kosher"]), proves="b")
+      (own, house["bags"], house["meals"]), equals=({"bags": 2}, 1, ["standard", "kosher"]),
+      proves={"standard_tools.q4": "b"})
 claim("standard_tools.lenient", "a defaultdict in front answers every question, and remembers its answer",
       (fee, dict(lenient.maps[0])), equals=(0, {"change_fee": 0}))
 
@@ -513,10 +525,12 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 
 # %% [markdown] also=["standard_tools.lenient"] claim="standard_tools.chain" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: assign a new list; and an ordinary dict in front</summary>
+# <summary><b>Mend it</b>: assign a new list; and an ordinary dict in front</summary>
 #
 # ```diff
+# -rules["bags"] = 2
 # -rules["meals"].append("kosher")
+# +rules.maps[2]["bags"] = 2
 # +rules["meals"] = [*rules["meals"], "kosher"]
 # @@
 # -lenient = rules_of(defaultdict(int))
@@ -524,6 +538,8 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.chain")`
 
 # %% [markdown] minutes=2
 # ## The last hundred rows
@@ -531,18 +547,15 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 # An incident report needs the hundred rows before the crash; the stream is long. And an audit trail of three places,
 # into which four events are put.
 
-# %%
-predict(
-    "standard_tools.fourth",
-    "`trail = deque(\"ABC\", maxlen=3)`, then `trail.appendleft(\"D\")`. What is in it?",
-    about="standard_tools.trail",
-    a="D A B",
-    b="A B C, and an IndexError was raised: it is full",
-    c="D B C",
-)
+# %% [markdown] predict="standard_tools.q5"
+# **Predict.** `trail = deque("ABC", maxlen=3)`, then `trail.appendleft("D")`. What is in it?
+#
+# - **a** D A B
+# - **b** A B C, and an IndexError was raised: it is full
+# - **c** D B C
 
 # %%
-answer("standard_tools.fourth", None)  # "a", "b" or "c"
+answer("standard_tools.q5", None)  # "a", "b" or "c"
 
 # %%
 trail = deque("ABC", maxlen=3)
@@ -563,9 +576,10 @@ show_table([
 
 # %%
 claim("standard_tools.trail", "a full deque drops silently from its other end; only insert() refuses",
-      (list(trail), inserted), equals=(["D", "A", "B"], "deque already at its maximum size"), proves="a")
+      (list(trail), inserted), equals=(["D", "A", "B"], "deque already at its maximum size"),
+      proves={"standard_tools.q5": "a"})
 claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the one that is arriving",
-      held["deque(rows, maxlen=100)"], at_most=102)
+      held["deque(rows, maxlen=100)"], between=(100, 102))
 
 # %% [markdown]
 # **Why.** An append to a full deque first stores the new item, then takes one from the other end
@@ -581,13 +595,15 @@ claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the
 #
 # ```diff
 # -trail = deque("ABC", maxlen=3)
-# +trail = deque("ABC", maxlen=4)
+# +trail = deque("ABC", maxlen=5)
 # @@
 # -    "deque(rows, maxlen=100)": most_alive(lambda rows: deque(rows, maxlen=100)),
 # +    "deque(rows, maxlen=100)": most_alive(lambda rows: list(deque(rows))[-100:]),
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.trail")`
 
 # %% [markdown] minutes=3
 # ## Departures by carrier
@@ -598,18 +614,15 @@ claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the
 carriers = departed["carrier"].tolist()
 report = {carrier: len(list(of_carrier)) for carrier, of_carrier in groupby(carriers)}
 
-# %%
-predict(
-    "standard_tools.report_lines",
-    "The report has a line for each carrier. How many of the 328,521 departures does it count?",
-    about="standard_tools.reported",
-    a="all of them",
-    b="about one in sixteen",
-    c="fewer than one in a thousand",
-)
+# %% [markdown] predict="standard_tools.q6"
+# **Predict.** The report has a line for each carrier. How many of the 328,521 departures does it count?
+#
+# - **a** all of them
+# - **b** about one in sixteen
+# - **c** fewer than one in a thousand
 
 # %%
-answer("standard_tools.report_lines", None)  # "a", "b" or "c"
+answer("standard_tools.q6", None)  # "a", "b" or "c"
 
 # %%
 groups = sum(1 for _ in groupby(carriers))
@@ -621,13 +634,13 @@ print(f"{groups:,} groups; kept in a list and opened later, the sorted ones hold
 
 # %%
 claim("standard_tools.reported", "over unsorted flights the report counts less than one departure in 1,000",
-      sum(report.values()) / len(carriers), at_most=0.001, proves="c")
+      sum(report.values()) / len(carriers), at_most=0.001, proves={"standard_tools.q6": "c"}, did=sum(report.values()))
 claim("standard_tools.runs", "groupby found more than half as many groups as departures",
       groups / len(carriers), at_least=0.5)
 claim("standard_tools.sorted_first", "sorted first, the groups hold what a Counter counts",
       by_sorting, equals=dict(sorted(Counter(carriers).items())))
 claim("standard_tools.late_look", "groups that are opened after the next was asked for are empty",
-      late_look, equals=0)
+      late_look, equals=0, did=len(kept_for_later))
 
 # %% [markdown]
 # **Why.** `groupby` compares each key with the one before it, and remembers nothing else. That is what makes it work
@@ -648,7 +661,7 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 
 # %% [markdown] also=["standard_tools.runs"] claim="standard_tools.reported" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sort where the rows come from</summary>
+# <summary><b>Mend it</b>: sort where the rows come from</summary>
 #
 # ```diff
 # -carriers = departed["carrier"].tolist()
@@ -656,6 +669,8 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.reported")`
 
 # %% [markdown] also=["standard_tools.late_look"] claim="standard_tools.sorted_first" tags=["break-it"]
 # <details>
@@ -670,6 +685,8 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.sorted_first")`
 
 # %% [markdown] minutes=4
 # ## A look at the first row
@@ -688,18 +705,15 @@ def peek_by_chain(rows):
     return header, sum(1 for _ in chain([header], rows))
 
 
-# %%
-predict(
-    "standard_tools.header",
-    "10,000 rows go through. How many are alive at the peak, with `tee`?",
-    about="standard_tools.peek",
-    a="2 or 3: a generator holds one row at a time",
-    b="about 60: tee works in blocks",
-    c="all 10,000",
-)
+# %% [markdown] predict="standard_tools.q7"
+# **Predict.** 10,000 rows go through. How many are alive at the peak, with `tee`?
+#
+# - **a** 2 or 3: a generator holds one row at a time
+# - **b** about 60: tee works in blocks
+# - **c** all 10,000
 
 # %%
-answer("standard_tools.header", None)  # "a", "b" or "c"
+answer("standard_tools.q7", None)  # "a", "b" or "c"
 
 # %%
 def one_after_the_other(rows):
@@ -730,11 +744,11 @@ buffer_bytes = measure.held(full_buffer) / 100_000
 
 # %%
 claim("standard_tools.peek", "a look ahead by tee keeps every row alive",
-      alive["peek_by_tee"], at_least=ROWS, proves="c")
+      alive["peek_by_tee"], at_least=ROWS, proves={"standard_tools.q7": "c"})
 claim("standard_tools.peek_chain", "a look ahead by chain keeps the header, and a row or two",
-      alive["peek_by_chain"], at_most=4)
+      alive["peek_by_chain"], between=(1, 4))
 claim("standard_tools.side_by_side", "two readers side by side keep one block of 57 rows",
-      alive["side_by_side"], at_most=60)
+      alive["side_by_side"], between=(57, 60))
 claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a header a block",
       buffer_bytes, between=(8, 10), unit="B")
 
@@ -752,7 +766,7 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 
 # %% [markdown] also=["standard_tools.buffer"] claim="standard_tools.peek" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: let go of the one that stays behind</summary>
+# <summary><b>Mend it</b>: let go of the one that stays behind</summary>
 #
 # ```diff
 # -    header = next(ahead)
@@ -764,6 +778,8 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.peek")`
 
 # %% [markdown] also=["standard_tools.side_by_side"] claim="standard_tools.peek_chain" tags=["break-it"]
 # <details>
@@ -778,6 +794,8 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.peek_chain")`
 
 # %% [markdown] minutes=3
 # ## Ten passengers, three seats
@@ -788,18 +806,15 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 # %%
 SEATS = ["12A", "12B", "12C"]
 
-# %%
-predict(
-    "standard_tools.line",
-    "`for passenger, seat in zip(line, SEATS): …`, then `next(line)`. Who is next at the desk?",
-    about="standard_tools.desk",
-    a="passenger 4",
-    b="passenger 5",
-    c="nobody: zip has used up the line",
-)
+# %% [markdown] predict="standard_tools.q8"
+# **Predict.** `for passenger, seat in zip(line, SEATS): …`, then `next(line)`. Who is next at the desk?
+#
+# - **a** passenger 4
+# - **b** passenger 5
+# - **c** nobody: zip has used up the line
 
 # %%
-answer("standard_tools.line", None)  # "a", "b" or "c"
+answer("standard_tools.q8", None)  # "a", "b" or "c"
 
 # %%
 line = iter(range(1, 11))
@@ -836,11 +851,11 @@ print(on_time, rest, by_idiom, by_batched, sep="\n")
 
 # %%
 claim("standard_tools.desk", "zip took passenger 4 out of the line, and gave him to nobody",
-      (len(seated), at_the_desk), equals=(3, 5), proves="b")
+      (len(seated), at_the_desk), equals=(3, 5), proves={"standard_tools.q8": "b"})
 claim("standard_tools.strict", "strict=True complains after the three boarding passes are out",
       (len(passes), complaint), equals=(3, "zip() argument 2 is shorter than argument 1"))
 claim("standard_tools.ninety", "the row that ends takewhile is in neither part",
-      (on_time, rest), equals=([3, 5, 8], [4]))
+      (on_time, rest), equals=([3, 5, 8], [4]), baseline=on_time)
 claim("standard_tools.fours", "the idiom loses the last two of ten passengers, batched keeps them",
       ([*map(len, by_idiom)], [*map(len, by_batched)]), equals=([4, 4], [4, 4, 2]))
 
@@ -856,7 +871,7 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 
 # %% [markdown] also=["standard_tools.ninety"] claim="standard_tools.desk" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ask the seats first; and count instead of trying</summary>
+# <summary><b>Mend it</b>: ask the seats first; and count instead of trying</summary>
 #
 # ```diff
 # -seated = dict(zip(line, SEATS, strict=False))
@@ -867,20 +882,27 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.desk")`
 
 # %% [markdown] also=["standard_tools.fours"] claim="standard_tools.strict" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: check first, then act; and fill up the last group</summary>
+# <summary><b>Mend it</b>: check first, then act; and fill up the last group</summary>
 #
 # ```diff
 # -    for passenger, seat in zip(range(1, 11), SEATS, strict=True):
-# +    for passenger, seat in list(zip(range(1, 11), SEATS, strict=True)):
+# +    for passenger, seat in list(zip(range(1, 3), SEATS, strict=True)):
 # @@
 # -by_idiom = list(zip(*[line_again] * 4, strict=False))
 # +by_idiom = list(zip(*[chain(line_again, [None, None])] * 4, strict=False))
+# @@
+# -by_batched = list(batched(range(1, 11), 4))
+# +by_batched = list(batched(range(1, 9), 4))
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.strict")`
 
 # %% [markdown] minutes=4
 # ## How far does it read?
@@ -902,18 +924,15 @@ links = {
     "iter(sorted(rows))": lambda rows: iter(sorted(rows)),
 }
 
-# %%
-predict(
-    "standard_tools.lazy",
-    "Which of these reads the whole feed before it is asked for a single item?",
-    about="standard_tools.reads",
-    a="none: everything in itertools is lazy",
-    b="`cycle`",
-    c="`product`",
-)
+# %% [markdown] predict="standard_tools.q9"
+# **Predict.** Which of these reads the whole feed before it is asked for a single item?
+#
+# - **a** none: everything in itertools is lazy
+# - **b** `cycle`
+# - **c** `product`
 
 # %%
-answer("standard_tools.lazy", None)  # "a", "b" or "c"
+answer("standard_tools.q9", None)  # "a", "b" or "c"
 
 # %%
 def taken_by(link):
@@ -954,7 +973,7 @@ print(f"{len(stays)} flights, {by_accumulate} gates, counted the slow way {by_co
 claim("standard_tools.reads", "product, chain(*…), sorted read all; pairwise and batched what they must",
       list(reads.values()),
       equals=[(0, 1, 3), (0, 2, 4), (0, 3, 9), (0, 1, 3), (0, 1, 2), (0, 3, 5), (0, 1, 3),
-              (100, 100, 100), (100, 100, 100), (100, 100, 100)], proves="c")
+              (100, 100, 100), (100, 100, 100), (100, 100, 100)], proves={"standard_tools.q9": "c"})
 claim("standard_tools.gates", "one pass over the sorted changes finds what counting at every moment finds",
       by_accumulate, equals=by_counting)
 
@@ -986,8 +1005,10 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.reads")`
 
-# %% [markdown] minutes=7
+# %% [markdown] core=true minutes=7
 # ## A cache on a method
 #
 # A desk object is made for each request and quotes fares. Quoting is slow, so somebody decorates the method, and the
@@ -1035,18 +1056,16 @@ class OnceADesk(Desk):
         return self.tariff[route]
 
 
-# %%
-predict(
-    "standard_tools.gone",
-    "The cache moves into the instance: `self.quote = lru_cache(self._quote)`. 100 such desks are dropped. How many live on?",
-    about="standard_tools.own_cache",
-    a="none: the cache goes with its desk",
-    b="one, the last",
-    c="all 100, until the collector comes",
-)
+# %% [markdown] predict="standard_tools.q10"
+# **Predict.** The cache moves into the instance: `self.quote = lru_cache(self._quote)`. 100 such desks are
+# dropped. How many live on?
+#
+# - **a** none: the cache goes with its desk
+# - **b** one, the last
+# - **c** all 100, until the collector comes
 
 # %%
-answer("standard_tools.gone", None)  # "a", "b" or "c"
+answer("standard_tools.q10", None)  # "a", "b" or "c"
 
 # %%
 def still_alive(kind, collect):
@@ -1111,11 +1130,11 @@ print(seen)
 claim("standard_tools.desks", "the cache of the method keeps all 100 desks alive",
       survivors["MethodCache"], equals=[100, 100])
 claim("standard_tools.own_cache", "a cache in the instance is a cycle: the collector must come",
-      survivors["OwnCache"], equals=[100, 0], proves="c")
+      survivors["OwnCache"], equals=[100, 0], proves={"standard_tools.q10": "c"})
 claim("standard_tools.dropped", "keyed by data, or as a cached_property, desks go when they are dropped",
       survivors["KeyedByData"] + survivors["OnceADesk"], equals=[0, 0, 0, 0])
 claim("standard_tools.turns", "129 desks that take turns on 128 places never hit",
-      shared.hits, equals=0)
+      shared.hits, equals=0, did=shared.misses)
 claim("standard_tools.stale", "cached_property sees 80 free seats on a full flight, until it is deleted",
       seen, equals=[80, 80, 0])
 
@@ -1155,10 +1174,12 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.desks")`
 
 # %% [markdown] also=["standard_tools.dropped"] claim="standard_tools.own_cache" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cache that does not refer to its owner; and a key that is no plain data</summary>
+# <summary><b>Mend it</b>: a cache that does not refer to its owner; and a key that is no plain data</summary>
 #
 # ```diff
 # -        self.quote = lru_cache(self._quote)
@@ -1166,9 +1187,14 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 # @@
 # -        return quote_for(self.number, route)
 # +        return quote_for(self, route)
+# @@
+# -        return {"EWR-ORD": f"desk {self.number}"}
+# +        return {"EWR-ORD": f"desk {self.number}", "desk": self}
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.own_cache")`
 
 # %% [markdown] minutes=4
 # ## The same call?
@@ -1193,18 +1219,15 @@ fare("EWR", "ORD", 0)
 fare("EWR", "ORD", bags=0)
 spelled = len(ran)
 
-# %%
-predict(
-    "standard_tools.ones",
-    "`@lru_cache def gate(n)`; `gate(1)`, `gate(1.0)`, `gate(True)`. How often does it run?",
-    about="standard_tools.equals",
-    a="once: the keys are equal and hash alike",
-    b="twice",
-    c="three times: the types differ",
-)
+# %% [markdown] predict="standard_tools.q11"
+# **Predict.** `@lru_cache def gate(n)`; `gate(1)`, `gate(1.0)`, `gate(True)`. How often does it run?
+#
+# - **a** once: the keys are equal and hash alike
+# - **b** twice
+# - **c** three times: the types differ
 
 # %%
-answer("standard_tools.ones", None)  # "a", "b" or "c"
+answer("standard_tools.q11", None)  # "a", "b" or "c"
 
 # %%
 @lru_cache
@@ -1241,7 +1264,7 @@ next_customer = free_seats("UA1545")
 claim("standard_tools.spellings", "six spellings of one call are six calls",
       spelled, equals=6)
 claim("standard_tools.equals", "of 1, 1.0 and True the last two share an entry",
-      (one_argument[1], one_argument[0][2]), equals=(2, "gate 1.0"), proves="b")
+      (one_argument[1], one_argument[0][2]), equals=(2, "gate 1.0"), proves={"standard_tools.q11": "b"})
 claim("standard_tools.equals_of_two", "with a second argument all three share it",
       (two_arguments[1], two_arguments[0][2]), equals=(1, "gate C1"))
 claim("standard_tools.handed_out", "what one caller took from the cached list is missing for the next",
@@ -1262,7 +1285,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 
 # %% [markdown] also=["standard_tools.equals", "standard_tools.equals_of_two"] claim="standard_tools.spellings" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one private spelling behind all; and types in the key</summary>
+# <summary><b>Mend it</b>: one private spelling behind all; and types in the key</summary>
 #
 # ```diff
 # -fare("EWR", "ORD")
@@ -1287,10 +1310,12 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.spellings")`
 
 # %% [markdown] claim="standard_tools.handed_out" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: give out what cannot be changed</summary>
+# <summary><b>Mend it</b>: give out what cannot be changed</summary>
 #
 # ```diff
 # -free_seats("UA1545").pop()
@@ -1298,8 +1323,10 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.handed_out")`
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Eight clerks at once
 #
 # The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads
@@ -1309,18 +1336,15 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 # %%
 CLERKS = 8
 
-# %%
-predict(
-    "standard_tools.six_o_clock",
-    "`lru_cache` is thread-safe. Eight threads ask for one key at once; how often does it run?",
-    about="standard_tools.together",
-    a="once: the other seven wait for it",
-    b="once or twice, depending on the scheduler",
-    c="eight times",
-)
+# %% [markdown] predict="standard_tools.q12"
+# **Predict.** `lru_cache` is thread-safe. Eight threads ask for one key at once; how often does it run?
+#
+# - **a** once: the other seven wait for it
+# - **b** once or twice, depending on the scheduler
+# - **c** eight times
 
 # %%
-answer("standard_tools.six_o_clock", None)  # "a", "b" or "c"
+answer("standard_tools.q12", None)  # "a", "b" or "c"
 
 # %%
 meeting = threading.Barrier(CLERKS)
@@ -1365,7 +1389,7 @@ with ThreadPoolExecutor(CLERKS) as clerks:
 
 # %%
 claim("standard_tools.together", "eight threads that ask at once compute it eight times",
-      len(computed), equals=CLERKS, proves="c")
+      len(computed), equals=CLERKS, proves={"standard_tools.q12": "c"})
 claim("standard_tools.once", "with a lock per key it is computed once",
       len(worked_out), equals=1)
 
@@ -1385,7 +1409,7 @@ claim("standard_tools.once", "with a lock per key it is computed once",
 
 # %% [markdown] also=["standard_tools.once"] claim="standard_tools.together" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one at a time; and a lock without the second look</summary>
+# <summary><b>Mend it</b>: one at a time; and a lock without the second look</summary>
 #
 # ```diff
 # -meeting = threading.Barrier(CLERKS)
@@ -1406,6 +1430,8 @@ claim("standard_tools.once", "with a lock per key it is computed once",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.together")`
 
 # %% [markdown] minutes=4
 # ## How large a cache?
@@ -1429,18 +1455,15 @@ def hit_ratio(load, places):
     return look_up.cache_info().hits / len(load)
 
 
-# %%
-predict(
-    "standard_tools.one_percent",
-    "An LRU cache with 40 places for 4,000 routes under that load. Its hit ratio?",
-    about="standard_tools.zipf",
-    a="about 1 %",
-    b="about a third",
-    c="about nine in ten",
-)
+# %% [markdown] predict="standard_tools.q13"
+# **Predict.** An LRU cache with 40 places for 4,000 routes under that load. Its hit ratio?
+#
+# - **a** about 1 %
+# - **b** about a third
+# - **c** about nine in ten
 
 # %%
-answer("standard_tools.one_percent", None)  # "a", "b" or "c"
+answer("standard_tools.q13", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # The ratio can be had without a cache. A route that is asked for with rate q is found if it was asked for within the
@@ -1483,11 +1506,12 @@ show_table(
 
 # %%
 claim("standard_tools.zipf", "a cache for 1 % of the routes answers a quarter to a half of the requests",
-      under_zipf[1], between=(0.25, 0.5), proves="b")
+      under_zipf[1], between=(0.25, 0.5), proves={"standard_tools.q13": "b"})
 claim("standard_tools.even", "if all routes are alike, it answers hardly more than its 1 %",
-      under_even[1], at_most=0.02)
+      under_even[1], at_most=0.02, did=under_even[1])
 claim("standard_tools.che", "Che's approximation is right to two points in a hundred, at every size",
-      max(abs(saw - said) for saw, said in zip(under_zipf, foretold, strict=True)), at_most=0.02)
+      max(abs(saw - said) for saw, said in zip(under_zipf, foretold, strict=True)), at_most=0.02,
+      baseline=foretold, did=min(*under_zipf, *foretold))
 
 # %% [markdown]
 # **Reading it.** Under Zipf the curve is nearly a straight line over a *logarithmic* axis: each doubling of the cache
@@ -1510,6 +1534,8 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.zipf")`
 
 # %% [markdown] claim="standard_tools.even" tags=["break-it"]
 # <details>
@@ -1521,6 +1547,8 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.even")`
 
 # %% [markdown] minutes=4
 # ## The same aircraft again
@@ -1533,18 +1561,15 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 tails = departed["tailnum"].tolist()
 shuffled = random.Random(2013).sample(tails, len(tails))
 
-# %%
-predict(
-    "standard_tools.papers",
-    "128 places. In which order of the same departures does the cache hit more often?",
-    about="standard_tools.real_order",
-    a="in the shuffled one, by more than ten times",
-    b="in the real one: what was used lately is used again, that is why LRU works",
-    c="no difference: the same keys, as often",
-)
+# %% [markdown] predict="standard_tools.q14"
+# **Predict.** 128 places. In which order of the same departures does the cache hit more often?
+#
+# - **a** in the shuffled one, by more than ten times
+# - **b** in the real one: what was used lately is used again, that is why LRU works
+# - **c** no difference: the same keys, as often
 
 # %%
-answer("standard_tools.papers", None)  # "a", "b" or "c"
+answer("standard_tools.q14", None)  # "a", "b" or "c"
 
 # %%
 fleet_places = [64, 128, 256, 512, 1_024, 2_048]
@@ -1581,11 +1606,11 @@ print(f"within 128 departures: {within_128:.1%}; a quarter within {quarter}, hal
 
 # %%
 claim("standard_tools.real_order", "128 places: shuffled departures hit over ten times as often as real ones",
-      in_disorder[1] / in_order[1], at_least=10, unit="×", proves="a")
+      in_disorder[1] / in_order[1], at_least=10, unit="×", proves={"standard_tools.q14": "a"})
 claim("standard_tools.a_day", "1,024 places: the real order hits more often, by 10 points in 100 or more",
       in_order[4] - in_disorder[4], at_least=0.1)
 claim("standard_tools.distance", "fewer than one in a hundred leaves again within 128 departures",
-      within_128, at_most=0.01)
+      within_128, at_most=0.01, did=len(distances))
 
 # %% [markdown]
 # **Why.** An aircraft that has just left New York is *the one that will not leave New York next*: it is in the air.
@@ -1616,6 +1641,8 @@ claim("standard_tools.distance", "fewer than one in a hundred leaves again withi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.real_order")`
 
 # %% [markdown] minutes=3
 # ## Three announcements
@@ -1625,18 +1652,15 @@ claim("standard_tools.distance", "fewer than one in a hundred leaves again withi
 # %%
 GATES = ["A1", "B22", "C70"]
 
-# %%
-predict(
-    "standard_tools.lambdas",
-    "`calls = [lambda: f\"boarding at {gate}\" for gate in GATES]`. What do the three calls say?",
-    about="standard_tools.said",
-    a="A1, B22, C70",
-    b="C70, three times",
-    c="NameError: `gate` ended with the comprehension",
-)
+# %% [markdown] predict="standard_tools.q15"
+# **Predict.** `calls = [lambda: f"boarding at {gate}" for gate in GATES]`. What do the three calls say?
+#
+# - **a** A1, B22, C70
+# - **b** C70, three times
+# - **c** NameError: `gate` ended with the comprehension
 
 # %%
-answer("standard_tools.lambdas", None)  # "a", "b" or "c"
+answer("standard_tools.q15", None)  # "a", "b" or "c"
 
 # %%
 def boarding(gate, at="18:05"):
@@ -1676,7 +1700,7 @@ with warnings.catch_warnings():
 
 # %%
 claim("standard_tools.said", "three lambdas of a loop share one cell, and say what it holds in the end",
-      (said["lambda: boarding(gate)"], len(cells)), equals=(["C70"] * 3, 1), proves="b")
+      (said["lambda: boarding(gate)"], len(cells)), equals=(["C70"] * 3, 1), proves={"standard_tools.q15": "b"})
 claim("standard_tools.fixed", "a default and a partial hold the value of their own round",
       list(said.values())[1:], equals=[GATES, GATES])
 claim("standard_tools.in_a_class", "a partial in a class gets the instance from 3.14 on, and not before",
@@ -1700,7 +1724,7 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 
 # %% [markdown] also=["standard_tools.in_a_class"] claim="standard_tools.said" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cell each, by a function that makes the function; and a partial that is a method</summary>
+# <summary><b>Mend it</b>: a cell each, by a function that makes the function; and a partial that is a method</summary>
 #
 # ```diff
 # -    "lambda: boarding(gate)": [lambda: boarding(gate) for gate in GATES],
@@ -1713,6 +1737,8 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.said")`
 
 # %% [markdown] claim="standard_tools.fixed" tags=["break-it"]
 # <details>
@@ -1724,6 +1750,8 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.fixed")`
 
 # %% [markdown] minutes=5
 # ## Who writes the event?
@@ -1750,18 +1778,15 @@ class PartnerLog(Log):
     pass
 
 
-# %%
-predict(
-    "standard_tools.checked_in",
-    "`Log().line(True)`, an event that says *checked in*. How is it written?",
-    about="standard_tools.true",
-    a="as an amount",
-    b="as it is: nobody registered bool",
-    c="TypeError: ambiguous",
-)
+# %% [markdown] predict="standard_tools.q16"
+# **Predict.** `Log().line(True)`, an event that says *checked in*. How is it written?
+#
+# - **a** as an amount
+# - **b** as it is: nobody registered bool
+# - **c** TypeError: ambiguous
 
 # %%
-answer("standard_tools.checked_in", None)  # "a", "b" or "c"
+answer("standard_tools.q16", None)  # "a", "b" or "c"
 
 # %%
 log = Log()
@@ -1812,9 +1837,9 @@ print(described, "|", describe(iter("A")))
 
 # %%
 claim("standard_tools.true", "a bool is written as an amount, a float as it is",
-      written, equals=["amount", "amount", "remark", "as it is"], proves="a")
+      written, equals=["amount", "amount", "remark", "as it is"], proves={"standard_tools.q16": "a"})
 claim("standard_tools.registered", "what is registered on the subclass holds for the base class",
-      (before, after), equals=("as it is", "seats, for partners only"))
+      (before, after), equals=("as it is", "seats, for partners only"), baseline=before)
 claim("standard_tools.ambiguous", "between two abstract classes that fit equally it refuses to choose",
       described, equals="Ambiguous dispatch")
 
@@ -1833,7 +1858,7 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 
 # %% [markdown] also=["standard_tools.registered"] claim="standard_tools.true" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: register bool; and a subclass with a dispatcher of its own</summary>
+# <summary><b>Mend it</b>: register bool; and a subclass with a dispatcher of its own</summary>
 #
 # ```diff
 # -class PartnerLog(Log):
@@ -1850,10 +1875,12 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.true")`
 
 # %% [markdown] claim="standard_tools.ambiguous" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: say which comes first, by inheritance</summary>
+# <summary><b>Mend it</b>: say which comes first, by inheritance</summary>
 #
 # ```diff
 # -class Manifest:
@@ -1863,6 +1890,8 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("standard_tools.ambiguous")`
 
 # %% [markdown] minutes=30
 # ## Exercises
@@ -1974,8 +2003,8 @@ check("standard_tools.ttl", ttl_cache)
 # <summary>Dicts are ordered now. Why is <code>OrderedDict</code> still there?</summary>
 #
 # For its ends: `popitem(last=False)` and `move_to_end` are constant-time, while a dict walks over what was deleted
-# from its front, quadratic to clear (`standard_tools.front`, `standard_tools.front_cpu`), and on average half a
-# cache's size at every eviction (`standard_tools.eviction`). Also, its `==` compares the order.
+# from its front. Clearing it that way is quadratic (`standard_tools.front`, `standard_tools.front_cpu`), and an eviction
+# passes half a cache's size or more on average (`standard_tools.eviction`). Also, its `==` compares the order.
 #
 # </details>
 #
@@ -2076,3 +2105,6 @@ check("standard_tools.ttl", ttl_cache)
 # A versatile and accurate approximation for LRU cache performance](https://arxiv.org/abs/1202.3974) ·
 # [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c), whose opening comment
 # draws the two tables.
+
+# %% [markdown] footer=true
+# ← [1.9 Data structures that fit](09_data_structures.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →

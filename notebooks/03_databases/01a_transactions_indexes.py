@@ -36,7 +36,7 @@ from zoneinfo import ZoneInfo
 
 import sqlalchemy
 
-from helpers import answer, check, claim, data, predict, services, stamp
+from helpers import answer, check, claim, data, services, stamp
 from helpers import show_bars, show_source, show_table
 from helpers.labs.databases import transactions as lab
 
@@ -113,7 +113,7 @@ def on_postgres(script, level="read committed", go_on=False):
     return lab.play(airline, script, level, lab.WAITING["PostgreSQL"], go_on)
 
 
-# %% [markdown] minutes=4
+# %% [markdown] core=true minutes=4
 # ## Two pilots on call
 #
 # The rule of the crew desk: somebody must be on call. Ada and Barbara both are, both feel ill, both press *off call* at
@@ -132,18 +132,15 @@ OFF_CALL = """
     B: commit
 """
 
-# %%
-predict(
-    "transactions_indexes.pilots",
-    "Both transactions run at REPEATABLE READ in PostgreSQL. How does it end?",
-    about="transactions_indexes.pilots_snapshot",
-    a="B waits for A, then reads again and stays on call",
-    b="one of the two is refused with an error",
-    c="both commit, nobody is on call",
-)
+# %% [markdown] predict="transactions_indexes.q1"
+# **Predict.** Both transactions run at REPEATABLE READ in PostgreSQL. How does it end?
+#
+# - **a** B waits for A, then reads again and stays on call
+# - **b** one of the two is refused with an error
+# - **c** both commit, nobody is on call
 
 # %%
-answer("transactions_indexes.pilots", None)  # "a", "b" or "c"
+answer("transactions_indexes.q1", None)  # "a", "b" or "c"
 
 # %%
 def both_press(level):
@@ -161,7 +158,7 @@ show_table(serializable.table(), caption="SERIALIZABLE (✗ the SQLSTATE of the 
 
 # %%
 claim("transactions_indexes.pilots_snapshot", "at REPEATABLE READ both commit, and nobody is on call",
-      [left_by_snapshot, snapshot.errors], equals=[0, []], proves="c")
+      [left_by_snapshot, snapshot.errors], equals=[0, []], proves={"transactions_indexes.q1": "c"})
 claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them gets 40001, and one pilot stays",
       [left_by_serializable, serializable.errors], equals=[1, ["40001"]])
 
@@ -184,7 +181,7 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 
 # %% [markdown] claim="transactions_indexes.pilots_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: lock what you read</summary>
+# <summary><b>Mend it</b>: lock what you read</summary>
 #
 # `for update` turns the read into a write of each row: now both write the same rows, and the snapshot's own rule
 # refuses the second. (Serialisable stays as it was: refused is refused.)
@@ -197,6 +194,8 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.pilots_snapshot")`
 
 # %% [markdown] claim="transactions_indexes.pilots_serializable" tags=["break-it"]
 # <details>
@@ -213,8 +212,10 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.pilots_serializable")`
 
-# %% [markdown] minutes=8
+# %% [markdown] core=true minutes=8
 # ## One name, four systems
 #
 # The SQL standard defines its levels by what must *not* happen, and systems differ in what they do instead. Five scripts
@@ -296,19 +297,16 @@ def outcome(engine, anomaly, level, waiting):
     return " ".join(story.errors) or ("waits" if story.waited else "–")
 
 
-# %%
-predict(
-    "transactions_indexes.levels",
-    "REPEATABLE READ, and two clerks overwrite each other's seat count. Where is the first sale lost?",
-    about="transactions_indexes.iso_mysql",
-    a="nowhere: that is what the level is for",
-    b="in MySQL, not in PostgreSQL",
-    c="in PostgreSQL, not in MySQL",
-    d="in both",
-)
+# %% [markdown] predict="transactions_indexes.q2"
+# **Predict.** REPEATABLE READ, and two clerks overwrite each other's seat count. Where is the first sale lost?
+#
+# - **a** nowhere: that is what the level is for
+# - **b** in MySQL, not in PostgreSQL
+# - **c** in PostgreSQL, not in MySQL
+# - **d** in both
 
 # %%
-answer("transactions_indexes.levels", None)  # "a", "b", "c" or "d"
+answer("transactions_indexes.q2", None)  # "a", "b", "c" or "d"
 
 # %%
 LEVELS = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
@@ -346,7 +344,7 @@ documented = {
     "REPEATABLE READ": f"{NEVER} happens",
     "SERIALIZABLE": f"{NEVER} 40001",
 }
-claim("transactions_indexes.iso_postgres", "PostgreSQL does at each level what its manual's table says",
+claim("transactions_indexes.iso_postgres", "PostgreSQL does at each level what its manual says",
       {level: " ".join(row) for level, row in matrix["PostgreSQL"].items()}, equals=documented)
 
 # %%
@@ -358,14 +356,14 @@ documented = {
 }
 claim("transactions_indexes.iso_mysql", "MySQL's REPEATABLE READ loses the update, its SERIALIZABLE locks and deadlocks",
       {level: " ".join(row) for level, row in matrix.get("MySQL", {}).items()}, equals=documented,
-      unmeasured=mysql.missing, proves="b")
+      unmeasured=mysql, proves={"transactions_indexes.q2": "b"})
 
 # %%
 refuses = mariadb and tuple(map(int, mariadb.version.split("."))) >= (11, 6, 2)
 documented = documented | {"REPEATABLE READ": f"– – – {'1020' if refuses else 'happens'} happens"}
 claim("transactions_indexes.iso_mariadb", "MariaDB does the same, but from 11.6.2 on refuses the lost update with 1020",
       {level: " ".join(row) for level, row in matrix.get("MariaDB", {}).items()}, equals=documented,
-      unmeasured=mariadb.missing)
+      unmeasured=mariadb)
 
 # %%
 busy = "SQLITE_BUSY SQLITE_BUSY"
@@ -384,7 +382,9 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 #
 # - **PostgreSQL** has three behaviours for four names: `READ UNCOMMITTED` is `READ COMMITTED`
 #   ([Table 13.1](https://www.postgresql.org/docs/17/transaction-iso.html)). A dirty read would need a version that nobody
-#   has committed, and its visibility rules never look at one.
+#   has committed, and its visibility rules never look at one. The table has no row for lost update or write skew: see
+#   [13.2.2](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-REPEATABLE-READ) for the refused update and
+#   [13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE) for the refused skew.
 # - **InnoDB** has two kinds of reads in one transaction: a plain `select` reads the snapshot, while `update`, `delete` and
 #   `select … for update` read *the newest committed row*. So B's `update` at `REPEATABLE READ` writes over a row that B has
 #   never seen. `SERIALIZABLE` turns plain reads into `for share` inside a transaction: two readers who both want to
@@ -416,6 +416,8 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.iso_postgres")`
 
 # %% [markdown] also=["transactions_indexes.iso_wal"] claim="transactions_indexes.iso_journal" tags=["break-it"]
 # <details>
@@ -433,6 +435,8 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.iso_journal")`
 
 # %% [markdown] minutes=6
 # ## Busy at once
@@ -440,18 +444,16 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 # The gate application keeps its state in SQLite, in WAL mode, with a generous timeout: whoever finds the database locked waits.
 # Support forwards a stack trace, `database is locked`, from a gate where nobody waited for anything.
 
-# %%
-predict(
-    "transactions_indexes.busy",
-    "A has read in its transaction. B writes and commits, and holds no lock any more. Now A writes, timeout 4 s. And then?",
-    about="transactions_indexes.busy_snapshot",
-    a="it works: nobody holds a lock",
-    b="it waits for 4 s, then fails",
-    c="it fails at once",
-)
+# %% [markdown] predict="transactions_indexes.q3"
+# **Predict.** A has read in its transaction. B writes and commits, and holds no lock any more. Now A writes,
+# timeout 4 s. And then?
+#
+# - **a** it works: nobody holds a lock
+# - **b** it waits for 4 s, then fails
+# - **c** it fails at once
 
 # %%
-answer("transactions_indexes.busy", None)  # "a", "b" or "c"
+answer("transactions_indexes.q3", None)  # "a", "b" or "c"
 
 # %%
 PATIENCE = 4  # seconds
@@ -512,11 +514,11 @@ print(upgrade_error, locked_error)
 
 # %%
 claim("transactions_indexes.busy_snapshot", "A's snapshot is out of date, and no waiting could cure that",
-      error, equals="SQLITE_BUSY_SNAPSHOT", proves="c")
+      error, equals="SQLITE_BUSY_SNAPSHOT", proves={"transactions_indexes.q3": "c"})
 claim("transactions_indexes.busy_at_once", "so it fails without using its timeout of 4 s",
-      after, at_most=2, unit="s")
+      after, at_most=2, unit="s", did=error)
 claim("transactions_indexes.busy_upgrade", "who has read does not wait for a busy writer either, whatever its timeout",
-      upgrade_after, at_most=2, unit="s")
+      upgrade_after, at_most=2, unit="s", did=upgrade_error)
 claim("transactions_indexes.busy_patient", "who has read nothing waits for the whole timeout",
       locked_after, at_least=0.3, unit="s")
 
@@ -546,7 +548,7 @@ with reader:  # commits at the end; begins nothing
     behind = reader.execute(READ).fetchall()
 reader.close(), writer.close()
 claim("transactions_indexes.driver_begin", "in the driver's default mode two reads under one `with` see two states",
-      len({*before, *behind}), equals=2)
+      len({*before, *behind}), equals=2, baseline=before)
 
 # %% [markdown]
 # **In production.** Since Python 3.12, `sqlite3.connect(…, autocommit=False)` keeps a transaction open as PEP 249 wants it
@@ -568,6 +570,8 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.busy_snapshot")`
 
 # %% [markdown] also=["transactions_indexes.busy_upgrade", "transactions_indexes.driver_begin"] claim="transactions_indexes.busy_patient" tags=["break-it"]
 # <details>
@@ -584,6 +588,8 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.busy_patient")`
 
 # %% [markdown] minutes=6
 # ## What to repeat
@@ -591,18 +597,16 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 # A refusal is part of the contract: *this transaction cannot be fitted in, do it again*. The crew desk has read so, and
 # added a retry. The question is: a retry of what?
 
-# %%
-predict(
-    "transactions_indexes.retry",
-    "Barbara's transaction got 40001. A new one repeats its `update`, alone, at SERIALIZABLE. And then?",
-    about="transactions_indexes.retry_decision",
-    a="40001 again: Ada's transaction still conflicts",
-    b="it commits, and one pilot stays on call",
-    c="it commits, and nobody is on call",
-)
+# %% [markdown] predict="transactions_indexes.q4"
+# **Predict.** Barbara's transaction got 40001. A new one repeats its `update`, alone, at SERIALIZABLE. And
+# then?
+#
+# - **a** 40001 again: Ada's transaction still conflicts
+# - **b** it commits, and one pilot stays on call
+# - **c** it commits, and nobody is on call
 
 # %%
-answer("transactions_indexes.retry", None)  # "a", "b" or "c"
+answer("transactions_indexes.q4", None)  # "a", "b" or "c"
 
 # %%
 REPEATED = """
@@ -670,7 +674,7 @@ left_by_whole = left()
 claim("transactions_indexes.retry_statement", "after 40001 the same transaction accepts no statement, and its commit raises nothing",
       by_statement.errors, equals=["40001", "25P02"])
 claim("transactions_indexes.retry_decision", "repeating the writes alone commits what the refusal had prevented",
-      left_by_writes, equals=0, proves="c")
+      left_by_writes, equals=0, proves={"transactions_indexes.q4": "c"})
 claim("transactions_indexes.retry_whole", "repeating everything keeps a pilot on call",
       left_by_whole, equals=1)
 
@@ -706,9 +710,9 @@ def half_booking(server):
 
 
 claim("transactions_indexes.half_mysql", "in MySQL a lock timeout undoes the statement, and the commit keeps the rest: charged, no seat",
-      half_booking(mysql), equals=["1205", 1], unmeasured=mysql.missing)
+      half_booking(mysql), equals=["1205", 1], unmeasured=mysql)
 claim("transactions_indexes.half_mariadb", "in MariaDB as well",
-      half_booking(mariadb), equals=["1205", 1], unmeasured=mariadb.missing)
+      half_booking(mariadb), equals=["1205", 1], unmeasured=mariadb)
 
 # %% [markdown]
 # **Why.** InnoDB rolls back *the statement* on a lock timeout (1205) and *the transaction* on a deadlock (1213)
@@ -723,7 +727,7 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 
 # %% [markdown] claim="transactions_indexes.retry_statement" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: back to a savepoint</summary>
+# <summary><b>Mend it</b>: back to a savepoint</summary>
 #
 # A savepoint makes the transaction accept statements again. The snapshot stays, and so does the conflict: 40001 once more.
 #
@@ -736,10 +740,12 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.retry_statement")`
 
 # %% [markdown] also=["transactions_indexes.retry_whole", "transactions_indexes.half_mysql", "transactions_indexes.half_mariadb"] claim="transactions_indexes.retry_decision" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the decision inside the write; no decision; and an error that ends the transaction</summary>
+# <summary><b>Mend it</b>: the decision inside the write; no decision; and an error that ends the transaction</summary>
 #
 # If the condition travels with the write, repeating the write repeats the decision. If the code does not look at what it
 # read, repeating everything is no better than repeating the write. And a client that rolls back leaves no half.
@@ -757,6 +763,8 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.retry_decision")`
 
 # %% [markdown] minutes=7
 # ## Who waits for whom
@@ -764,18 +772,15 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 # The seat map hangs. Three clerks want 12A, one of them went for a coffee with a transaction open. Whom do you call? Every
 # server keeps the answer in its catalog; O is the observer.
 
-# %%
-predict(
-    "transactions_indexes.queue",
-    "A holds the row, B waits for it, then C wants it too. Whom does PostgreSQL name as blocking C?",
-    about="transactions_indexes.waits_postgres",
-    a="A, who holds the row",
-    b="B, who is next in line",
-    c="A and B",
-)
+# %% [markdown] predict="transactions_indexes.q5"
+# **Predict.** A holds the row, B waits for it, then C wants it too. Whom does PostgreSQL name as blocking C?
+#
+# - **a** A, who holds the row
+# - **b** B, who is next in line
+# - **c** A and B
 
 # %%
-answer("transactions_indexes.queue", None)  # "a", "b" or "c"
+answer("transactions_indexes.q5", None)  # "a", "b" or "c"
 
 # %%
 QUEUE = """
@@ -821,11 +826,11 @@ def who_waits(server):
 
 # %%
 claim("transactions_indexes.waits_postgres", "PostgreSQL names the next in line: a chain",
-      who_waits(pg), equals=["B waits for A", "C waits for B"], proves="b")
+      who_waits(pg), equals=["B waits for A", "C waits for B"], proves={"transactions_indexes.q5": "b"})
 claim("transactions_indexes.waits_mysql", "MySQL names everybody who stands before C",
-      who_waits(mysql), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mysql.missing)
+      who_waits(mysql), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mysql)
 claim("transactions_indexes.waits_mariadb", "MariaDB does, too",
-      who_waits(mariadb), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mariadb.missing)
+      who_waits(mariadb), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mariadb)
 
 # %% [markdown]
 # **Why.** A row lock of PostgreSQL is not in any lock table: it is the transaction's number in the row itself (`xmax`, two
@@ -916,10 +921,12 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.waits_postgres")`
 
 # %% [markdown] also=["transactions_indexes.deadlock_report", "transactions_indexes.deadlock_retried"] claim="transactions_indexes.deadlock_one" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: all locks first, in order</summary>
+# <summary><b>Mend it</b>: all locks first, in order</summary>
 #
 # ```diff
 # -    A: update seat_map set holder = 'Hopper' where seat = '12A'
@@ -931,8 +938,10 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.deadlock_one")`
 
-# %% [markdown] minutes=5
+# %% [markdown] core=true minutes=5
 # ## A seat that is sold twice
 #
 # The sold seats of the airline's bookings include some that a customer gave back and another one bought. So *one
@@ -967,18 +976,16 @@ SALES = f"""
     B: commit
 """
 
-# %%
-predict(
-    "transactions_indexes.sold_twice",
-    "Check and insert are one statement. Two sales of a free seat at READ COMMITTED: how many active rows?",
-    about="transactions_indexes.seat_checked",
-    a="1: a statement is atomic",
-    b="2",
-    c="1, and the other one gets an error",
-)
+# %% [markdown] predict="transactions_indexes.q6"
+# **Predict.** Check and insert are one statement. Two sales of a free seat at READ COMMITTED: how many active
+# rows?
+#
+# - **a** 1: a statement is atomic
+# - **b** 2
+# - **c** 1, and the other one gets an error
 
 # %%
-answer("transactions_indexes.sold_twice", None)  # "a", "b" or "c"
+answer("transactions_indexes.q6", None)  # "a", "b" or "c"
 
 # %%
 def sell_twice():
@@ -1008,7 +1015,7 @@ again = run(airline, f"""
 claim("transactions_indexes.seat_history", "seats have several rows for good reasons, so a plain unique index cannot be built",
       resold, at_least=1, unit="seats")
 claim("transactions_indexes.seat_checked", "checked inside the statement that inserts, the seat is sold twice",
-      checked, equals=2, proves="b")
+      checked, equals=2, proves={"transactions_indexes.q6": "b"})
 claim("transactions_indexes.seat_indexed", "with a unique index on active rows the second sale waits, then gets 23505",
       [indexed, by_index.waited, by_index.errors], equals=[1, ["B"], ["23505"]])
 claim("transactions_indexes.seat_again", "after a cancellation the seat is sold again: two rows, one active",
@@ -1023,15 +1030,16 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # [partial index](https://www.postgresql.org/docs/17/indexes-partial.html) holds only the rows of its `where`, so it is small
 # as well.
 #
-# **In production.** Rules about *one row* belong into a constraint: unique, partial unique, `exclude` (no two stays of one aircraft
-# at a gate at the same time), foreign key, check. Those hold at every level, for every client, for the script that somebody runs by
-# hand. Rules about *several rows* (the pilots) need a lock or `SERIALIZABLE`. SQLite has partial indexes too; MySQL and
+# **In production.** A rule that a constraint can express belongs in one. `check` is for a rule about one row. Unique, partial
+# unique, `exclude` (no two stays of one aircraft at a gate at the same time) and foreign keys are rules *between* rows.
+# They hold at every level, for every client, and for a script that somebody runs by hand. A rule that no constraint
+# can express (the pilots) needs a lock or `SERIALIZABLE`. SQLite has partial indexes too; MySQL and
 # MariaDB have none: a generated column that is null for inactive rows, in a unique index, does it, since nulls are never equal.
 # And 23505 is no server error: it is the answer *somebody was faster*.
 
 # %% [markdown] also=["transactions_indexes.seat_indexed"] claim="transactions_indexes.seat_checked" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one at a time, by an advisory lock</summary>
+# <summary><b>Mend it</b>: one at a time, by an advisory lock</summary>
 #
 # Both take a lock of the flight's number first. B gets it when A has committed, and its `insert`, a new statement with a new
 # snapshot, finds the seat taken. (Without the index this works as long as *every* client thinks of it. With it, nobody gets as far
@@ -1047,6 +1055,8 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.seat_checked")`
 
 # %% [markdown] also=["transactions_indexes.seat_history", "transactions_indexes.seat_again"] claim="transactions_indexes.seat_indexed" tags=["break-it"]
 # <details>
@@ -1064,6 +1074,8 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.seat_indexed")`
 
 # %% [markdown] minutes=4
 # ## A row has versions
@@ -1072,18 +1084,15 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # must be somewhere. Every row of PostgreSQL carries its address and its dates of birth and death: `ctid` (page, line), `xmin` (the
 # transaction that wrote it) and `xmax` (the one that ended it).
 
-# %%
-predict(
-    "transactions_indexes.after_rollback",
-    "The change of gate is rolled back. What does `xmax` of the old, now again only version say?",
-    about="transactions_indexes.rolled_back_mark",
-    a="0: nobody ended it, the rollback has restored it",
-    b="still the number of the transaction that was rolled back",
-    c="the row is a new one, with a new xmin",
-)
+# %% [markdown] predict="transactions_indexes.q7"
+# **Predict.** The change of gate is rolled back. What does `xmax` of the old, now again only version say?
+#
+# - **a** 0: nobody ended it, the rollback has restored it
+# - **b** still the number of the transaction that was rolled back
+# - **c** the row is a new one, with a new xmin
 
 # %%
-answer("transactions_indexes.after_rollback", None)  # "a", "b" or "c"
+answer("transactions_indexes.q7", None)  # "a", "b" or "c"
 
 # %%
 MOVE = """
@@ -1130,7 +1139,7 @@ claim("transactions_indexes.two_versions", "at the same time A and B see two ver
 claim("transactions_indexes.same_writer", "A's number is the birth of the one and the death of the other",
       [seen_by_b[2] == seen_by_a[1], seen_by_b[2] != "0"], equals=[True, True])
 claim("transactions_indexes.rolled_back_mark", "after the rollback the mark of the transaction is still there",
-      [seen_after[0], seen_after[2] == seen_by_a[1]], equals=["(0,1)", True], proves="b")
+      [seen_after[0], seen_after[2] == seen_by_a[1]], equals=["(0,1)", True], proves={"transactions_indexes.q7": "b"})
 claim("transactions_indexes.on_page", "and so is the version that never came to be: two lines on the page",
       None if no_pageinspect else len(on_page), equals=2, unmeasured=no_pageinspect)
 
@@ -1157,6 +1166,8 @@ claim("transactions_indexes.on_page", "and so is the version that never came to 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.two_versions")`
 
 # %% [markdown] minutes=4
 # ## Ninety-nine per cent deleted
@@ -1164,18 +1175,15 @@ claim("transactions_indexes.on_page", "and so is the version that never came to 
 # The disk of the gate board's database is nearly full. Somebody deletes 99 % of a table and runs `VACUUM`, which, as everybody
 # knows, cleans up.
 
-# %%
-predict(
-    "transactions_indexes.vacuumed",
-    "9,900 of 10,000 rows deleted, VACUUM has run. How large is the table's file?",
-    about="transactions_indexes.file_after",
-    a="as before",
-    b="about 1 % of it",
-    c="about half",
-)
+# %% [markdown] predict="transactions_indexes.q8"
+# **Predict.** 9,900 of 10,000 rows deleted, VACUUM has run. How large is the table's file?
+#
+# - **a** as before
+# - **b** about 1 % of it
+# - **c** about half
 
 # %%
-answer("transactions_indexes.vacuumed", None)  # "a", "b" or "c"
+answer("transactions_indexes.q8", None)  # "a", "b" or "c"
 
 # %%
 ROWS = 10_000
@@ -1199,11 +1207,12 @@ show_bars(pages, title="The table's file, step by step", x="pages of 8 KiB", tex
 # %%
 full = pages["10,000 rows"]
 claim("transactions_indexes.file_after", "VACUUM gives no page back: the last hundred rows stand on the last page",
-      pages["9,900 deleted, VACUUM"] / full, equals=1, proves="a")
+      pages["9,900 deleted, VACUUM"] / full, equals=1, proves={"transactions_indexes.q8": "a"}, baseline=full)
 claim("transactions_indexes.file_refilled", "what it freed is used by the next inserts: the file does not grow",
-      pages["9,900 inserted"] / full, at_most=1.05, unit="×")
+      pages["9,900 inserted"] / full, at_most=1.05, unit="×", baseline=full, did=pages["9,900 inserted"])
 claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small file",
-      pages["9,900 deleted, VACUUM FULL"] / full, at_most=0.1, unit="×")
+      pages["9,900 deleted, VACUUM FULL"] / full, at_most=0.1, unit="×",
+      baseline=full, did=pages["9,900 deleted, VACUUM FULL"])
 
 # %% [markdown]
 # **Why.** `VACUUM` notes the freed space of each page in the *free space map* and removes index entries. It shortens the file only by
@@ -1229,6 +1238,8 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.file_after")`
 
 # %% [markdown] claim="transactions_indexes.file_rewritten" tags=["break-it"]
 # <details>
@@ -1240,6 +1251,8 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.file_rewritten")`
 
 # %% [markdown] claim="transactions_indexes.file_refilled" tags=["break-it"]
 # <details>
@@ -1254,6 +1267,8 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.file_refilled")`
 
 # %% [markdown] minutes=8
 # ## The report that was left open
@@ -1261,18 +1276,16 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # An analyst has opened a transaction, counted the airline's fare classes (six rows), and gone to lunch. The board meanwhile
 # updates each of its 10,000 rows five times, which makes 50,000 dead versions of *another table*. `VACUUM` runs after each round.
 
-# %%
-predict(
-    "transactions_indexes.report",
-    "The analyst's transaction is at REPEATABLE READ and has never touched the board. How many dead rows are left?",
-    about="transactions_indexes.horizon_snapshot",
-    a="none: the analyst does not use this table",
-    b="10,000: the version that the analyst could still ask for",
-    c="all 50,000",
-)
+# %% [markdown] predict="transactions_indexes.q9"
+# **Predict.** The analyst's transaction is at REPEATABLE READ and has never touched the board. How many dead
+# rows are left?
+#
+# - **a** none: the analyst does not use this table
+# - **b** 10,000: the version that the analyst could still ask for
+# - **c** all 50,000
 
 # %%
-answer("transactions_indexes.report", None)  # "a", "b" or "c"
+answer("transactions_indexes.q9", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # `VACUUM (VERBOSE)` says by a notice what it did, and one sentence of it counts: *… are dead but not yet removable*.
@@ -1346,7 +1359,7 @@ dead = {who: left for who, (left, _, _) in lunches.items()}
 claim("transactions_indexes.horizon_nobody", "with no transaction open VACUUM leaves no dead row",
       dead["nobody"], equals=0)
 claim("transactions_indexes.horizon_snapshot", "a snapshot of six other rows keeps all 50,000, also those that no snapshot can see",
-      dead["REPEATABLE READ"], equals=50_000, proves="c")
+      dead["REPEATABLE READ"], equals=50_000, proves={"transactions_indexes.q9": "c"})
 claim("transactions_indexes.horizon_committed", "a reader at READ COMMITTED keeps nothing between its statements",
       dead["READ COMMITTED"], equals=0)
 claim("transactions_indexes.horizon_writer", "one row written, in any table, keeps everything at every level",
@@ -1417,7 +1430,7 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 
 # %% [markdown] also=["transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: commit before lunch</summary>
+# <summary><b>Mend it</b>: commit before lunch</summary>
 #
 # ```diff
 # -    "REPEATABLE READ": after_lunch(SNAPSHOT, COUNT),
@@ -1425,6 +1438,8 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.horizon_snapshot")`
 
 # %% [markdown] also=["transactions_indexes.horizon_nobody", "transactions_indexes.horizon_writer", "transactions_indexes.horizon_database", "transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_committed" tags=["break-it"]
 # <details>
@@ -1447,6 +1462,8 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.horizon_committed")`
 
 # %% [markdown] also=["transactions_indexes.horizon_released", "transactions_indexes.horizon_timeout"] claim="transactions_indexes.horizon_culprit" tags=["break-it"]
 # <details>
@@ -1467,6 +1484,8 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.horizon_culprit")`
 
 # %% [markdown] minutes=6
 # ## The flight that departs before it left
@@ -1493,18 +1512,16 @@ with airline.connect() as connection:
     row = on_the_wall(CLOSED), on_the_wall(LEFT), CLOSED, LEFT
     connection.exec_driver_sql("insert into gate_log values (%s, %s, %s, %s)", row)
 
-# %%
-predict(
-    "transactions_indexes.fold",
-    "A session in New York's time zone reads both `timestamptz` columns. What is left_at - closed_at in Python?",
-    about="transactions_indexes.fold_python",
-    a="20 minutes: both know their offset",
-    b="minus 40 minutes",
-    c="an error: the offsets differ",
-)
+# %% [markdown] predict="transactions_indexes.q10"
+# **Predict.** A session in New York's time zone reads both `timestamptz` columns. What is left_at - closed_at
+# in Python?
+#
+# - **a** 20 minutes: both know their offset
+# - **b** minus 40 minutes
+# - **c** an error: the offsets differ
 
 # %%
-answer("transactions_indexes.fold", None)  # "a", "b" or "c"
+answer("transactions_indexes.q10", None)  # "a", "b" or "c"
 
 # %%
 by_wall, by_instant = run(airline, "select left_wall - closed_wall, left_at - closed_at from gate_log")[0]
@@ -1531,7 +1548,7 @@ claim("transactions_indexes.fold_wall", "by the clock on the wall the flight lef
 claim("transactions_indexes.fold_instant", "as timestamptz PostgreSQL finds the 20 minutes",
       by_instant.total_seconds() / 60, equals=20, unit="minutes")
 claim("transactions_indexes.fold_python", "Python subtracts the same two values, offsets and all, and gets minus 40",
-      (left - closed).total_seconds() / 60, equals=-40, unit="minutes", proves="b")
+      (left - closed).total_seconds() / 60, equals=-40, unit="minutes", proves={"transactions_indexes.q10": "b"})
 claim("transactions_indexes.fold_utc", "from a session in UTC it gets 20",
       (left_utc - closed_utc).total_seconds() / 60, equals=20, unit="minutes")
 
@@ -1600,6 +1617,8 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.fold_wall")`
 
 # %% [markdown] also=["transactions_indexes.hour_twice", "transactions_indexes.hour_never"] claim="transactions_indexes.zone_not_stored" tags=["break-it"]
 # <details>
@@ -1616,6 +1635,8 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.zone_not_stored")`
 
 # %% [markdown] minutes=6
 # ## An hour longer in winter
@@ -1631,18 +1652,16 @@ same_day = real[(real.dest == "SJU") & real.air_time.notna() & (real.dep_time < 
 run(airline, "create table san_juan (year int, month int, day int, dep int, arr int, in_air int)")
 copy_in("san_juan", same_day.drop(columns="dest").itertuples(index=False))
 
-# %%
-predict(
-    "transactions_indexes.san_juan",
-    "Puerto Rico has no summer time. The same flight, by the clocks of the two places: in which season is it longer?",
-    about="transactions_indexes.winter_wall",
-    a="in neither: a duration has no time zone",
-    b="an hour longer in winter",
-    c="an hour longer in summer",
-)
+# %% [markdown] predict="transactions_indexes.q11"
+# **Predict.** Puerto Rico has no summer time. The same flight, by the clocks of the two places: in which season
+# is it longer?
+#
+# - **a** in neither: a duration has no time zone
+# - **b** an hour longer in winter
+# - **c** an hour longer in summer
 
 # %%
-answer("transactions_indexes.san_juan", None)  # "a", "b" or "c"
+answer("transactions_indexes.q11", None)  # "a", "b" or "c"
 
 # %%
 TYPICAL = """
@@ -1697,11 +1716,11 @@ apart = [value(session_in(zone), NEXT_DAY).total_seconds() / 3600 for zone in ("
 
 # %%
 claim("transactions_indexes.winter_wall", "by the clocks of the two places the flight to San Juan is an hour longer in winter",
-      winter[3] - summer[3], between=(45, 75), unit="minutes", proves="b")
+      winter[3] - summer[3], between=(45, 75), unit="minutes", proves={"transactions_indexes.q11": "b"})
 claim("transactions_indexes.winter_instant", "between instants it is not",
-      abs(winter[4] - summer[4]), at_most=15, unit="minutes")
+      abs(winter[4] - summer[4]), at_most=15, unit="minutes", did=summer[4])
 claim("transactions_indexes.day_of_session", "the same query moves 38,444 departures to another day in one session, none in the other",
-      [moved_utc, moved_ny], equals=[38_444, 0])
+      [moved_utc, moved_ny], equals=[38_444, 0], baseline=moved_ny)
 claim("transactions_indexes.day_length", "New York's days of 2013 have 23, 24 and 25 hours",
       list(hours.values()), equals=[23, 24, 25])
 claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour apart for a session in New York, not for one in UTC",
@@ -1739,6 +1758,8 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.winter_wall")`
 
 # %% [markdown] also=["transactions_indexes.day_of_session", "transactions_indexes.day_length", "transactions_indexes.day_hours"] claim="transactions_indexes.winter_instant" tags=["break-it"]
 # <details>
@@ -1764,6 +1785,8 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 # ```
 #
 # </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.winter_instant")`
 
 # %% [markdown] minutes=35
 # ## Exercises
@@ -1830,8 +1853,8 @@ check("transactions_indexes.local_days", local_days)
 # <summary>Which isolation level does your service run at, and what does it not protect you from?</summary>
 #
 # Name the system with the level. PostgreSQL's default `READ COMMITTED` loses updates, shows phantoms, allows write skew
-# (`transactions_indexes.iso_postgres`); MySQL's default `REPEATABLE READ` shows no phantom and loses the update all the same
-# (`transactions_indexes.iso_mysql`); MariaDB's depends on the version (`transactions_indexes.iso_mariadb`).
+# (`transactions_indexes.iso_postgres`). MySQL's default `REPEATABLE READ` shows no phantom to a plain `select` (a locking read
+# or an update sees the new rows), and loses the update all the same (`transactions_indexes.iso_mysql`). MariaDB's depends on the version (`transactions_indexes.iso_mariadb`).
 #
 # </details>
 #
@@ -1840,7 +1863,7 @@ check("transactions_indexes.local_days", local_days)
 #
 # Write skew: each writes a row that the other one only read (`transactions_indexes.pilots_snapshot`). `SERIALIZABLE` for
 # *all* writers, with a retry (`transactions_indexes.pilots_serializable`), or a lock on what the decision depends on. If the
-# rule is about one row, a constraint (`transactions_indexes.seat_indexed`).
+# rule can be written as a constraint, use one (`transactions_indexes.seat_indexed`).
 #
 # </details>
 #
@@ -1942,3 +1965,6 @@ check("transactions_indexes.local_days", local_days)
 # others, [*A Critique of ANSI SQL Isolation Levels*](https://www.microsoft.com/en-us/research/publication/a-critique-of-ansi-sql-isolation-levels/),
 # where write skew got its name. Kleppmann's [Hermitage](https://github.com/ept/hermitage), the same question put to more systems. The
 # [InnoDB chapter](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking-transaction-model.html) on locking and transactions.
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) →

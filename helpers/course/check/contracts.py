@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import ast
 import json
+import os
+import re
 from collections import defaultdict
 from pathlib import Path
 
 import nbformat
 
-from helpers.course import generated
-from helpers.course.check.controls import find_hunk
+from helpers.course import generated, new
+from helpers.course.check import controls, floor, prose
 from helpers.course.teach import prompts
 from helpers.learner import diagnostic
-from helpers.model import checklist, notebooks, parts
+from helpers.model import checklist, notebooks, parts, questions
 from helpers.model.notebooks import Notebook, Problem
 
+CORE = 3  # experiments with which a reader in a hurry has the topic's point
 TEXT_BUDGET = 20_000  # characters of text that one cell may put out
 PICTURE_BUDGET = 150_000  # bytes of one picture, base64 included
 
@@ -30,9 +33,14 @@ def check_all(folder: Path = notebooks.NOTEBOOKS, outputs: bool = True) -> list[
         problems += [problem for book in books for problem in check_pair(book)]
     if folder == notebooks.NOTEBOOKS:
         problems += _map(books)
+        problems += _numbers(books)
         if folder.is_relative_to(notebooks.ROOT):  # pages and questions are the checkout's
             problems += _for_teachers(books)
             problems += _diagnostics(books)
+            files = prose.pages()
+            problems += prose.ids(books, files) + prose.links(books, files)
+            problems += floor.static(books)
+            problems += prose.figure_problems(books) if outputs else []
     if folder == generated.START_PAGE.parent:
         text = "is out of step with the map or the notebooks: run `course build`"
         problems += [Problem(path.name, None, text) for path in generated.stale()]
@@ -75,28 +83,57 @@ def _claims(book: Notebook) -> None:
 
 
 def _predictions(book: Notebook) -> None:
-    claims = {call.id: call for call in book.of("claim")}
-    answered = {call.id for call in book.of("answer")}
-    for call in book.of("predict"):
-        about = call.arguments.get("about", call.id)
-        options = call.keywords - {"about"}
-        if about not in claims:
-            book.problem(
-                call.cell, f"prediction {call.id} is about {about}, which no claim here settles"
-            )
-        elif claims[about].arguments.get("proves") not in options:
-            book.problem(
-                call.cell, f"claim {about} must say proves=… with one of {sorted(options)}"
-            )
-        if call.id not in answered:
-            book.problem(call.cell, f"prediction {call.id} has no answer(…) cell")
-    asked = {call.id for call in book.of("predict")}
+    """Each question can be asked, answered and settled; its id says nothing of the answer."""
+    asked = questions.asked(book)
+    answers = {call.id: call for call in book.of("answer")}
+    proofs = _proofs(book, {question.id for _, question in asked})
+    last = 0
+    for index, question in asked:
+        number = re.fullmatch(r"[a-z_]+\.q(\d+)", question.id)
+        if not number or int(number[1]) <= last:
+            text = f"prediction {question.id} is not topic.qN, with N rising through the notebook"
+            book.problem(index, text)
+        last = int(number[1]) if number else last
+        letters = list(question.options)
+        if len(letters) < 2 or letters != list("abcdefgh")[: len(letters)]:
+            text = f"prediction {question.id} needs a list of options: - **a** …, - **b** …"
+            book.problem(index, text)
+        if not book.cells[index].source.startswith("**Predict.** "):
+            book.problem(index, f"prediction {question.id} begins with **Predict.**")
+        if question.id not in answers or answers[question.id].cell != index + 1:
+            text = f"prediction {question.id} has no answer(…) in the next cell"
+            book.problem(index, text)
+        settled = proofs.get(question.id, [])
+        if len(settled) != 1:
+            text = f"prediction {question.id} is settled by {len(settled)} claims: one needs "
+            book.problem(index, text + f'proves={{"{question.id}": "a"}}')
+        elif settled[0] not in letters:
+            text = f"a claim proves {settled[0]!r} of {question.id}, which has {', '.join(letters)}"
+            book.problem(index, text)
+    known = {question.id for _, question in asked} | {quiz.id for quiz in book.of("quiz")}
     for call in book.of("answer"):
-        if call.id not in asked | {quiz.id for quiz in book.of("quiz")}:
-            book.problem(call.cell, f"answer({call.id!r}, …) has no predict(…) of that id")
+        if call.id not in known:
+            book.problem(call.cell, f"answer({call.id!r}, …) has no question of that id")
     for call in book.of("quiz"):
-        if call.id not in answered:
+        if call.id not in answers:
             book.problem(call.cell, f"question {call.id} has no answer(…) cell")
+
+
+def _proofs(book: Notebook, asked: set[str]) -> dict[str, list[str]]:
+    """The options that claims say to prove, by question."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for call in book.of("claim"):
+        if "proves" not in call.keywords:
+            continue
+        proves = call.arguments["proves"]
+        if not isinstance(proves, dict):
+            book.problem(call.cell, f'claim {call.id}: proves is literal, {{"topic.q1": "a"}}')
+            continue
+        for id, letter in proves.items():
+            found[id].append(letter)
+            if id not in asked:
+                book.problem(call.cell, f"claim {call.id} settles {id}, which no cell here asks")
+    return found
 
 
 def _controls(book: Notebook) -> None:
@@ -109,8 +146,13 @@ def _controls(book: Notebook) -> None:
         for id in (broken.claim, *broken.also):
             if id not in claims:
                 book.problem(broken.cell, f"Break it names {id}, which no claim here has")
-        for old, _ in broken.hunks:
-            find_hunk(book, broken, old)
+        source = book.cells[broken.cell].source
+        if not broken.impossible and f'`break_it("{broken.claim}")`' not in source:
+            line = f'▶ In a new cell: `break_it("{broken.claim}")`'
+            book.problem(broken.cell, f"Break it of {broken.claim} needs the line {line}")
+        if "<summary>" in source and not re.search(r"<summary><b>(Break|Mend) it</b>", source):
+            book.problem(broken.cell, "a summary begins with <b>Break it</b>, or <b>Mend it</b>")
+        controls.check_hunks(book, broken)
 
 
 def _exercises(book: Notebook) -> None:
@@ -130,6 +172,22 @@ def _exercises(book: Notebook) -> None:
             book.problem(index, f"check({id!r}, …) has no cell tagged {marked} before it")
 
 
+def _numbers(books: list[Notebook]) -> list[Problem]:
+    """A link that is called by a topic's number leads to that topic."""
+    numbers = {name: b.number for b in checklist.load().bullets for name in b.notebooks}
+    found = []
+    for book in books:
+        for index, cell in enumerate(book.cells):
+            if cell.cell_type != "markdown":
+                continue
+            for text, target in re.findall(r"\[([^\]]*)\]\(([^):#]*\.ipynb)", cell.source):
+                name = os.path.normpath(Path(book.name).parent / target.removesuffix(".ipynb"))
+                number = re.match(r"\d+\.\d+", text)
+                if number and numbers.get(name) != number[0]:
+                    found.append(Problem(book.name, index + 1, f"[{text}] leads to {name}"))
+    return found
+
+
 def _is_solution(book: Notebook) -> bool:
     return "solutions" in book.path.parts
 
@@ -140,6 +198,8 @@ def _unique_ids(books: list[Notebook]) -> list[Problem]:
         for call in book.calls:
             # A solution notebook checks the same exercise as its topic: once there, once here.
             places[call.word, call.id, _is_solution(book)].append((book, call.cell))
+        for index, question in questions.asked(book):
+            places["prediction", question.id, False].append((book, index))
     found = []
     for (word, id, _), where in places.items():
         for book, cell in where[1:]:
@@ -205,9 +265,54 @@ def _outputs(book: Notebook, committed: nbformat.NotebookNode, build: str) -> No
             unrun.append(index)
         for output in cell.outputs:
             _output(book, index, output)
+    _pictures(book, committed, build)
     if unrun:
         more = f" (and {len(unrun) - 1} more cells)" if len(unrun) > 1 else ""
         book.problem(unrun[0], f"was not run, or not in order from top to bottom{more}: {build}")
+
+
+def _pictures(book: Notebook, committed: nbformat.NotebookNode, build: str) -> None:
+    """Each cell that draws holds its pictures: under another backend it runs, and shows none."""
+    drawing = set(DRAWS)
+    for index, cell in enumerate(committed.cells):
+        if cell.cell_type != "code":
+            continue
+        wanted = _drawn(cell.source, drawing)
+        forms = [output.get("data", {}) for output in cell.outputs]
+        shown = sum(any(kind.startswith("image/") for kind in data) for data in forms)
+        if shown < wanted:
+            text = f"draws {wanted} pictures, and {shown} are in its output: {build}"
+            book.problem(index, text)
+        elif any(
+            set(d) == {"text/plain"} and d["text/plain"].startswith("<Figure ") for d in forms
+        ):
+            book.problem(index, f"a picture in its output is only named there: {build}")
+
+
+DRAWS = frozenset({"picture", "show_bars", "show_lines"})
+
+
+def _drawn(source: str, drawing: set[str]) -> int:
+    """How many pictures a cell draws at least; its functions that draw are added to `drawing`."""
+    found = 0
+    for node in _statements(source):
+        calls = {
+            call.func.id if isinstance(call.func, ast.Name) else call.func.attr
+            for call in ast.walk(node)
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Name | ast.Attribute)
+        }
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            drawing |= {node.name} if calls & drawing else set()
+        elif isinstance(node, ast.Expr | ast.With | ast.For | ast.Assign):
+            found += bool(calls & drawing)
+    return found
+
+
+def _statements(source: str) -> list[ast.stmt]:
+    try:
+        return notebooks.parsed(source).body
+    except SyntaxError:  # told by the source's own contract
+        return []
 
 
 def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
@@ -219,6 +324,8 @@ def _output(book: Notebook, index: int, output: nbformat.NotebookNode) -> None:
     pictures = [v for k, v in forms.items() if k.startswith("image/")]
     if any(len(picture) > PICTURE_BUDGET for picture in pictures):
         book.problem(index, f"a picture is over its budget of {PICTURE_BUDGET:,} bytes")
+    if "image/png" in forms and not output.get("metadata", {}).get("image/png", {}).get("alt"):
+        book.problem(index, "a picture has no alternative text: draw it with helpers.figures")
     texts = [json.dumps(v) for k, v in forms.items() if not k.startswith("image/")]
     if max(map(len, [json.dumps(output.get("text", "")), *texts])) > TEXT_BUDGET:
         book.problem(index, f"its output is over the budget of {TEXT_BUDGET:,} characters")
@@ -259,7 +366,10 @@ def _diagnostics(books: list[Notebook]) -> list[Problem]:
 
 
 def _map(books: list[Notebook]) -> list[Problem]:
-    """Each ready bullet has its notebooks and they are complete; no notebook is off the map."""
+    """Each ready bullet has its notebooks and they are complete; no notebook is off the map.
+
+    A planned one may have them: they are being written, and keep all other contracts.
+    """
     by_name = {book.name: book for book in books}
     listed: set[str] = set()
     found = []
@@ -269,10 +379,7 @@ def _map(books: list[Notebook]) -> list[Problem]:
             if bullet.status == "ready" and name not in by_name:
                 text = f"{bullet.number} is ready in data/checklist.yaml but has no notebook {name}"
                 found.append(Problem("checklist", None, text))
-            elif bullet.status == "planned" and name in by_name:
-                text = f"exists, but {bullet.number} is still planned in data/checklist.yaml"
-                found.append(Problem(name, None, text))
-            elif name in by_name:
+            elif bullet.status == "ready" and name in by_name:
                 found += _complete(by_name[name], by_name)
     for name in by_name:
         stem = name.rsplit("/", 1)[-1]
@@ -282,7 +389,7 @@ def _map(books: list[Notebook]) -> list[Problem]:
 
 
 def _for_teachers(books: list[Notebook]) -> list[Problem]:
-    """Minutes add up to the map's; the instructor's pages have the notebooks' parts."""
+    """Minutes add up to the map's; the instructor's pages have the notebooks' parts; nothing is open."""
     by_name = {book.name: book for book in books}
     found = []
     for bullet in checklist.load().bullets:
@@ -295,8 +402,20 @@ def _for_teachers(books: list[Notebook]) -> list[Problem]:
         for book, cell, text in parts.problems(bullet, mine):
             found.append(Problem(book.name, None if cell is None else cell + 1, text))
         found += [Problem(page, None, text) for text in prompts.problems(bullet, mine)]
+        if bullet.status == "ready":
+            found += _still_open(bullet)
     for path in prompts.strays():
         found.append(Problem(prompts.name_of(path), None, "is the page of no topic"))
+    return found
+
+
+def _still_open(bullet: checklist.Bullet) -> list[Problem]:
+    """What `course new` left to be replaced in the files of a topic that is ready."""
+    found = []
+    for path in new.files(bullet):
+        if path.exists() and "TODO" in path.read_text(encoding="utf-8"):
+            name = path.relative_to(notebooks.ROOT).as_posix()
+            found.append(Problem(name, None, f"{bullet.number} is ready, but this still says TODO"))
     return found
 
 
@@ -309,6 +428,10 @@ def _complete(book: Notebook, by_name: dict[str, Notebook]) -> list[Problem]:
     for word, least in (("claim", 6), ("check", 2)):
         if len(book.of(word)) < least:
             found.append(Problem(book.name, None, f"has fewer than {least} {word} calls"))
+    core = [part for part in parts.parts_of(book) if part.core and part.kind == "experiment"]
+    if len(core) != CORE:
+        text = f"marks {len(core)} experiments as its core (## heading, core=true), not {CORE}"
+        found.append(Problem(book.name, None, text))
     worked = by_name.get(f"solutions/{book.name}")
     for call in book.of("check"):
         if worked is None or call.id not in {c.id for c in worked.of("check")}:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from helpers.model.notebooks import BreakIt, Notebook
+from helpers.services import guardian
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
 
 
 @dataclass(frozen=True)
@@ -30,31 +34,43 @@ class Wave:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so."""
+    """What a control run showed: claims that turned red, held, were unmeasured; why it crashed, if so;
+    and the claims as they were recorded."""
 
     red: frozenset[str]
     held: frozenset[str]
     unmeasured: frozenset[str]
     crash: str | None
     seconds: float
+    claims: tuple[dict[str, Any], ...] = ()  # as they were recorded
+
+    @property
+    def inputs(self) -> dict[str, dict[str, Any]]:
+        """By claim, the fingerprints of the values behind it."""
+        return {c["id"]: c["inputs"] for c in self.claims if c["held"] is not None}
 
 
-def find_hunk(book: Notebook, broken: BreakIt, old: str) -> int | None:
-    """The index of the one code cell with the lines `old`; otherwise notes the problem, returns None."""
-    hits = [
-        index
-        for index, cell in enumerate(book.cells)
-        if cell.cell_type == "code"
-        for _ in _lines(old).findall(cell.source)
-    ]
+def check_hunks(book: Notebook, broken: BreakIt) -> None:
+    """Note a hunk of a Break it that has no place, or several, in the notebook's code."""
+    try:
+        _apply(broken, [deepcopy(cell) for cell in book.cells])
+    except DeadControl as problem:
+        book.problem(broken.cell, str(problem))
+
+
+def _code(cells: list[NotebookNode]) -> dict[int, str]:
+    return {i: cell.source for i, cell in enumerate(cells) if cell.cell_type == "code"}
+
+
+def _only_cell(code: dict[int, str], old: str) -> int:
+    """The index of the one cell with the lines `old`. Raises `LookupError` for none, or several."""
+    anywhere = re.compile(f"(?={_lines(old).pattern})", re.MULTILINE)  # also where two overlap
+    hits = [index for index, source in code.items() for _ in anywhere.finditer(source)]
     if len(hits) == 1:
         return hits[0]
     first = old.strip().splitlines()[0]
     times = "does not occur" if not hits else f"occurs {len(hits)} times"
-    book.problem(
-        broken.cell, f"Break it of {broken.claim}: its old side {times} in the code ({first!r})"
-    )
-    return None
+    raise LookupError(f"its old side {times} in the code ({first!r})")
 
 
 def _lines(text: str) -> re.Pattern[str]:
@@ -66,8 +82,9 @@ def waves(book: Notebook) -> list[Wave]:
     """The control runs of a notebook.
 
     Diffs of different experiments do not meet, so run k holds the k-th diff of every experiment;
-    a diff that touches the set-up, or another experiment than its claim's, runs alone. Those that
-    cannot be applied are in `inapplicable`, and in no run.
+    a diff that touches another experiment than its claim's runs alone. A diff on the set-up runs
+    alone and with every experiment, because each of them uses the set-up. Those that cannot be
+    applied are in `inapplicable`, and in no run.
     """
     at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
     queues: dict[int, list[BreakIt]] = {}
@@ -79,7 +96,9 @@ def waves(book: Notebook) -> list[Wave]:
             parts = _parts(book, broken, at)
         except DeadControl:
             continue
-        if 0 in parts or len(parts) > 1:
+        if 0 in parts:
+            alone.append((broken, {*range(len(book.parts))}))
+        elif len(parts) > 1:
             alone.append((broken, parts))
         else:
             queues.setdefault(parts.pop(), []).append(broken)
@@ -94,6 +113,12 @@ def waves(book: Notebook) -> list[Wave]:
     ]
 
 
+def alone(book: Notebook, broken: BreakIt) -> Wave:
+    """The control run of one Break it by itself. Raises `DeadControl` if it cannot be applied."""
+    at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
+    return Wave(book.name, 1, (broken,), tuple(sorted(_parts(book, broken, at) - {0})))
+
+
 def inapplicable(book: Notebook) -> list[str]:
     """Why Break-its of a notebook cannot be applied, a line each."""
     at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
@@ -106,14 +131,17 @@ def inapplicable(book: Notebook) -> list[str]:
     return found
 
 
+def changed_cells(book: Notebook, broken: BreakIt) -> list[int]:
+    """The indices of the cells that a Break it changes. Raises `DeadControl` if it cannot be applied."""
+    try:
+        return sorted(_apply(broken, [deepcopy(cell) for cell in book.cells]))
+    except DeadControl as problem:
+        raise DeadControl(f"{book.name} cell {broken.cell + 1}: {problem}") from None
+
+
 def _parts(book: Notebook, broken: BreakIt, at: dict[str, int]) -> set[int]:
     """The parts of the notebook that a Break it changes, or whose claims it turns red."""
-    parts = set()
-    for old, _ in broken.hunks:
-        index = find_hunk(book, broken, old)
-        if index is None:
-            raise DeadControl(str(book.problems.pop()))
-        parts.add(book.part_of(index))
+    parts = {book.part_of(index) for index in changed_cells(book, broken)}
     for id in (broken.claim, *broken.also):
         if id not in at:
             raise DeadControl(f"{book.name}: Break it names {id}, which no claim here has")
@@ -127,11 +155,10 @@ def broken_copy(book: Notebook, wave: Wave) -> Notebook:
     for index, cell in enumerate(cells):
         cell.metadata["of_cell"] = index
     for broken in wave.diffs:
-        for old, new in broken.hunks:
-            index = find_hunk(book, broken, old)
-            if index is None:
-                raise DeadControl(str(book.problems[-1]))
-            cells[index].source = _lines(old).sub(lambda _, new=new: new, cells[index].source)
+        # Each by itself: what one adds in its experiment must not be taken for the other's old side.
+        changed = [deepcopy(cell) for cell in book.cells]
+        for index in _apply(broken, changed):
+            cells[index].source = changed[index].source
     keep = [i for part in (0, *wave.parts) for i in book.parts[part]]
     node = deepcopy(book.node)
     # What only shows (its output is not compared, so it holds no claim) and the learner's own work.
@@ -143,6 +170,23 @@ def broken_copy(book: Notebook, wave: Wave) -> Notebook:
     return Notebook(book.path, node)
 
 
+def _apply(broken: BreakIt, cells: list[NotebookNode]) -> set[int]:
+    """Change the cells as a Break it says; returns the indices of the changed ones.
+
+    Each hunk is searched in what the hunks before it left: of two that overlap, the second one has
+    lost its place. Raises `DeadControl` for that, as for a hunk that has none, or several.
+    """
+    changed = set()
+    for old, new in broken.hunks:
+        try:
+            index = _only_cell(_code(cells), old)
+        except LookupError as problem:
+            raise DeadControl(f"Break it of {broken.claim}: {problem}") from None
+        cells[index].source = _lines(old).sub(lambda _, new=new: new, cells[index].source)
+        changed.add(index)
+    return changed
+
+
 class DeadControl(Exception):
     """A Break it that proves nothing: it does not apply, crashes, or does not turn its claim red."""
 
@@ -152,7 +196,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     from helpers.course.execute import Failure, execute
 
     copy = broken_copy(book, wave)
-    with tempfile.TemporaryDirectory(prefix="course-control-") as record:
+    with guardian.folder("course-") as record:
         crash = None
         try:
             seconds = execute(
@@ -167,7 +211,7 @@ def run_wave(book: Notebook, wave: Wave) -> Outcome:
     red = frozenset(c["id"] for c in claims if c["held"] is False)
     held = frozenset(c["id"] for c in claims if c["held"])
     unmeasured = frozenset(c["id"] for c in claims if c["held"] is None)
-    return Outcome(red, held, unmeasured, crash, seconds)
+    return Outcome(red, held, unmeasured, crash, seconds, tuple(claims))
 
 
 def _crash(book: Notebook, wave: Wave, at: int, reason: str) -> str:

@@ -1,4 +1,4 @@
-"""pytest plugin of a course test run: timing cells alone, seconds and verdicts into the record."""
+"""pytest plugin of a course test run: timing cells alone; seconds and verdicts into the record."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from typing import Any
 
 import pytest
 
-from helpers.course.cell_lock import cell_lock
+from helpers import records, settings
+from helpers.course.cell_lock import cell_lock, spent
 from helpers.course.execute import is_false_start
-from helpers.model import notebooks, records
+from helpers.model import notebooks
 
 
 def _record() -> str | None:
-    return os.environ.get("COURSE_RECORD") or os.environ.get("COURSE_CHECKS")
+    return settings.value("COURSE_RECORD") or settings.value("COURSE_CHECKS")
 
 
 def _worker() -> str:
@@ -54,6 +55,47 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[Any]:
+    """Note what an item cost its topic: with its kernel's start and end, without waiting for the lock."""
+    begin, waited, alone = time.monotonic(), spent.waited, spent.alone
+    result = yield
+    took = time.monotonic() - begin
+    folder, of = _record(), _costs(item)
+    if folder and of:
+        what, notebook = of
+        records.note(
+            folder,
+            "item",
+            _worker(),
+            what=what,
+            notebook=notebook,
+            begin=begin,
+            took=round(took, 4),
+            seconds=round(took - (spent.waited - waited), 4),
+            alone=round(spent.alone - alone, 4),
+        )
+    return result
+
+
+def _costs(item: pytest.Item) -> tuple[str, str] | None:
+    """What kind of a topic's cost an item is, and the notebook; None for a test of the platform."""
+    if getattr(item, "cell", None) is not None:
+        return "cells", notebooks.name_of(Path(item.fspath))
+    book = getattr(item, "callspec", None) and item.callspec.params.get("book")
+    if isinstance(book, notebooks.Notebook):
+        what = "controls" if Path(item.fspath).stem == "test_controls" else "exercises"
+        return what, book.name
+    return None
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Note how many tests of the platform the mode leaves out."""
+    folder = _record()
+    if folder and (left_out := sum(_costs(item) is None for item in items)):
+        records.note(folder, "deselected", _worker(), count=left_out)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
     """Run a notebook cell under the run's lock, and time it without the wait."""
     cell = getattr(item, "cell", None)
@@ -83,11 +125,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
             "cell",
             _worker(),
             notebook=notebooks.name_of(Path(item.fspath)),
-            stage=os.environ.get("COURSE_STAGE", "notebooks"),
+            stage=settings.value("COURSE_STAGE") or "notebooks",
             passed=outcome.passed,
             alone="timing" in cell.metadata.get("tags", []),
             seconds=round(dict(item.user_properties).get("seconds", 0.0), 4),
-            **({} if outcome.passed else {"cell": _number(item), "reason": _reason(item, call)}),
+            cell=_number(item),
+            **({} if outcome.passed else {"reason": _reason(item, call)}),
         )
     return outcome
 
@@ -114,5 +157,5 @@ def _lines(item: Any, outputs: list[Any]) -> list[str]:
     texts = []
     for output in outputs:
         data = output.get("data", {})
-        texts.append(output.get("text") or data.get("text/html") or data.get("text/plain") or "")
+        texts.append(output.get("text") or data.get("text/plain") or data.get("text/html") or "")
     return [line for text in texts for line in item.sanitize(text).splitlines()]

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
-import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
+from helpers import settings
+from helpers.course.check import evidence, floor
+from helpers.course.check.cost import Costs
+from helpers.course.check.modes import Mode
 from helpers.model import notebooks
 from helpers.model.notebooks import ROOT
-from helpers.model.records import entries
+from helpers.records import entries
 
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"
-REPEATS = 100  # one control run in so many may be needed twice
+REPEATS = 1  # control runs of a whole run that may be needed twice
 CANARIES = (
     "false_claim",
     "edited_output",
@@ -26,6 +30,7 @@ CANARIES = (
     "out_of_step",
     "dead_control",
     "wrong_answer",
+    "course_test",
 )
 
 
@@ -92,22 +97,37 @@ class ExerciseCounts(_Row):
 
 
 class Unmeasured(_Row):
-    """A claim that could not be measured on a tier, and why."""
+    """A claim that could not be measured on a tier, why, and the `server` that is absent there, if any."""
 
     claim: str
     tier: str
     reason: str
+    server: str | None = None
 
 
-class Impossible(Unmeasured):
-    """A claim that may stay unmeasured on a tier; `python` limits that to one version (3.12)."""
+class Impossible(_Row):
+    """What may stay unmeasured on a tier: a claim, or all that ask for a server that no machine has there.
 
+    `python` limits that to one version (3.12).
+    """
+
+    claim: str | None = None
+    server: str | None = None
+    tier: str
+    reason: str
     python: str | None = None
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Impossible:
+        if (self.claim is None) == (self.server is None):
+            raise ValueError("either a claim or a server is impossible")
+        return self
 
     def allows(self, entry: Unmeasured, python: str) -> bool:
         """Whether this is what could not be measured, under that Python."""
         here = self.python is None or python.startswith(f"{self.python}.")
-        return here and (self.claim, self.tier) == (entry.claim, entry.tier)
+        same = self.claim == entry.claim if self.claim else self.server == entry.server
+        return here and same and self.tier == entry.tier
 
 
 class ServiceRow(_Row):
@@ -118,27 +138,6 @@ class ServiceRow(_Row):
     version: str
     tier: str
     ready_s: float
-
-
-class Speed(_Row):
-    """Wall seconds of the notebooks' part against what its cells allow on these cores; and the
-    seconds of all control runs, to be held against those of the cells (alone + others)."""
-
-    wall: float
-    alone: float
-    others: float
-    longest: float
-    allowed: float
-    controls: float
-
-    def __str__(self) -> str:
-        verdict = "within" if self.wall <= self.allowed else "OVER"
-        return (
-            f"notebooks took {self.wall} s, {verdict} {self.allowed} s = 1.25 × max("
-            f"{self.alone} alone + {self.others} others / cores, {self.longest} longest) + 5; "
-            f"controls took {self.controls} s, {self.controls / (self.alone + self.others):.1f} × "
-            "the notebooks' cells"
-        )
 
 
 class Report(_Row):
@@ -154,37 +153,53 @@ class Report(_Row):
     skipped: list[str]
     services: list[ServiceRow]
     seconds: dict[str, float]
-    speed: Speed | None
+    costs: Costs
     versions: dict[str, str]
     hardware: dict[str, Any]
-    mode: str
+    mode: Mode
+    not_compared: str | None
+    not_run: list[str]
+    kept: dict[str, int]  # green before and nothing changed: not run this time, and how many
     problems: list[str]
 
     def lines(self) -> list[str]:
         """The report as it is printed, the verdict last."""
         lines = [
+            f"mode       {self.mode}, Python {self.versions['python']}",
             f"notebooks  {len(self.notebooks.declared)} declared, "
             f"{len(self.notebooks.executed)} executed, "
-            f"{len(self.notebooks.passed)} passed ({self.mode})",
+            f"{len(self.notebooks.passed)} passed; outputs "
+            + (f"NOT COMPARED: {self.not_compared}" if self.not_compared else "compared"),
             f"claims     {sum(c.held is True for c in self.claims)} held, "
             f"{sum(c.held is False for c in self.claims)} false, {len(self.unmeasured)} unmeasured",
-            f"controls   {len(self.controls.declared)} declared, {len(self.controls.red)} red, "
-            f"{len(self.controls.impossible)} impossible",
+            f"controls   {len(self.controls.declared)} declared, "
+            + (
+                "not run here"
+                if self.mode is Mode.other
+                else f"{len(self.controls.red)} red, {len(self.controls.impossible)} impossible"
+            ),
             f"exercises  {len(self.exercises.declared)} declared, "
             f"{len(self.exercises.stub_fails)} stubs fail, "
             f"{len(self.exercises.reference_passes)} references pass, "
-            f"{self.exercises.wrong_rejected} of {self.exercises.wrong_answers} "
-            "wrong answers rejected",
+            + (
+                "wrong answers not run here"
+                if self.mode is Mode.other
+                else f"{self.exercises.wrong_rejected} of {self.exercises.wrong_answers} "
+                "wrong answers rejected"
+            ),
             f"canaries   {sum(self.canaries.values())} of {len(self.canaries)} red",
             f"seconds    {', '.join(f'{name} {s}' for name, s in self.seconds.items())}",
         ]
-        if self.speed:
-            lines.append(f"speed      {self.speed}")
+        if self.kept:
+            counts = ", ".join(f"{n} {what}" for what, n in sorted(self.kept.items())[::-1])
+            lines.append(f"unchanged  {counts}: green before, NOT RUN this time")
+        lines += self.costs.lines()
         lines += [f"ready      {line}" for line in _ready(self.services)]
         lines += [f"unmeasured {u.claim} ({u.tier}): {u.reason}" for u in self.unmeasured]
         lines += [f"no control {c.claim}: {c.reason}" for c in self.controls.impossible]
         lines += [f"repeated   {c.notebook}: {c.reason}" for c in self.controls.repeated]
         lines += [f"skipped    {test}" for test in self.skipped]
+        lines += [f"not run    {what}" for what in self.not_run]
         lines += [f"RED        {problem}" for problem in self.problems]
         return [*lines, f"red: {len(self.problems)} problems" if self.problems else "green"]
 
@@ -199,16 +214,24 @@ def _ready(services: list[ServiceRow]) -> Iterator[str]:
 
 
 def known_impossible() -> list[Impossible]:
-    """The claims that may stay unmeasured even where everything is required, from the repo's list."""
+    """What may stay unmeasured even where everything is required, from the repo's list."""
     listed = yaml.safe_load(IMPOSSIBLE.read_text(encoding="utf-8")) or []
     return [Impossible(**entry) for entry in listed]
+
+
+def servers_nowhere() -> set[tuple[str, str]]:
+    """Servers and the tiers on which no machine has them, from the same list."""
+    return {(known.server, known.tier) for known in known_impossible() if known.server}
 
 
 def collect(
     record: Path,
     seconds: dict[str, float],
-    mode: str,
-    speed: Speed | None,
+    mode: Mode,
+    *,
+    costs: Costs,
+    not_compared: str | None = None,
+    not_run: list[str] | None = None,
     paths: list[Path] | None = None,
 ) -> Report:
     """Put a run's record together; `problems` holds every count that does not come out.
@@ -231,15 +254,22 @@ def collect(
         skipped=sorted({e["test"] for e in entries(record, "skipped")}),
         services=[ServiceRow(**e) for e in entries(record, "service")],
         seconds=seconds,
-        speed=speed,
+        costs=costs,
         versions=machine.versions(),
         hardware=machine.hardware(),
         mode=mode,
+        not_compared=not_compared,
+        not_run=not_run or [],
+        kept=dict(Counter(entry["what"] for entry in entries(record, "kept"))),
         problems=[],
     )
     report.problems.extend(_problems(report, home))
-    if paths is None:
+    if mode is not Mode.other:
+        report.problems.extend(evidence.problems(books, seen, entries(record, "control")))
+    if paths is None and mode is not Mode.other:
         report.problems.extend(_canary_problems(report.canaries))
+    if paths is None:
+        report.problems.extend(floor.problems(report))
     return report
 
 
@@ -308,7 +338,7 @@ def _exercises(record: Path, books: list[notebooks.Notebook]) -> ExerciseCounts:
 
 def _unmeasured(seen: list[dict[str, Any]]) -> list[Unmeasured]:
     return [
-        Unmeasured(claim=e["id"], tier=e["tier"], reason=e["unmeasured"])
+        Unmeasured(claim=e["id"], tier=e["tier"], reason=e["unmeasured"], server=e.get("absent"))
         for e in seen
         if e["held"] is None
     ]
@@ -327,6 +357,14 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
     for claim in report.claims:
         if claim.held is False:
             yield f"claim {claim.id} is false ({claim.notebook})"
+    if report.mode is not Mode.other:
+        yield from _control_problems(report, home)
+    yield from _exercise_problems(report.exercises, wrong=report.mode is not Mode.other)
+    if settings.value("COURSE_REQUIRE") == "all":
+        yield from _required(report)
+
+
+def _control_problems(report: Report, home: dict[str, str]) -> Iterator[str]:
     # Not measured here, on no tier, hence not broken either.
     beyond = {claim.id for claim in report.claims} - {
         claim.id for claim in report.claims if claim.held is not None
@@ -336,20 +374,30 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
         dead.setdefault(home.get(id, "?"), []).append(id)
     for name, ids in dead.items():
         yield f"{name}: not seen red: the controls of {', '.join(ids)}"
-    allowed_twice = max(2, report.controls.runs // REPEATS)
-    if len(report.controls.repeated) > allowed_twice:
+    if len(report.controls.repeated) > REPEATS:
         yield (
             f"{len(report.controls.repeated)} of {report.controls.runs} control runs were needed "
-            f"twice, at most {allowed_twice} may be: their claims flicker"
+            f"twice, at most {REPEATS} may be: their claims flicker"
         )
-    yield from _exercise_problems(report.exercises)
-    if os.environ.get("COURSE_REQUIRE") == "all":
-        python = report.versions["python"]
-        for entry in report.unmeasured:
-            if not any(known.allows(entry, python) for known in report.impossible):
-                yield f"claim {entry.claim} was not measured: {entry.reason}"
-        for test in report.skipped:
-            yield f"skipped: {test}"
+
+
+def _required(report: Report) -> Iterator[str]:
+    """What CI asks for, and no learner's machine must have."""
+    python = report.versions["python"]
+    for entry in report.unmeasured:
+        if not any(known.allows(entry, python) for known in report.impossible):
+            yield f"claim {entry.claim} was not measured: {entry.reason}"
+    for test in report.skipped:
+        yield f"skipped: {test}"
+    if report.mode is not Mode.reference:
+        return
+    if report.not_compared:
+        yield f"outputs were not compared: {report.not_compared}"
+    for topic in report.costs.over_budget():
+        yield (
+            f"{topic.number} {topic.topic} costs {topic.total:.0f} s, its budget is "
+            f"{topic.budget:.0f}: its costliest cells are above"
+        )
 
 
 def _canary_problems(canaries: dict[str, bool]) -> Iterator[str]:
@@ -360,11 +408,13 @@ def _canary_problems(canaries: dict[str, bool]) -> Iterator[str]:
             yield f"the canary {name} passed: the checks no longer catch what it does"
 
 
-def _exercise_problems(counts: ExerciseCounts) -> Iterator[str]:
+def _exercise_problems(counts: ExerciseCounts, *, wrong: bool) -> Iterator[str]:
     for id in sorted(set(counts.declared) - set(counts.stub_fails)):
         yield f"the stub of exercise {id} was not seen to fail"
     for id in sorted(set(counts.declared) - set(counts.reference_passes)):
         yield f"the worked solution of {id} was not seen to pass"
+    if not wrong:
+        return
     if counts.wrong_answers < 2 * len(counts.declared):
         yield f"{counts.wrong_answers} wrong answers for {len(counts.declared)} exercises: two each"
     if counts.wrong_rejected != counts.wrong_answers:

@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from packaging.requirements import Requirement
 from rich.console import Console
 
-from helpers import machine, processes
+from helpers import machine, processes, records, settings
 from helpers.course.build import SANITIZE
 from helpers.course.cell_lock import new_lock
-from helpers.course.check import contracts, report
+from helpers.course.check import contracts, cost, report, verdicts
+from helpers.course.check.load import Load
+from helpers.course.check.modes import NOT_ON_OTHERS, REFERENCE_ONLY, Mode
 from helpers.course.execute import CELL_SECONDS, kernel_environment
-from helpers.model import checklist, notebooks, records
+from helpers.model import checklist, notebooks
 from helpers.model.notebooks import ROOT
+from helpers.services import guardian, registry
 
 BUILD = ROOT / "build"
-# The packages whose versions show in outputs: with others than the locked ones nothing is compared.
-SHOWN = ("ipykernel", "ipython", "nbval", "numpy", "pandas", "pyarrow", "matplotlib")
 
 
 @dataclass
@@ -37,44 +35,63 @@ class Run:
 
     record: Path
     env: dict[str, str]
-    seconds: dict[str, float]
-    failed: list[str]
+    mode: Mode
+    workers: int
+    console: Console
+    seconds: dict[str, float] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    not_run: list[str] = field(default_factory=list)
 
 
-def test(topics: list[str], workers: int, console: Console) -> report.Report:
-    """Run all stages (only the notebooks' and their checks' for `topics`), write build/report.json.
+def test(
+    topics: list[str], mode: Mode, workers: int, console: Console, *, changed: bool = False
+) -> report.Report:
+    """Run the stages of a mode (only the notebooks' and their checks' for `topics`), write
+    build/report.json.
+
+    With `changed` too, only these, and of them what is not known to be green (see `verdicts`).
 
     A red stage does not stop the next ones. The report's `problems` are the verdict. Raises
     `checklist.UnknownTopic`.
     """
     paths = chosen(topics, solutions=True)
     BUILD.mkdir(exist_ok=True)  # not writable? then say so now, and not after all the work
-    with tempfile.TemporaryDirectory(prefix="course-record-", ignore_cleanup_errors=True) as folder:
-        run = Run(Path(folder), _environment(folder), {}, [])
-        try:
-            _contracts(run, console)
-            tiers = server_tiers(run)
-            mode = _notebooks(run, paths, tiers, workers, console)
-            _checks(run, topics, tiers[0], workers, console)
-            result = report.collect(
-                run.record, run.seconds, mode, _speed(run, workers), paths if topics else None
-            )
-        finally:
-            shutil.rmtree(Path(run.env["COURSE_LOCK"]).parent, ignore_errors=True)
+    verdicts.prune()
+    whole = not (topics or changed)
+    begin = time.monotonic()
+    with guardian.folder("course-") as folder, Load() as load:
+        run = Run(Path(folder), _environment(folder), mode, workers, console)
+        if changed:
+            run.env["COURSE_CHANGED"] = "1"
+        _contracts(run)
+        tiers = server_tiers(run, paths)
+        not_compared = _notebooks(run, paths, tiers)
+        _checks(run, topics, tiers[0], whole=whole)
+        span = (begin, time.monotonic())
+        result = report.collect(
+            run.record,
+            run.seconds,
+            mode,
+            costs=cost.measure(run.record, load, workers, span, whole=whole),
+            not_compared=not_compared,
+            not_run=run.not_run,
+            paths=None if whole else paths,
+        )
     result.problems[:0] = run.failed
     (BUILD / "report.json").write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return result
 
 
 def _environment(record: str) -> dict[str, str]:
-    home = str(Path(record) / "home")
-    return {**kernel_environment(home), "COURSE_RECORD": record, "COURSE_LOCK": new_lock()}
+    return {
+        **kernel_environment(record),
+        "COURSE_RECORD": record,
+        "COURSE_LOCK": new_lock(record),
+    }
 
 
-def _stage(
-    run: Run, name: str, command: list[str], console: Console, tier: str | None = None
-) -> None:
-    console.rule(name)
+def _stage(run: Run, name: str, command: list[str], tier: str | None = None) -> None:
+    run.console.rule(name)
     begin = time.monotonic()
     env = {**run.env, "COURSE_STAGE": name}
     if tier:
@@ -93,7 +110,7 @@ def _call(command: list[str], env: dict[str, str]) -> int:
     try:
         return child.wait()
     except KeyboardInterrupt:
-        below = processes.descendants(child.pid)
+        below = processes.unguarded(child.pid)
         child.send_signal(signal.SIGINT)
         with contextlib.suppress(subprocess.TimeoutExpired, KeyboardInterrupt):
             child.wait(3)
@@ -105,38 +122,43 @@ def _call(command: list[str], env: dict[str, str]) -> int:
         raise
 
 
-def _contracts(run: Run, console: Console) -> None:
-    console.rule("contracts")
+def _contracts(run: Run) -> None:
+    run.console.rule("contracts")
     begin = time.monotonic()
     for problem in contracts.check_all():
-        console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
+        run.console.print(str(problem), markup=False, highlight=False, soft_wrap=True)
         run.failed.append(str(problem))
     run.seconds["contracts"] = round(time.monotonic() - begin, 1)
 
 
+# What others bring into the environment (pytest-django, -randomly, -asyncio …) is a notebook's
+# subject, and must not change our own runs: plugins are named, here and in pyproject.toml.
+PLUGINS = ("xdist.plugin", "helpers.course.check.pytest_plugin")
+
+
 def _pytest(workers: int, *arguments: str) -> list[str]:
-    base = [sys.executable, "-m", "pytest", "-p", "helpers.course.check.pytest_plugin", "-q"]
+    named = [option for plugin in PLUGINS for option in ("-p", plugin)]
+    base = [sys.executable, "-m", "pytest", "--disable-plugin-autoload", *named, "-q"]
     colour = "--color=auto" if sys.stdout.isatty() else "--color=no"  # nbval takes auto for yes
     return [*base, "-n", str(workers), "--no-header", colour, *arguments]
 
 
 def nbval(pairs: list[Path], workers: int, *, strict: bool) -> list[str]:
     """The command that runs `.ipynb` files under nbval; strict compares the outputs too."""
-    options = ["--nbval" if strict else "--nbval-lax", "--nbval-current-env"]
+    options = ["-p", "nbval.plugin", "--nbval" if strict else "--nbval-lax", "--nbval-current-env"]
     options += [f"--nbval-cell-timeout={CELL_SECONDS}", f"--nbval-sanitize-with={SANITIZE}"]
     options += ["--dist=loadscope", "-p", "no:cacheprovider"]
-    options += ["-p", "no:hypothesispytest"]  # half a second of every worker's start
     return _pytest(workers, *options, *map(str, pairs))
 
 
-def _notebooks(
-    run: Run, paths: list[Path], tiers: list[str], workers: int, console: Console
-) -> str:
-    """All notebooks on the best tier; those that need servers on each other tier of this machine too.
+def _notebooks(run: Run, paths: list[Path], tiers: list[str]) -> str | None:
+    """All notebooks on the best tier; in a full run those that need servers on each other tier too.
 
     Outputs are compared on the reference: its Python, its packages, servers in containers.
+    Returns why they were not, None if they were.
     """
-    strict = on_reference()
+    not_compared = "this is not the reference" if run.mode is Mode.other else not_the_reference()
+    strict = not_compared is None
     served = [path for path in paths if needs_servers(path)]
     best, *others = tiers
     mixed = strict and bool(served) and best != "container"
@@ -144,50 +166,69 @@ def _notebooks(
         ("notebooks", [p for p in paths if p not in served] if mixed else paths, best, strict)
     ]
     if mixed:
+        not_compared = f"{len(served)} notebooks had {best} servers, containers are the reference"
         stages.append((f"notebooks, {best} servers", served, best, False))
-    if strict:
+    if run.mode is Mode.full:
         stages += [(f"notebooks, {tier} servers", served, tier, False) for tier in others]
+    elif served:
+        run.not_run += [f"notebooks with {tier} servers" for tier in others]
     for name, chosen_here, tier, compared in stages:
         pairs = [pair for p in chosen_here if (pair := p.with_suffix(".ipynb")).exists()]
-        if pairs:
-            _stage(run, name, nbval(pairs, workers, strict=compared), console, tier)
+        with verdicts.stage(run.record, run.env, name, pairs, tier, compared=compared) as todo:
+            if todo:
+                _stage(run, name, nbval(todo, run.workers, strict=compared), tier)
     for cell in records.entries(run.record, "cell"):
         if not cell["passed"]:
             where = cell["stage"].removeprefix("notebooks").removeprefix(", ")
             run.failed.append(
                 f"{cell['notebook']} cell {cell['cell']}{where and f' ({where})'}: {cell['reason']}"
             )
-    return "strict" if strict else "lax"
+    return not_compared
 
 
 def needs_servers(path: Path) -> bool:
     """Whether the map says that this notebook, or the one it solves, needs a server."""
-    name = notebooks.name_of(path).removeprefix("solutions/")
-    bullets = (b for section in checklist.load().sections for b in section.bullets)
-    return any(name in b.notebooks and set(b.needs) & checklist.SERVERS for b in bullets)
+    return bool(servers_of([path]))
 
 
-def server_tiers(run: Run) -> list[str]:
-    """The tiers to run on, best first: the forced one, or all that this machine has.
+def servers_of(paths: list[Path]) -> list[str]:
+    """The servers that these notebooks, or those they solve, need by the map."""
+    names = {notebooks.name_of(path).removeprefix("solutions/") for path in paths}
+    needed = {need for b in checklist.load().bullets if names & {*b.notebooks} for need in b.needs}
+    return [name for name in registry.SERVERS if name in needed]
+
+
+def server_tiers(run: Run, paths: list[Path]) -> list[str]:
+    """The tiers to run on, best first: the forced one, or all that have the servers needed here.
 
     Where everything is required, a tier that is not to be had is red.
     """
+    from helpers.services.availability import tiers
     from helpers.services.core import TIERS, forced_tier
-    from helpers.services.survey import tiers
 
     if forced := forced_tier():
         return [forced]
-    found = tiers()
-    if os.environ.get("COURSE_REQUIRE") == "all":
+    # The platform's tests need PostgreSQL whatever the notebooks need.
+    found = tiers(servers_of(paths) or ["postgres"], report.servers_nowhere())
+    if settings.value("COURSE_REQUIRE") == "all":
         run.failed += [f"no {tier} servers here: {why}" for tier, why in found.items() if why]
     return [tier for tier, why in found.items() if why is None] or [TIERS[-1]]
 
 
-def _checks(run: Run, topics: list[str], tier: str, workers: int, console: Console) -> None:
-    names = [checklist.load().bullet(topic).topic for topic in topics]
+def _checks(run: Run, topics: list[str], tier: str, *, whole: bool) -> None:
+    """Controls, exercises, the platform's tests; on other Pythons without what says nothing new."""
+    names = [Path(name).name for topic in topics for name in checklist.load().notebooks(topic)]
     only = ["tests/test_controls.py", "tests/test_exercises.py", "-k", " or ".join(names)]
-    command = _pytest(workers, "--dist=worksteal", *(only if topics else ["tests"]))
-    _stage(run, "checks", command, console, tier)
+    leave_out = ["-m", f"not {REFERENCE_ONLY} and not mutants"] if run.mode is Mode.other else []
+    command = _pytest(run.workers, "--dist=worksteal", *leave_out, *(["tests"] if whole else only))
+    _stage(run, "checks", command, tier)
+    if run.mode is Mode.other:
+        run.not_run += NOT_ON_OTHERS
+        counts = [entry["count"] for entry in records.entries(run.record, "deselected")]
+        if counts and whole:
+            run.not_run.append(f"{max(counts)} tests of the platform that are alike on each Python")
+    if not whole:
+        run.not_run.append("tests of the platform (topics were named, or only what changed)")
 
 
 def chosen(topics: list[str], *, solutions: bool = False) -> list[Path]:
@@ -197,7 +238,7 @@ def chosen(topics: list[str], *, solutions: bool = False) -> list[Path]:
     """
     if topics:
         map_ = checklist.load()
-        names = [name for topic in topics for name in map_.bullet(topic).notebooks]
+        names = [name for topic in topics for name in map_.notebooks(topic)]
         names += [f"solutions/{name}" for name in names] if solutions else []
         found = [notebooks.NOTEBOOKS / f"{name}.py" for name in names]
     else:
@@ -205,13 +246,21 @@ def chosen(topics: list[str], *, solutions: bool = False) -> list[Path]:
     return sorted((p for p in found if p.exists()), key=lambda p: -p.stat().st_size)
 
 
-def on_reference() -> bool:
-    """Whether this is the Python and the packages whose outputs are committed."""
+def not_the_reference() -> str | None:
+    """Why outputs are not those of the committed notebooks; None if Python and packages are."""
     wanted = (ROOT / ".python-version").read_text(encoding="utf-8").strip()
-    if machine.versions()["python"].rsplit(".", 1)[0] != wanted or not machine.gil_enabled():
-        return False
-    pins = locked()
-    return all(installed(name) == pins.get(name) for name in SHOWN)
+    have = machine.versions()["python"]
+    if have.rsplit(".", 1)[0] != wanted or not machine.gil_enabled():
+        return f"Python {have} is not the reference, {wanted} with its GIL"
+    other = [
+        f"{name} {installed(name) or 'is missing'} ({version} is locked)"
+        for name, version in locked().items()
+        if installed(name) != version
+    ]
+    if other:
+        more = f" and {len(other) - 3} more" if len(other) > 3 else ""
+        return f"not the locked packages: {', '.join(other[:3])}{more}"
+    return None
 
 
 def locked() -> dict[str, str]:
@@ -231,23 +280,3 @@ def installed(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-
-
-def _speed(run: Run, workers: int) -> report.Speed | None:
-    cells = [c for c in records.entries(run.record, "cell") if c["stage"] == "notebooks"]
-    if not cells:
-        return None
-    alone = sum(c["seconds"] for c in cells if c["alone"])
-    others = sum(c["seconds"] for c in cells if not c["alone"])
-    books: dict[str, float] = {}
-    for cell in cells:
-        books[cell["notebook"]] = books.get(cell["notebook"], 0.0) + cell["seconds"]
-    allowed = 1.25 * max(alone + others / workers, max(books.values())) + 5
-    return report.Speed(
-        wall=run.seconds["notebooks"],
-        alone=round(alone, 1),
-        others=round(others, 1),
-        longest=round(max(books.values()), 1),
-        allowed=round(allowed, 1),
-        controls=round(sum(c["seconds"] for c in records.entries(run.record, "control")), 1),
-    )

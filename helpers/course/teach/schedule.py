@@ -63,8 +63,12 @@ class Plan:
         return sum(item.minutes for item in self.items)
 
 
-def plan(topics: Sequence[str], hours: float, start: time, *, fit: bool = False) -> Plan:
+def plan(
+    topics: Sequence[str], hours: float, start: time, *, fit: bool = False, core: bool = False
+) -> Plan:
     """Lay out a workshop; with `fit`, leave out what is to be cut first until the rest fits.
+
+    With `core` there are only the experiments that each topic marks as its core.
 
     Raises `UnknownTopic` for a topic that is not on the map or has no notebook yet.
     """
@@ -72,6 +76,8 @@ def plan(topics: Sequence[str], hours: float, start: time, *, fit: bool = False)
     if not bullets:
         raise UnknownTopic("name at least one topic: --topics 1.1,1.4")
     work = [item for bullet in bullets for item in _work(bullet)]
+    if core:
+        work = [item for item in work if item.part and item.part.core]
     target = round(60 * hours)
     order = _order_of_cuts(work)
     left_out: list[Item] = []

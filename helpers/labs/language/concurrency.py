@@ -83,7 +83,11 @@ def partner() -> Iterator[int]:
     ) as process:
         assert process.stdin
         assert process.stdout
-        yield int(process.stdout.readline())
+        if not (port := process.stdout.readline()):  # its own words are on our stderr
+            from helpers.measure import ProcessFailed
+
+            raise ProcessFailed(f"the partner's server ended with status {process.wait(60)}")
+        yield int(port)
 
 
 def counts(port: int) -> dict[str, int]:

@@ -18,7 +18,7 @@ from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
 from threading import Barrier
 from typing import Any
 
-from helpers.measure import Spell, at_once
+from helpers.measure import WorkerRun, at_once
 
 
 def turnarounds() -> int:
@@ -59,8 +59,8 @@ def together(
     workers: int = 2,
     seconds: float = 0.2,
     times: int = 3,
-) -> list[list[Spell]]:
-    """Repeat `work` in all workers at the same time for `seconds`; `times` readings of one Spell each.
+) -> list[list[WorkerRun]]:
+    """Repeat `work` in all workers at the same time for `seconds`; `times` readings, each with one run per worker.
 
     `how` is "threads", "processes" or "subinterpreters".
     """
@@ -117,7 +117,7 @@ def _jit() -> str:
 def _main(arguments: list[str]) -> Any:
     match arguments:
         case ["together", how]:
-            return [[spell.as_dict() for spell in reading] for reading in together(how)]
+            return [[run.as_dict() for run in reading] for reading in together(how)]
         case ["about"]:
             return about()
         case ["echo", delay]:

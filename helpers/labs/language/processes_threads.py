@@ -22,18 +22,24 @@ from pathlib import Path
 from typing import Any
 
 from helpers import processes
-from helpers.labs.language.interpreter import seldom_switching, turnarounds
-from helpers.measure import clocked, parallelism
+from helpers.measure import ProcessFailed, last_words, median
 
 
 @dataclass
 class Ran:
     """What became of a program: the JSON lines that it printed, its stderr, and whether it ended itself."""
 
-    said: list[Any]
+    lines: list[Any]
     errors: str
     ended: bool
     status: int
+
+    @property
+    def said(self) -> list[Any]:
+        """The lines. Raises `ProcessFailed`, with its own words, if an error ended it before any."""
+        if self.status and not self.lines and "Traceback (most recent call last)" in self.errors:
+            raise ProcessFailed(f"desk.py failed: {last_words(self.errors)}")
+        return self.lines
 
     def stacks(self) -> list[str]:
         """The frames that faulthandler wrote to stderr, without folders: "desk.py line 7 in swap"."""
@@ -175,32 +181,29 @@ def mean_of_shared(name: str, length: int) -> float:
 
 
 def speed_up(pool: ProcessPoolExecutor, serial_share: float, workers: int) -> float:
-    """How many workers were at it on average over one job of 0.4 s on one processor; median of three.
+    """How many times faster a team prices 6,000 flights than one process alone; median of five.
 
-    This process does the serial share alone, then the workers share the rest equally. How long each
-    stage takes is given (as long as it would with a processor for every worker), how many are at it
-    is measured: so the result does not depend on how many processors there are, or how busy.
+    This process prices the serial share, then the workers divide the rest equally. Times are seconds
+    of CPU, and the team's is this process's plus its slowest worker's: so the result does not depend
+    on how many processors there are, or how busy.
     """
-    alone, shared = 0.4 * serial_share, 0.4 * (1 - serial_share) / workers
-    with seldom_switching():
-        stages = [_stages(pool, alone, shared, workers) for _ in range(3)]
-    averages = [(alone * one + shared * many) / (alone + shared) for one, many in stages]
-    return sorted(averages)[1]
+    flights = 6_000
+    alone = round(flights * serial_share)
+    each = (flights - alone) // workers
+
+    def once() -> float:
+        whole, serial = _priced(flights), _priced(alone)
+        return whole / (serial + max(pool.map(_priced, [each] * workers)))
+
+    return median(once() for _ in range(5))
 
 
-def _stages(
-    pool: ProcessPoolExecutor, alone: float, shared: float, workers: int
-) -> tuple[float, float]:
-    """The parallelism of the serial stage, and of the parallel one that follows at once."""
-    notice = 0.03
-    while True:
-        start = time.monotonic() + notice
-        calls = [pool.submit(clocked, turnarounds, start + alone, shared) for _ in range(workers)]
-        mine = clocked(turnarounds, start, alone)
-        spells = [spell for call in calls if (spell := call.result())]
-        if mine and len(spells) == workers:
-            return parallelism([mine]), parallelism(spells)
-        notice *= 3  # somebody came too late: again, with longer notice
+def _priced(flights: int) -> float:
+    """Price that many flights; returns the seconds of CPU that it took."""
+    begin = time.process_time()
+    for flight in range(flights):
+        price(flight)
+    return time.process_time() - begin
 
 
 def together(*calls: Callable[[], Any]) -> list[Any]:
@@ -235,15 +238,19 @@ def survivors(program: str, *arguments: object, patience: float) -> int:
     folder = Path(tempfile.mkdtemp(prefix="course-"))
     script = folder / "desk.py"
     script.write_text(program, encoding="utf-8")
-    started = subprocess.Popen(
-        [sys.executable, str(script), *map(str, arguments)],
-        cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
-        text=True, start_new_session=True,
-    )  # fmt: skip
+    errors = folder / "errors"
+    with errors.open("w") as stderr:
+        started = subprocess.Popen(
+            [sys.executable, str(script), *map(str, arguments)],
+            cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr,
+            text=True, start_new_session=True,
+        )  # fmt: skip
     guardian.watch(process=started.pid, signal=int(signal.SIGKILL))
     assert started.stdout
     try:
-        workers = json.loads(started.stdout.readline())
+        if not (line := started.stdout.readline()):
+            raise ProcessFailed(f"desk.py failed: {last_words(errors.read_text())}")
+        workers = json.loads(line)
         started.wait(30)
         until(lambda: not any(map(_lives, workers)), patience)
         return sum(map(_lives, workers))

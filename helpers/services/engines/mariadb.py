@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from helpers.services.core import serve
+from helpers.services.core import serve, setting
 from helpers.services.engines.sql import SqlServer
-from helpers.services.installed import Program
+from helpers.services.programs import Program
 
 
 def mariadb(
@@ -29,7 +29,8 @@ class MariaDB(SqlServer):
 
     label = "MariaDB"
     image = "mariadb:11.8"
-    inner_port = 3306
+    inner_ports: ClassVar[Mapping[str, int]] = {"client": 3306}
+    client_variables = ("MYSQL_", "MARIADB_")
     dialect = "mysql+pymysql"
     get: ClassVar[Mapping[str, str]] = {
         "container": "start Docker",
@@ -38,7 +39,7 @@ class MariaDB(SqlServer):
 
     def _options(self) -> list[str]:
         settings = {"innodb-flush-log-at-trx-commit": 1 if self.durable else 0, **self.settings}
-        return [f"--{name.replace('_', '-')}={value}" for name, value in settings.items()]
+        return [f"--{name.replace('_', '-')}={setting(value)}" for name, value in settings.items()]
 
     def in_container(self) -> Any:
         """The official image; root, so that the experiments may look at everything."""
@@ -68,9 +69,9 @@ class MariaDB(SqlServer):
         return Program(self._command(server), prepare)
 
     def _command(self, server: str) -> Any:
-        def command(folder: Path, port: int) -> list[str | Path]:
-            return [server, "--no-defaults", f"--datadir={folder}/data", f"--port={port}",
-                    f"--socket={folder}/socket", f"--pid-file={folder}/pid", f"--tmpdir={folder}",
+        def command(folder: Path, ports: Mapping[str, int]) -> list[str | Path]:
+            return [server, "--no-defaults", f"--datadir={folder}/data", f"--port={ports['client']}",
+                    "--socket=", f"--pid-file={folder}/pid", f"--tmpdir={folder}",
                     "--bind-address=127.0.0.1", "--skip-name-resolve", *self._options()]  # fmt: skip
 
         return command
@@ -81,6 +82,11 @@ class MariaDB(SqlServer):
             cursor.execute(f"create database if not exists {self.database}")
             cursor.execute("select version()")
             return cursor.fetchone()[0].split("-")[0]
+
+    def hopeless(self, problem: Exception) -> bool:
+        """A refused user or password, a way of authentication or a TLS that one side lacks."""
+        code = problem.args[0] if problem.args else None
+        return code in (1044, 1045, 1251, 1698, 2026, 2059, 2061) or super().hopeless(problem)
 
     def driver_connect(self, **options: Any) -> Any:
         """pymysql.connect()."""

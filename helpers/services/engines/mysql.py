@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from helpers.services.core import serve
 from helpers.services.engines.mariadb import MariaDB
-from helpers.services.installed import Program
+from helpers.services.programs import Program
 
 
 def mysql(

