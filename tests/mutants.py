@@ -66,6 +66,8 @@ def _of_statements(node: ast.AST, statements: list[ast.stmt]) -> Iterator[tuple[
     for at, statement in enumerate(statements):
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Pass):
             continue
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            continue  # the notebook imports them too
         if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue  # a docstring
         line = ast.unparse(statement).splitlines()[0]

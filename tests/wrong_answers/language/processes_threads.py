@@ -219,9 +219,11 @@ def swap(first, second):
     try:
         first.passenger, second.passenger = other, one
     except Exception:
-        first.passenger = one
-        higher.lock.release()
-        lower.lock.release()
+        try:
+            first.passenger = one
+        finally:
+            higher.lock.release()
+            lower.lock.release()
         raise
     higher.lock.release()
     lower.lock.release()
