@@ -388,8 +388,12 @@ def draw():
 draw()
 show_bars({"out": 1}, title="Legs", x="")
 """
-PICTURE = {"output_type": "display_data", "metadata": {}, "data": {"image/png": "AAAA"}}
-NAMED = PICTURE | {"data": {"text/plain": "<Figure size 720x320 with 1 Axes>"}}
+PICTURE = {
+    "output_type": "display_data",
+    "metadata": {"image/png": {"alt": "Legs"}},
+    "data": {"image/png": "AAAA"},
+}
+NAMED = PICTURE | {"metadata": {}, "data": {"text/plain": "<Figure size 720x320 with 1 Axes>"}}
 
 
 @pytest.mark.parametrize(

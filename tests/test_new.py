@@ -29,8 +29,10 @@ MADE = [
 def root(tmp_path: Path) -> Path:
     """A course without the exercises, labs and answers of topics; what tests a topic is there."""
     root = checkout(tmp_path / "course")
-    for name in ("support", "test_controls", "test_exercises"):
+    for name in ("support", "reasons", "test_controls", "test_exercises"):
         shutil.copy(ROOT / "tests" / f"{name}.py", root / "tests")
+    (root / "tests" / "wrong_answers").mkdir()
+    shutil.copy(ROOT / "tests" / "wrong_answers" / "pending.yaml", root / "tests" / "wrong_answers")
     return root
 
 
@@ -97,7 +99,7 @@ def changed(root: Path, status: int) -> tuple[str, dict[str, int]]:
     assert done.returncode == status, done.stdout
     report = json.loads((root / "build" / "report.json").read_text(encoding="utf-8"))
     assert len(report["notebooks"]["declared"]) == 2
-    assert report["exercises"]["wrong_answers"] == 4
+    assert report["exercises"]["wrong_answers"] == 5
     return done.stdout, report["kept"]
 
 
@@ -112,12 +114,12 @@ def test_only_what_changed_and_what_is_not_green_is_run_again(root: Path) -> Non
     assert kept == {}
     said, kept = changed(root, 1)
     assert "claim fastapi.first is false" in said  # a red verdict is not kept
-    assert kept == {"notebooks": 1, "answers": 8}
+    assert kept == {"notebooks": 1, "answers": 9}
     lab.write_text(right, encoding="utf-8")
     # Answers are judged among the notebook's imports, the lab's too; the worked ones do without it.
     assert changed(root, 0)[1] == {"notebooks": 1}
     said, kept = changed(root, 0)
-    assert kept == {"notebooks": 2, "controls": 1, "answers": 8}
+    assert kept == {"notebooks": 2, "controls": 1, "answers": 9}
     assert "unchanged  2 notebooks, 1 controls, 8 answers: green before, NOT RUN this time" in said
     assert "notebooks  2 declared, 2 executed, 2 passed" in said
     assert "controls   1 declared, 1 red" in said

@@ -573,7 +573,7 @@ async def quote_by_driver():
 
 def one_long_c_call():
     time.sleep(0.05)  # the step that started this thread comes to its end first
-    re.search("(a+)+b", "a" * 22)
+    re.search("(a+)+b", "a" * 23)
 
 
 async def quote_in_thread():
@@ -581,7 +581,7 @@ async def quote_in_thread():
 
 
 async def serve_one(quote, beats):
-    asyncio.get_running_loop().slow_callback_duration = 0.4
+    asyncio.get_running_loop().slow_callback_duration = 0.2
     await asyncio.to_thread(int)  # starts the thread before the quote is asked for
     heart = asyncio.create_task(heartbeat(beats))
     await asyncio.sleep(0.02)

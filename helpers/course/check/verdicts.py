@@ -30,7 +30,7 @@ JUDGES = (
         for name in ("execute.py", "build.py", "cell_lock.py", "sanitize.cfg")
     ),
     *(f"helpers/course/check/{name}.py" for name in ("controls", "pytest_plugin", "verdicts")),
-    *(f"tests/{name}.py" for name in ("support", "test_controls", "test_exercises")),
+    *(f"tests/{name}.py" for name in ("support", "reasons", "test_controls", "test_exercises")),
     "helpers/model/notebooks.py",
 )
 Line = tuple[str, dict[str, Any]]  # kind and entry, as `records` has them
