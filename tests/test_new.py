@@ -120,6 +120,6 @@ def test_only_what_changed_and_what_is_not_green_is_run_again(root: Path) -> Non
     assert changed(root, 0)[1] == {"notebooks": 1}
     said, kept = changed(root, 0)
     assert kept == {"notebooks": 2, "controls": 1, "answers": 9}
-    assert "unchanged  2 notebooks, 1 controls, 8 answers: green before, NOT RUN this time" in said
+    assert "unchanged  2 notebooks, 1 controls, 9 answers: green before, NOT RUN this time" in said
     assert "notebooks  2 declared, 2 executed, 2 passed" in said
     assert "controls   1 declared, 1 red" in said

@@ -767,7 +767,7 @@ claim("transactions_indexes.forced", "forced to use it, the server touches more 
 # Bitmap Scan visits no page twice, so the worst it can do is the whole table and the index on top.
 #
 # **Why.** 95 rows share a page. If a condition selects a share p of them at random, a page is spared with probability
-# (1 − p)⁹⁵: 15 % for p = 2 %. (Delays come in bad days, so here 46 % are spared.) The planner knows how the order of a
+# (1 − p)⁹⁵; for p = 2 % that is 0.15. (Delays come in bad days, so here 46 % are spared.) The planner knows how the order of a
 # column and the order of the heap agree, `pg_stats.correlation`, and prices the visits accordingly.
 #
 # **In production.** *The planner ignores my index* is usually a compliment to the planner. Before forcing anything, run
