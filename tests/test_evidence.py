@@ -95,9 +95,7 @@ def test_an_input_that_no_control_moves_is_named_until_it_is_declared(
     pending["inputs"] = ["generators.ends"]
     assert ran(book) == []
     declared = DEQUE.replace("VALUE", "front + back").replace("equals=0", "equals=0, baseline=back")
-    assert ran(write(tmp_path, declared)) == [
-        "claim generators.ends is in order: take it out of tests/pending.yaml (inputs)"
-    ]
+    assert ran(write(tmp_path, declared)) == []  # one run is no proof: what is measured varies
 
 
 def test_constants_are_parameters(tmp_path: Path, pending: dict[str, list[str]]) -> None:

@@ -192,6 +192,7 @@ class Forbidden(Redis):
 
 
 def test_a_provider_that_the_system_refuses_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("COURSE_SERVICES", raising=False)
     monkeypatch.setattr(core, "TIERS", ("embedded", "native"))
     with core.serve(Forbidden) as server:
         assert server.tier == "native"

@@ -103,6 +103,8 @@ def _except_pending(kind: str, found: dict[str, str], tried: set[str]) -> Iterat
     pending = set(floor.pending()[kind])
     for id in sorted(set(found) - pending):
         yield f"claim {id}: {found[id]}"
+    if kind == "inputs":
+        return  # what is measured may move by itself in one run, and not in the next
     for id in sorted(pending & tried - set(found)):
         yield f"claim {id} is in order: take it out of tests/pending.yaml ({kind})"
 
