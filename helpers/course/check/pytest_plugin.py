@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from helpers import records, settings
+from helpers import processes, records, settings
 from helpers.course.cell_lock import cell_lock, spent
 from helpers.course.execute import is_false_start
 from helpers.model import notebooks
@@ -27,10 +27,25 @@ def _worker() -> str:
 
 
 def pytest_configure() -> None:
-    """Have nbval start a kernel once more that never answered, as `course build` and `run` do."""
+    """Have nbval start and end kernels as `course build` and `run` do.
+
+    One that never answered is started once more; what is below one is ended with it.
+    """
     import nbval.kernel
 
     nbval.kernel.start_new_kernel = once_more(nbval.kernel.start_new_kernel)
+    nbval.kernel.RunningKernel.stop = whole(nbval.kernel.RunningKernel.stop)
+
+
+def whole(stop: Callable[[Any], None]) -> Callable[[Any], None]:
+    """`stop`, after what the kernel started has ended: Jupyter kills the group, trackers included."""
+
+    def end(kernel: Any) -> None:
+        if pid := getattr(kernel.km.provisioner, "pid", None):
+            processes.end_with_descendants(pid)
+        stop(kernel)
+
+    return end
 
 
 def once_more(start: Callable[..., Any]) -> Callable[..., Any]:
