@@ -55,7 +55,7 @@ function onChange(app) {
   describe(app);
   document.querySelectorAll('code.language-diff:not(:has(> span))').forEach(colour);
   document
-    .querySelectorAll('.jp-OutputArea-output[data-mime-type="application/vnd.jupyter.error"]:not(:has(> .course-help))')
+    .querySelectorAll('.jp-OutputArea-output:is([data-mime-type$="jupyter.error"], [data-mime-type$="jupyter.stderr"]):not(:has(> .course-help))')
     .forEach(help);
 }
 
