@@ -426,10 +426,13 @@ exit 0
         "PIP_INDEX_URL": "http://127.0.0.1:1/simple",
     }
     path = f"{own}{os.pathsep}{os.environ['PATH']}"
+    # What a `make` above us was asked for (PYTHON, VENV, INSTALLER) it hands on in these.
+    above = {"MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "PYTHON", "VENV", "LOCK"}
+    mine = {name: value for name, value in environment(ROOT).items() if name not in above}
     done = subprocess.run(
         ["make", "setup", f"INSTALLER={installer}"],
         cwd=tmp_path,
-        env={**environment(ROOT), **foreign, "PATH": path, "COURSE_CACHE": str(tmp_path / "cache")},
+        env={**mine, **foreign, "PATH": path, "COURSE_CACHE": str(tmp_path / "cache")},
         capture_output=True,
         text=True,
         check=False,

@@ -53,9 +53,10 @@ def run_in_box(check: Callable[[], None], seconds: float, memory_mib: int) -> Ve
 def _run(check: Callable[[], None], seconds: float, memory_mib: int, folder: str) -> Verdict:
     secret = secrets.token_hex(16).encode()  # what an answer writes to every descriptor lacks it
     verdict_end, child_end = os.pipe()
+    pools = _pools_have_workers()  # asked here: 3.14 forgets their threads in the child
     child = _fork()
     if child == 0:
-        _live_in_the_box(check, child_end, secret, memory_mib, folder)
+        _live_in_the_box(check, child_end, secret, memory_mib, folder, pools)
     os.close(child_end)
     try:
         said = _read_until(verdict_end, secret, time.monotonic() + seconds)
@@ -80,7 +81,7 @@ def _fork() -> int:
 
 
 def _live_in_the_box(
-    check: Callable[[], None], pipe: int, secret: bytes, memory_mib: int, folder: str
+    check: Callable[[], None], pipe: int, secret: bytes, memory_mib: int, folder: str, pools: bool
 ) -> NoReturn:
     me = os.getpid()
     try:
@@ -88,7 +89,8 @@ def _live_in_the_box(
         processes.die_with_parent()
         processes.adopt_orphans()
         _close_all_but(pipe)
-        _refuse_old_pools()
+        if pools:
+            _refuse_old_pools()
         _forget_helpers()
         os.environ["TMPDIR"] = tempfile.tempdir = folder
         _limit(memory_mib)
@@ -135,12 +137,15 @@ OLD_POOL = (
 )
 
 
-def _refuse_old_pools() -> None:
-    """Threads do not survive a fork: what is handed to a pool of the kernel's would wait for ever."""
+def _pools_have_workers() -> bool:
+    """Whether some pool of the kernel's has any: a walk over all objects takes some 50 ms."""
     threads = sys.modules.get("concurrent.futures.thread")
     managers = sys.modules.get("concurrent.futures.process")
-    if not (threads and threads._threads_queues) and not (managers and managers._threads_wakeups):
-        return  # no pool has a worker; a walk over all objects takes some 50 ms
+    return bool((threads and threads._threads_queues) or (managers and managers._threads_wakeups))
+
+
+def _refuse_old_pools() -> None:
+    """Threads do not survive a fork: what is handed to a pool of the kernel's would wait for ever."""
     from concurrent.futures import Executor
 
     for thing in gc.get_objects():
