@@ -63,10 +63,12 @@ def unmoved(
 
 
 def _is_measured(fingerprint: Any) -> bool:
-    """Whether a float is in it."""
+    """Whether a float is in it, or a whole number too large to be a count (nanoseconds, bytes)."""
     if isinstance(fingerprint, list):
         return any(map(_is_measured, fingerprint))
-    return isinstance(fingerprint, float)
+    return isinstance(fingerprint, float) or (
+        isinstance(fingerprint, int) and fingerprint > receipts.COUNT
+    )
 
 
 def _declared(book: Notebook) -> dict[str, set[str]]:
