@@ -325,7 +325,7 @@ def test_from_the_start_page_to_a_solved_exercise_and_back(page: Page) -> None:
 
 def test_cards_predictions_and_break_it(lab: Lab, page: Page) -> None:
     page.open(FILE)
-    assert page.page.locator(".jp-mod-dirty").count() == 0, "opened, and marked as changed"
+    page.page.locator(".jp-mod-dirty").wait_for(state="detached")  # opened, not marked as changed
     question = page.panel.locator(".jp-MarkdownCell", has_text="64 times as many rows")
     assert question.get_by_role("listitem").count() == 3
     for number, choice in enumerate(("None", '"A", sure=True', '"c"'), 1):
@@ -333,7 +333,9 @@ def test_cards_predictions_and_break_it(lab: Lab, page: Page) -> None:
         page.write(cell, f'answer("generators.q{number}", {choice})')
     page.run_all()
     cards = page.panel.locator(".course-card")
-    assert cards.count() == len(notebooks.load(NOTEBOOKS / FILE).of("claim"))
+    claims = len(notebooks.load(NOTEBOOKS / FILE).of("claim"))
+    cards.nth(claims - 1).wait_for()
+    assert cards.count() == claims
     assert "no prediction made: measured c" in cards.filter(has_text=FLAT).inner_text()
     cards.filter(has_text="your prediction was wrong (you were sure)").wait_for()
 
