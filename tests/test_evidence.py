@@ -98,6 +98,26 @@ def test_an_input_that_no_control_moves_is_named_until_it_is_declared(
     assert ran(write(tmp_path, declared)) == []  # one run is no proof: what is measured varies
 
 
+def test_what_is_measured_is_named_only_where_it_is_asked_for(
+    tmp_path: Path, pending: dict[str, list[str]]
+) -> None:
+    book = write(
+        tmp_path, DEQUE.replace("back = ", "back = 0.5 + ").replace("VALUE", "front + back")
+    )
+    plain = recorded(book)
+    inputs = [
+        {
+            "inputs": {
+                claim["id"]: claim["inputs"] for claim in recorded(controls.broken_copy(book, wave))
+            }
+        }
+        for wave in controls.waves(book)
+    ]
+    assert list(evidence.problems([book], plain, inputs)) == []
+    [said] = evidence.problems([book], plain, inputs, measured=True)
+    assert "no control moves back" in said
+
+
 def test_constants_are_parameters(tmp_path: Path, pending: dict[str, list[str]]) -> None:
     assert ran(write(tmp_path, DEQUE.replace("VALUE", "front * ROWS"))) == []
 

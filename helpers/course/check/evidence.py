@@ -98,24 +98,24 @@ def problems(
     """What is not in order: `plain` are the lines of a run's claims, `broken` of its control runs."""
     books, plain = list(books), list(plain)
     mine = {call.id for book in books for call in book.of("claim")}
-    measured = [e for e in plain if e["held"] is not None and e["id"] in mine]
-    before = [{e["id"]: e.get("inputs", {})} for e in measured]
+    entries = [e for e in plain if e["held"] is not None and e["id"] in mine]
+    before = [{e["id"]: e.get("inputs", {})} for e in entries]
     after = [entry.get("inputs", {}) for entry in broken]
     still = {
         id: texts
         for book in books
         for id, texts in unmoved(book, before, after, measured=measured).items()
     }
-    reached = {id for run in after for id in run} & {e["id"] for e in measured}
+    reached = {id for run in after for id in run} & {e["id"] for e in entries}
     wanting = {
         id: f"no control moves {', '.join(texts)}: control it, or declare it as baseline="
         for id, texts in still.items()
     }
     yield from _except_pending("inputs", wanting, reached)
-    bare = {e["id"] for e in measured if e.get("idle_would_do") and e["receipt"] is None}
+    bare = {e["id"] for e in entries if e.get("idle_would_do") and e["receipt"] is None}
     text = "doing nothing would meet its bound, and it has no receipt: did="
-    yield from _except_pending("receipts", dict.fromkeys(bare, text), {e["id"] for e in measured})
-    for entry in measured:
+    yield from _except_pending("receipts", dict.fromkeys(bare, text), {e["id"] for e in entries})
+    for entry in entries:
         if (count := entry.get("readings")) and count < floor.load().readings:
             yield f"claim {entry['id']} comes from {count} readings, fewer than tests/floor.yaml says"
 
