@@ -379,14 +379,18 @@ def test_cards_predictions_and_break_it(lab: Lab, page: Page) -> None:
 
 
 def test_the_way_on(page: Page) -> None:
+    from playwright.sync_api import expect
+
     page.open(FILE)
     footer = page.panel.locator(".jp-MarkdownCell").last
-    assert [link.inner_text() for link in footer.get_by_role("link").all()] == [
-        f"1.3 {load().bullet('1.3').title}",
-        "Section 1",
-        "Board",
-        f"1.5 {load().bullet('1.5').title}",
-    ]
+    expect(footer.get_by_role("link")).to_have_text(
+        [
+            f"1.3 {load().bullet('1.3').title}",
+            "Section 1",
+            "Board",
+            f"1.5 {load().bullet('1.5').title}",
+        ]
+    )
     recap = page.panel.locator(".jp-MarkdownCell", has_text="You have shown that")
     recap.get_by_role("link", name="generators.frame").click()
     target = page.cell('claim("generators.frame"')
