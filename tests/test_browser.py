@@ -389,7 +389,8 @@ def test_the_way_on(page: Page) -> None:
             "Section 1",
             "Board",
             f"1.5 {load().bullet('1.5').title}",
-        ]
+        ],
+        timeout=1000 * SECONDS,
     )
     recap = page.panel.locator(".jp-MarkdownCell", has_text="You have shown that")
     recap.get_by_role("link", name="generators.frame").click()
