@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support import MAIN, checkout, environment
+from support import MAIN, checkout, environment, whole
 
 from helpers import processes
 from helpers.model import notebooks
@@ -279,7 +279,7 @@ def wrong_answer() -> tuple[str, str]:
     space: dict[str, dict[str, list[tuple[str, str]]]] = {}
     exec((ROOT / "tests/wrong_answers/language/generators.py").read_text(encoding="utf-8"), space)
     source, message = space["WRONG"][EXERCISE][0]
-    return source.strip(), message
+    return whole(EXERCISE, source).strip(), message
 
 
 def test_from_the_start_page_to_a_solved_exercise_and_back(page: Page) -> None:
