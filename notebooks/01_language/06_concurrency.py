@@ -1934,7 +1934,7 @@ async def report(schedule, ask_by_driver, processes):
 check("concurrency.unblock", report)
 
 # %% [markdown]
-# ### Stop a task, and know who was cancelled (10 minutes)
+# ### Stop it, and know whose order it was (10 minutes)
 #
 # `await stop(task)` cancels a background task, waits until it is over, cleanup included, and returns the error that
 # it ended with, or None. If *your* task is cancelled meanwhile, it ends as cancelled, and the cleanup of the other
@@ -2042,8 +2042,8 @@ check("concurrency.stop", stop)
 #    cancelled itself.
 # 5. An unbounded queue took all bookings before the first was written; a bounded queue held no more than its bound. A
 #    hung process can say where it waits.
-# 6. A pool of threads logs no lost error, cannot stop a call that runs, and can deadlock on itself. An executor sees
-#    no context unless you pass it on.
+# 6. A pool of threads does not log an error that nobody asks for, cannot stop a running call, and can deadlock on
+#    itself. An executor sees no context unless you pass it on.
 #
 # <details>
 # <summary>The claims behind each sentence</summary>
