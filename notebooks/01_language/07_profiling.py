@@ -14,8 +14,8 @@
 # > Optimisation — profiling (cProfile, timeit, memory_profiler).
 #
 # A monthly report is slow, and it is asked for all the time. You profile it, fix what the profile shows, and profile
-# it again. Then a second profiler disagrees with the first, and a benchmark disagrees with both of your colleagues.
-# Which number can you trust?
+# it again. Then a second profiler disagrees with the first, and a colleague's benchmark gives a strange result. Which
+# number can you trust?
 #
 # 90 minutes. Needs only the course's environment.
 #
