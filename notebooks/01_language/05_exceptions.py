@@ -174,9 +174,9 @@ claim("exceptions.table", "a table covers the addition; its entry points to an i
 #
 # **Why.** Until Python 3.10 an instruction (`SETUP_FINALLY`) pushed a block at each `try`, and `POP_BLOCK` removed
 # it. Since 3.11 the compiler writes a sorted list of ranges instead. The interpreter searches it only when an error
-# was raised. Then it pops the value stack down to the depth that the entry names, pushes the error, and jumps. If no
-# entry covers the instruction, the interpreter makes a traceback entry for the frame, leaves it, and searches the
-# caller's table.
+# was raised. It adds the frame to the traceback and looks for an entry that covers the instruction. If there is one, it
+# pops the value stack down to the depth that the entry names, pushes the error, and jumps. If there is none, it leaves
+# the frame and goes on with the caller's table.
 # ([`InternalDocs/exception_handling.md`](https://github.com/python/cpython/blob/v3.14.0/InternalDocs/exception_handling.md).)
 #
 # **In production.** Put the `try` where one failure belongs to one item. The place costs next to nothing. *Raising*
@@ -722,7 +722,7 @@ claim("exceptions.requests_kept", "each request that met the stored error is kep
 
 # %% [markdown] also=["exceptions.await_resets"] claim="exceptions.future_raised_again" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a new error around the stored one; and a future's error raised by hand</summary>
+# <summary><b>Mend it</b>: a new error around the stored one; and a future's error raised by hand</summary>
 #
 # ```diff
 # -growths = {"one stored error": growth(Client().ask), "Future.result()": growth(failed.result)}

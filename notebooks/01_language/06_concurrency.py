@@ -1846,7 +1846,7 @@ claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves 
 # %% [markdown]
 # **Why.** Every thread has a *current context*, an immutable map (a HAMT, so that a copy costs almost nothing, [PEP
 # 567](https://peps.python.org/pep-0567/)). A task is made with a copy of it, `call_soon` keeps a copy with the
-# callback, and both run inside their copy. `to_thread` adds one line to `run_in_executor`: `copy_context().run`
+# callback, and both run inside their copy. `to_thread` is `run_in_executor` plus `copy_context().run`
 # ([`threads.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/threads.py)). A worker of an executor has
 # the context of its thread, which lives as long as the thread does. (Threads that you start yourself inherit the
 # starter's context by default on free-threaded builds from 3.14 on: `sys.flags.thread_inherit_context`.)
@@ -1858,7 +1858,7 @@ claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves 
 
 # %% [markdown] also=["concurrency.copy_by_hand", "concurrency.context_leaks"] claim="concurrency.executor_blind" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a copy where there was none, and no copy where there was one</summary>
+# <summary><b>Mend it</b>: a copy where there was none, and no copy where there was one</summary>
 #
 # ```diff
 # -        "run_in_executor": lambda: loop.run_in_executor(threads, change),

@@ -1553,7 +1553,7 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 
 # %% [markdown] also=["profiling.folded", "profiling.no_collector", "profiling.first_call"] claim="profiling.lazy" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: consume; multiply what the compiler does not know; turn the collector on; warm up</summary>
+# <summary><b>Mend it</b>: consume; multiply what the compiler does not know; turn the collector on; warm up</summary>
 #
 # ```diff
 # -LAZY = map

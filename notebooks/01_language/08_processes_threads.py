@@ -959,7 +959,7 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes one to two 
 
 # %% [markdown] also=["processes_threads.shared_tracker"] claim="processes_threads.own_tracker" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the other one first</summary>
+# <summary><b>Mend it</b>: the other one first</summary>
 #
 # ```diff
 # -        if sys.argv[2] == "tracker first":
@@ -1283,7 +1283,7 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 
 # %% [markdown] also=["processes_threads.woken_again"] claim="processes_threads.woken_for_nothing" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: <code>if</code> in place of <code>while</code>, and the other way round</summary>
+# <summary><b>Mend it</b>: <code>if</code> in place of <code>while</code>, and the other way round</summary>
 #
 # ```diff
 # -            if not self.seats:
@@ -1547,7 +1547,7 @@ claim("processes_threads.lock_order", "with the seats in one order, both swaps a
 
 # %% [markdown] also=["processes_threads.lock_order"] claim="processes_threads.deadlock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sort for one, shuffle for the other</summary>
+# <summary><b>Mend it</b>: sort for one, shuffle for the other</summary>
 #
 # ```diff
 # -    return seats
@@ -2093,7 +2093,7 @@ def serve_and_die(kind):
     os.kill(os.getpid(), signal.SIGKILL)
 
 # %% [markdown] predict="processes_threads.q14"
-# **Predict.** The parent of a pool is killed with SIGKILL. Which workers live on?
+# **Predict.** The parent of a pool is killed with SIGKILL. Which pool's workers live on?
 #
 # - **a** nobody's: the kernel ends a process's children with it
 # - **b** those of ProcessPoolExecutor, not those of Pool
