@@ -17,9 +17,9 @@
 # service is killed, and some of its database connections stay open. In each case one part of the program is gone, and
 # another part does not know it.
 #
-# 130 minutes. Needs only the course's environment. With `python3.14` beside it, it compares what is new there. Who
-# may compute at the same time is the subject of [1.1](01_interpreter.ipynb). `concurrent.futures` and asyncio are the
-# subject of [1.6](06_concurrency.ipynb).
+# 130 minutes. Needs only the course's environment. With `python3.14` beside it, it compares what is new there.
+# [1.1](01_interpreter.ipynb) shows which threads may compute at the same time. [1.6](06_concurrency.ipynb) is about
+# `concurrent.futures` and asyncio.
 #
 # **You will be able to show that …**
 #
