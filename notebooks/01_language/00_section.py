@@ -21,7 +21,7 @@
 # | [1.5 Exceptions](05_exceptions.ipynb) | what a `try` costs, and what an `except`; what a stored error keeps alive; which errors cannot travel between processes |
 # | [1.6 Concurrency models](06_concurrency.ipynb) | which limit nobody set decides how many requests are open; which calls freeze an event loop from inside a thread; what a cancellation is, and who swallows it |
 # | [1.7 Profiling](07_profiling.ipynb) | which line is hot, by instruments that agree; how a profiler accuses the wrong function; that cProfile gives one thread's time to another; how a benchmark says the opposite of the truth |
-# | [1.8 Processes and threads](08_processes_threads.ipynb) | what a worker inherits, a lock that nobody holds included; what each lock promises; what becomes of a task whose worker is killed |
+# | [1.8 Processes and threads](08_processes_threads.ipynb) | what a worker inherits, a held lock included; what each lock promises; what becomes of a task whose worker is killed |
 # | [1.9 Data structures that fit](09_data_structures.ipynb) | what one request of plain integers does to a set, and which cures hold; when a dict gives memory back; what a list moves and a sort asks |
 # | [1.10 Standard tools](10_standard_tools.ipynb) | that a dict emptied from the front walks over its dead; what `tee`, `groupby` and `zip` keep or swallow; when a cache leaks, stampedes, or never hits |
 #
