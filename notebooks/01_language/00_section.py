@@ -33,7 +33,7 @@
 #
 # | topic | in a hurry | minutes |
 # |---|---|---|
-# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [When C code lets go](01_interpreter.ipynb#When-C-code-lets-go) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
+# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [Two threads in C code](01_interpreter.ipynb#Two-threads-in-C-code) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
 # | 1.2 Objects | [Who answers for `booking.fare`?](02_objects.ipynb#Who-answers-for-booking.fare?) · [Which base comes first?](02_objects.ipynb#Which-base-comes-first?) · [A seat changes its row](02_objects.ipynb#A-seat-changes-its-row) | 18 |
 # | 1.3 Metaprogramming | [One layer more](03_metaprogramming.ipynb#One-layer-more) · [Seven ways out of a `with`](03_metaprogramming.ipynb#Seven-ways-out-of-a-with) · [How a class comes into being](03_metaprogramming.ipynb#How-a-class-comes-into-being) | 18 |
 # | 1.4 Generators, iterators, coroutines | [A month, then a year](04_generators.ipynb#A-month,-then-a-year) · [A frame that waits](04_generators.ipynb#A-frame-that-waits) · [From generator to coroutine: an event loop in 60 lines](04_generators.ipynb#From-generator-to-coroutine:-an-event-loop-in-60-lines) | 20 |
