@@ -910,8 +910,8 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
 # %% [markdown] minutes=3
 # ## The price of slots
 #
-# Slots reduce a booking from 104 bytes, or from 168 after somebody looked, to 64. That is good if you know what
-# stops working. Here are some attempts with the slotted seat of a seat map.
+# Slots reduce a booking from 104 bytes, or from 168 after somebody looked, to 64 bytes. That is good if you
+# know what stops working. Here are some attempts with the slotted seat of a seat map.
 
 # %%
 class Seat:
