@@ -207,7 +207,7 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 # The first version of this measurement used `resource.getrusage(…).ru_maxrss`. It reported that a *list of a
 # whole year* needed 0 bytes. That counter survives `exec`. A process that `subprocess` starts (by `vfork`)
 # begins with the high-water mark of its launcher, and here the launcher is a notebook kernel with Arrow loaded.
-# `VmHWM` in `/proc/self/status` belongs to the address space, so it starts anew.
+# `VmHWM` in `/proc/self/status` belongs to the address space, so it starts from zero.
 # ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html); `setmax_mm_hiwater_rss`
 # in the kernel's [`fs/exec.c`](https://github.com/torvalds/linux/blob/master/fs/exec.c).)
 
