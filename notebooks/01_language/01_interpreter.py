@@ -270,12 +270,12 @@ def hash_in_pieces():
 
 
 # %% [markdown] predict="interpreter.q2"
-# **Predict.** Two threads hash 4 MiB each, first as a whole, then in pieces of 1 KiB. In which case do they run
-# in parallel?
+# **Predict.** Two threads hash 4 MiB each, first as a whole, then in pieces of 1 KiB. Which of the two ways
+# runs in parallel?
 #
-# - **a** in both: hashing is C code
-# - **b** in neither: bytes are Python objects
-# - **c** only with the whole 4 MiB
+# - **a** both: hashing is C code
+# - **b** neither: bytes are Python objects
+# - **c** only the whole 4 MiB
 
 # %%
 answer("interpreter.q2", None)  # "a", "b" or "c"
@@ -1096,7 +1096,7 @@ def double(seats: int) -> int:
 # **Predict.** `double` says `seats: int`. What does `double("12A")` return?
 #
 # - **a** TypeError at the call
-# - **b** '12A12A', without a complaint
+# - **b** '12A12A', and no complaint
 # - **c** a warning, and '12A12A'
 
 # %%

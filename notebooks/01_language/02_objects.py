@@ -100,8 +100,8 @@ class SlottedBooking:
 # **Predict.** `vars(booking)` is evaluated once for each of 100,000 bookings, and its result is thrown away.
 # What remains in memory?
 #
-# - **a** nothing: it returns a dictionary that every such object has anyway
-# - **b** nothing: the dictionary is created for the call and freed after it
+# - **a** nothing: it hands out a dictionary that every such object has anyway
+# - **b** nothing: the dictionary is made for the call and freed after it
 # - **c** some tens of bytes more for every booking
 
 # %%
@@ -611,9 +611,9 @@ class Watched:
 waiting = Watched([])
 
 # %% [markdown] predict="objects.q4"
-# **Predict.** The waiting list is empty. What happens at `if waiting: call_next(waiting)`?
+# **Predict.** The waiting list is empty. What does the wrapper do at `if waiting: call_next(waiting)`?
 #
-# - **a** the wrapper delegates `__bool__`, then `__len__`: the condition is false
+# - **a** it delegates `__bool__`, then `__len__`: the condition is false
 # - **b** TypeError: the wrapper has no length
 # - **c** the condition is true
 
@@ -1013,8 +1013,8 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 # %% [markdown] predict="objects.q7"
 # **Predict.** `GroupBooking` derives from `Booking`. What does `class Charter(Booking, GroupBooking)` do?
 #
-# - **a** it works: Booking's methods win, because it is named first
-# - **b** it works: GroupBooking's methods win, because it is more specific
+# - **a** it works: Booking's methods win, being named first
+# - **b** it works: GroupBooking's methods win, being more specific
 # - **c** TypeError at the class statement
 
 # %%
@@ -1229,7 +1229,7 @@ class PaidBooking(Audited, Announced):
 # PaidBooking?
 #
 # - **a** Record's: it is Audited's base
-# - **b** Announced's, although Audited does not mention that class
+# - **b** Announced's, a class that Audited has never heard of
 # - **c** PaidBooking's, inherited from Audited: endless recursion
 
 # %%
@@ -1692,7 +1692,7 @@ class Downgrade:
 # %% [markdown] predict="objects.q11"
 # **Predict.** No rule knows `Downgrade`. What does the `match` statement of `by_pattern` do with it?
 #
-# - **a** it raises MatchError, because no case fits
+# - **a** it raises MatchError, as no case fits
 # - **b** it falls through to the last case: 0
 # - **c** nothing: the function returns None
 
@@ -1851,7 +1851,7 @@ class Number:
 #
 # - **a** no, and no
 # - **b** yes, and yes
-# - **c** no, because 5 cannot be called; and yes, because it was registered
+# - **c** no: 5 cannot be called; yes, it was registered
 
 # %%
 answer("objects.q12", None)  # "a", "b" or "c"
@@ -2330,12 +2330,12 @@ def with_list_default():
 
 
 # %% [markdown] predict="objects.q14"
-# **Predict.** `@dataclass` refuses `extras: list = []`. What does it do with `extras: Extras = NO_EXTRAS`, an
-# object with a list inside?
+# **Predict.** `@dataclass` refuses `extras: list = []`. What happens to `extras: Extras = NO_EXTRAS`, an object
+# with a list inside?
 #
-# - **a** it refuses it as well, because the object is mutable
-# - **b** it accepts it, and every booking gets a copy
-# - **c** it accepts it, and all bookings share one object
+# - **a** refused as well: it is mutable
+# - **b** accepted; every booking gets a copy
+# - **c** accepted; all bookings share one
 
 # %%
 answer("objects.q14", None)  # "a", "b" or "c"

@@ -120,7 +120,7 @@ def fare(flight: str, seats: int = 1) -> float:
 # %% [markdown] predict="metaprogramming.q1"
 # **Predict.** `fare_bare` becomes an HTTP endpoint of FastAPI. Which parameters must its callers send?
 #
-# - **a** flight and seats: FastAPI looks through the layer
+# - **a** flight and seats: it looks through the layer
 # - **b** nothing: `*args` and `**kwargs` may be empty
 # - **c** two required parameters named args and kwargs
 
@@ -313,9 +313,9 @@ def rebook(agent: str, booking: int) -> str:
 # %% [markdown] predict="metaprogramming.q2"
 # **Predict.** `rebook` is called as `rebook(17)`. Which parameters does `inspect.signature(rebook)` show?
 #
-# - **a** booking, which the caller must pass
-# - **b** agent and booking, although such a call fails
-# - **c** `*args` and `**kwargs`, which the wrapper takes
+# - **a** booking: what the caller must give
+# - **b** agent and booking: what nobody can call it with
+# - **c** `*args` and `**kwargs`: what the wrapper takes
 
 # %%
 answer("metaprogramming.q2", None)  # "a", "b" or "c"
@@ -511,9 +511,9 @@ def pay_back(user, booking):
 # **Predict.** Nobody is signed in. A unit test calls `pay_back`, and a request goes to `/refund`. What do they
 # get?
 #
-# - **a** both get PermissionError
-# - **b** the test gets PermissionError, the request gets a refund
-# - **c** the test gets a refund, the request gets PermissionError
+# - **a** both PermissionError
+# - **b** the test PermissionError, the request a refund
+# - **c** the test a refund, the request PermissionError
 
 # %%
 answer("metaprogramming.q3", None)  # "a", "b" or "c"
@@ -723,7 +723,7 @@ def alive_after_use(make, use, count=100):
 # **Predict.** 100 itineraries were used once, and no name refers to them any more. How many does `lru_cache`
 # keep alive?
 #
-# - **a** none: a cache holds only results, here integers
+# - **a** none: a cache holds results, here integers
 # - **b** one, the last
 # - **c** all 100
 
@@ -843,7 +843,7 @@ def ask_lazily(flight):
 # **Predict.** `await ask_async("UA17")` times out. What does the layer do?
 #
 # - **a** it catches the time-out, as for the plain function
-# - **b** nothing: it has finished before the partner is asked
+# - **b** it has left before the partner is even asked
 # - **c** TypeError: a coroutine cannot be wrapped by a plain function
 
 # %%
@@ -1208,7 +1208,7 @@ ways_out += (by_closing_a_generator, by_cancelling_a_task)
 #
 # - **a** on all but the first
 # - **b** only where an error is raised in the block: by_error, by_exit
-# - **c** on four of the seven, wherever an exception leaves the block
+# - **c** wherever an exception leaves the block, and that is four of the seven
 
 # %%
 answer("metaprogramming.q6", None)  # "a", "b" or "c"
@@ -1660,8 +1660,8 @@ def indexed(on):
 # **Predict.** In `@indexed(…) class Booking(Table)`, what has already happened when `__init_subclass__` runs?
 #
 # - **a** nothing: it runs before the class body
-# - **b** the columns know their names, but the decorator has not run
-# - **c** everything: the class is complete, decorator included
+# - **b** the columns know their names, the decorator has not run
+# - **c** all: the class is complete, decorator included
 
 # %%
 answer("metaprogramming.q8", None)  # "a", "b" or "c"
@@ -1988,7 +1988,7 @@ sys.path.insert(0, str(site))
 # formats are registered after `import airline_formats`?
 #
 # - **a** .csv and .json: both are part of the package
-# - **b** only .csv
+# - **b** .csv alone
 # - **c** nothing: nobody has used a format yet
 
 # %%
@@ -2230,7 +2230,7 @@ def fields_found(python, future=False):
 #
 # - **a** flight and seat, in both modules
 # - **b** none, in both
-# - **c** none as it is, but flight and seat in the module with the `__future__` import
+# - **c** none; but flight and seat in the module with the `__future__` import
 
 # %%
 answer("metaprogramming.q10", None)  # "a", "b" or "c"

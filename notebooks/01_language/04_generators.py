@@ -110,8 +110,8 @@ def by_chunks(path, rows, chunk=4096):
 # **Predict.** You give the pipeline 64 times as many rows. What happens to its peak memory?
 #
 # - **a** it grows about 64-fold, like the list's, from a lower start
-# - **b** it grows by some bytes per row, less than the list's
-# - **c** it stays the same
+# - **b** it grows by some bytes a row: less than the list's, but it grows
+# - **c** it stays where it was
 
 # %%
 answer("generators.q1", None)  # "a", "b" or "c"
