@@ -21,7 +21,7 @@
 # | [1.5 Exceptions](05_exceptions.ipynb) | what a `try` costs, and what an `except`; what a stored error keeps alive; which errors cannot travel between processes |
 # | [1.6 Concurrency models](06_concurrency.ipynb) | which limit nobody set decides how many requests are open; which calls freeze an event loop from inside a thread; what a cancellation is, and who swallows it |
 # | [1.7 Profiling](07_profiling.ipynb) | which line is hot, by instruments that agree; how a profiler accuses the wrong function; that cProfile gives one thread's time to another; how a benchmark says the opposite of the truth |
-# | [1.8 Processes and threads](08_processes_threads.ipynb) | what a worker inherits, a lock that nobody holds included; what each lock promises; what becomes of a task whose worker is killed |
+# | [1.8 Processes and threads](08_processes_threads.ipynb) | what a worker inherits, a held lock included; what each lock promises; what becomes of a task whose worker is killed |
 # | [1.9 Data structures that fit](09_data_structures.ipynb) | what one request of plain integers does to a set, and which cures hold; when a dict gives memory back; what a list moves and a sort asks |
 # | [1.10 Standard tools](10_standard_tools.ipynb) | that a dict emptied from the front walks over its dead; what `tee`, `groupby` and `zip` keep or swallow; when a cache leaks, stampedes, or never hits |
 #
@@ -39,8 +39,8 @@
 # | 1.4 Generators, iterators, coroutines | [A month, then a year](04_generators.ipynb#A-month,-then-a-year) · [A frame that waits](04_generators.ipynb#A-frame-that-waits) · [From generator to coroutine: an event loop in 60 lines](04_generators.ipynb#From-generator-to-coroutine:-an-event-loop-in-60-lines) | 20 |
 # | 1.5 Exceptions | [Two desks, one seat](05_exceptions.ipynb#Two-desks,-one-seat) · [What the log shows](05_exceptions.ipynb#What-the-log-shows) · [Several errors at once](05_exceptions.ipynb#Several-errors-at-once) | 13 |
 # | 1.6 Concurrency models | [500 fares, one answer takes 50 ms](06_concurrency.ipynb#500-fares,-one-answer-takes-50-ms) · [The heart of a loop](06_concurrency.ipynb#The-heart-of-a-loop) · [What a cancellation is](06_concurrency.ipynb#What-a-cancellation-is) | 23 |
-# | 1.7 Profiling | [Which function?](07_profiling.ipynb#Which-function?) · [The profiler that lies](07_profiling.ipynb#The-profiler-that-lies) · [A benchmark that says the opposite](07_profiling.ipynb#A-benchmark-that-says-the-opposite) | 13 |
-# | 1.8 Processes and threads | [Three ways to have a worker](08_processes_threads.ipynb#Three-ways-to-have-a-worker) · [The lock that nobody holds](08_processes_threads.ipynb#The-lock-that-nobody-holds) · [Two passengers, two seats](08_processes_threads.ipynb#Two-passengers,-two-seats) | 18 |
+# | 1.7 Profiling | [Which function?](07_profiling.ipynb#Which-function?) · [Two suspects, four instruments](07_profiling.ipynb#Two-suspects,-four-instruments) · [The ten worst delays](07_profiling.ipynb#The-ten-worst-delays) | 13 |
+# | 1.8 Processes and threads | [Three ways to have a worker](08_processes_threads.ipynb#Three-ways-to-have-a-worker) · [A fork beside a thread](08_processes_threads.ipynb#A-fork-beside-a-thread) · [Two passengers, two seats](08_processes_threads.ipynb#Two-passengers,-two-seats) | 18 |
 # | 1.9 Data structures that fit | [The queue at the gate](09_data_structures.ipynb#The-queue-at-the-gate) · [Is this document on the list?](09_data_structures.ipynb#Is-this-document-on-the-list?) · [One request to the check-in desk](09_data_structures.ipynb#One-request-to-the-check-in-desk) | 17 |
 # | 1.10 Standard tools | [The standby list](10_standard_tools.ipynb#The-standby-list) · [A cache on a method](10_standard_tools.ipynb#A-cache-on-a-method) · [Eight clerks at once](10_standard_tools.ipynb#Eight-clerks-at-once) | 18 |
 # | together | | 178 |
