@@ -33,9 +33,9 @@
 #
 # | topic | in a hurry | minutes |
 # |---|---|---|
-# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [When C code lets go](01_interpreter.ipynb#When-C-code-lets-go) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
+# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [Two threads in C code](01_interpreter.ipynb#Two-threads-in-C-code) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
 # | 1.2 Objects | [Who answers for `booking.fare`?](02_objects.ipynb#Who-answers-for-booking.fare?) · [Which base comes first?](02_objects.ipynb#Which-base-comes-first?) · [A seat changes its row](02_objects.ipynb#A-seat-changes-its-row) | 18 |
-# | 1.3 Metaprogramming | [One layer more](03_metaprogramming.ipynb#One-layer-more) · [Seven ways out of a `with`](03_metaprogramming.ipynb#Seven-ways-out-of-a-with) · [How a class comes into being](03_metaprogramming.ipynb#How-a-class-comes-into-being) | 18 |
+# | 1.3 Metaprogramming | [One more layer](03_metaprogramming.ipynb#One-more-layer) · [Seven ways out of a `with`](03_metaprogramming.ipynb#Seven-ways-out-of-a-with) · [How a class comes into being](03_metaprogramming.ipynb#How-a-class-comes-into-being) | 18 |
 # | 1.4 Generators, iterators, coroutines | [A month, then a year](04_generators.ipynb#A-month,-then-a-year) · [A frame that waits](04_generators.ipynb#A-frame-that-waits) · [From generator to coroutine: an event loop in 60 lines](04_generators.ipynb#From-generator-to-coroutine:-an-event-loop-in-60-lines) | 20 |
 # | 1.5 Exceptions | [Two desks, one seat](05_exceptions.ipynb#Two-desks,-one-seat) · [What the log shows](05_exceptions.ipynb#What-the-log-shows) · [Several errors at once](05_exceptions.ipynb#Several-errors-at-once) | 13 |
 # | 1.6 Concurrency models | [500 fares, one answer takes 50 ms](06_concurrency.ipynb#500-fares,-one-answer-takes-50-ms) · [The heart of a loop](06_concurrency.ipynb#The-heart-of-a-loop) · [What a cancellation is](06_concurrency.ipynb#What-a-cancellation-is) | 23 |
