@@ -636,9 +636,9 @@ show_table(
 # %% [markdown]
 # **Why.** A heap is a list in which the entry at index i is not greater than the entries at 2i + 1 and 2i + 2. To
 # replace the first entry, `heapreplace` moves the smaller child up, level by level down to the bottom. It puts the new
-# event there and lets it rise to its place. The source of [`heapq`](https://docs.python.org/3/library/heapq.html)
-# explains why this asks fewer questions than the obvious way. A heap of 1,000 has ten levels, so at most ten references
-# move, and 6.6 on average here.
+# event there and lets it rise to its place. A comment in
+# [`heapq.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/heapq.py) explains why this asks fewer questions than
+# the obvious way. A heap of 1,000 has ten levels, so at most ten references move, and 6.6 on average here.
 #
 # The sorted list asks about as often, `log2 n` times. Then it shifts everything behind the place, by `memmove` again.
 # Counted in moves it is hundreds against ten. But a reference is only 8 bytes, and `memmove` copies neighbouring bytes

@@ -391,10 +391,9 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 #
 # - **PostgreSQL** has three behaviours for four names, because `READ UNCOMMITTED` is `READ COMMITTED` ([Table
 #   13.1](https://www.postgresql.org/docs/17/transaction-iso.html)). A dirty read would need an uncommitted version of
-#   another transaction, and the visibility rules never show one. The manual's table has no line for lost update or
-#   write skew: see [13.2.2](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-REPEATABLE-READ) for the
-#   refused update and [13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE) for the
-#   refused skew.
+#   another transaction, and the visibility rules never show one. The manual's table does not name lost update and write
+#   skew. See [13.2.2](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-REPEATABLE-READ) for the refused
+#   update and [13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE) for the refused skew.
 # - **InnoDB** has two kinds of reads in one transaction: a plain `select` reads the snapshot, while `update`, `delete`
 #   and `select … for update` read *the newest committed row*. So B's `update` at `REPEATABLE READ` overwrites a row
 #   that B has never seen. `SERIALIZABLE` turns plain reads inside a transaction into `for share`. Then two readers that
@@ -409,7 +408,7 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 #   old pages ([isolation](https://www.sqlite.org/isolation.html)). These scripts run with a timeout of 0, so a session
 #   that would have to wait is refused.
 #
-# **In production.** The cheapest cure of a lost update is a relative one. `set seats_left = seats_left - 1` lets the
+# **In production.** The cheapest cure of a lost update is a relative update. `set seats_left = seats_left - 1` lets the
 # database read the newest row under the lock that the write takes anyway (the *Mend it* below does this). If the new
 # value is computed outside, use `select … for update`, or a version column in the `where` and a look at the row count.
 # After a move from MySQL to PostgreSQL, or from MariaDB 10.11 to 11.8, you may see errors that "never happened before".
