@@ -14,18 +14,6 @@
 #
 # | topic | answers, among other questions |
 # |---|---|
-<<<<<<< HEAD
-# | [1.1 What makes Python Python](01_interpreter.ipynb) | who may compute at the same time under one GIL, and who without; that a race may hide for years; that bytecode can be stale |
-# | [1.2 Objects](02_objects.ipynb) | who answers for an attribute, in which order; that looking at an object makes it larger; that ten lines of C3 agree with CPython on 2,000 hierarchies |
-# | [1.3 Metaprogramming](03_metaprogramming.ipynb) | what a decorator loses, even with `wraps`; on which ways out a clean-up runs; in which order a class comes to be |
-# | [1.4 Generators, iterators, coroutines](04_generators.ipynb) | that a pipeline's memory does not depend on its input; what your profiler does not see; how 60 lines of event loop serve 200 clients |
-# | [1.5 Exceptions](05_exceptions.ipynb) | what a `try` costs, and what an `except`; what a stored error keeps alive; which errors cannot travel between processes |
-# | [1.6 Concurrency models](06_concurrency.ipynb) | which limit nobody set decides how many requests are open; which calls freeze an event loop from inside a thread; what a cancellation is, and who swallows it |
-# | [1.7 Profiling](07_profiling.ipynb) | which line is hot, by instruments that agree; how a profiler accuses the wrong function; that cProfile gives one thread's time to another; how a benchmark says the opposite of the truth |
-# | [1.8 Processes and threads](08_processes_threads.ipynb) | what a worker inherits, a held lock included; what each lock promises; what becomes of a task whose worker is killed |
-# | [1.9 Data structures that fit](09_data_structures.ipynb) | what one request of plain integers does to a set, and which cures hold; when a dict gives memory back; what a list moves and a sort asks |
-# | [1.10 Standard tools](10_standard_tools.ipynb) | that a dict emptied from the front walks over its dead; what `tee`, `groupby` and `zip` keep or swallow; when a cache leaks, stampedes, or never hits |
-=======
 # | [1.1 What makes Python Python](01_interpreter.ipynb) | Which code computes at the same time under one GIL, and which without a GIL? Why can a race hide for years? When is bytecode stale? |
 # | [1.2 Objects](02_objects.ipynb) | In which order does Python look for an attribute? When does looking at an object make it larger? Do ten lines of C3 agree with CPython on 2,000 hierarchies? |
 # | [1.3 Metaprogramming](03_metaprogramming.ipynb) | What does a decorator lose, even with `wraps`? On which ways out of a block does the clean-up run? In which order is a class made? |
@@ -36,7 +24,6 @@
 # | [1.8 Processes and threads](08_processes_threads.ipynb) | What does a worker inherit? What does each lock promise? What happens to a task if its worker is killed? |
 # | [1.9 Data structures that fit](09_data_structures.ipynb) | What can one request of plain integers do to a set, and which cures help? When does a dict give memory back? How many references does a list move, and how many questions does a sort ask? |
 # | [1.10 Standard tools](10_standard_tools.ipynb) | What does it cost to empty a dict from the front? What do `tee`, `groupby` and `zip` keep or lose? When does a cache leak, repeat work, or never hit? |
->>>>>>> plain3
 #
 # ## The core, in an afternoon
 #
