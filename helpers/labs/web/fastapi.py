@@ -170,7 +170,8 @@ def _serve() -> None:
     order = json.loads(sys.stdin.readline())
     interrupted_when_stdin_closes()
     names: dict[str, Any] = {}
-    exec(compile(order["source"], "<the notebook's cell>", "exec"), names)
+    # Without our own `from __future__ import annotations`, as the cell has none.
+    exec(compile(order["source"], "<the notebook>", "exec", dont_inherit=True), names)
     app = names[order["name"]](*order["arguments"])
     with contextlib.suppress(KeyboardInterrupt), socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:  # fmt: skip
         print(f"http://127.0.0.1:{listening.getsockname()[1]}", flush=True)
