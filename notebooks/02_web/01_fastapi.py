@@ -1329,7 +1329,9 @@ claim("fastapi.disconnect", "behind BaseHTTPMiddleware a handler does not notice
 # +    def seat():
 # +        seat_holder.set("Ada")
 # @@
+# -        self.say(f"{self.name} in")
 # -        response = await call_next(request)
+# +        self.say(f"{self.name} in")
 # +        response = await call_next(request)
 # +        seat_holder.set("Ada, from request.state")
 # ```
@@ -1539,7 +1541,7 @@ claim("fastapi.settings", "a pool of no connections is refused before the servic
 # +outer.mount("/partner", partner)
 # @@
 # -async with lab.lifespan_of(whole):
-# -    during = await lab.exchange(whole, "/airports", whole_log.append)
+# -    await lab.exchange(whole, "/airports", whole_log.append)
 # +await lab.exchange(whole, "/airports", whole_log.append)
 # @@
 # -without = (await lab.ask(app, "GET", "/airports")).json()
@@ -1650,7 +1652,7 @@ claim("fastapi.outbox", "of the five that were written down first, all were conf
 # **Why.** A background task is a function call behind the last byte of the response, in the same process
 # ([Starlette](https://www.starlette.io/background/)). It is written nowhere. The client was told "accepted" on the strength of a variable in memory. An exception in it reaches only the log.
 #
-# **In production.** Background tasks are for what may be lost: a metric, a cache to warm. For the rest write the intention down in the *same transaction* as the booking (outbox, [6.3](../06_architecture/03_uow.ipynb)) or
+# **In production.** Background tasks are for what may be lost: a metric, a cache to warm. For the rest write the intention down in the *same transaction* as the booking (outbox, the subject of 6.3) or
 # hand it to a queue. Confirm twice rather than never: the next process cannot know whether the mail went out before the kill, so the receiver must bear a second one.
 # (The file survives SIGKILL, not a power cut: nobody called `fsync`.)
 
@@ -1815,7 +1817,7 @@ claim("fastapi.scopes", "who is unknown gets a 401; who is known and may not pay
 # %% [markdown]
 # **In production.** Keep tokens short (minutes) and renew them by something that the server can revoke; or use a session that lives on the server, and pay for a lookup. Always name `algorithms` in `jwt.decode`: the
 # header of a token is input. Cookies: `HttpOnly`, `Secure`, `SameSite`. A cookie is sent along by other sites' pages, which is
-# [CSRF (2.2)](02_django.ipynb); FastAPI helps a little, by refusing JSON that comes without its content type:
+# CSRF, the subject of 2.2; FastAPI helps a little, by refusing JSON that comes without its content type:
 
 # %%
 async def foreign_page(strict):

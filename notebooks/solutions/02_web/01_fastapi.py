@@ -12,28 +12,67 @@
 # Read these after you tried. Each answer says how one gets there, not only where.
 
 # %%
+import time
+import uuid
+from typing import Annotated
+
+from fastapi import Query
+
 from helpers import check
 
 # %% [markdown]
-# **The way back.** TODO: how one gets there. A slice makes a new list; `reverse()` would turn the caller's own one.
+# **A page of flights.** The signature does most of the work: names, defaults and bounds are read by FastAPI, which refuses what is out of range
+# and documents the rest. What is left is the cut. Two places invite mistakes. `if after:` takes 0 for "no cursor"; the test must be `is None`. And whether there is a next page is
+# not told by a full page, but by one flight more than the page needs.
 
-# %% exercise="fastapi.way_back" tags=["solution"]
-def way_back(route):
-    """The same airports from the last one to the first; `route` stays as it is."""
-    return route[::-1]
+# %% exercise="fastapi.page" tags=["solution"]
+def page(
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: Annotated[int | None, Query(ge=0)] = None,
+):
+    """The page that the query asks for: a function from all flights to {"flights": […], "next": id or None}."""
+
+    def cut(flights):
+        rest = [flight for flight in flights if after is None or flight["id"] > after]
+        here, more = rest[:limit], rest[limit:]
+        return {"flights": here, "next": here[-1]["id"] if more else None}
+
+    return cut
 
 
 # %%
-check("fastapi.way_back", way_back)
+check("fastapi.page", page)
 
 # %% [markdown]
-# **Each airport once.** TODO: how one gets there. A dictionary keeps the order in which its keys came; a set does not.
+# **A request id.** Everything that belongs to one request is a local variable of `__call__`, because one object serves all requests. The inner `send` changes one kind of message and
+# awaits the server's `send` before it returns, so nothing is held up. It makes a new list of headers: the message belongs to the application. `finally` reports on every way out.
 
-# %% exercise="fastapi.airports" tags=["solution"]
-def airports(route):
-    """Each airport of a route once, in the order of the first visit."""
-    return list(dict.fromkeys(route))
+# %% exercise="fastapi.request_id" tags=["solution"]
+class RequestId:
+    """Adds x-request-id to each response, and reports (id, status, seconds) when it is over."""
+
+    def __init__(self, app, done):
+        self.app, self.done = app, done
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        request_id = dict(scope["headers"]).get(b"x-request-id") or uuid.uuid4().hex.encode()
+        status, began = 500, time.perf_counter()
+
+        async def send_with_id(message):
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", request_id)]}
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        finally:
+            self.done(request_id.decode("latin-1"), status, time.perf_counter() - began)
 
 
 # %%
-check("fastapi.airports", airports)
+check("fastapi.request_id", RequestId)
