@@ -37,10 +37,10 @@ def check_page(page: Callable[..., Any]) -> None:
 async def _pages(page: Callable[..., Any]) -> None:
     from fastapi import Depends, FastAPI
 
-    app, cuts = FastAPI(), []
+    app, cuts, depends = FastAPI(), [], Depends(page)
 
     @app.get("/flights")
-    async def _flights_of(cut: Any = Depends(page)) -> None:
+    async def _flights_of(cut: Any = depends) -> None:
         cuts.append(cut)
 
     async def cut_for(query: str) -> Callable[[Any], Any]:
@@ -49,7 +49,9 @@ async def _pages(page: Callable[..., Any]) -> None:
         if status != 200:
             raise Wrong(f"GET /flights{query} must be accepted, and the status was {status}.")
         if not callable(cuts[0]):
-            raise Wrong(f"page must return a function, cut(flights), and returned {shown(cuts[0])}.")
+            raise Wrong(
+                f"page must return a function, cut(flights), and returned {shown(cuts[0])}."
+            )
         return cuts[0]
 
     many = _flights(*range(10, 451, 10))
@@ -99,7 +101,11 @@ async def _status(app: Any, query: str) -> int:
 
 # ---- a request id --------------------------------------------------------------------------------
 Message = dict[str, Any]
-START = {"type": "http.response.start", "status": 201, "headers": [(b"content-type", b"text/plain")]}
+START = {
+    "type": "http.response.start",
+    "status": 201,
+    "headers": [(b"content-type", b"text/plain")],
+}
 END = {"type": "http.response.body", "body": b"", "more_body": False}
 
 
@@ -189,24 +195,34 @@ async def _streams(around: Any, reports: list[tuple[Any, ...]]) -> None:
 
     await around(app)(wire.scope, wire.receive, wire.send)
     if [m["type"] for m in wire.sent] != ["http.response.start"] + ["http.response.body"] * 4:
-        raise Wrong(f"The application sent a start and four bodies; the server got {shown([m['type'] for m in wire.sent])}.")
+        raise Wrong(
+            f"The application sent a start and four bodies; the server got {shown([m['type'] for m in wire.sent])}."
+        )
     if wire.sent[1:] != [_row(0), _row(1), _row(2), END]:
-        raise Wrong(f"The bodies must arrive as they were sent, and came as {shown(wire.sent[1:])}.")
+        raise Wrong(
+            f"The bodies must arrive as they were sent, and came as {shown(wire.sent[1:])}."
+        )
     if (b"content-type", b"text/plain") not in wire.sent[0]["headers"]:
         raise Wrong("The response's own headers are gone: add yours to them.")
     _reported(reports, wire, 201)
     _, _, seconds = reports[0]
     if not is_a(seconds, float) or not 0 <= seconds < 60:
-        raise Wrong(f"The third value of done is how many seconds it took, and was {shown(seconds)}.")
+        raise Wrong(
+            f"The third value of done is how many seconds it took, and was {shown(seconds)}."
+        )
 
 
 def _reported(reports: list[tuple[Any, ...]], wire: _Wire, status: int) -> None:
     if len(reports) != 1 or len(reports[0]) != 3:
-        raise Wrong(f"done must be called once, as done(request_id, status, seconds); it was called with {shown(reports)}.")
+        raise Wrong(
+            f"done must be called once, as done(request_id, status, seconds); it was called with {shown(reports)}."
+        )
     if len(wire.ids) != 1 or not wire.ids[0]:
         raise Wrong(f"The response must have one x-request-id, and has {shown(wire.ids)}.")
     if not same(list(reports[0][:2]), [wire.ids[0], status]):
-        raise Wrong(f"The response has the id {wire.ids[0]!r} and the status {status}; done was told {shown(reports[0])}.")
+        raise Wrong(
+            f"The response has the id {wire.ids[0]!r} and the status {status}; done was told {shown(reports[0])}."
+        )
 
 
 async def _plain(scope: Any, receive: Any, send: Any) -> None:
@@ -229,10 +245,14 @@ async def _ids(around: Any, reports: list[tuple[Any, ...]]) -> None:
     headers = list(wire.scope["headers"])
     await stack(wire.scope, wire.receive, wire.send)
     if wire.ids != ["from-the-proxy"]:
-        raise Wrong(f"The request came with x-request-id: from-the-proxy, and the response has {shown(wire.ids)}.")
+        raise Wrong(
+            f"The request came with x-request-id: from-the-proxy, and the response has {shown(wire.ids)}."
+        )
     _reported(reports, wire, 201)
     if wire.scope["headers"] != headers:
-        raise Wrong("The request's own headers (scope['headers']) were changed: they are not yours.")
+        raise Wrong(
+            "The request's own headers (scope['headers']) were changed: they are not yours."
+        )
 
 
 async def _passes(around: Any, reports: list[tuple[Any, ...]]) -> None:
@@ -247,7 +267,9 @@ async def _passes(around: Any, reports: list[tuple[Any, ...]]) -> None:
 
         await around(app)(wire.scope, wire.receive, wire.send)
         if not got or got[0] is not wire.scope or got[1:] != [wire.receive, wire.send] or reports:
-            raise Wrong(f"A scope of type {kind!r} must pass untouched: same scope, receive and send, and no report.")
+            raise Wrong(
+                f"A scope of type {kind!r} must pass untouched: same scope, receive and send, and no report."
+            )
 
 
 async def _raises(around: Any, reports: list[tuple[Any, ...]]) -> None:
@@ -257,7 +279,11 @@ async def _raises(around: Any, reports: list[tuple[Any, ...]]) -> None:
             wire = _Wire()
 
             async def app(
-                scope: Any, receive: Any, send: Any, error: BaseException = error, begun: bool = begun
+                scope: Any,
+                receive: Any,
+                send: Any,
+                error: BaseException = error,
+                begun: bool = begun,
             ) -> None:
                 if begun:
                     await _plain(scope, receive, send)
@@ -270,7 +296,9 @@ async def _raises(around: Any, reports: list[tuple[Any, ...]]) -> None:
                 came = raised
             kind, when = type(error).__name__, "after" if begun else "before"
             if came is not error:
-                raise Wrong(f"The application raised {kind}; the server must get it, and got {shown(came)}.")
+                raise Wrong(
+                    f"The application raised {kind}; the server must get it, and got {shown(came)}."
+                )
             status = 201 if begun else 500
             if len(reports) != 1 or not same(reports[0][1], status):
                 raise Wrong(

@@ -21,15 +21,16 @@ from fastapi import Query
 from helpers import check
 
 # %% [markdown]
-# **A page of flights.** The signature does most of the work: names, defaults and bounds are read by FastAPI, which refuses what is out of range
+# **A page of flights.** The signature does most of the work: FastAPI reads names, defaults and bounds, which refuses what is out of range
 # and documents the rest. What is left is the cut. Two places invite mistakes. `if after:` takes 0 for "no cursor"; the test must be `is None`. And whether there is a next page is
 # not told by a full page, but by one flight more than the page needs.
 
 # %% exercise="fastapi.page" tags=["solution"]
-def page(
-    limit: Annotated[int, Query(ge=1, le=100)] = 20,
-    after: Annotated[int | None, Query(ge=0)] = None,
-):
+Limit = Annotated[int, Query(ge=1, le=100)]
+After = Annotated[int | None, Query(ge=0)]
+
+
+def page(limit: Limit = 20, after: After = None):
     """The page that the query asks for: a function from all flights to {"flights": […], "next": id or None}."""
 
     def cut(flights):
