@@ -21,9 +21,10 @@ from fastapi import Query
 from helpers import check
 
 # %% [markdown]
-# **A page of flights.** The signature does most of the work: FastAPI reads names, defaults and bounds, which refuses what is out of range
-# and documents the rest. What is left is the cut. Two places invite mistakes. `if after:` takes 0 for "no cursor"; the test must be `is None`. And whether there is a next page is
-# not told by a full page, but by one flight more than the page needs.
+# **A page of flights.** The signature does most of the work: FastAPI reads names, defaults and bounds, which refuses
+# what is out of range and documents the rest. What is left is the cut. Two places invite mistakes. `if after:` takes
+# 0 for "no cursor"; the test must be `is None`. And whether there is a next page is not told by a full page, but by
+# one flight more than the page needs.
 
 # %% exercise="fastapi.page" tags=["solution"]
 Limit = Annotated[int, Query(ge=1, le=100)]
@@ -45,8 +46,10 @@ def page(limit: Limit = 20, after: After = None):
 check("fastapi.page", page)
 
 # %% [markdown]
-# **A request id.** Everything that belongs to one request is a local variable of `__call__`, because one object serves all requests. The inner `send` changes one kind of message and
-# awaits the server's `send` before it returns, so nothing is held up. It makes a new list of headers: the message belongs to the application. `finally` reports on every way out.
+# **A request id.** Everything that belongs to one request is a local variable of `__call__`, because one object
+# serves all requests. The inner `send` changes one kind of message and awaits the server's `send` before it returns,
+# so nothing is held up. It makes a new list of headers: the message belongs to the application. `finally` reports on
+# every way out.
 
 # %% exercise="fastapi.request_id" tags=["solution"]
 class RequestId:
