@@ -449,7 +449,7 @@ ways = {
     "Pydantic": lambda: pydantic_seats.validate_json(text),
     "msgspec": lambda: msgspec_seats.decode(text),
 }
-times = measure.interleaved(ways, rounds=5, same=False)
+times = measure.interleaved(ways, rounds=7, same=False)
 sizes = {name: measure.held(way) for name, way in ways.items()}
 
 # %% tags=["nbval-ignore-output"]
@@ -494,11 +494,11 @@ claim("fastapi.msgspec", "msgspec reads and checks the same text in less than ha
 
 # %% [markdown] claim="fastapi.msgspec" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: parse by <code>json</code>, then convert</summary>
+# <summary><b>Break it</b>: parse by <code>json</code>, then convert row by row</summary>
 #
 # ```diff
 # -    "msgspec": lambda: msgspec_seats.decode(text),
-# +    "msgspec": lambda: msgspec.convert(json.loads(text), list[MsgspecSeat]),
+# +    "msgspec": lambda: [msgspec.convert(row, MsgspecSeat) for row in json.loads(text)],
 # ```
 #
 # </details>
@@ -1085,14 +1085,14 @@ show_lines(
     x="due, s", y="latency from the moment due, ms",
 )
 show_table([{"handler": path, "most inside": most[path], "p50, ms": result.latency(0.5) * 1e3,
-             "last, ms": result.latencies[-1] * 1e3, "answers": str(result.counts),
+             "longest, ms": result.latency(1) * 1e3, "answers": str(result.counts),
              "generator kept pace": result.kept_pace} for path, result in results.items()])  # fmt: skip
 
 # %%
 claim("fastapi.one_at_a_time", "an async handler that blocks is alone in its process",
       most["/blocking"], equals=1, did=results["/blocking"].counts)
-claim("fastapi.backlog", "so its last client waits for the others: about a second more than its own 50 ms",
-      results["/blocking"].latencies[-1], at_least=0.95, unit="s")
+claim("fastapi.backlog", "so somebody waits for the others, for about a second more than the own 50 ms",
+      results["/blocking"].latency(1), at_least=1, unit="s")
 
 # %% [markdown]
 # **Reading it.** The blocking line rises: 20 requests per second leave, 40 arrive, and every further second of load
@@ -1378,7 +1378,7 @@ claim("fastapi.disconnect", "behind BaseHTTPMiddleware a handler does not notice
 #
 # ▶ In a new cell: `break_it("fastapi.context")`
 
-# %% [markdown] claim="fastapi.tasks" tags=["break-it"]
+# %% [markdown] also=["fastapi.context"] claim="fastapi.tasks" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a pure middleware that starts a task; and four layers</summary>
 #
