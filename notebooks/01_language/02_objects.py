@@ -1153,12 +1153,12 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
 # A paid booking is audited and announced. Each of the two features was written as a subclass that does its part and
 # then lets the base class save. Then somebody combines them.
 #
-# ```mermaid
-# graph BT
-#     A[Audited] --> R[Record]
-#     N[Announced] --> R
-#     P[PaidBooking] --> A
-#     P --> N
+# ```text
+#            Record
+#           ↗      ↖
+#     Audited     Announced
+#           ↖      ↗
+#          PaidBooking
 # ```
 
 # %%

@@ -122,12 +122,12 @@ show_plan(whole, TRIPS)
 
 # %% [markdown]
 # **How to read it.** Each line is a node; a node asks the nodes below it for rows, one at a time, and the topmost
-# line is the result. *Rows actual* are the rows that came, over all *loops*. *Rows estimated* is the planner's estimate for
-# one loop, multiplied by the loops that really ran: so below a join that was misjudged it shows 342 where the planner
-# expected one row, once. Divide by *loops* to see its estimate. (The server reports both per loop. Up to version 17 it
-# rounds the actual rows to a whole number, which hides a node that returned three rows in ten loops.) *Buffers* are pages of 8 KiB, found in shared memory (*hit*) or fetched
-# from the operating system (*read*), each node's figure including those below it. Milliseconds come last because they
-# are the one column that changes when you look again.
+# line is the result. *Rows per loop* come in two columns: what the planner *estimated*, and what *actually* came, on average.
+# *Loops* says how often the node ran, and the planner does not print how often it expected that. (Up to version 17 the
+# server rounds the actual rows per loop to a whole number, which hides a node that returned three rows in ten loops.)
+# *Buffers* are pages of 8 KiB, found in shared memory (*hit*) or fetched from the operating system (*read*), each node's
+# figure including those below it. Milliseconds come last because they are the one column that changes when you look
+# again. A long condition is folded; click on it.
 #
 # This notebook counts pages, hit plus read: they are what an index saves, on your laptop as on the server.
 
