@@ -45,8 +45,8 @@ stamp()
 # %% [markdown] core=true minutes=7
 # ## An order that is almost right
 #
-# Four fields of a booking. Each type is what one would write. Then nine bodies that differ from a good order in one
-# field. A client with a bug may send any of them.
+# Five fields of an order, with the types that one would write; the same fields in a strict model; and nine bodies, each
+# of which differs from a good order in one field. A client with a bug may send any of them.
 
 # %%
 class Order(BaseModel):
@@ -57,12 +57,8 @@ class Order(BaseModel):
     price: float
 
 
-class StrictOrder(BaseModel, strict=True, extra="forbid"):
-    customer_id: int
-    seats: int
-    refundable: bool
-    departs: datetime
-    price: float
+class StrictOrder(Order, strict=True, extra="forbid"):
+    """The same fields."""
 
 
 GOOD = {"customer_id": 7, "seats": 2, "refundable": True, "departs": "2013-07-01T08:00:00Z", "price": 199.0}
@@ -199,8 +195,8 @@ claim("fastapi.strict_body", "as a body of FastAPI, the strict model refuses the
 # <summary><b>Break it</b>: extra fields are ignored again</summary>
 #
 # ```diff
-# -class StrictOrder(BaseModel, strict=True, extra="forbid"):
-# +class StrictOrder(BaseModel, strict=True):
+# -class StrictOrder(Order, strict=True, extra="forbid"):
+# +class StrictOrder(Order, strict=True):
 # ```
 #
 # </details>
@@ -241,7 +237,7 @@ claim("fastapi.strict_body", "as a body of FastAPI, the strict model refuses the
 # %% [markdown] minutes=6
 # ## What the client gets to see
 #
-# A booking has a passenger. The handler puts a frequent flyer there, which is a passenger with two more fields. It is a
+# A booking has a passenger. The handler puts a frequent flyer there, which is a passenger with one more field. It is a
 # correct object: `isinstance` agrees, and so do `mypy` and Pydantic.
 
 # %%
@@ -315,9 +311,9 @@ claim("fastapi.response_model", "the return type is a filter: the hash stays ins
 # **Why.** Pydantic 2 serialises a field by the type that the *class* declares, whatever the object is ([serialisation
 # of subclasses](https://docs.pydantic.dev/latest/concepts/serialization/)). In version 1 the object decided. The loss
 # is silent, and [reached projects in production](https://github.com/pydantic/pydantic/issues/7043). It is also what
-# makes the second endpoint safe: FastAPI validates what a handler returns against the return type and sends only
-# that. `SerializeAsAny`, or `polymorphic_serialization` since Pydantic 2.13, asks for the object's own fields, and
-# gives the safety away.
+# makes `/account` safe: FastAPI validates what a handler returns against the return type and sends only that.
+# `SerializeAsAny`, or `polymorphic_serialization` since Pydantic 2.13, asks for the object's own fields, and gives
+# the safety away.
 #
 # A union is the other place where a type chooses. Without a discriminator Pydantic takes the member of which the most
 # fields were set. A voucher whose `code` is misspelt has as many as a card.
@@ -352,7 +348,7 @@ by_tag = [paid_by(tagged, body) for body in vouchers]
 print("guessed:", by_guess, "  by kind:", by_tag)
 
 # %%
-claim("fastapi.union", "one letter missing, and the voucher is a card; with a discriminator, who does not say the kind is refused",
+claim("fastapi.union", "one letter missing, and the voucher is a card; with a discriminator, a payment without its kind is refused",
       [by_guess, by_tag], equals=[["Voucher", "Card"], ["union_tag_not_found"] * 2])
 
 # %% [markdown]
@@ -407,7 +403,7 @@ claim("fastapi.union", "one letter missing, and the voucher is a card; with a di
 # ## Five thousand bookings from JSON
 #
 # What does validation cost? The same text is read four ways: plain dictionaries, a dataclass without any check,
-# Pydantic, and `msgspec`, which checks types too and does less besides.
+# Pydantic, and `msgspec`, which also checks types and offers less.
 
 # %%
 from dataclasses import dataclass
@@ -619,8 +615,8 @@ claim("fastapi.scopes_apart", "one function, asked for with two scopes, runs twi
 # %% [markdown]
 # **Why.** During a request FastAPI keeps results in a dictionary. Its key is the function and, where the function or
 # something below it asks for `SecurityScopes`, the scopes (`_get_cache_key` in `fastapi/dependencies/utils.py`). The
-# dictionary goes with the request. What should live longer (an engine, a client) is made in the lifespan, as
-# `create_app` does.
+# dictionary goes with the request. What should live longer (an engine, a client) belongs to the application:
+# `create_app` makes the engine, and the lifespan disposes of it.
 #
 # A test replaces a node of the graph by `app.dependency_overrides`. What was below this node is not run.
 
@@ -807,7 +803,7 @@ claim("fastapi.closed_on_error", "when the handler raises, the session sees the 
 # (`scope="function"`), or do as the bookings service: its dependency hands out the *factory*, and the endpoint ends
 # its transaction itself (`helpers/airline/dependencies.py`).
 #
-# Now an error in a review that looks harmless: a `yield` without `try`. A pool of at most fifteen connections serves
+# Now a mistake that passes reviews: a `yield` without `try`. A pool of at most fifteen connections serves
 # eighteen requests, one after the other, that all end with a 404.
 
 # %% [markdown] predict="fastapi.q5"
@@ -1097,7 +1093,7 @@ show_table([{"handler": path, "most inside": most[path], "p50, ms": result.laten
 # %%
 claim("fastapi.one_at_a_time", "an async handler that blocks is alone in its process",
       most["/blocking"], equals=1, did=results["/blocking"].counts)
-claim("fastapi.backlog", "so somebody waits for the others, for about a second more than the own 50 ms",
+claim("fastapi.backlog", "so at least one client waits a second or more for an answer that takes 50 ms",
       results["/blocking"].latency(1), at_least=1, unit="s")
 
 # %% [markdown]
@@ -1158,9 +1154,9 @@ claim("fastapi.tokens", "with a hundred tokens all sixty are inside, and nobody 
 # %% [markdown]
 # **Why.** AnyIO's default limiter has [40 tokens](https://anyio.readthedocs.io/en/stable/threads.html) for each event
 # loop. Handlers and dependencies with `def`, files and uploads of Starlette share them. A `def` dependency that
-# returns a constant takes a token, too: this is why those of the service are `async`. The exit of a `yield`
-# dependency runs without the limit, or a full house could not give back what it holds (`contextmanager_in_threadpool`
-# in `fastapi/concurrency.py`).
+# returns a constant takes a token, too: this is why those of the service are `async`. The exit of a `def` dependency
+# with `yield` runs without the limit, or a full house could not give back what it holds
+# (`contextmanager_in_threadpool` in `fastapi/concurrency.py`).
 #
 # **In production.** Set the tokens in the lifespan, to what the resource behind allows: a pool of ten connections
 # does not get faster with a hundred threads. Write the liveness check as `async def`. In code review look for
@@ -1515,12 +1511,12 @@ claim("fastapi.handler_mro", "a handler for a class serves its subclasses as wel
 # the exception again when its answer is sent. Uvicorn logs it and closes the connection. The bookings service
 # announces that by `Connection: close` (`_defect` in `helpers/airline/problems.py`).
 #
-# **In production.** Give the outermost layer the request id (the second exercise wraps the application from outside).
-# Derive the errors that you expect from one class, as the service does, and let the handler for `Exception` say as
-# little as possible.
+# **In production.** For a request id on the 500 as well, wrap the whole application (`RequestId(app, …)`, the second
+# exercise) instead of adding a middleware to it. Derive the errors that you expect from one class, as the service
+# does, and let the handler for `Exception` say as little as possible.
 #
-# The lifespan is another ASGI message, not part of a request. Whoever talks to the application without a server has
-# to send it.
+# The lifespan is a conversation of its own between server and application, not part of a request. Code that calls the
+# application without a server has to start it.
 
 # %%
 without = (await lab.ask(app, "GET", "/airports")).json()
@@ -1866,8 +1862,8 @@ claim("fastapi.revoked", "the copied number of the server's session opens nothin
 
 # %% [markdown]
 # **Why.** The logout of a signed cookie asks the browser to delete *its* copy. Nothing on the server changes. The
-# same goes for a JWT: what makes it convenient, that no server has to be asked, means that no server can say no. It
-# ends with its `exp`. The signature protects the content from change, not from reading ([RFC 7519, section
+# same goes for a JWT: it is convenient because no server is asked, and so no server can refuse it before its `exp`.
+# The signature protects the content from change, not from reading ([RFC 7519, section
 # 12](https://www.rfc-editor.org/rfc/rfc7519#section-12)).
 #
 # What the thief cannot do is change it. And what a token *may* do is written in its scopes, if somebody checks them.
@@ -1894,7 +1890,7 @@ show_table([{"token": name, "POST /payments": status} for name, status in (forge
 # %%
 claim("fastapi.forged", "three forged tokens are refused, and the honest one pays",
       [*forgeries.values(), scopes["grace, read and pay"]], equals=[401, 401, 401, 201])
-claim("fastapi.scopes", "who is unknown gets a 401; who is known and may not pay gets a 403",
+claim("fastapi.scopes", "no token gets a 401; a token without the scope gets a 403",
       [scopes["no token"], scopes["ada, read"]], equals=[401, 403])
 
 # %% [markdown]
