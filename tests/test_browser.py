@@ -393,6 +393,7 @@ def test_the_way_on(page: Page) -> None:
         timeout=1000 * SECONDS,
     )
     recap = page.panel.locator(".jp-MarkdownCell", has_text="You have shown that")
+    recap.locator("summary").click()  # the ids are folded away
     recap.get_by_role("link", name="generators.frame").click()
     target = page.cell('claim("generators.frame"')
     page.page.wait_for_function(
