@@ -11,8 +11,8 @@ from helpers.exercises.comparing import is_a, same, shown, unchanged
 
 
 # ---- a page --------------------------------------------------------------------------------------
-def _flights(*ids: int) -> list[dict[str, int]]:
-    return [{"id": number} for number in ids]
+def _flights(*ids: int) -> list[dict[str, Any]]:
+    return [{"id": number, "flight": f"UA{number}"} for number in ids]
 
 
 @exercise(
@@ -66,6 +66,7 @@ async def _pages(page: Callable[..., Any]) -> None:
         ("?limit=1&after=0", _flights(0, 1), [1], None, "after=0 means behind flight 0"),
         ("", [], [], None, "There may be no flights at all"),
         ("?after=450", many, [], None, "Nothing may be left"),
+        ("?after=1000000", many, [], None, "An id may be large"),
     ):  # fmt: skip
         cut = await cut_for(query)
         with unchanged(flights=flights):
@@ -75,10 +76,19 @@ async def _pages(page: Callable[..., Any]) -> None:
             raise Wrong(
                 f"{remark}. GET /flights{query} of {len(flights)} flights: expected {shown(expected)}, got {shown(got)}."
             )
-    for query in ("?limit=0", "?limit=101", "?limit=-5", "?limit=many", "?after=-1", "?after=last"):
+    for query in (
+        "?limit=0",
+        "?limit=101",
+        "?limit=-5",
+        "?limit=2.5",
+        "?limit=many",
+        "?after=-1",
+        "?after=7.5",
+        "?after=last",
+    ):
         if (status := await _status(app, query)) != 422:
             raise Wrong(
-                f"GET /flights{query} is out of range: FastAPI must refuse it with a 422, and the status was {status}. "
+                f"GET /flights{query} is out of range, or no whole number: FastAPI must refuse it with a 422, and the status was {status}. "
                 "Bounds belong in the signature: Query(ge=…, le=…)."
             )
     one, two = await cut_for("?limit=1"), await cut_for("?limit=2")
@@ -87,6 +97,12 @@ async def _pages(page: Callable[..., Any]) -> None:
         raise Wrong(
             f"Two requests with limit 1 and 2; their functions, used in turn, returned {sizes} flights instead of "
             "[1, 2, 1]. Each request keeps its own values."
+        )
+    cut, others = await cut_for("?limit=1"), _flights(3, 4)
+    cut(many)
+    if not same(cut(others)["flights"], others[:1]):
+        raise Wrong(
+            "The second call of the same cut got other flights and returned the first ones."
         )
 
 
@@ -117,15 +133,26 @@ def _row(number: int) -> Message:
     return {"type": "http.response.body", "body": b"row %d" % number, "more_body": True}
 
 
+BODY = [
+    {"type": "http.request", "body": b"12A", "more_body": True},
+    {"type": "http.request", "body": b",12B", "more_body": False},
+]
+
+
 class _Wire:
     """What arrived at the server, and a scope of a request."""
 
     def __init__(self, headers: tuple[tuple[bytes, bytes], ...] = (), kind: str = "http") -> None:
         self.sent: list[Message] = []
-        self.scope = {"type": kind, "path": "/", "method": "GET", "headers": list(headers)}
+        self.read = 0
+        self.scope = {
+            "type": kind, "path": "/", "method": "GET", "headers": list(headers), "query_string": b"",
+            "state": {"pool": "of the lifespan"},
+        }  # fmt: skip
 
     async def receive(self) -> Message:
-        return {"type": "http.request", "body": b"", "more_body": False}
+        self.read += 1
+        return BODY[self.read - 1] if self.read <= len(BODY) else {"type": "http.disconnect"}
 
     async def send(self, message: Message) -> None:
         self.sent.append(message)
@@ -146,7 +173,7 @@ class _Wire:
         "ASGI: `async def __call__(self, scope, receive, send)`. What the application sends goes through the `send` that you hand on: "
         "wrap it.",
         "The wrapped send looks at each message, changes only `http.response.start` (its status, its headers), and awaits the "
-        "original send at once. The report belongs into a `finally` around `await self.app(…)`.",
+        "original send at once. The report belongs in a `finally` around `await self.app(…)`.",
         "Keep id, status and start time in local variables of `__call__`: one object of the middleware serves all requests at "
         "the same time. Return early for a scope whose type is not 'http'.",
     ),
@@ -172,6 +199,7 @@ async def _request_id(middleware: Callable[..., Any]) -> None:
 
     await _streams(around, reports)
     await _ids(around, reports)
+    await _hands_on(around, reports)
     await _passes(around, reports)
     await _raises(around, reports)
     await _side_by_side(around, reports)
@@ -189,6 +217,7 @@ async def _streams(around: Any, reports: list[tuple[Any, ...]]) -> None:
                     f"Row {number} was sent by the application, and {len(wire.sent)} messages had arrived at the server "
                     f"instead of {number + 2}. Pass every message on at once: a stream may never end."
                 )
+        await asyncio.sleep(0.025)
         await send(END)
         if reports:
             raise Wrong("done was called before the application was done with the request.")
@@ -210,6 +239,11 @@ async def _streams(around: Any, reports: list[tuple[Any, ...]]) -> None:
         raise Wrong(
             f"The third value of done is how many seconds it took, and was {shown(seconds)}."
         )
+    if seconds < 0.02:
+        raise Wrong(
+            f"The application slept for 25 ms, and done was called with {shown(seconds)} seconds: measure the time that "
+            "passes, also while the application waits."
+        )
 
 
 def _reported(reports: list[tuple[Any, ...]], wire: _Wire, status: int) -> None:
@@ -221,7 +255,7 @@ def _reported(reports: list[tuple[Any, ...]], wire: _Wire, status: int) -> None:
         raise Wrong(f"The response must have one x-request-id, and has {shown(wire.ids)}.")
     if not same(list(reports[0][:2]), [wire.ids[0], status]):
         raise Wrong(
-            f"The response has the id {wire.ids[0]!r} and the status {status}; done was told {shown(reports[0])}."
+            f"The response has the id {wire.ids[0]!r} and the status {status}; done was called with {shown(reports[0])}."
         )
 
 
@@ -253,6 +287,43 @@ async def _ids(around: Any, reports: list[tuple[Any, ...]]) -> None:
         raise Wrong(
             "The request's own headers (scope['headers']) were changed: they are not yours."
         )
+
+
+async def _hands_on(around: Any, reports: list[tuple[Any, ...]]) -> None:
+    reports.clear()
+    wire = _Wire(headers=((b"x-request-id", b"caf\xe9"),))
+    got: list[Any] = []
+    seen: dict[str, Any] = {}
+    whole = dict(wire.scope)
+
+    async def reads(scope: Any, receive: Any, send: Any) -> None:
+        seen.update(scope)
+        try:
+            got.extend([await receive() for _ in BODY])
+        except Exception as error:
+            got.append(error)
+        await send({"type": "http.response.start", "status": 201})  # ASGI: headers are optional
+        await send(END)
+
+    try:
+        await around(reads)(wire.scope, wire.receive, wire.send)
+    except UnicodeError as error:
+        raise Wrong(
+            f"The request came with the id {b'caf\xe9'!r}, and that raised {shown(error)}. Headers are bytes in latin-1."
+        ) from None
+    except KeyError as error:
+        raise Wrong(
+            f"The application began a response without headers, which ASGI allows, and that raised {shown(error)}."
+        ) from None
+    if got != BODY:
+        raise Wrong(
+            "The application asked for the body and did not get the message of the server: hand `receive` on as it is."
+        )
+    if lost := sorted(key for key in whole if key not in seen or seen[key] != whole[key]):
+        raise Wrong(
+            f"The application got a scope without what the server had put there: {', '.join(lost)}. Hand the scope on."
+        )
+    _reported(reports, wire, 201)
 
 
 async def _passes(around: Any, reports: list[tuple[Any, ...]]) -> None:
@@ -314,7 +385,12 @@ async def _side_by_side(around: Any, reports: list[tuple[Any, ...]]) -> None:
     async def app(scope: Any, receive: Any, send: Any) -> None:
         mine, other = (first, second) if scope["path"] == "/slow" else (second, first)
         mine.set()
-        await other.wait()  # both requests are inside now
+        try:
+            await asyncio.wait_for(other.wait(), 1)  # both requests are inside then
+        except TimeoutError:
+            raise Wrong(
+                "A request waited for a second, and the other one did not come in: two requests must be inside at once."
+            ) from None
         await _plain(scope, receive, send)
 
     wires = [_Wire(headers=((b"x-request-id", name),)) for name in (b"slow", b"quick")]
@@ -324,6 +400,6 @@ async def _side_by_side(around: Any, reports: list[tuple[Any, ...]]) -> None:
     got = [wire.ids for wire in wires]
     if got != [["slow"], ["quick"]] or sorted(report[0] for report in reports) != ["quick", "slow"]:
         raise Wrong(
-            f"Two requests at the same time, with the ids slow and quick: their responses have {shown(got)}, and done was told "
-            f"{shown([report[0] for report in reports])}. What belongs to a request must not be an attribute of the middleware."
+            f"Two requests at the same time, with the ids slow and quick: their responses have {shown(got)}, and done was called "
+            f"with {shown([report[0] for report in reports])}. What belongs to a request must not be an attribute of the middleware."
         )

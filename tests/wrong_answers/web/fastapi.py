@@ -28,11 +28,11 @@ class RequestId:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message = {**message, "headers": [*message["headers"], (b"x-request-id", request_id)]}
+                message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", request_id)]}
             await send(message)
 
 """
-REPORT = "self.done(request_id.decode(), status, time.perf_counter() - began)"
+REPORT = "self.done(request_id.decode('latin-1'), status, time.perf_counter() - began)"
 
 
 def _changed(text, *pairs):
@@ -146,6 +146,35 @@ def page(limit: Annotated[int, Query(ge=1, le=100)] = 20, after: Annotated[int |
             "Each request keeps its own values",
             "again",
         ),
+        (  # gives away the ids, not the flights
+            _changed(RIGHT_PAGE, ("rest[:limit], ", '[{"id": f["id"]} for f in rest[:limit]], ')),
+            "Without parameters the first 20",
+        ),
+        (  # remembers the flights of its first call
+            _changed(
+                RIGHT_PAGE,
+                (
+                    '        rest = [f for f in flights if after is None or f["id"] > after]\n',
+                    '        if not hasattr(cut, "rest"):\n            cut.rest = [f for f in flights if after is None or f["id"] > after]\n        rest = cut.rest\n',
+                ),
+            ),
+            "got other flights and returned the first ones",
+        ),
+        (  # half a flight
+            _changed(
+                RIGHT_PAGE,
+                (
+                    "limit: Annotated[int, Query(ge=1, le=100)] = 20",
+                    "limit: Annotated[float, Query(ge=1, le=100)] = 20",
+                ),
+                ("    def cut(flights):", "    limit = int(limit)\n\n    def cut(flights):"),
+            ),
+            "no whole number",
+        ),
+        (  # a bound that nobody asked for
+            _changed(RIGHT_PAGE, ("Query(ge=0)", "Query(ge=0, le=1000)")),
+            "?after=1000000 must be accepted",
+        ),
     ],
     "fastapi.request_id": [
         (  # Starlette's base class: one request after the other works, a stream is one message behind
@@ -222,7 +251,7 @@ class RequestId(BaseHTTPMiddleware):
             _changed(
                 WHOLE,
                 (
-                    '[*message["headers"], (b"x-request-id", request_id)]',
+                    '[*message.get("headers", []), (b"x-request-id", request_id)]',
                     '[(b"x-request-id", request_id)]',
                 ),
             ),
@@ -238,8 +267,8 @@ class RequestId(BaseHTTPMiddleware):
             _changed(
                 WHOLE,
                 (
-                    "self.done(request_id.decode(), status, time.perf_counter() - began)",
-                    "self.done(request_id.decode(), status)",
+                    REPORT,
+                    "self.done(request_id.decode('latin-1'), status)",
                 ),
             ),
             "as done(request_id, status, seconds)",
@@ -249,8 +278,8 @@ class RequestId(BaseHTTPMiddleware):
             "must have one x-request-id",
         ),
         (  # bytes are reported
-            _changed(WHOLE, ("request_id.decode()", "request_id")),
-            "done was told",
+            _changed(WHOLE, ("request_id.decode('latin-1')", "request_id")),
+            "done was called with",
         ),
         (  # one id for all: made in the constructor
             _changed(
@@ -323,9 +352,62 @@ class RequestId(BaseHTTPMiddleware):
                 WHOLE,
                 ("        request_id = given[0]", "        self.request_id = given[0]"),
                 ('(b"x-request-id", request_id)]', '(b"x-request-id", self.request_id)]'),
-                ("request_id.decode()", "self.request_id.decode()"),
+                ("request_id.decode(", "self.request_id.decode("),
             ),
             "must not be an attribute of the middleware",
+        ),
+        (  # reads the body itself
+            _changed(
+                WHOLE, ("        status, began", "        await receive()\n        status, began")
+            ),
+            "hand `receive` on as it is",
+        ),
+        (  # the application cannot read at all
+            _changed(
+                WHOLE,
+                (
+                    "await self.app(scope, receive, send_with_id)",
+                    "await self.app(scope, None, send_with_id)",
+                ),
+            ),
+            "hand `receive` on as it is",
+        ),
+        (  # a scope of what it knows itself
+            _changed(
+                WHOLE,
+                (
+                    "await self.app(scope, receive, send_with_id)",
+                    'await self.app({k: scope[k] for k in ("type", "path", "method", "headers")}, receive, send_with_id)',
+                ),
+            ),
+            "a scope without what the server had put there: query_string, state",
+        ),
+        (  # takes headers for UTF-8
+            _changed(WHOLE, ("request_id.decode('latin-1')", "request_id.decode()")),
+            "Headers are bytes in latin-1",
+        ),
+        (  # expects headers in each response
+            _changed(WHOLE, ('message.get("headers", [])', 'message["headers"]')),
+            "without headers, which ASGI allows",
+        ),
+        (  # counts the processor's time, which does not pass while one waits
+            WHOLE.replace("perf_counter", "process_time"),
+            "slept for 25 ms",
+        ),
+        (  # one request after the other
+            _changed(
+                WHOLE,
+                ("import time\n", "import asyncio\nimport time\n"),
+                (
+                    "        self.app, self.done = app, done\n",
+                    "        self.app, self.done = app, done\n        self.lock = asyncio.Lock()\n",
+                ),
+                (
+                    "            await self.app(scope, receive, send_with_id)\n",
+                    "            async with self.lock:\n                await self.app(scope, receive, send_with_id)\n",
+                ),
+            ),
+            "two requests must be inside at once",
         ),
     ],
 }
@@ -393,6 +475,7 @@ class RequestId:
         async def pass_on(message):
             if "status" in message:
                 seen["status"] = message["status"]
+                message.setdefault("headers", [])
                 MutableHeaders(scope=message)["X-Request-ID"] = seen["id"]
             await send(message)
 
@@ -414,13 +497,13 @@ def RequestId(app, done):
     async def middleware(scope, receive, send):
         if scope["type"] not in {"http"}:
             return await app(scope, receive, send)
-        number = next((v.decode() for k, v in scope["headers"] if k == b"x-request-id"), f"{uuid.uuid4()}")
+        number = next((v.decode("latin-1") for k, v in scope["headers"] if k == b"x-request-id"), f"{uuid.uuid4()}")
         begun = []
 
         async def add(message):
             if message["type"].endswith("start"):
                 begun.append(message["status"])
-                message = message | {"headers": list(message["headers"]) + [(b"x-request-id", number.encode())]}
+                message = message | {"headers": list(message.get("headers", ())) + [(b"x-request-id", number.encode("latin-1"))]}
             await send(message)
 
         clock = time.time()
