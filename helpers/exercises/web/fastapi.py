@@ -329,7 +329,8 @@ async def _hands_on(around: Any, reports: list[tuple[Any, ...]]) -> None:
 async def _passes(around: Any, reports: list[tuple[Any, ...]]) -> None:
     for kind in ("websocket", "lifespan"):
         reports.clear()
-        wire, got = _Wire(kind=kind), []
+        wire = _Wire(kind=kind)
+        got: list[Any] = []
         if kind == "lifespan":
             del wire.scope["headers"]
 
