@@ -137,7 +137,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 2.1 | FastAPI | FastAPI (Pydantic, dependency injection, middleware). | 90 | planned |
+# | 2.1 | [FastAPI](02_web/01_fastapi.ipynb) | FastAPI (Pydantic, dependency injection, middleware). | 77 | ready |
 # | 2.2 | Django | Django (ORM, CBV, DRF). | 90 | planned |
 # | 2.3 | Flask | Flask (Blueprints, Extensions). | 60 | planned |
 # | 2.4 | WebSockets and SSE | Работа с WebSockets, SSE. | 75 | planned |
