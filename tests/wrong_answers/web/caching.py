@@ -58,6 +58,8 @@ async def get_or_load(store, key, load):
     if flight not in flights:
         async def fill():
             try:
+                if (text := await store.get(key)) is not None:
+                    return text
                 text = await load()
                 await store.set(key, text, ex=60)
                 return text
@@ -154,8 +156,9 @@ import asyncio
 async def get_or_load(store, key, load):
     while (text := await store.get(key)) is None:
         if await store.set(f"lock:{key}", "1", nx=True, ex=30):
-            text = await load()
-            await store.set(key, text, ex=60)
+            if (text := await store.get(key)) is None:
+                text = await load()
+                await store.set(key, text, ex=60)
             await store.delete(f"lock:{key}")
             return text
         await asyncio.sleep(0.02)
@@ -173,6 +176,8 @@ async def get_or_load(store, key, load):
     while (text := await store.get(key)) is None:
         if await store.set(f"lock:{key}", "1", nx=True, ex=30):
             try:
+                if (text := await store.get(key)) is not None:
+                    return text
                 text = await load()
                 await store.set(key, text, ex=60)
                 return text
@@ -194,6 +199,8 @@ async def get_or_load(store, key, load):
     while (text := await store.get(key)) is None:
         if await store.set(f"lock:{key}", "1", nx=True, ex=30):
             try:
+                if (text := await store.get(key)) is not None:
+                    return text
                 text = await load()
                 await store.set(key, text, ex=60)
                 return text
@@ -216,11 +223,12 @@ async def get_or_load(store, key, load):
     while (text := await store.get(key)) is None:
         if await store.set(f"lock:{key}", "1", nx=True, ex=30):
             try:
-                text = await load()
+                if (text := await store.get(key)) is None:
+                    text = await load()
+                    await store.set(key, text, ex=60)
             except Exception:
                 await store.delete(f"lock:{key}")
                 raise
-            await store.set(key, text, ex=60)
             await store.delete(f"lock:{key}")
             return text
         await asyncio.sleep(0.02)
@@ -239,6 +247,7 @@ known = []
 async def get_or_load(store, key, load):
     if not known:
         known.append(await load())
+        await store.set(key, known[0], ex=60)
     return known[0]
 """,
             "returned ['120', '120']",
@@ -267,6 +276,8 @@ async def get_or_load(store, key, load):
     while (text := await store.get(key)) is None:
         if await store.set(f"lock:{key}", "1", nx=True, ex=30):
             try:
+                if (text := await store.get(key)) is not None:
+                    return text
                 text = await load()
                 await store.set(key, text, ex=60)
                 return text if key != "fare:quick" else text.upper()
@@ -286,6 +297,8 @@ async def get_or_load(store, key, load):
     while (text := await store.get(key)) is None:
         if await store.set(f"lock:{key}", "1", nx=True, ex=30):
             try:
+                if (text := await store.get(key)) is not None:
+                    return text
                 text = await load()
                 await store.set(key, text, ex=60)
                 return text
@@ -419,7 +432,11 @@ class FareCache:
         (  # a flag instead of a token: the second reader's permission serves the first one, too
             """
 class FareCache:
-    SCRIPT = "if redis.call('exists', KEYS[2]) == 1 then redis.call('set', KEYS[1], ARGV[1], 'ex', 60) end"
+    SCRIPT = '''
+        if redis.call('exists', KEYS[2]) == 1 then
+            redis.call('set', KEYS[1], ARGV[1], 'ex', 60)
+            redis.call('del', KEYS[2])
+        end'''
 
     def __init__(self, store):
         self.store = store
