@@ -304,8 +304,8 @@ claim("caching.local", "100 gets over the network cost at least 500 times what t
 # client's decision. `mget` is also *atomic*: no write of another client comes in between. A pipeline without
 # `transaction=True` does not promise that. Memcached's `get` takes many keys as well, without that promise.
 #
-# **In production.** Count round trips as you count SQL queries: N+1 exists in caches too. On loopback a trip costs tens of
-# microseconds; between two zones of a cloud it is a hundred times that, and then only the number of trips matters.
+# **In production.** Count round trips as you count SQL queries: N+1 exists in caches too. On loopback a trip is nearly
+# free; on a network it costs what `ping` shows, and then only the number of trips matters.
 
 # %% [markdown] claim="caching.round_trips" tags=["break-it"]
 # <details>
@@ -541,7 +541,7 @@ claim("caching.memcached_evicts", "a full Memcached refuses none and has thrown 
 # %% [markdown]
 # The next surprise needs one entry only. Memcached takes no item above 1 MiB. pymemcache's `set` says `True` all the same
 # ([pymemcache#377](https://github.com/pinterest/pymemcache/issues/377)): by default it asks for `noreply`, does not
-# wait, and reports what it cannot know.
+# wait, and always returns `True` ([#255](https://github.com/pinterest/pymemcache/pull/255)).
 
 # %%
 def too_large(**options):
@@ -567,7 +567,7 @@ claim("caching.noreply", "pymemcache's set says True; the new value was refused,
 # delete what you did not tell it to delete
 # ([key eviction](https://redis.io/docs/latest/develop/reference/eviction/)). Memcached is a cache and nothing else: it
 # evicts, and it has no disk. When it refuses an item, it also removes the old one, so that no stale value stays
-# ([protocol.txt](https://github.com/memcached/memcached/blob/master/doc/protocol.txt)).
+# ([proto_text.c](https://github.com/memcached/memcached/blob/master/proto_text.c)).
 #
 # **In production.** Give a Redis that is a cache both settings, `maxmemory` and an `allkeys-` policy. Do not put locks,
 # sessions or queues in the same instance: they would be evicted as well. For Memcached pass `default_noreply=False`
@@ -1808,9 +1808,10 @@ claim("caching.vary", "with Vary, six screens get their own language from three 
 
 # %% [markdown]
 # **Why.** A cache must not use a stored response unless the headers named by its `Vary` match
-# ([RFC 9111, 4.1](https://www.rfc-editor.org/rfc/rfc9111#section-4.1)). What the server forgets to name is shared by all. Django has
-# had faults of this kind: `cache_page` stored responses with `Vary: *` and let a missing header and an empty one share a
-# key (CVE-2026-6907). An exact `Vary` is part of the response, like its status.
+# ([RFC 9111, 4.1](https://www.rfc-editor.org/rfc/rfc9111#section-4.1)). What the server forgets to name is shared by all. Even
+# frameworks get this wrong: in 2026 Django's cache middleware stored responses with `Vary: *` (CVE-2026-6907), and missed
+# a name in `Vary` with a space beside it (CVE-2026-48587;
+# [security releases](https://docs.djangoproject.com/en/stable/releases/security/)).
 #
 # **In production.** Never let a shared cache store a personal response: `Cache-Control: private` or `no-store`. `no-cache`
 # means something else: it may be stored, and must be checked before each use. Each header in `Vary` multiplies the

@@ -455,6 +455,55 @@ class FareCache:
 """,
             "as if the second one's permission were its own",
         ),
+        (  # a flag that stays after it was used
+            """
+class FareCache:
+    SCRIPT = "if redis.call('exists', KEYS[2]) == 1 then redis.call('set', KEYS[1], ARGV[1], 'ex', 60) end"
+
+    def __init__(self, store):
+        self.store = store
+
+    def read(self, key, load):
+        text = self.store.get(key)
+        if text is None:
+            self.store.set(f"lease:{key}", "1", ex=60)
+            text = load()
+            self.store.eval(self.SCRIPT, 2, key, f"lease:{key}", text)
+        return text
+
+    def write(self, key, save):
+        save()
+        self.store.delete(key, f"lease:{key}")
+""",
+            "others wrote '110' and '120'",
+        ),
+        (  # a list of leases, of which a write takes away the first one only
+            """
+import secrets
+
+
+class FareCache:
+    SCRIPT = "if redis.call('lrem', KEYS[2], 1, ARGV[2]) == 1 then redis.call('set', KEYS[1], ARGV[1], 'ex', 60) end"
+
+    def __init__(self, store):
+        self.store = store
+
+    def read(self, key, load):
+        text = self.store.get(key)
+        if text is None:
+            token = secrets.token_hex(8)
+            self.store.rpush(f"leases:{key}", token)
+            text = load()
+            self.store.eval(self.SCRIPT, 2, key, f"leases:{key}", text, token)
+        return text
+
+    def write(self, key, save):
+        save()
+        self.store.lpop(f"leases:{key}")
+        self.store.delete(key)
+""",
+            "Two readers read '100'",
+        ),
         (  # the writer deletes before it saves
             """
 import secrets
