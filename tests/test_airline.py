@@ -751,6 +751,19 @@ def test_a_taken_port_and_wrong_settings_are_said_in_a_few_words() -> None:
     assert "--demo" in wrong.result().stderr
 
 
+def test_the_demo_brings_its_database_and_takes_it_along() -> None:
+    command = [sys.executable, "-m", "helpers.airline", "--demo", "--port", "0", "--lifeline"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as demo:
+        try:
+            url = demo.stdout.readline().strip()
+            found = httpx.get(f"{url}/flights?origin=JFK", timeout=DEADLINE, trust_env=False)
+            assert len(found.json()["flights"]) > 0
+        finally:
+            demo.stdin.close()  # the starter has ended
+        assert demo.wait(DEADLINE) in (0, -2)
+        assert demo.stderr.read() == ""
+
+
 # ---- the course's data -------------------------------------------------------------------------
 
 
