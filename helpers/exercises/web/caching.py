@@ -74,8 +74,8 @@ def _in_loop(server: Redis, work: Callable[[Any], Awaitable[Any]]) -> Any:
     "caching.get_or_load",
     hints=(
         "Who may load must be decided in one place that all processes share, and in one step.",
-        "`SET lock … NX PX …` succeeds for one. The others look again after a short pause. Give the lock back in "
-        "`finally`; let it expire, for the case that the holder dies.",
+        "`SET lock … NX PX …` succeeds for one. The others look again, and ask for the lock again, after a short pause. "
+        "Give it back in `finally`, only if the token is still yours; let it expire, for the case that the holder dies.",
         "lock = store.lock(f'lock:{key}', timeout=30); `await lock.acquire(blocking=False)` says whether you have it. "
         "Look a second time before you load: somebody may have been faster.",
     ),
@@ -93,10 +93,14 @@ def check_get_or_load(get_or_load: GetOrLoad, server: Redis) -> None:
     with server.client(decode_responses=True) as store:
         store.flushall()
         _plain(get_or_load, server, store)
+        _second_look(get_or_load, server, store)
         _rush(get_or_load, server, store)
         _two_keys(get_or_load, server)
         _failing(get_or_load, server)
+        _failing_leader(get_or_load, server)
         _cancelled(get_or_load, server)
+        _cancelled_waiter(get_or_load, server)
+        _lost_lock(get_or_load, server, store)
         store.flushall()
 
 
@@ -122,10 +126,36 @@ def _plain(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
                 )
             )
         ttl = store.ttl(f"fare:{text}")
-        if not 0 < ttl <= LIFE:
+        if not LIFE - 5 <= ttl <= LIFE:
             raise Wrong(
                 f"The entry should live {LIFE} seconds under its own key; Redis says {ttl}."
             )
+
+
+def _second_look(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
+    """Another caller stores the text between this one's look and its lock."""
+    from redis.asyncio import Redis as Client
+
+    key, source, stored = "fare:second look", Source("loaded"), []
+
+    class Late(Client):
+        async def execute_command(self, *command: Any, **options: Any) -> Any:
+            name = str(command[0]).upper()
+            locks = name in ("SETNX", "EVAL", "EVALSHA") or (name == "SET" and "NX" in command)
+            if locks and not stored:
+                stored.append(store.set(key, "stored", ex=LIFE))
+            return await super().execute_command(*command, **options)
+
+    async def ask(_: Any) -> str:
+        async with Late(host=server.host, port=server.port, decode_responses=True) as client:
+            return await get_or_load(client, key, source.load)
+
+    got = _in_loop(server, ask)
+    if stored and (source.calls or not same(got, "stored")):
+        raise Wrong(
+            "Another caller stored the text between a caller's look and its lock, and load() ran again: look a second time "
+            "when you have the lock."
+        )
 
 
 def _rush(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
@@ -222,6 +252,32 @@ def _failing(get_or_load: GetOrLoad, server: Redis) -> None:
         )
 
 
+def _failing_leader(get_or_load: GetOrLoad, server: Redis) -> None:
+    source = Source(ConnectionError("the database is down"), "120", wait=True)
+
+    async def many(client: Any) -> list[Any]:
+        callers = [
+            asyncio.create_task(get_or_load(client, "fare:failing leader", source.load))
+            for _ in range(10)
+        ]
+        while not source.begun.is_set():
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)  # until the others wait
+        source.go_on.set()
+        await asyncio.wait(callers, timeout=ENOUGH - 1)
+        for caller in callers:
+            caller.cancel()
+        return await asyncio.gather(*callers, return_exceptions=True)
+
+    got = _in_loop(server, many)
+    errors = sum(isinstance(one, ConnectionError) for one in got)
+    if errors != 1 or sum(same(one, "120") for one in got) != 9 or source.calls != 2:
+        raise Wrong(
+            "Ten callers at once, and the first load() fails: one caller gets the error, and another one must try. The "
+            f"waiters have to ask for the lock again. Here load() ran {source.calls} times, and the callers got {shown(got)}."
+        )
+
+
 def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
     hanging, source = Source("never", wait=True), Source("120")
 
@@ -231,6 +287,8 @@ def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
             await asyncio.sleep(0.005)
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled():
+            raise Wrong("The cancelled caller must stay cancelled: do not catch CancelledError.")
         try:
             return await asyncio.wait_for(get_or_load(client, "fare:cancelled", source.load), 2)
         except TimeoutError:
@@ -241,6 +299,54 @@ def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
     if not same(got := _in_loop(server, cancel), "120"):
         raise Wrong(
             f"After a caller that was cancelled, the next one should load '120'; got {shown(got)}."
+        )
+
+
+def _cancelled_waiter(get_or_load: GetOrLoad, server: Redis) -> None:
+    source, key = Source("120", wait=True), "fare:cancelled waiter"
+
+    async def cancel(client: Any) -> int:
+        leader = asyncio.create_task(get_or_load(client, key, source.load))
+        while not source.begun.is_set():
+            await asyncio.sleep(0.005)
+        waiter = asyncio.create_task(get_or_load(client, key, source.load))
+        await asyncio.sleep(0.1)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        third = asyncio.create_task(get_or_load(client, key, source.load))
+        await asyncio.sleep(0.2)
+        loads = source.calls
+        source.go_on.set()
+        await asyncio.gather(leader, third, return_exceptions=True)
+        return loads
+
+    if _in_loop(server, cancel) != 1:
+        raise Wrong(
+            "While one caller was loading, a waiting one was cancelled, and then a third one loaded as well. Only the "
+            "caller that has the lock may give it back."
+        )
+
+
+def _lost_lock(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
+    source, theirs = Source("120", wait=True), "the token of another caller"
+    store.flushall()
+
+    async def slow(client: Any) -> list[str]:
+        task = asyncio.create_task(get_or_load(client, "fare:slow load", source.load))
+        while not source.begun.is_set():
+            await asyncio.sleep(0.005)
+        locks = list(store.scan_iter())
+        for lock in locks:
+            store.set(lock, theirs, ex=30)
+        source.go_on.set()
+        await asyncio.wait([task])  # an error that says that the lock was lost is fine, too
+        task.cancelled() or task.exception()
+        return locks
+
+    if any(store.get(lock) != theirs for lock in _in_loop(server, slow)):
+        raise Wrong(
+            "A load took longer than its lock lived, and another caller got the lock. Then the slow caller deleted it. "
+            "Delete a lock only if its token is still yours, in one step."
         )
 
 
@@ -287,13 +393,13 @@ class Table:
     "moment of the miss, and the write takes the permission away. It is what Facebook's Memcached calls a lease, and what "
     "`cas` does for an item that exists.",
     stretch="The lease also tells a second reader that somebody is loading already. Let it wait for a moment, and you have the "
-    "protection against a stampede for nothing. What must it do when the lease is gone and the key is still absent?",
+    "protection against a stampede for free. What must it do when the lease is gone and the key is still absent?",
     uses=_server,
     seconds=30,
     rows=("falsy", "again", "exception"),
 )
 def check_fare_cache(fare_cache: Callable[[Any], Any], server: Redis) -> None:
-    """Hits, falsy texts, one and two overtaken readers, failures."""
+    """Hits, falsy texts, one and two overtaken readers, failures, steps that others come between."""
     with server.client(decode_responses=True) as store:
         store.flushall()
         ours, theirs = fare_cache(store), fare_cache(store)
@@ -302,6 +408,12 @@ def check_fare_cache(fare_cache: Callable[[Any], Any], server: Redis) -> None:
         _overtaken_twice(ours, theirs)
         _two_readers(ours, theirs)
         _fails(ours, theirs)
+        for at in range(1, 9):
+            _between_the_reads_commands(fare_cache, theirs, server, at)
+            _between_the_writes_commands(fare_cache, theirs, server, at)
+        store.flushall()
+        _during_a_load(ours, theirs, store)
+        _saved_and_raised(ours, theirs)
         store.flushall()
 
 
@@ -315,7 +427,7 @@ def _hits(ours: Any, theirs: Any, store: Any) -> None:
             raise Wrong(
                 f"{text!r} was loaded {table.loads} times for two reads without a write: the second one should be a hit."
             )
-        if not 0 < (ttl := store.ttl(key)) <= LIFE:
+        if not LIFE - 5 <= (ttl := store.ttl(key)) <= LIFE:
             raise Wrong(
                 f"The entry should live {LIFE} seconds under its own key; Redis says {ttl}."
             )
@@ -435,6 +547,105 @@ def _fails(ours: Any, theirs: Any) -> None:
         )
 
 
+def _interrupted(server: Redis, at: int, then: Callable[[], object]) -> Any:
+    """A client that lets something else happen before its command number `at`."""
+    from redis import Redis as Client
+
+    class Interrupted(Client):
+        commands = 0
+
+        def execute_command(self, *command: Any, **options: Any) -> Any:
+            self.commands += 1
+            if self.commands == at:
+                then()
+            return super().execute_command(*command, **options)
+
+    return Interrupted(host=server.host, port=server.port, decode_responses=True)
+
+
+def _between_the_reads_commands(
+    fare_cache: Callable[[Any], Any], theirs: Any, server: Redis, at: int
+) -> None:
+    table, key = Table("100"), f"fare:between, read {at}"
+    then = lambda: theirs.write(key, table.saving("120"))  # noqa: E731
+    with _interrupted(server, at, then) as client:
+        fare_cache(client).read(key, table.loading())
+    if not same(got := theirs.read(key, table.loading()), table.text):
+        raise Wrong(
+            f"'120' was written just before command number {at} of a read; the next read returned {shown(got)}. Comparing "
+            "and storing must be one step."
+        )
+
+
+def _between_the_writes_commands(
+    fare_cache: Callable[[Any], Any], theirs: Any, server: Redis, at: int
+) -> None:
+    table, key = Table("100"), f"fare:between, write {at}"
+    loaded, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        loaded.set()
+        go_on.wait(ENOUGH)
+
+    reader = threading.Thread(
+        target=lambda: raised_by(lambda: theirs.read(key, table.loading(wait)))
+    )
+
+    def come_back() -> None:
+        go_on.set()
+        reader.join()
+
+    reader.start()
+    loaded.wait(ENOUGH)
+    with _interrupted(server, at, come_back) as client:
+        try:
+            fare_cache(client).write(key, table.saving("120"))
+        finally:
+            come_back()
+    if not same(got := theirs.read(key, table.loading()), "120"):
+        raise Wrong(
+            f"A reader that had loaded '100' stored it just before command number {at} of a write; the next read returned "
+            f"{shown(got)}. Delete the key and the permission in one step."
+        )
+
+
+def _during_a_load(ours: Any, theirs: Any, store: Any) -> None:
+    one, other, for_ever = Table("100"), Table("200"), []
+
+    def look() -> None:
+        theirs.read("fare:other", other.loading())
+        for_ever.extend(key for key in store.scan_iter() if store.ttl(key) == -1)
+
+    ours.read("fare:one", one.loading(look))
+    if for_ever:
+        raise Wrong(
+            f"During a load Redis holds {for_ever} without an expiry: if the load never returns, they stay for ever."
+        )
+    ours.read("fare:one", one.loading())
+    theirs.read("fare:other", other.loading())
+    if (one.loads, other.loads) != (1, 1):
+        raise Wrong(
+            "While one key was loaded, another key was read; nobody wrote. Both should be hits afterwards, and were loaded "
+            f"{one.loads} and {other.loads} times. Give each key a lease of its own."
+        )
+
+
+def _saved_and_raised(ours: Any, theirs: Any) -> None:
+    table, key = Table("old"), "fare:saved and raised"
+    theirs.read(key, table.loading())
+
+    def save() -> None:
+        table.text = "new"
+        raise ConnectionError("the answer to the commit was lost")
+
+    raised_by(lambda: ours.write(key, save))
+    if not same(got := theirs.read(key, table.loading()), "new"):
+        raise Wrong(
+            f"save() saved 'new', and then raised ConnectionError; the next read returned {shown(got)}. An error does not say "
+            "that nothing was saved."
+        )
+
+
 # --- the key of a shared cache -------------------------------------------------------------------
 
 SharedKey = Callable[[str, Mapping[str, str], "str | None"], Any]
@@ -448,6 +659,7 @@ SAME: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
     ("the order of the names in Vary does not matter", ("/b", LANGUAGE | ENCODING, BOTH),
      ("/b", ENCODING | LANGUAGE, "accept-encoding,accept-language")),
     ("an empty Vary names nothing", ("/b", LANGUAGE, ""), ("/b", {}, None)),
+    ("a name twice in Vary says no more than once", ("/b", {"A": "x"}, "A, A"), ("/b", {"A": "x"}, "A")),
 ]  # fmt: skip
 
 DIFFERENT: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
@@ -462,6 +674,10 @@ DIFFERENT: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
      ("/b", {"A": "1", "B": "2|"}, "A, B")),
     ("two values look like one when they are put together", ("/b", {"A": "de", "B": "fr"}, "A, B"),
      ("/b", {"A": "d", "B": "efr"}, "A, B")),
+    ("values of headers are case-sensitive", ("/b", {"A": "aB"}, "A"), ("/b", {"A": "Ab"}, "A")),
+    ("the query is a part of the URL", ("/b?x=1", {}, None), ("/b?x=2", {}, None)),
+    ("the path of a URL is case-sensitive", ("/B", {}, None), ("/b", {}, None)),
+    ("Vary names another header", ("/b", {"A": "x"}, "A"), ("/b", {"B": "x"}, "B")),
 ]  # fmt: skip
 
 
@@ -493,6 +709,9 @@ def check_shared_key(shared_key: SharedKey) -> None:
             raise Wrong(
                 f"The keys {verb}, since {remark}: {one} and {other} gave {shown(keys[0])} and {shown(keys[1])}."
             )
+    keys = {_key(shared_key, f"/b/{number}", LANGUAGE, BOTH) for number in range(2_000)}
+    if len(keys) != 2_000:
+        raise Wrong(f"2,000 URLs gave {len(keys):,} different keys: a hash of few bits is no key.")
 
 
 def _key(shared_key: SharedKey, url: str, headers: Mapping[str, str], vary: str | None) -> Any:

@@ -1,4 +1,4 @@
-"""Instruments of 2.5: a wire that counts and loses, orders of steps, a server for HTTP caching."""
+"""Instruments of 2.5: a wire that counts and loses, a tracked connection, orders of steps, a server for HTTP caching."""
 
 from __future__ import annotations
 
@@ -101,6 +101,18 @@ class Wire:
 
     def __exit__(self, *problem: object) -> None:
         self.close()
+
+
+def tracked(server: Any) -> tuple[Any, Any]:
+    """A client of Redis, and a subscription that hears which of the keys that it has read have changed."""
+    news = server.client(decode_responses=True, protocol=2).pubsub()
+    news.execute_command("CLIENT", "ID")
+    news_id = news.parse_response()
+    news.subscribe("__redis__:invalidate")
+    news.get_message(timeout=SECONDS)  # that the subscription began
+    client = server.client(decode_responses=True, single_connection_client=True)
+    client.execute_command("CLIENT", "TRACKING", "ON", "REDIRECT", news_id)
+    return client, news
 
 
 def orders(*lengths: int) -> Iterator[tuple[int, ...]]:

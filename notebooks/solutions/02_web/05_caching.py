@@ -13,14 +13,17 @@
 
 # %%
 import asyncio
+import contextlib
 import secrets
+
+import redis
 
 from helpers import check
 
 # %% [markdown]
 # **One query for everybody.** The lock must be where all processes see it: in Redis. redis-py's `lock` has a token and a
 # timeout. The holder looks a second time, since somebody may have filled the key between the first look and the
-# lock. `finally` gives the lock back after an error and after a cancellation. The test is `is None`: an empty text is a
+# lock. `finally` gives the lock back after an error and after a cancellation; a lock that has expired is not ours any more. The test is `is None`: an empty text is a
 # value.
 
 # %% exercise="caching.get_or_load" tags=["solution"]
@@ -38,7 +41,8 @@ async def get_or_load(store, key, load):
                 await store.set(key, text, ex=60)
             return text
         finally:
-            await lock.release()
+            with contextlib.suppress(redis.exceptions.LockNotOwnedError):
+                await lock.release()
     return text
 
 

@@ -259,8 +259,10 @@ async def get_or_load(store, key, load):
     text = await store.get(key)
     if text is None and await store.set(f"lock:{key}", "1", nx=True, ex=30):
         try:
-            text = await load()
-            await store.set(key, text, ex=60)
+            text = await store.get(key)
+            if text is None:
+                text = await load()
+                await store.set(key, text, ex=60)
         finally:
             await store.delete(f"lock:{key}")
     return text
@@ -311,6 +313,96 @@ async def get_or_load(store, key, load):
     return text
 """,
             "After a caller that was cancelled",
+        ),
+        (  # no second look after the lock
+            """
+-            text = await store.get(key)
+-            if text is None:
+-                text = await load()
+-                await store.set(key, text, ex=60)
++            text = await load()
++            await store.set(key, text, ex=60)
+""",
+            "look a second time",
+        ),
+        (  # the waiters wait for the value, and never ask for the lock again
+            """
+-    lock = store.lock(f"lock:{key}", timeout=30)
+-    while (text := await store.get(key)) is None:
+-        if not await lock.acquire(blocking=False):
+-            await asyncio.sleep(0.02)
+-            continue
++    lock = store.lock(f"lock:{key}", timeout=30)
++    while (text := await store.get(key)) is None:
++        if not await lock.acquire(blocking=False):
++            while (text := await store.get(key)) is None:
++                await asyncio.sleep(0.02)
++            return text
+""",
+            "The waiters have to ask for the lock again",
+        ),
+        (  # the leader's error goes to all who wait
+            """
+-    while (text := await store.get(key)) is None:
+-        if not await lock.acquire(blocking=False):
+-            await asyncio.sleep(0.02)
++    waited = False
++    while (text := await store.get(key)) is None:
++        if waited and await store.exists(f"failed:{key}"):
++            raise ConnectionError("another caller failed")
++        if not await lock.acquire(blocking=False):
++            waited = True
++            await asyncio.sleep(0.02)
+@@
+-                text = await load()
++                try:
++                    text = await load()
++                except Exception:
++                    await store.set(f"failed:{key}", "1", ex=1)
++                    raise
+""",
+            "one caller gets the error",
+        ),
+        (  # the cancellation is swallowed
+            """
+-            return text
+-        finally:
++            return text
++        except asyncio.CancelledError:
++            return None
++        finally:
+""",
+            "do not catch CancelledError",
+        ),
+        (  # a cancelled waiter deletes the leader's lock
+            """
+-        if not await lock.acquire(blocking=False):
+-            await asyncio.sleep(0.02)
+-            continue
++        if not await lock.acquire(blocking=False):
++            try:
++                await asyncio.sleep(0.02)
++            except asyncio.CancelledError:
++                await store.delete(f"lock:{key}")
++                raise
++            continue
+""",
+            "Only the caller that has the lock may give it back",
+        ),
+        (  # the lock is deleted, whoever has it now
+            """
+-            with contextlib.suppress(redis.exceptions.LockNotOwnedError):
+-                await lock.release()
++            await store.delete(f"lock:{key}")
+""",
+            "only if its token is still yours",
+        ),
+        (  # two seconds instead of sixty
+            """
+-                await store.set(key, text, ex=60)
++                await store.set(key, text, ex=2)
+""",
+            "Redis says 2",
         ),
     ],
     "caching.fare_cache": [
@@ -670,6 +762,61 @@ class FareCache:
 """,
             "two reads returned",
         ),
+        (  # comparing and storing are two steps
+            """
+-            self.store.eval(self.STORE_IF_LEASED, 2, key, f"lease:{key}", text, token)
++            if self.store.get(f"lease:{key}") == token:
++                self.store.set(key, text, ex=60)
+""",
+            "of a read; the next read returned",
+        ),
+        (  # the key first, then the lease
+            """
+-            self.store.delete(key, f"lease:{key}")
++            self.store.delete(key)
++            self.store.delete(f"lease:{key}")
+""",
+            "of a write; the next read returned",
+        ),
+        (  # a lease that lives for ever
+            """
+-            self.store.set(f"lease:{key}", token, ex=60)
++            self.store.set(f"lease:{key}", token)
+""",
+            "without an expiry",
+        ),
+        (  # two seconds instead of sixty
+            """
+-            redis.call('set', KEYS[1], ARGV[1], 'ex', 60)
++            redis.call('set', KEYS[1], ARGV[1], 'ex', 2)
+""",
+            "Redis says 2",
+        ),
+        (  # one lease for all keys
+            """
+-            self.store.set(f"lease:{key}", token, ex=60)
+-            text = load()
+-            self.store.eval(self.STORE_IF_LEASED, 2, key, f"lease:{key}", text, token)
++            self.store.set("lease", token, ex=60)
++            text = load()
++            self.store.eval(self.STORE_IF_LEASED, 2, key, "lease", text, token)
+@@
+-            self.store.delete(key, f"lease:{key}")
++            self.store.delete(key, "lease")
+""",
+            "a lease of its own",
+        ),
+        (  # a save that raises is taken for one that did not save
+            """
+-        try:
+-            save()
+-        finally:  # an error does not say that nothing was saved
+-            self.store.delete(key, f"lease:{key}")
++        save()
++        self.store.delete(key, f"lease:{key}")
+""",
+            "An error does not say",
+        ),
     ],
     "caching.shared_key": [
         (  # the URL alone
@@ -700,7 +847,7 @@ def shared_key(url, headers, vary):
         (  # missing is empty
             """
 def shared_key(url, headers, vary):
-    names = sorted(name.strip().lower() for name in (vary or "").split(",") if name.strip())
+    names = sorted({name.strip().lower() for name in (vary or "").split(",") if name.strip()})
     if "*" in names:
         return None
     sent = {name.lower(): value for name, value in headers.items()}
@@ -712,7 +859,7 @@ def shared_key(url, headers, vary):
         (  # joined to one text
             """
 def shared_key(url, headers, vary):
-    names = sorted(name.strip().lower() for name in (vary or "").split(",") if name.strip())
+    names = sorted({name.strip().lower() for name in (vary or "").split(",") if name.strip()})
     if "*" in names:
         return None
     sent = {name.lower(): value for name, value in headers.items()}
@@ -788,6 +935,48 @@ def shared_key(url, headers, vary):
             "The keys should be equal",
             "again",
         ),
+        (  # values in lower case
+            """
+-    sent = {name.lower(): value for name, value in headers.items()}
++    sent = {name.lower(): value.lower() for name, value in headers.items()}
+""",
+            "values of headers are case-sensitive",
+        ),
+        (  # the URL without its query
+            """
+-    return url, tuple((name, sent.get(name)) for name in sorted(names))
++    return url.split("?")[0], tuple((name, sent.get(name)) for name in sorted(names))
+""",
+            "the query is a part of the URL",
+        ),
+        (  # the URL in lower case
+            """
+-    return url, tuple((name, sent.get(name)) for name in sorted(names))
++    return url.lower(), tuple((name, sent.get(name)) for name in sorted(names))
+""",
+            "the path of a URL is case-sensitive",
+        ),
+        (  # the values without the names
+            """
+-    return url, tuple((name, sent.get(name)) for name in sorted(names))
++    return url, tuple(sent.get(name) for name in sorted(names))
+""",
+            "Vary names another header",
+        ),
+        (  # a list of names, some of them twice
+            """
+-    names = {name.strip().lower() for name in (vary or "").split(",") if name.strip()}
++    names = [name.strip().lower() for name in (vary or "").split(",") if name.strip()]
+""",
+            "a name twice in Vary",
+        ),
+        (  # a hash of sixteen bits
+            """
+-    return url, tuple((name, sent.get(name)) for name in sorted(names))
++    return hash((url, tuple((name, sent.get(name)) for name in sorted(names)))) % 2**16
+""",
+            "a hash of few bits is no key",
+        ),
     ],
 }
 
@@ -855,12 +1044,14 @@ class FareCache:
         return text
 
     def write(self, key, save):
-        save()
-        with self.store.pipeline() as pipe:
-            pipe.incr("version:" + key)
-            pipe.expire("version:" + key, 3600)
-            pipe.delete(key)
-            pipe.execute()
+        try:
+            save()
+        finally:
+            with self.store.pipeline() as pipe:
+                pipe.incr("version:" + key)
+                pipe.expire("version:" + key, 3600)
+                pipe.delete(key)
+                pipe.execute()
 """,
         # WATCH, on a key that each write does change
         """
@@ -913,7 +1104,7 @@ import json
 def shared_key(url, headers, vary):
     sent = {name.lower(): value for name, value in headers.items()}
     parts = [url]
-    for name in sorted((vary or "").lower().replace(" ", "").split(",")):
+    for name in sorted({*(vary or "").lower().replace(" ", "").split(",")}):
         if name == "*":
             return None
         if name:
