@@ -163,7 +163,7 @@ claim("caching.dropped", "redis-py drops the connection of a cancelled call, and
 # **Why.** The protocol has no request numbers: a reply belongs to the oldest request without a reply on the same
 # connection. A client that stops reading in the middle leaves a connection which is no longer in step. It must be
 # closed. redis-py does so in `read_response`, for every `BaseException`, and `CancelledError` is one
-# ([`asyncio/connection.py`](https://github.com/redis/redis-py/blob/master/redis/asyncio/connection.py)).
+# ([`asyncio/connection.py`](https://github.com/redis/redis-py/blob/v8.1.0/redis/asyncio/connection.py)).
 #
 # **In production.** The same rule holds for each protocol without request numbers: Memcached's classic text protocol, HTTP/1.1, PostgreSQL's.
 # If you write a pool, give a connection back only on the path where the whole reply was read. A timeout is a
@@ -430,7 +430,7 @@ claim("caching.idempotent", "a set of booking ids counts one sale once, retried 
 # %% [markdown]
 # **Why.** When a connection breaks, a client cannot know whether the command was lost or only its reply. redis-py 8
 # retries up to ten times by default on connection errors and timeouts
-# ([`_defaults.py`](https://github.com/redis/redis-py/blob/master/redis/_defaults.py)). It cannot see which commands may be
+# ([`_defaults.py`](https://github.com/redis/redis-py/blob/v8.1.0/redis/_defaults.py)). It cannot see which commands may be
 # repeated. Plain `SET` and `SADD` leave the same state when they run twice, if nobody else writes the key in between. `INCR`,
 # `LPUSH`, `LPOP` and a script that adds do not. `SET … NX` answers "no" the second time, although the first one got the lock.
 # The problem is old ([redis-py#261](https://github.com/redis/redis-py/issues/261)) and cannot be solved in the client.
@@ -578,7 +578,7 @@ claim("caching.noreply", "pymemcache's set says True; the new value was refused,
 # evicts, and holds everything in memory. (It can move values to flash, and survive a
 # [clean restart](https://docs.memcached.org/features/restart/) with `-e`. Neither makes it durable.) When it has no room for
 # the item of a `set`, it also removes the old one, so that no stale value stays
-# ([proto_text.c](https://github.com/memcached/memcached/blob/master/proto_text.c)).
+# ([proto_text.c](https://github.com/memcached/memcached/blob/1.6.38/proto_text.c)).
 #
 # **In production.** Give a Redis that is a cache both settings, `maxmemory` and an `allkeys-` policy. Do not put locks,
 # sessions or queues in the same instance: they would be evicted as well. For Memcached pass `default_noreply=False`
@@ -712,8 +712,8 @@ claim("caching.slabs", "right after the entries grew, Memcached holds less than 
 # **Why.** Memcached takes memory in pages of 1 MiB, gives each page to a *slab class*, and cuts it into chunks of one
 # size. Each class has an eviction list of its own, so a large entry cannot push out small ones. All pages but a few belong to
 # the small class when the large entries arrive. A background thread moves pages between classes, but it looks at windows of
-# many seconds ([slabs.c](https://github.com/memcached/memcached/blob/master/slabs.c) and
-# [slab_automove.c](https://github.com/memcached/memcached/blob/master/slab_automove.c)). Redis allocates with jemalloc
+# many seconds ([slabs.c](https://github.com/memcached/memcached/blob/1.6.38/slabs.c) and
+# [slab_automove.c](https://github.com/memcached/memcached/blob/1.6.38/slab_automove.c)). Redis allocates with jemalloc
 # and evicts single keys, whatever their size, until the total fits.
 #
 # **In production.** After a release that changes the size of values, Memcached's hit ratio falls first and recovers later.
@@ -2209,7 +2209,7 @@ check("caching.shared_key", shared_key)
 #
 # **Further reading.** [Nishtala and others, *Scaling Memcache at Facebook*](https://www.usenix.org/conference/nsdi13/technical-sessions/presentation/nishtala) ·
 # [Redis: key eviction](https://redis.io/docs/latest/develop/reference/eviction/) ·
-# [Memcached's protocol](https://github.com/memcached/memcached/blob/master/doc/protocol.txt) ·
+# [Memcached's protocol](https://github.com/memcached/memcached/blob/1.6.38/doc/protocol.txt) ·
 # [RFC 9111, HTTP caching](https://www.rfc-editor.org/rfc/rfc9111) ·
 # [OpenAI on the outage of 20 March 2023](https://openai.com/index/march-20-chatgpt-outage/).
 
