@@ -252,7 +252,12 @@ def collect(
         unmeasured=_unmeasured(seen),
         impossible=known_impossible(),
         skipped=sorted({e["test"] for e in entries(record, "skipped")}),
-        services=[ServiceRow(**e) for e in entries(record, "service")],
+        services=[
+            ServiceRow(
+                **{name: e[name] for name in ServiceRow.model_fields}
+            )  # a kept line has more
+            for e in entries(record, "service")
+        ],
         seconds=seconds,
         costs=costs,
         versions=machine.versions(),

@@ -16,8 +16,8 @@ def memcached(
 ) -> Memcached:
     """A running, empty Memcached.
 
-    `settings` are its long options ("memory-limit": 16, in MiB; "threads": 2). It keeps everything
-    in memory alone. See `core.serve` for the rest.
+    `settings` are its long options ("memory-limit": 16, in MiB; "threads": 2; True for one without a
+    value). It keeps everything in memory alone. See `core.serve` for the rest.
     """
     return serve(Memcached, settings=settings, at_least=at_least, required=required)
 
@@ -34,7 +34,10 @@ class Memcached(Server):
     }
 
     def _options(self) -> list[str]:
-        return [f"--{name}={setting(value)}" for name, value in self.settings.items()]
+        return [
+            f"--{name}" if value is True else f"--{name}={setting(value)}"
+            for name, value in self.settings.items()
+        ]
 
     def in_container(self) -> Any:
         """The official image."""

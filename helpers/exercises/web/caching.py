@@ -1,0 +1,728 @@
+"""Exercises of 2.5: a stampede, a reader that was overtaken, and the key of a shared HTTP cache."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, same, shown
+
+if TYPE_CHECKING:
+    from helpers.services import Redis  # type: ignore[attr-defined]
+
+Load = Callable[[], Awaitable[str]]
+GetOrLoad = Callable[[Any, str, Load], Awaitable[str]]
+
+ENOUGH = 5  # seconds: longer than any step takes, shorter than the box's limit
+LIFE = 60  # seconds that an entry is to live
+
+
+def _server() -> Redis:
+    from helpers import services
+
+    return services.redis()
+
+
+# --- one query for everybody ---------------------------------------------------------------------
+
+
+class Source:
+    """A database for one key: counts its calls, and answers when it is allowed to."""
+
+    def __init__(self, *answers: Any, wait: bool = False) -> None:
+        self.answers = itertools.chain(answers[:-1], itertools.repeat(answers[-1]))
+        self.calls = 0
+        self.begun, self.go_on = threading.Event(), threading.Event()
+        if not wait:
+            self.go_on.set()
+
+    async def load(self) -> str:
+        """What a caller awaits."""
+        self.calls += 1
+        self.begun.set()
+        answer = next(self.answers)
+        while not self.go_on.is_set():
+            await asyncio.sleep(0.005)
+        if isinstance(answer, BaseException):
+            raise answer
+        return answer
+
+
+def _in_loop(server: Redis, work: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Run work in an event loop of its own, with a client of its own: as in another process."""
+
+    async def whole() -> Any:
+        from redis.asyncio import Redis as Client
+
+        async with Client(host=server.host, port=server.port, decode_responses=True) as store:
+            return await asyncio.wait_for(work(store), ENOUGH)
+
+    try:
+        return asyncio.run(whole())
+    except TimeoutError:
+        raise Wrong(
+            "A caller waited for more than 5 seconds for a load that had ended. Does the lock go away in each case?"
+        ) from None
+
+
+@exercise(
+    "caching.get_or_load",
+    hints=(
+        "Who may load must be decided in one place that all processes share, and in one step.",
+        "`SET lock … NX PX …` succeeds for one. The others look again, and ask for the lock again, after a short pause. "
+        "Give it back in `finally`, only if the token is still yours; let it expire, for the case that the holder dies.",
+        "lock = store.lock(f'lock:{key}', timeout=30); `await lock.acquire(blocking=False)` says whether you have it. "
+        "Look a second time before you load: somebody may have been faster.",
+    ),
+    why="The gap between a miss and the stored value is as long as the query, and everybody who looks in that gap "
+    "would ask. A lock in Redis makes one of them the leader, whatever process it is in. `finally` hands the lead on "
+    "after an error and after a cancellation; the lock's timeout does it after a crash.",
+    stretch="The waiters poll. Let them wait for a message instead (`SUBSCRIBE`, or `BLPOP` on a list): what must they do "
+    "so that no message comes between their look and their waiting?",
+    uses=_server,
+    seconds=40,
+    rows=("falsy", "again", "exception", "base exception"),
+)
+def check_get_or_load(get_or_load: GetOrLoad, server: Redis) -> None:
+    """One load, for tasks and for loops; failures hand the lead on; nothing lives for ever."""
+    with server.client(decode_responses=True) as store:
+        store.flushall()
+        _plain(get_or_load, server, store)
+        _second_look(get_or_load, server, store)
+        _rush(get_or_load, server, store)
+        _two_keys(get_or_load, server)
+        _failing(get_or_load, server)
+        _failing_leader(get_or_load, server)
+        _cancelled(get_or_load, server)
+        _cancelled_waiter(get_or_load, server)
+        _lost_lock(get_or_load, server, store)
+        store.flushall()
+
+
+def _plain(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
+    for text in ("120", "", "0"):
+        source = Source(text)
+
+        async def ask(client: Any, source: Source = source, text: str = text) -> list[str]:
+            return [await get_or_load(client, f"fare:{text}", source.load) for _ in range(2)]
+
+        got = _in_loop(server, ask)
+        if not same(got, [text, text]):
+            raise Wrong(
+                f"load() returns {text!r}; two calls, one after the other, returned {shown(got)}."
+            )
+        if source.calls != 1:
+            raise Wrong(
+                f"load() returned {text!r}, and the next call loaded again. "
+                + (
+                    "An empty text is a value: ask whether it `is None`."
+                    if not text
+                    else "Store it."
+                )
+            )
+        ttl = store.ttl(f"fare:{text}")
+        if not LIFE - 5 <= ttl <= LIFE:
+            raise Wrong(
+                f"The entry should live {LIFE} seconds under its own key; Redis says {ttl}."
+            )
+
+
+def _second_look(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
+    """Another caller stores the text between this one's look and its lock."""
+    from redis.asyncio import Redis as Client
+
+    key, source, stored = "fare:second look", Source("loaded"), []
+
+    class Late(Client):
+        async def execute_command(self, *command: Any, **options: Any) -> Any:
+            name = str(command[0]).upper()
+            locks = name in ("SETNX", "EVAL", "EVALSHA") or (name == "SET" and "NX" in command)
+            if locks and not stored:
+                stored.append(store.set(key, "stored", ex=LIFE))
+            return await super().execute_command(*command, **options)
+
+    async def ask(_: Any) -> str:
+        async with Late(host=server.host, port=server.port, decode_responses=True) as client:
+            return await get_or_load(client, key, source.load)
+
+    got = _in_loop(server, ask)
+    if stored and (source.calls or not same(got, "stored")):
+        raise Wrong(
+            "Another caller stored the text between a caller's look and its lock, and load() ran again: look a second time "
+            "when you have the lock."
+        )
+
+
+def _rush(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
+    source = Source("120", wait=True)
+    results: list[Any] = []
+
+    async def many(client: Any) -> list[str]:
+        return await asyncio.gather(
+            *(get_or_load(client, "fare:rush", source.load) for _ in range(25))
+        )
+
+    def process() -> None:
+        try:
+            results.append(_in_loop(server, many))
+        except BaseException as error:
+            results.append(error)
+
+    threads = [threading.Thread(target=process) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    source.begun.wait(ENOUGH)
+    gets = _commands(store)
+    for _ in range(400):  # until 50 callers have looked, or a second caller loads
+        if source.calls > 1 or _commands(store) - gets >= 50:
+            break
+        threading.Event().wait(0.005)
+    for_ever = [key for key in store.scan_iter() if store.ttl(key) == -1]
+    source.go_on.set()
+    for thread in threads:
+        thread.join()
+    for result in results:
+        if isinstance(result, Wrong):
+            raise result
+        if isinstance(result, BaseException):
+            raise Wrong(
+                f"50 callers in two event loops, as in two processes: {type(result).__name__}: {shown(str(result))}. What "
+                "lives in one process (an asyncio.Lock, a future) cannot be shared."
+            )
+    if source.calls != 1:
+        raise Wrong(
+            f"50 callers at once, in two processes: load() ran {source.calls} times, not once."
+        )
+    if for_ever:
+        raise Wrong(
+            f"During the load Redis holds {for_ever} without an expiry: if the process dies now, the key is blocked for ever."
+        )
+    if not same([fare for result in results for fare in result], ["120"] * 50):
+        raise Wrong(f"All 50 callers should get '120'; got {shown(results)}.")
+
+
+def _commands(store: Any) -> int:
+    return int(store.info("stats")["total_commands_processed"])
+
+
+def _two_keys(get_or_load: GetOrLoad, server: Redis) -> None:
+    slow, quick = Source("slow", wait=True), Source("quick")
+
+    async def both(client: Any) -> tuple[str, str]:
+        first = asyncio.create_task(get_or_load(client, "fare:slow", slow.load))
+        while not slow.begun.is_set():
+            await asyncio.sleep(0.005)
+        try:
+            second = await asyncio.wait_for(get_or_load(client, "fare:quick", quick.load), 2)
+        except TimeoutError:
+            raise Wrong(
+                "While one key loads, another key has to wait: use a lock for each key."
+            ) from None
+        finally:
+            slow.go_on.set()
+        return await first, second
+
+    if not same(got := _in_loop(server, both), ("slow", "quick")):
+        raise Wrong(f"Two keys at once should give ('slow', 'quick'); got {shown(got)}.")
+
+
+def _failing(get_or_load: GetOrLoad, server: Redis) -> None:
+    source = Source(ConnectionError("the database is down"), "120")
+
+    async def twice(client: Any) -> tuple[Any, str]:
+        try:
+            first: Any = await get_or_load(client, "fare:failing", source.load)
+        except ConnectionError as error:
+            first = error
+        return first, await get_or_load(client, "fare:failing", source.load)
+
+    first, second = _in_loop(server, twice)
+    if not isinstance(first, ConnectionError):
+        raise Wrong(
+            f"load() raised ConnectionError; its caller should get it, and got {shown(first)}."
+        )
+    if not same(second, "120"):
+        raise Wrong(
+            f"After a load that failed, the next call should load '120'; got {shown(second)}."
+        )
+
+
+def _failing_leader(get_or_load: GetOrLoad, server: Redis) -> None:
+    source = Source(ConnectionError("the database is down"), "120", wait=True)
+
+    async def many(client: Any) -> list[Any]:
+        callers = [
+            asyncio.create_task(get_or_load(client, "fare:failing leader", source.load))
+            for _ in range(10)
+        ]
+        while not source.begun.is_set():
+            await asyncio.sleep(0.005)
+        await asyncio.sleep(0.1)  # until the others wait
+        source.go_on.set()
+        await asyncio.wait(callers, timeout=ENOUGH - 1)
+        for caller in callers:
+            caller.cancel()
+        return await asyncio.gather(*callers, return_exceptions=True)
+
+    got = _in_loop(server, many)
+    errors = sum(isinstance(one, ConnectionError) for one in got)
+    if errors != 1 or sum(same(one, "120") for one in got) != 9 or source.calls != 2:
+        raise Wrong(
+            "Ten callers at once, and the first load() fails: one caller gets the error, and another one must try. The "
+            f"waiters have to ask for the lock again. Here load() ran {source.calls} times, and the callers got {shown(got)}."
+        )
+
+
+def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
+    hanging, source = Source("never", wait=True), Source("120")
+
+    async def cancel(client: Any) -> str:
+        task = asyncio.create_task(get_or_load(client, "fare:cancelled", hanging.load))
+        while not hanging.begun.is_set():
+            await asyncio.sleep(0.005)
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            raise Wrong("The cancelled caller must stay cancelled: do not catch CancelledError.")
+        try:
+            return await asyncio.wait_for(get_or_load(client, "fare:cancelled", source.load), 2)
+        except TimeoutError:
+            raise Wrong(
+                "The caller that was loading was cancelled, and the next one waits for it: give the lock back in `finally`."
+            ) from None
+
+    if not same(got := _in_loop(server, cancel), "120"):
+        raise Wrong(
+            f"After a caller that was cancelled, the next one should load '120'; got {shown(got)}."
+        )
+
+
+def _cancelled_waiter(get_or_load: GetOrLoad, server: Redis) -> None:
+    source, key = Source("120", wait=True), "fare:cancelled waiter"
+
+    async def cancel(client: Any) -> int:
+        leader = asyncio.create_task(get_or_load(client, key, source.load))
+        while not source.begun.is_set():
+            await asyncio.sleep(0.005)
+        waiter = asyncio.create_task(get_or_load(client, key, source.load))
+        await asyncio.sleep(0.1)
+        waiter.cancel()
+        await asyncio.wait([waiter])
+        third = asyncio.create_task(get_or_load(client, key, source.load))
+        await asyncio.sleep(0.2)
+        loads = source.calls
+        source.go_on.set()
+        await asyncio.gather(leader, third, return_exceptions=True)
+        return loads
+
+    if _in_loop(server, cancel) != 1:
+        raise Wrong(
+            "While one caller was loading, a waiting one was cancelled, and then a third one loaded as well. Only the "
+            "caller that has the lock may give it back."
+        )
+
+
+def _lost_lock(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
+    source, theirs = Source("120", wait=True), "the token of another caller"
+    store.flushall()
+
+    async def slow(client: Any) -> list[str]:
+        task = asyncio.create_task(get_or_load(client, "fare:slow load", source.load))
+        while not source.begun.is_set():
+            await asyncio.sleep(0.005)
+        locks = list(store.scan_iter())
+        for lock in locks:
+            store.set(lock, theirs, ex=30)
+        source.go_on.set()
+        await asyncio.wait([task])  # an error that says that the lock was lost is fine, too
+        task.cancelled() or task.exception()
+        return locks
+
+    if any(store.get(lock) != theirs for lock in _in_loop(server, slow)):
+        raise Wrong(
+            "A load took longer than its lock lived, and another caller got the lock. Then the slow caller deleted it. "
+            "Delete a lock only if its token is still yours, in one step."
+        )
+
+
+# --- the overtaken reader ------------------------------------------------------------------------
+
+
+class Table:
+    """A database of one fare, whose reads can be overtaken."""
+
+    def __init__(self, text: str) -> None:
+        self.text, self.loads = text, 0
+
+    def loading(self, meanwhile: Callable[[], object] = lambda: None) -> Callable[[], str]:
+        """A load that reads first, and then lets something else happen before it returns."""
+
+        def load() -> str:
+            self.loads += 1
+            text = self.text
+            meanwhile()
+            return text
+
+        return load
+
+    def saving(self, text: str) -> Callable[[], None]:
+        """A save of this text."""
+
+        def save() -> None:
+            self.text = text
+
+        return save
+
+
+@exercise(
+    "caching.fare_cache",
+    hints=(
+        "The reader must be able to notice, when it stores, that a write came after its miss. What can a write change that "
+        "a reader can compare?",
+        "On a miss leave a random token under a second key, before load(). A write deletes both keys after save(). Store only if "
+        "your own token is still there; comparing and storing must be one step.",
+        "One step is a script: store.eval(\"if redis.call('get', KEYS[2]) == ARGV[2] then redis.call('set', KEYS[1], ARGV[1], "
+        "'ex', 60) end\", 2, key, lease, text, token).",
+    ),
+    why="A value that was read before a write must not be stored after it. The token ties the permission to store to the "
+    "moment of the miss, and the write takes the permission away. It is what Facebook's Memcached calls a lease, and what "
+    "`cas` does for an item that exists.",
+    stretch="The lease also tells a second reader that somebody is loading already. Let it wait for a moment, and you have the "
+    "protection against a stampede for free. What must it do when the lease is gone and the key is still absent?",
+    uses=_server,
+    seconds=30,
+    rows=("falsy", "again", "exception"),
+)
+def check_fare_cache(fare_cache: Callable[[Any], Any], server: Redis) -> None:
+    """Hits, falsy texts, one and two overtaken readers, failures, steps that others come between."""
+    with server.client(decode_responses=True) as store:
+        store.flushall()
+        ours, theirs = fare_cache(store), fare_cache(store)
+        _hits(ours, theirs, store)
+        _overtaken(ours, theirs, store)
+        _overtaken_twice(ours, theirs)
+        _two_readers(ours, theirs)
+        _fails(ours, theirs)
+        for at in range(1, 9):
+            _between_the_reads_commands(fare_cache, theirs, server, at)
+            _between_the_writes_commands(fare_cache, theirs, server, at)
+        store.flushall()
+        _during_a_load(ours, theirs, store)
+        _saved_and_raised(ours, theirs)
+        store.flushall()
+
+
+def _hits(ours: Any, theirs: Any, store: Any) -> None:
+    for text in ("100", "", "0"):
+        table, key = Table(text), f"fare:{text}"
+        got = [ours.read(key, table.loading()), theirs.read(key, table.loading())]
+        if not same(got, [text, text]):
+            raise Wrong(f"load() returns {text!r}; two reads returned {shown(got)}.")
+        if table.loads != 1:
+            raise Wrong(
+                f"{text!r} was loaded {table.loads} times for two reads without a write: the second one should be a hit."
+            )
+        if not LIFE - 5 <= (ttl := store.ttl(key)) <= LIFE:
+            raise Wrong(
+                f"The entry should live {LIFE} seconds under its own key; Redis says {ttl}."
+            )
+        ours.write(key, table.saving("new"))
+        if not same(got := theirs.read(key, table.loading()), "new"):
+            raise Wrong(f"After a write of 'new' another process read {shown(got)}.")
+
+
+def _overtaken(ours: Any, theirs: Any, store: Any) -> None:
+    for writer, who in ((theirs, "another process"), (ours, "the same process")):
+        table, key = Table("100"), f"fare:overtaken by {who}"
+        ours.read(key, table.loading(lambda w=writer, k=key, t=table: w.write(k, t.saving("120"))))
+        if not same(got := theirs.read(key, table.loading()), "120"):
+            raise Wrong(
+                f"A reader read '100'; then {who} wrote '120'; then the reader stored what it had. The next read "
+                f"returned {shown(got)}."
+            )
+    table, key = Table("100"), "fare:during the save"
+
+    def save() -> None:
+        theirs.read(key, table.loading())  # still reads, and stores, the old text
+        table.text = "120"
+
+    ours.write(key, save)
+    if not same(got := theirs.read(key, table.loading()), "120"):
+        raise Wrong(
+            f"A read just before the save ended stored '100'; after the write a read returned {shown(got)}."
+        )
+    if not same(store.get(key), "120"):
+        raise Wrong("After a write and one more read, the key should be in the cache again.")
+
+
+def _overtaken_twice(ours: Any, theirs: Any) -> None:
+    table, key = Table("100"), "fare:twice"
+
+    def meanwhile() -> None:
+        theirs.write(key, table.saving("110"))
+        theirs.write(key, table.saving("120"))
+        theirs.read(key, table.loading())
+
+    ours.read(key, table.loading(meanwhile))
+    if not same(got := theirs.read(key, table.loading()), "120"):
+        raise Wrong(
+            "A reader read '100'; others wrote '110' and '120', and read '120' into the cache; then the first reader came "
+            f"back. The next read returned {shown(got)}."
+        )
+
+
+def _two_readers(ours: Any, theirs: Any) -> None:
+    table, key = Table("100"), "fare:two readers"
+
+    def write() -> None:
+        theirs.write(key, table.saving("120"))
+
+    def second_reader() -> None:
+        ours.read(key, table.loading(write))
+
+    theirs.read(key, table.loading(second_reader))
+    if not same(got := ours.read(key, table.loading()), "120"):
+        raise Wrong(
+            f"Two readers read '100', then '120' was written, then both came back. The next read returned {shown(got)}."
+        )
+    table, key = Table("100"), "fare:lease of another"
+
+    def write_and_miss() -> None:
+        theirs.write(key, table.saving("120"))
+        stack.enter_context(_paused_read(theirs, key, table))
+
+    with contextlib.ExitStack() as stack:
+        ours.read(key, table.loading(write_and_miss))  # comes back while the other's lease is there
+    if not same(got := ours.read(key, table.loading()), "120"):
+        raise Wrong(
+            "A reader read '100'; '120' was written; a second reader missed and is loading; then the first one stored '100', "
+            f"as if the second one's permission were its own. A read returned {shown(got)}."
+        )
+
+
+@contextlib.contextmanager
+def _paused_read(cache: Any, key: str, table: Table) -> Iterator[None]:
+    """A read in a thread of its own, which stays in its load until the end of the block; then it fails."""
+    loading, go_on = threading.Event(), threading.Event()
+
+    def load() -> str:
+        loading.set()
+        go_on.wait(ENOUGH)
+        raise ConnectionError("the database is down")
+
+    thread = threading.Thread(target=lambda: raised_by(lambda: cache.read(key, load)))
+    thread.start()
+    loading.wait(ENOUGH)
+    try:
+        yield
+    finally:
+        go_on.set()
+        thread.join()
+
+
+def _fails(ours: Any, theirs: Any) -> None:
+    table, key = Table("100"), "fare:failing"
+
+    def fail() -> Any:
+        raise ConnectionError("the database is down")
+
+    for what, call in (
+        ("load", lambda: ours.read(key, fail)),
+        ("save", lambda: ours.write(key, fail)),
+    ):
+        if not isinstance(came := raised_by(call), ConnectionError):
+            raise Wrong(
+                f"{what}() raised ConnectionError; the caller should get it, and got {shown(came)}."
+            )
+    got = [theirs.read(key, table.loading()) for _ in range(2)]
+    if not same(got, ["100", "100"]) or table.loads != 1:
+        raise Wrong(
+            f"After a load and a save that failed, two reads returned {shown(got)} with {table.loads} loads: the second read "
+            "should be a hit."
+        )
+
+
+def _interrupted(server: Redis, at: int, then: Callable[[], object]) -> Any:
+    """A client that lets something else happen before its command number `at`."""
+    from redis import Redis as Client
+
+    class Interrupted(Client):
+        commands = 0
+
+        def execute_command(self, *command: Any, **options: Any) -> Any:
+            self.commands += 1
+            if self.commands == at:
+                then()
+            return super().execute_command(*command, **options)
+
+    return Interrupted(host=server.host, port=server.port, decode_responses=True)
+
+
+def _between_the_reads_commands(
+    fare_cache: Callable[[Any], Any], theirs: Any, server: Redis, at: int
+) -> None:
+    table, key = Table("100"), f"fare:between, read {at}"
+    then = lambda: theirs.write(key, table.saving("120"))  # noqa: E731
+    with _interrupted(server, at, then) as client:
+        fare_cache(client).read(key, table.loading())
+    if not same(got := theirs.read(key, table.loading()), table.text):
+        raise Wrong(
+            f"'120' was written just before command number {at} of a read; the next read returned {shown(got)}. Comparing "
+            "and storing must be one step."
+        )
+
+
+def _between_the_writes_commands(
+    fare_cache: Callable[[Any], Any], theirs: Any, server: Redis, at: int
+) -> None:
+    table, key = Table("100"), f"fare:between, write {at}"
+    loaded, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        loaded.set()
+        go_on.wait(ENOUGH)
+
+    reader = threading.Thread(
+        target=lambda: raised_by(lambda: theirs.read(key, table.loading(wait)))
+    )
+
+    def come_back() -> None:
+        go_on.set()
+        reader.join()
+
+    reader.start()
+    loaded.wait(ENOUGH)
+    with _interrupted(server, at, come_back) as client:
+        try:
+            fare_cache(client).write(key, table.saving("120"))
+        finally:
+            come_back()
+    if not same(got := theirs.read(key, table.loading()), "120"):
+        raise Wrong(
+            f"A reader that had loaded '100' stored it just before command number {at} of a write; the next read returned "
+            f"{shown(got)}. Delete the key and the permission in one step."
+        )
+
+
+def _during_a_load(ours: Any, theirs: Any, store: Any) -> None:
+    one, other, for_ever = Table("100"), Table("200"), []
+
+    def look() -> None:
+        theirs.read("fare:other", other.loading())
+        for_ever.extend(key for key in store.scan_iter() if store.ttl(key) == -1)
+
+    ours.read("fare:one", one.loading(look))
+    if for_ever:
+        raise Wrong(
+            f"During a load Redis holds {for_ever} without an expiry: if the load never returns, they stay for ever."
+        )
+    ours.read("fare:one", one.loading())
+    theirs.read("fare:other", other.loading())
+    if (one.loads, other.loads) != (1, 1):
+        raise Wrong(
+            "While one key was loaded, another key was read; nobody wrote. Both should be hits afterwards, and were loaded "
+            f"{one.loads} and {other.loads} times. Give each key a lease of its own."
+        )
+
+
+def _saved_and_raised(ours: Any, theirs: Any) -> None:
+    table, key = Table("old"), "fare:saved and raised"
+    theirs.read(key, table.loading())
+
+    def save() -> None:
+        table.text = "new"
+        raise ConnectionError("the answer to the commit was lost")
+
+    raised_by(lambda: ours.write(key, save))
+    if not same(got := theirs.read(key, table.loading()), "new"):
+        raise Wrong(
+            f"save() saved 'new', and then raised ConnectionError; the next read returned {shown(got)}. An error does not say "
+            "that nothing was saved."
+        )
+
+
+# --- the key of a shared cache -------------------------------------------------------------------
+
+SharedKey = Callable[[str, Mapping[str, str], "str | None"], Any]
+LANGUAGE, ENCODING = {"Accept-Language": "de"}, {"Accept-Encoding": "gzip"}
+BOTH = "Accept-Language, Accept-Encoding"
+
+SAME: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
+    ("a header that Vary does not name differs", ("/b", {"Cookie": "1"}, None), ("/b", {"Cookie": "2"}, None)),
+    ("names of headers are case-insensitive", ("/b", LANGUAGE, "accept-language"),
+     ("/b", {"accept-language": "de"}, "Accept-Language")),
+    ("the order of the names in Vary does not matter", ("/b", LANGUAGE | ENCODING, BOTH),
+     ("/b", ENCODING | LANGUAGE, "accept-encoding,accept-language")),
+    ("an empty Vary names nothing", ("/b", LANGUAGE, ""), ("/b", {}, None)),
+    ("a name twice in Vary says no more than once", ("/b", {"A": "x"}, "A, A"), ("/b", {"A": "x"}, "A")),
+]  # fmt: skip
+
+DIFFERENT: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
+    ("the URLs differ", ("/b", {}, None), ("/c", {}, None)),
+    ("a header that Vary names differs", ("/b", LANGUAGE, BOTH), ("/b", {"Accept-Language": "fr"}, BOTH)),
+    ("a missing header is not an empty one", ("/b", {}, BOTH), ("/b", {"Accept-Language": ""}, BOTH)),
+    ("a missing header is not one with the text None", ("/b", {}, BOTH), ("/b", {"Accept-Language": "None"}, BOTH)),
+    ("the same value is in another header", ("/b", {"A": "x", "B": "y"}, "A, B"), ("/b", {"A": "y", "B": "x"}, "A, B")),
+    ("two values look like one when they are joined", ("/b", {"A": "x,y", "B": "z"}, "A, B"),
+     ("/b", {"A": "x", "B": "y,z"}, "A, B")),
+    ("two values look like one when they are joined", ("/b", {"A": "1|2", "B": ""}, "A, B"),
+     ("/b", {"A": "1", "B": "2|"}, "A, B")),
+    ("two values look like one when they are put together", ("/b", {"A": "de", "B": "fr"}, "A, B"),
+     ("/b", {"A": "d", "B": "efr"}, "A, B")),
+    ("values of headers are case-sensitive", ("/b", {"A": "aB"}, "A"), ("/b", {"A": "Ab"}, "A")),
+    ("the query is a part of the URL", ("/b?x=1", {}, None), ("/b?x=2", {}, None)),
+    ("the path of a URL is case-sensitive", ("/B", {}, None), ("/b", {}, None)),
+    ("Vary names another header", ("/b", {"A": "x"}, "A"), ("/b", {"B": "x"}, "B")),
+]  # fmt: skip
+
+
+@exercise(
+    "caching.shared_key",
+    hints=(
+        "The key has two parts: the URL, and for each name in Vary the value that the request sent, or that it sent none.",
+        "Bring the names into one form first: split at commas, strip, lower-case, sort. Do the same with the names of the "
+        "request's headers.",
+        "A tuple of (name, value or None) pairs is hashable and keeps the parts apart. '*' among the names means: return None.",
+    ),
+    why="Whatever the key leaves out is shared by everybody; whatever it contains divides the cache. A tuple says where a part "
+    "ends; a joined text does not, so that a value with the separator in it can read another's entry.",
+    stretch="`Accept-Language: de, en;q=0.8` and `en;q=0.8, de` mean the same. Normalise the value before it enters the key: what "
+    "do you gain, and who must agree on it?",
+    rows=("falsy", "in place", "again"),
+)
+def check_shared_key(shared_key: SharedKey) -> None:
+    """Equal where the response may be shared, different where it may not."""
+    for vary in ("*", "Accept-Language, *", " * "):
+        if not same(got := shared_key("/b", dict(LANGUAGE), vary), None):
+            raise Wrong(
+                f"Vary: {vary!r} means that no other request may use the response; expected None, got {shown(got)}."
+            )
+    for (remark, one, other), alike in [(c, True) for c in SAME] + [(c, False) for c in DIFFERENT]:
+        keys = [_key(shared_key, *request) for request in (one, other)]
+        if (keys[0] == keys[1]) is not alike:
+            verb = "should be equal" if alike else "should differ"
+            raise Wrong(
+                f"The keys {verb}, since {remark}: {one} and {other} gave {shown(keys[0])} and {shown(keys[1])}."
+            )
+    keys = {_key(shared_key, f"/b/{number}", LANGUAGE, BOTH) for number in range(2_000)}
+    if len(keys) != 2_000:
+        raise Wrong(f"2,000 URLs gave {len(keys):,} different keys: a hash of few bits is no key.")
+
+
+def _key(shared_key: SharedKey, url: str, headers: Mapping[str, str], vary: str | None) -> Any:
+    given = dict(headers)
+    key = shared_key(url, given, vary)
+    if given != headers:
+        raise Wrong(f"The request's headers were changed: {headers} became {given}.")
+    if key is None:
+        raise Wrong(f"Vary is {vary!r}: the response may be shared, so there must be a key.")
+    try:
+        hash(key)
+    except TypeError as error:
+        raise Wrong(f"The key must be hashable: {error}.") from None
+    return key
