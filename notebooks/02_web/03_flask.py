@@ -504,7 +504,7 @@ print(codes, journal)
 claim("flask.weak_receiver", "a receiver that is a local function of the factory is never called",
       sum(line.startswith("started") for line in journal), equals=0, did=codes, proves={"flask.q5": "c"})
 claim("flask.handled_unheard", "an error that a handler turned into a 500 is not signalled; the other one is",
-      [codes, [line for line in journal if line.startswith("error")]], equals=[[500, 500], ["error IndexError"]])
+      [line for line in journal if line.startswith("error")], equals=["error IndexError"], did=codes)
 
 # %% [markdown]
 # **Why.** A signal holds its receivers by weak references unless `weak=False` ([Blinker:
@@ -769,7 +769,8 @@ def serve_one(listening, app):
         headers = {f"HTTP_{k.upper().replace('-', '_')}": v for k, v in parse_headers(incoming).items()}
         path, _, query = target.partition("?")
         environ = headers | {
-            "REQUEST_METHOD": method, "SCRIPT_NAME": "", "PATH_INFO": unquote(path, "latin-1"), "QUERY_STRING": query,
+            "REQUEST_METHOD": method, "SCRIPT_NAME": "", "QUERY_STRING": query,
+            "PATH_INFO": unquote(path, "latin-1"),
             "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.0",
             "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr,
             "wsgi.multithread": False, "wsgi.multiprocess": False, "wsgi.run_once": False,
@@ -783,8 +784,8 @@ def serve_one(listening, app):
             connection.sendall(chunk)
 
 
-def search():
-    return {"origin": request.args["origin"], "agent": request.headers["User-Agent"]}
+def search(day):
+    return {"day": day, "origin": request.args["origin"], "agent": request.headers["User-Agent"]}
 
 
 board = Flask(__name__)
@@ -913,19 +914,20 @@ claim("flask.no_teardown", "and none of the three is torn down",
 # <summary><b>Break it</b>: forget to decode the path</summary>
 #
 # ```diff
-# -"PATH_INFO": unquote(path, "latin-1"),
-# +"PATH_INFO": path.replace("flights", "flight"),
+# -            "PATH_INFO": unquote(path, "latin-1"),
+# +            "PATH_INFO": path,
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("flask.by_hand")`
 
-# %% [markdown] claim="flask.stream_teardown" tags=["break-it"]
+# %% [markdown] also=["flask.wrong_user", "flask.no_teardown"] claim="flask.stream_teardown" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: stream without the context</summary>
 #
-# The rows need the request no longer. Then there is one teardown, still before the first row.
+# The rows need the request no longer. Then there is one teardown, still before the first row, and an abandoned stream
+# leaves nothing behind.
 #
 # ```diff
 # -            yield f"{request.path} {number}\n"
@@ -1050,25 +1052,25 @@ with lab.Upstream(settle=1.0) as upstream, ExitStack() as stack:
         running[name] = (server, path)
     results = lab.concurrency(running, upstream, CLIENTS)
 reached = {name: most for name, (most, codes) in results.items()}
-failed = {name: CLIENTS - codes.count(200) for name, (most, codes) in results.items()}
+answered = {name: codes.count(200) for name, (most, codes) in results.items()}
 
 # %% tags=["nbval-ignore-output"]
 show_bars(reached, title="Twelve clients: requests at the provider at once", x="requests", text="{:.0f}".format)
 
 # %%
-show_table([{"worker": name, "at once": reached[name], "failed": failed[name]} for name in WORKERS])
+show_table([{"worker": name, "at once": reached[name], "answered": answered[name]} for name in WORKERS])
 
 # %%
 claim("flask.workers", "a sync worker serves one request at a time, three workers three, four threads four",
       [reached["sync"], reached["sync, 3 processes"], reached["4 threads"]], equals=[1, 3, 4])
-claim("flask.gevent", "one gevent worker has all twelve requests at the provider, and all are answered",
-      [reached["gevent"], failed["gevent"]], equals=[12, 0])
+claim("flask.gevent", "one gevent worker has all twelve requests at the provider at once",
+      reached["gevent"], equals=CLIENTS, did=answered["gevent"])
 claim("flask.async_view", "an async view on a sync worker is one request at a time",
-      [reached["sync, async view"], failed["sync, async view"]], equals=[1, 0], proves={"flask.q9": "b"})
+      reached["sync, async view"], equals=1, did=answered["sync, async view"], proves={"flask.q9": "b"})
 claim("flask.gevent_async", "an async view on a gevent worker serves one request and fails the eleven beside it",
-      [reached["gevent, async view"], failed["gevent, async view"]], equals=[1, 11], proves={"flask.q10": "c"})
+      [reached["gevent, async view"], CLIENTS - answered["gevent, async view"]], equals=[1, 11], proves={"flask.q10": "c"})
 claim("flask.asgi", "an asgi worker with Flask in an adapter serves one request at a time, async view or not",
-      [reached["asgi, wrapped"], failed["asgi, wrapped"]], equals=[1, 0])
+      reached["asgi, wrapped"], equals=1, did=answered["asgi, wrapped"])
 
 # %% [markdown]
 # **Why.** A WSGI call returns when the answer is there, so a request occupies its worker, thread or greenlet.
@@ -1084,7 +1086,7 @@ claim("flask.asgi", "an asgi worker with Flask in an adapter serves one request 
 # | little; it computes | sync, about one process per core, behind a proxy that buffers slow clients |
 # | a database and a few upstreams | gthread: processes × threads, and a pool of connections no smaller than the threads |
 # | many slow upstreams, drivers that gevent can patch | gevent |
-# | many slow upstreams, `async` code | a framework that is asynchronous throughout ([2.1](01_fastapi.ipynb)), not Flask in an adapter |
+# | many slow upstreams, `async` code | a framework that is asynchronous throughout (2.1 FastAPI), not Flask in an adapter |
 
 # %% [markdown] claim="flask.workers" tags=["break-it"]
 # <details>
@@ -1236,7 +1238,7 @@ show_table(
 claim("flask.silent", "beside four silent clients the check is answered, after the five seconds that a thread waits for each",
       silent[1], at_least=4.9, unit="s", did=[silent[0], silent[2]])
 claim("flask.half_line", "beside four half lines threads answer no check until these have gone; greenlets answer",
-      [half[0], half[2], half_gevent[0]], equals=["TimeoutError", 200, 200], proves={"flask.q11": "b"})
+      [half[0], half_gevent[0]], equals=["TimeoutError", 200], did=half[2], proves={"flask.q11": "b"})
 
 # %% [markdown]
 # **Why.** Since gunicorn 24 the gthread worker hands a connection to a thread as soon as it is accepted. [Health checks
@@ -1244,7 +1246,8 @@ claim("flask.half_line", "beside four half lines threads answer no check until t
 # cure](https://github.com/benoitc/gunicorn/pull/3519) a thread waits five seconds for the first byte and then puts
 # the connection aside (`DEFAULT_WORKER_DATA_TIMEOUT` in `gunicorn/workers/gthread.py`). One byte is enough to pass
 # this test, and the parser then reads without a time limit. `--timeout` does not help: it watches the worker's main
-# loop, which is well.
+# loop, which is well. The gevent worker gives a client `keepalive` seconds, 2 by default, to send its request
+# (`timeout_ctx` in `gunicorn/workers/base_async.py`).
 #
 # **In production.** gthread belongs behind a proxy that buffers requests, which is what gunicorn's
 # [deployment page](https://docs.gunicorn.org/en/stable/deploy.html) asks for. A load balancer that opens connections
@@ -1265,11 +1268,11 @@ claim("flask.half_line", "beside four half lines threads answer no check until t
 
 # %% [markdown] claim="flask.half_line" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: greenlets, but no more than four connections</summary>
+# <summary><b>Break it</b>: a sync worker instead of greenlets</summary>
 #
 # ```diff
 # -    lab.gunicorn(make_healthy, "-k", "gevent") as greenlets,
-# +    lab.gunicorn(make_healthy, "-k", "gevent", "--worker-connections", "4") as greenlets,
+# +    lab.gunicorn(make_healthy, "-k", "sync") as greenlets,
 # @@
 # -        lambda: health_beside(greenlets, b"GET /hea", lab.SECONDS),
 # +        lambda: health_beside(greenlets, b"GET /hea", 3),

@@ -99,6 +99,9 @@ def gunicorn(
             process.stdin.close()  # type: ignore[union-attr]
 
 
+control_socket_disable = True  # gunicorn 25 and later would make one in the user's home
+
+
 def on_starting(server: Any) -> None:
     """A hook of gunicorn, called in its first process."""
     from helpers.processes import interrupted_when_stdin_closes
