@@ -1016,7 +1016,7 @@ def make_wrapped():
 CLIENTS = 12
 WORKERS = {
     "sync": ([make_shop], "/plain", "sync"),
-    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "3"),
+    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "3", "--preload"),
     "4 threads": ([make_shop], "/plain", "gthread", "--threads", "4"),
     "gevent": ([make_shop], "/plain", "gevent"),
     "sync, async view": ([make_shop], "/async", "sync"),
@@ -1045,7 +1045,7 @@ answer("flask.q9", None)  # "a" or "b"
 answer("flask.q10", None)  # "a", "b" or "c"
 
 # %%
-with lab.Upstream(settle=1.0) as upstream, ExitStack() as stack:
+with lab.Upstream(settle=1.5) as upstream, ExitStack() as stack:
     running = {}
     for name, (make, path, kind, *options) in WORKERS.items():
         server = stack.enter_context(lab.gunicorn(make, "-k", kind, *options, UPSTREAM=upstream.address))
@@ -1094,9 +1094,9 @@ claim("flask.asgi", "an asgi worker with Flask in an adapter serves one request 
 #
 # ```diff
 # -    "sync": ([make_shop], "/plain", "sync"),
-# -    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "3"),
+# -    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "3", "--preload"),
 # -    "4 threads": ([make_shop], "/plain", "gthread", "--threads", "4"),
-# +    "sync": ([make_shop], "/plain", "sync", "--workers", "2"),
+# +    "sync": ([make_shop], "/plain", "sync", "--workers", "2", "--preload"),
 # +    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "1"),
 # +    "4 threads": ([make_shop], "/plain", "gthread", "--threads", "6"),
 # ```
@@ -1386,3 +1386,6 @@ check("flask.tally", Tally)
 # **Further reading.** [Flask: the contexts](https://flask.palletsprojects.com/en/stable/appcontext/) ·
 # [Flask: extension development](https://flask.palletsprojects.com/en/stable/extensiondev/) · [PEP
 # 3333](https://peps.python.org/pep-3333/) · [gunicorn: design](https://docs.gunicorn.org/en/stable/design.html).
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
