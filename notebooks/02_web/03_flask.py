@@ -288,9 +288,9 @@ claim("flask.other_thread", "a thread of the view's has no request; with a copie
       proves={"flask.q3": "b"})
 
 # %% [markdown]
-# **In production.** Hand a job what it needs as arguments. A copied context shares one `request` object between
-# threads, and the [documentation](https://flask.palletsprojects.com/en/stable/api/#flask.copy_current_request_context)
-# of the copy speaks of greenlets. What was put into `g`, the user say, is not there.
+# **In production.** Hand a job what it needs as arguments. A copied context shares one `request` object, and its
+# docstring allows that between threads only with a lock around it (`RequestContext.copy` in `flask/ctx.py`). What was put
+# into `g`, the user say, is not there.
 
 # %% [markdown] claim="flask.own_context" tags=["break-it"]
 # <details>
@@ -325,8 +325,8 @@ claim("flask.other_thread", "a thread of the view's has no request; with a copie
 # %% [markdown] minutes=6
 # ## A second application from the factory
 #
-# The limiter is a global of the module, as in every tutorial, and `init_app` binds it to what the factory makes. A
-# client may book twice per hour. The process then makes a second application: for a partner behind another path, or
+# The limiter is a global of the module, as Flask's documentation shows it, and `init_app` binds it to what the factory
+# makes. A client may book twice per hour. The process then makes a second application: for a partner behind another path, or
 # in a test.
 
 # %%
@@ -373,10 +373,10 @@ claim("flask.limiter_off", "an app made with the limiter disabled switches it of
 
 # %% [markdown]
 # **Why.** `Limiter.init_app` writes the storage, the strategy and `enabled` to *its own* attributes
-# (`flask_limiter/_extension.py`; version 4.1.1). The last application wins. That is a choice of this extension. The
-# pattern asks for more: "the extension object should not store app-specific state"
-# ([Flask, extension development](https://flask.palletsprojects.com/en/stable/extensiondev/)). Flask-SQLAlchemy keeps
-# its engines by application.
+# (`flask_limiter/_extension.py`; version 4.1.1). The last application wins. The pattern promises more: "No
+# application-specific state is stored on the extension object, so one extension object can be used for multiple apps"
+# ([Factories and extensions](https://flask.palletsprojects.com/en/stable/patterns/appfactories/#factories-extensions)).
+# Flask-SQLAlchemy keeps that promise: it has a dictionary of engines by application.
 
 # %%
 db = SQLAlchemy()
@@ -593,7 +593,7 @@ claim("flask.cached_for_all", "the second visitor gets the first one's page, and
       proves={"flask.q6": "c"})
 
 # %% [markdown]
-# **Why.** `cached` takes the path as its key ([Flask-Caching: caching view
+# **Why.** `cached` takes the path as its key unless it is told otherwise ([Flask-Caching: caching view
 # functions](https://flask-caching.readthedocs.io/en/latest/index.html#caching-view-functions)). On a hit the view does
 # not run. So nobody touches the session, and Flask sees no reason for `Vary`. A proxy in front may now keep the page
 # for everybody, too. What counts as touching?
@@ -612,7 +612,7 @@ varies = {rule: touches.test_client().get(rule).headers.get("Vary") for rule in 
 print(varies)
 
 # %%
-claim("flask.vary", "each use of the session sets Vary, a membership test too; reading the cookie by hand does not",
+claim("flask.vary", "reading the session sets Vary, a membership test too; reading the cookie by hand does not",
       varies, equals={"/in": "Cookie", "/get": "Cookie", "/cookie": None})
 
 # %% [markdown]
@@ -757,9 +757,9 @@ claim("flask.no_length", "1,400 bytes without a length: gunicorn's application r
 # ▶ In a new cell: `break_it("flask.no_length")`
 
 # %% [markdown] core=true minutes=6
-# ## A server in 15 lines, and the line it lacks
+# ## A server by hand, and the line it lacks
 #
-# WSGI is one call. Here is a server for one request per connection, by hand.
+# WSGI is one call. Here is a server for one request per connection, in some twenty lines.
 
 # %%
 def serve_one(listening, app):
@@ -802,7 +802,7 @@ by_client = [[got.status_code, got.text] for got in (board.test_client().get(pat
 print([status for status, _ in by_hand])
 
 # %%
-claim("flask.by_hand", "the server by hand and Flask's test client get the same answers: two flights pages and a 404",
+claim("flask.by_hand", "the server by hand and Flask's test client get the same answers: two pages of flights and a 404",
       by_hand, equals=by_client, did=[status for status, _ in by_client], baseline=by_client)
 
 # %% [markdown]
@@ -1069,7 +1069,7 @@ claim("flask.async_view", "an async view on a sync worker is one request at a ti
       reached["sync, async view"], equals=1, did=answered["sync, async view"], proves={"flask.q9": "b"})
 claim("flask.gevent_async", "an async view on a gevent worker serves one request and fails the eleven beside it",
       [reached["gevent, async view"], CLIENTS - answered["gevent, async view"]], equals=[1, 11], proves={"flask.q10": "c"})
-claim("flask.asgi", "an asgi worker with Flask in an adapter serves one request at a time, async view or not",
+claim("flask.asgi", "an asgi worker with Flask in an adapter serves one async view at a time",
       reached["asgi, wrapped"], equals=1, did=answered["asgi, wrapped"])
 
 # %% [markdown]

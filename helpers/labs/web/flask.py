@@ -35,6 +35,7 @@ class Server:
 
     port: int
     log: Any
+    process: subprocess.Popen[bytes]
 
     def get(self, path: str, seconds: float = SECONDS) -> int | str:
         """The status of a GET, or the name of what went wrong. No proxy of the environment is asked."""
@@ -45,6 +46,10 @@ class Server:
             answer.read()
             return answer.status
         except (OSError, http.client.HTTPException) as error:
+            if self.process.poll() is not None:
+                from helpers.measure import ProcessFailed
+
+                raise ProcessFailed(f"gunicorn has ended: {self.last_words()}") from error
             return type(error).__name__
         finally:
             talk.close()
@@ -91,7 +96,7 @@ def gunicorn(
         port = listening.getsockname()[1]
         listening.close()  # if gunicorn does not come up, its clients are refused at once
         try:
-            yield Server(port, log)
+            yield Server(port, log, process)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
