@@ -145,9 +145,10 @@ def check_tally(make: Callable[[], Any]) -> None:
             f"The other application, of the same name, has answered nothing; its counts are {shown(got)}, expected {{}}."
         )
     _ask(other, "/shop/abort/403")
-    if not same(got := (_counts(tally, one), _counts(tally, other)), ({200: 1, 404: 1}, {403: 1})):
+    both = (_counts(tally, one), _counts(tally, other))
+    if not same(both, ({200: 1, 404: 1}, {403: 1})):
         raise Wrong(
-            f"Two applications: expected ({{200: 1, 404: 1}}, {{403: 1}}), got {shown(got)}."
+            f"Two applications: expected ({{200: 1, 404: 1}}, {{403: 1}}), got {shown(both)}."
         )
     broken = _site("broken")
     broken.get("/broken")(lambda: str(1 / 0))
