@@ -1,0 +1,1392 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2.3 Flask
+#
+# > Глубокое понимание — Flask (Blueprints, Extensions).
+# >
+# > Flask (blueprints, extensions).
+#
+# 60 minutes. Needs no service. The bookings API has a 404 handler that answers in JSON, and a test of it. A partner
+# mistypes a URL, gets a page of HTML, and their parser crashes. The handler is registered and right. It was not asked.
+#
+# **You will be able to show that …**
+#
+# 1. which error handler answers, and which errors never reach a blueprint;
+# 2. what a request's context isolates, and how one user's context reaches another user's request;
+# 3. which extensions keep their state per application, and what a signal does not hear;
+# 4. why a page for one user is cached for all, and why a body far below the limit is refused, or arrives empty;
+# 5. what a WSGI server owes an application, and how many requests each kind of worker really serves at once.
+
+# %%
+import io
+import socket
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from http.client import parse_headers
+from urllib.parse import unquote
+
+import httpx
+from flask import Blueprint, Flask, Response, abort, copy_current_request_context, g, request, session, stream_with_context
+from flask import got_request_exception, request_started
+from flask_caching import Cache
+from flask_limiter import Limiter
+from flask_limiter.util import get_remote_address
+from flask_sqlalchemy import SQLAlchemy
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import create_environ
+
+from helpers import answer, check, claim, show_bars, show_table, stamp
+from helpers.labs.web import flask as lab
+
+stamp()
+
+# %% [markdown] core=true minutes=6
+# ## An error page of its own
+#
+# The blueprint answers 404 in JSON. Below are a booking that does not exist, and two mistyped URLs under the blueprint's
+# prefix.
+
+# %%
+def make_site():
+    app = Flask(__name__)
+    bookings = Blueprint("bookings", __name__, url_prefix="/api/bookings")
+
+    @bookings.get("/<int:number>")
+    def show(number):
+        abort(404)  # there is no such booking
+
+    @bookings.errorhandler(404)
+    def as_json(error):
+        return {"error": "no such booking"}, 404
+
+    app.register_blueprint(bookings)
+    return app
+
+
+# %% [markdown] predict="flask.q1"
+# **Predict.** How many of `/api/bookings/7`, `/api/bookings/seven` and `/api/bookings/7/seats` are answered in JSON?
+#
+# - **a** all three: they are 404s below the blueprint's prefix
+# - **b** two: the last one is no URL of the blueprint
+# - **c** one
+
+# %%
+answer("flask.q1", None)  # "a", "b" or "c"
+
+# %%
+site = make_site().test_client()
+pages = [site.get(f"/api/bookings/{rest}") for rest in ("7", "seven", "7/seats")]
+show_table(
+    [{"path": page.request.path, "status": page.status_code, "answered in": page.mimetype} for page in pages],
+    left=3,
+)
+
+# %%
+claim("flask.unmatched", "a blueprint's 404 handler answers what its view aborts, and no URL that matched nothing",
+      [page.mimetype for page in pages], equals=["application/json", "text/html", "text/html"],
+      proves={"flask.q1": "c"})
+
+# %% [markdown]
+# **Why.** Routing knows URLs, not blueprints: the application has one map, and a prefix is only the beginning of a
+# rule. If no rule matches, there is no endpoint, so `request.blueprints` is empty and only the application's handlers
+# are tried. A 405 is the same case. The
+# [manual](https://flask.palletsprojects.com/en/stable/errorhandling/#blueprint-error-handlers) says so.
+#
+# Now an application that has a handler for 404, and a blueprint that handles every `HTTPException`.
+
+# %%
+def make_desk():
+    app = Flask(__name__)
+    desk = Blueprint("desk", __name__, url_prefix="/desk")
+    desk.get("/<int:code>")(lambda code: abort(code))
+    desk.register_error_handler(HTTPException, lambda error: ("the blueprint", error.code))
+    app.register_error_handler(404, lambda error: ("the application", 404))
+    app.register_blueprint(desk)
+    return app.test_client()
+
+
+# %% [markdown] predict="flask.q2"
+# **Predict.** The blueprint's view aborts with 404. Who answers?
+#
+# - **a** the blueprint: its handlers come first
+# - **b** the application: its handler names the code
+
+# %%
+answer("flask.q2", None)  # "a" or "b"
+
+# %%
+who = make_desk()
+answered = {code: who.get(f"/desk/{code}").text for code in (403, 404)}
+print(answered)
+
+# %%
+claim("flask.code_first", "a handler of the application for the code beats the blueprint's handler for the class",
+      answered, equals={403: "the blueprint", 404: "the application"}, proves={"flask.q2": "b"})
+
+# %% [markdown]
+# **Why.** `_find_error_handler` in `flask/sansio/app.py` goes through *code, then class*, and within each through
+# *blueprint, then application*.
+#
+# Blueprints nest. The innermost view here aborts, and only the outermost blueprint has a handler.
+
+# %%
+def make_nested():
+    app, steps = Flask(__name__), []
+    api, v1, flights = (Blueprint(name, __name__, url_prefix=f"/{name}") for name in ("api", "v1", "flights"))
+    for part in (app, api, v1, flights):
+        part.before_request(lambda name=part.name: steps.append(name))
+    api.register_error_handler(404, lambda error: (f"api answers for {request.endpoint}", 404))
+    flights.get("/<int:number>", endpoint="show")(lambda number: abort(404))
+    v1.register_blueprint(flights)
+    api.register_blueprint(v1)
+    app.register_blueprint(api)
+    return app.test_client(), steps, app.name
+
+
+nested, steps, main = make_nested()
+said = nested.get("/api/v1/flights/7").text
+print(" → ".join(steps), "|", said)
+
+# %%
+claim("flask.nested", "hooks run from the application inwards, and an error looks for its handler outwards",
+      [steps, said], equals=[[main, "api", "v1", "flights"], "api answers for api.v1.flights.show"], baseline=main)
+
+# %% [markdown]
+# **In production.** Answer in JSON for a whole prefix in *one* handler of the application that looks at `request.path`;
+# the first exercise does it. Register handlers for the same kind of key everywhere, all codes or all classes. With a
+# mixture the more specific key wins over the nearer blueprint.
+
+# %% [markdown] claim="flask.unmatched" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a rule of the blueprint that matches the rest</summary>
+#
+# Now these URLs have an endpoint, which is the blueprint's. The price: a wrong method becomes a 404 as well.
+#
+# ```diff
+# -    @bookings.errorhandler(404)
+# +    bookings.get("/<path:rest>", endpoint="rest")(lambda rest: abort(404))
+# +
+# +    @bookings.errorhandler(404)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.unmatched")`
+
+# %% [markdown] claim="flask.code_first" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the blueprint names the code, too</summary>
+#
+# ```diff
+# -    desk.register_error_handler(HTTPException, lambda error: ("the blueprint", error.code))
+# +    desk.register_error_handler(404, lambda error: ("the blueprint", error.code))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.code_first")`
+
+# %% [markdown] claim="flask.nested" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the innermost blueprint is registered at the application</summary>
+#
+# The URL is the same. The parents are gone.
+#
+# ```diff
+# -    v1.register_blueprint(flights)
+# -    api.register_blueprint(v1)
+# -    app.register_blueprint(api)
+# +    app.register_blueprint(flights, url_prefix="/api/v1/flights")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.nested")`
+
+# %% [markdown] minutes=4
+# ## Eight passengers at once
+#
+# `request` and `g` are global names. Eight threads enter the same view, and each waits until all eight are in it.
+# Then each says who it is.
+
+# %%
+NAMES = ["Ada", "Bob", "Cleo", "Dan", "Eve", "Finn", "Gus", "Hedy"]
+everybody = threading.Barrier(len(NAMES), timeout=lab.SECONDS)
+lounge = Flask(__name__)
+
+
+@lounge.get("/<name>")
+def enter(name):
+    g.passenger = name
+    everybody.wait()
+    return f"{request.path} {g.passenger}"
+
+
+told = lab.in_threads(lambda name=name: lounge.test_client().get(f"/{name}").text for name in NAMES)
+print(told)
+
+# %%
+claim("flask.own_context", "eight requests in one view at once, and each sees its own request and its own g",
+      told, equals=[f"/{name} {name}" for name in NAMES])
+
+# %% [markdown]
+# **Why.** `request` is a proxy that asks a `ContextVar` at each use ([design of the
+# contexts](https://flask.palletsprojects.com/en/stable/appcontext/); `flask/globals.py`). A context variable has a
+# value per thread, per greenlet and per asyncio task. So what does a thread see that a *view* starts?
+
+# %%
+office = Flask(__name__)
+
+
+def look():
+    try:
+        return [request.path, g.get("passenger")]
+    except RuntimeError as error:
+        return [type(error).__name__, str(error).splitlines()[0]]
+
+
+@office.get("/report")
+def report():
+    g.passenger = "Ada"
+    with ThreadPoolExecutor(1) as pool:
+        plain = pool.submit(look)
+        copied = pool.submit(copy_current_request_context(look))
+        return [look(), plain.result(), copied.result()]
+
+
+# %% [markdown] predict="flask.q3"
+# **Predict.** `copy_current_request_context(look)` runs in the pool's thread. What does it see?
+#
+# - **a** the request, and `g` with Ada
+# - **b** the request, and an empty `g`
+# - **c** a `RuntimeError`, like the plain function
+
+# %%
+answer("flask.q3", None)  # "a", "b" or "c"
+
+# %%
+seen = office.test_client().get("/report").json
+show_table(
+    [{"where": where, "request.path": path, "g.passenger": who} for where, (path, who) in
+     zip(("in the view", "in a thread", "in a thread, copied"), seen, strict=True)],
+    left=3,
+)  # fmt: skip
+
+# %%
+claim("flask.other_thread", "a thread of the view's has no request; with a copied context it has one, and a new g",
+      seen, equals=[["/report", "Ada"], ["RuntimeError", "Working outside of request context."], ["/report", None]],
+      proves={"flask.q3": "b"})
+
+# %% [markdown]
+# **In production.** Hand a job what it needs as arguments. A copied context shares one `request` object, and its
+# docstring allows that between threads only with a lock around it (`RequestContext.copy` in `flask/ctx.py`). What was put
+# into `g`, the user say, is not there.
+
+# %% [markdown] claim="flask.own_context" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: keep the passenger on the application</summary>
+#
+# ```diff
+# -    g.passenger = name
+# -    everybody.wait()
+# -    return f"{request.path} {g.passenger}"
+# +    lounge.passenger = name
+# +    everybody.wait()
+# +    return f"{request.path} {lounge.passenger}"
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.own_context")`
+
+# %% [markdown] claim="flask.other_thread" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: hand over the value, not the context</summary>
+#
+# ```diff
+# -        copied = pool.submit(copy_current_request_context(look))
+# +        copied = pool.submit(list, [request.path, g.passenger])
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.other_thread")`
+
+# %% [markdown] minutes=6
+# ## A second application from the factory
+#
+# The limiter is a global of the module, as Flask's documentation shows it, and `init_app` binds it to what the factory
+# makes. A client may book twice per hour. The process then makes a second application: for a partner behind another path, or
+# in a test.
+
+# %%
+def create_app(limiter, **settings):
+    app = Flask(__name__)
+    app.config.update(RATELIMIT_STORAGE_URI="memory://", **settings)
+    limiter.init_app(app)
+
+    @app.get("/book")
+    @limiter.limit("2 per hour")
+    def book():
+        return "booked"
+
+    return app
+
+
+# %% [markdown] predict="flask.q4"
+# **Predict.** The shop has refused the third booking. Now `create_app` is called once more. The same client asks the
+# *shop* again. What does it answer?
+#
+# - **a** 429: the two applications have nothing to do with each other
+# - **b** 200: the shop has forgotten the bookings
+
+# %%
+answer("flask.q4", None)  # "a" or "b"
+
+# %%
+limiter = Limiter(get_remote_address)
+shop = create_app(limiter)
+said = {"shop": lab.statuses(shop.test_client(), "/book", 3)}
+partner = create_app(limiter)
+said["shop, after a second create_app()"] = lab.statuses(shop.test_client(), "/book", 3)
+said["partner, its first booking"] = lab.statuses(partner.test_client(), "/book", 1)
+tests = create_app(limiter, RATELIMIT_ENABLED=False)
+switched_off = lab.statuses(shop.test_client(), "/book", 5)
+said["shop, after create_app(RATELIMIT_ENABLED=False)"] = switched_off
+show_table([{"who": who, "answers": " ".join(map(str, codes))} for who, codes in said.items()], left=2)
+
+# %%
+claim("flask.limits_shared", "a second app empties the first one's counts, and from then on both count together",
+      list(said.values())[:3], equals=[[200, 200, 429], [200, 200, 429], [429]], proves={"flask.q4": "b"})
+claim("flask.limiter_off", "an app made with the limiter disabled switches it off for the app that was there before",
+      switched_off, equals=[200] * 5)
+
+# %% [markdown]
+# **Why.** `Limiter.init_app` writes the storage, the strategy and `enabled` to *its own* attributes
+# (`flask_limiter/_extension.py`; version 4.1.1). The last application wins. The pattern promises more: "No
+# application-specific state is stored on the extension object, so one extension object can be used for multiple apps"
+# ([Factories and extensions](https://flask.palletsprojects.com/en/stable/patterns/appfactories/#factories-extensions)).
+# Flask-SQLAlchemy keeps that promise: it has a dictionary of engines by application.
+
+# %%
+db = SQLAlchemy()
+
+
+class Booking(db.Model):
+    id = db.Column(db.Integer, primary_key=True)
+    reference = db.Column(db.String, nullable=False)
+
+
+def create_books():
+    app = Flask(__name__)
+    app.config["SQLALCHEMY_DATABASE_URI"] = "sqlite://"  # in memory
+    db.init_app(app)
+    with app.app_context():
+        db.create_all()
+    return app
+
+
+ours, theirs = create_books(), create_books()
+with ours.app_context():
+    db.session.add(Booking(reference="K7PLQ2"))
+    db.session.commit()
+rows = []
+for books in (ours, theirs):
+    with books.app_context():
+        rows.append(db.session.query(Booking).count())
+print(rows)
+
+# %%
+claim("flask.db_per_app", "one SQLAlchemy object, two applications, two databases: a booking is in one of them",
+      rows, equals=[1, 0])
+
+# %% [markdown]
+# **In production.** Read `init_app` of each extension: what it writes to `app.extensions` is per application, what it
+# writes to `self` is per process. Make the limiter in the factory where a process has several applications. And give
+# it a shared storage: with `memory://` each worker counts by itself, so that four workers let through up to four times
+# the limit ([flask-limiter#40](https://github.com/alisaifee/flask-limiter/issues/40)).
+
+# %% [markdown] claim="flask.limits_shared" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a limiter of its own for the second application</summary>
+#
+# ```diff
+# -partner = create_app(limiter)
+# +partner = create_app(Limiter(get_remote_address))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.limits_shared")`
+
+# %% [markdown] claim="flask.limiter_off" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a limiter of its own for the tests</summary>
+#
+# ```diff
+# -tests = create_app(limiter, RATELIMIT_ENABLED=False)
+# +tests = create_app(Limiter(get_remote_address), RATELIMIT_ENABLED=False)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.limiter_off")`
+
+# %% [markdown] claim="flask.db_per_app" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the context of the other application</summary>
+#
+# ```diff
+# -with ours.app_context():
+# -    db.session.add(Booking(reference="K7PLQ2"))
+# +with theirs.app_context():
+# +    db.session.add(Booking(reference="K7PLQ2"))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.db_per_app")`
+
+# %% [markdown] minutes=3
+# ## The audit that hears nothing
+#
+# The factory connects two receivers to Flask's signals: one notes each request, the other each error. Nothing is
+# raised, and the journal stays empty.
+
+# %%
+journal = []
+
+
+def create_audited():
+    app = Flask(__name__)
+
+    def note_request(sender, **extra):
+        journal.append(f"started {request.path}")
+
+    def note_error(sender, exception, **extra):
+        journal.append(f"error {type(exception).__name__}")
+
+    request_started.connect(note_request, app)
+    got_request_exception.connect(note_error, app, weak=False)
+    app.errorhandler(ZeroDivisionError)(lambda error: ("we are sorry", 500))
+    app.get("/fare", endpoint="fare")(lambda: str(100 / 0))
+    app.get("/seats", endpoint="seats")(lambda: str([][0]))
+    return app
+
+
+# %% [markdown] predict="flask.q5"
+# **Predict.** `/fare` and `/seats` are asked for once each. Both answer 500. What is in the journal?
+#
+# - **a** two starts and two errors
+# - **b** two starts and one error
+# - **c** one error
+
+# %%
+answer("flask.q5", None)  # "a", "b" or "c"
+
+# %%
+audited = create_audited()
+audited.logger.disabled = True
+codes = [audited.test_client().get(path).status_code for path in ("/fare", "/seats")]
+print(codes, journal)
+
+# %%
+claim("flask.weak_receiver", "a receiver that is a local function of the factory is never called",
+      sum(line.startswith("started") for line in journal), equals=0, did=codes, proves={"flask.q5": "c"})
+claim("flask.handled_unheard", "an error that a handler turned into a 500 is not signalled; the other one is",
+      [line for line in journal if line.startswith("error")], equals=["error IndexError"], did=codes)
+
+# %% [markdown]
+# **Why.** A signal holds its receivers by weak references unless `weak=False` ([Blinker:
+# connect](https://blinker.readthedocs.io/en/stable/#blinker.Signal.connect)). The local function is gone as soon as
+# the factory returns. The second: `got_request_exception` is sent for errors that *nobody handled* (`handle_exception`
+# in `flask/app.py`). A handler that makes a friendly page takes the error away from every monitor that listens there.
+#
+# **In production.** Connect functions of a module, or say `weak=False`. Log in the handler. And a receiver runs inside
+# the request, one after the other: one that raises or waits does so for the client.
+
+# %% [markdown] claim="flask.weak_receiver" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a strong reference</summary>
+#
+# ```diff
+# -    request_started.connect(note_request, app)
+# +    request_started.connect(note_request, app, weak=False)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.weak_receiver")`
+
+# %% [markdown] claim="flask.handled_unheard" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: handle what Flask makes of an unhandled error</summary>
+#
+# The handler for 500 gets an `InternalServerError`, after the signal was sent.
+#
+# ```diff
+# -    app.errorhandler(ZeroDivisionError)(lambda error: ("we are sorry", 500))
+# +    app.errorhandler(500)(lambda error: ("we are sorry", 500))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.handled_unheard")`
+
+# %% [markdown] minutes=5
+# ## A personal page, cached
+#
+# *My bookings* is slow, and somebody adds one line: `@cache.cached(timeout=60)`. The page depends on the session, and
+# Flask marks pages that do with `Vary: Cookie`.
+
+# %%
+def create_portal():
+    app, cache = Flask(__name__), Cache()
+    app.config.update(SECRET_KEY="secret", CACHE_TYPE="SimpleCache")
+    cache.init_app(app)
+
+    @app.post("/login/<name>")
+    def login(name):
+        session["name"] = name
+        return "hello"
+
+    @app.get("/mine")
+    @cache.cached(timeout=60)
+    def mine():
+        return f"the bookings of {session['name']}"
+
+    return app
+
+
+# %% [markdown] predict="flask.q6"
+# **Predict.** Ada asks for her page, then Bob asks for his. What does Bob get?
+#
+# - **a** his own: the cache honours `Vary: Cookie`
+# - **b** Ada's page, marked `Vary: Cookie`
+# - **c** Ada's page, without a `Vary`
+
+# %%
+answer("flask.q6", None)  # "a", "b" or "c"
+
+# %%
+portal, got = create_portal(), {}
+for name in ("Ada", "Bob"):
+    visitor = portal.test_client()
+    visitor.post(f"/login/{name}")
+    page = visitor.get("/mine")
+    got[name] = [page.text, page.headers.get("Vary")]
+show_table([{"who": who, "page": page, "Vary": vary} for who, (page, vary) in got.items()], left=3)
+
+# %%
+claim("flask.cached_for_all", "the second visitor gets the first one's page, and no Vary that would warn a proxy",
+      got, equals={"Ada": ["the bookings of Ada", "Cookie"], "Bob": ["the bookings of Ada", None]},
+      proves={"flask.q6": "c"})
+
+# %% [markdown]
+# **Why.** `cached` takes the path as its key unless it is told otherwise ([Flask-Caching: caching view
+# functions](https://flask-caching.readthedocs.io/en/latest/index.html#caching-view-functions)). On a hit the view does
+# not run. So nobody touches the session, and Flask sees no reason for `Vary`. A proxy in front may now keep the page
+# for everybody, too. What counts as touching?
+
+# %%
+touches = Flask(__name__)
+touches.secret_key = "secret"
+for rule, touch in {
+    "/in": lambda: "name" in session,
+    "/get": lambda: session.get("name"),
+    "/cookie": lambda: request.cookies.get("session"),
+}.items():
+    touches.get(rule, endpoint=rule)(lambda touch=touch: str(touch()))
+
+varies = {rule: touches.test_client().get(rule).headers.get("Vary") for rule in ("/in", "/get", "/cookie")}
+print(varies)
+
+# %%
+claim("flask.vary", "reading the session sets Vary, a membership test too; reading the cookie by hand does not",
+      varies, equals={"/in": "Cookie", "/get": "Cookie", "/cookie": None})
+
+# %% [markdown]
+# **Reading it.** The membership test is counted since Flask 3.1.3. Before, `"name" in session` set no `Vary`
+# ([CVE-2026-27205](https://github.com/pallets/flask/security/advisories/GHSA-68rp-wp8r-4726)), and a shared cache could give one visitor's page to
+# another. What reads the header `Cookie` or `Authorization` by other ways has to set `Vary` itself.
+#
+# **In production.** Cache what a view *computes*, under a key with the user in it (`cache.memoize`), and send
+# `Cache-Control: private` with personal pages.
+
+# %% [markdown] claim="flask.cached_for_all" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a key that names the visitor</summary>
+#
+# The key function reads the session on a hit as well, so `Vary` is back.
+#
+# ```diff
+# -    @cache.cached(timeout=60)
+# +    @cache.cached(timeout=60, make_cache_key=lambda: f"mine {session['name']}")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.cached_for_all")`
+
+# %% [markdown] claim="flask.vary" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: test membership in the cookies</summary>
+#
+# ```diff
+# -    "/in": lambda: "name" in session,
+# +    "/in": lambda: "session" in request.cookies,
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.vary")`
+
+# %% [markdown] minutes=4
+# ## A form of 600 kB, and a body without a length
+#
+# The limit is 16 MB. A travel agency posts 600,000 characters of passenger data, in three ways.
+
+# %%
+uploads = Flask(__name__)
+uploads.config["MAX_CONTENT_LENGTH"] = 16 * 1000 * 1000
+
+
+@uploads.post("/")
+def take():
+    return str(len(request.form.get("names", "")) + sum(len(file.read()) for file in request.files.values()))
+
+
+# %% [markdown] predict="flask.q7"
+# **Predict.** Which of the three is refused with 413?
+#
+# - **a** none
+# - **b** the field of a multipart form
+# - **c** the file of a multipart form
+
+# %%
+answer("flask.q7", None)  # "a", "b" or "c"
+
+# %%
+NAMES_TEXT, agency = "x" * 600_000, uploads.test_client()
+ways = {
+    "multipart, a field": agency.post("/", data={"names": NAMES_TEXT}, content_type="multipart/form-data"),
+    "multipart, a file": agency.post("/", data={"names": (io.BytesIO(NAMES_TEXT.encode()), "names.txt")}),
+    "urlencoded": agency.post("/", data={"names": NAMES_TEXT}),
+}
+show_table([{"way": way, "status": got.status_code} for way, got in ways.items()])
+
+# %%
+claim("flask.form_413", "far below MAX_CONTENT_LENGTH a field of a multipart form is refused; the same text as a file is not",
+      [ways[f"multipart, a {kind}"].status_code for kind in ("field", "file")], equals=[413, 200],
+      proves={"flask.q7": "b"})
+
+# %% [markdown]
+# **Why.** `max_form_memory_size` is a second limit, 500,000 bytes since Werkzeug 3.1 ([the
+# change](https://github.com/pallets/werkzeug/pull/2965), [a surprised
+# user](https://github.com/pallets/werkzeug/issues/3003)). It is for text parts, which are kept in memory; a file
+# goes to disk. Until 3.1.8 it was applied to urlencoded forms as well. Flask's setting is `MAX_FORM_MEMORY_SIZE`.
+#
+# The next body has no `Content-Length` at all: it comes in chunks, as from a client that streams. The standard
+# library's `wsgiref` and gunicorn serve the same application.
+
+# %%
+def make_counter():
+    from flask import Flask, request
+
+    app = Flask(__name__)
+    app.post("/")(lambda: str(len(request.get_data())))
+    return app
+
+
+chunks = [b"K7PLQ2 " * 100, b"M3XRT9 " * 100]
+with lab.gunicorn(make_counter) as server:
+    arrived = {
+        "wsgiref": lab.once(make_counter(), lambda port: lab.post_chunked(port, chunks)),
+        "gunicorn": lab.post_chunked(server.port, chunks),
+    }
+print(arrived)
+
+# %%
+claim("flask.no_length", "1,400 bytes without a length: gunicorn's application reads them all, wsgiref's an empty body",
+      arrived, equals={"wsgiref": 0, "gunicorn": 1400})
+
+# %% [markdown]
+# **Why.** WSGI has no word for the end of a body but `CONTENT_LENGTH`. Without it Werkzeug reads nothing, because a read
+# might never return, unless the server promises that the stream ends: `environ["wsgi.input_terminated"]`
+# ([get_input_stream](https://werkzeug.palletsprojects.com/en/stable/wsgi/#werkzeug.wsgi.get_input_stream)). gunicorn
+# decodes chunks and promises. Others do not, and [the body is silently
+# empty](https://github.com/pallets/flask/issues/2229).
+
+# %% [markdown] claim="flask.form_413" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: raise the second limit</summary>
+#
+# ```diff
+# -uploads.config["MAX_CONTENT_LENGTH"] = 16 * 1000 * 1000
+# +uploads.config["MAX_CONTENT_LENGTH"] = uploads.config["MAX_FORM_MEMORY_SIZE"] = 16 * 1000 * 1000
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.form_413")`
+
+# %% [markdown] claim="flask.no_length" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: read what the server has, whatever it is</summary>
+#
+# It reads one byte of the server's stream, which Werkzeug does not dare. Both servers have one. gunicorn's is the first
+# byte of the body; `wsgiref`'s is a digit of the first chunk's length, because nobody has decoded the stream.
+#
+# ```diff
+# -    app.post("/")(lambda: str(len(request.get_data())))
+# +    app.post("/")(lambda: str(len(request.environ["wsgi.input"].read(1))))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.no_length")`
+
+# %% [markdown] core=true minutes=6
+# ## A server by hand, and the line it lacks
+#
+# WSGI is one call. Here is a server for one request per connection, in some twenty lines.
+
+# %%
+def serve_one(listening, app):
+    connection, _ = listening.accept()
+    with connection, connection.makefile("rb") as incoming:
+        method, target, _ = incoming.readline().decode("latin-1").split()
+        headers = {f"HTTP_{k.upper().replace('-', '_')}": v for k, v in parse_headers(incoming).items()}
+        path, _, query = target.partition("?")
+        environ = headers | {
+            "REQUEST_METHOD": method, "SCRIPT_NAME": "", "QUERY_STRING": query,
+            "PATH_INFO": unquote(path, "latin-1"),
+            "SERVER_NAME": "localhost", "SERVER_PORT": "80", "SERVER_PROTOCOL": "HTTP/1.0",
+            "wsgi.version": (1, 0), "wsgi.url_scheme": "http", "wsgi.input": io.BytesIO(), "wsgi.errors": sys.stderr,
+            "wsgi.multithread": False, "wsgi.multiprocess": False, "wsgi.run_once": False,
+        }  # fmt: skip
+
+        def start_response(status, headers, exc_info=None):
+            lines = [f"HTTP/1.0 {status}", *(f"{name}: {value}" for name, value in headers), "", ""]
+            connection.sendall("\r\n".join(lines).encode("latin-1"))
+
+        for chunk in app(environ, start_response):
+            connection.sendall(chunk)
+
+
+def search(day):
+    return {"day": day, "origin": request.args["origin"], "agent": request.headers["User-Agent"]}
+
+
+board = Flask(__name__)
+board.get("/flights/<path:day>")(search)
+PATHS = ["/flights/2013-07-01?origin=JFK", "/flights/Zürich?origin=EWR", "/none"]
+by_hand = []
+with socket.create_server(("127.0.0.1", 0)) as listening, ThreadPoolExecutor(1) as pool:
+    for path in PATHS:
+        served = pool.submit(serve_one, listening, board)
+        got = httpx.get(f"http://127.0.0.1:{listening.getsockname()[1]}{path}", trust_env=False, headers={"User-Agent": "K7"})
+        by_hand.append([got.status_code, got.text])
+        served.result()
+by_client = [[got.status_code, got.text] for got in (board.test_client().get(path, headers={"User-Agent": "K7"}) for path in PATHS)]
+print([status for status, _ in by_hand])
+
+# %%
+claim("flask.by_hand", "the server by hand and Flask's test client get the same answers: two pages of flights and a 404",
+      by_hand, equals=by_client, did=[status for status, _ in by_client], baseline=by_client)
+
+# %% [markdown]
+# The server lacks a duty. [PEP 3333](https://peps.python.org/pep-3333/#specification-details) says that it must call
+# the body's `close()`, also if the client has gone away. Here is the same loop without sockets. A client leaves in
+# the middle of a stream, and the error is kept, as error trackers do. Afterwards the same worker thread serves three others.
+
+# %%
+events, failures = [], []
+stand = Flask(__name__)
+
+
+def current_user():
+    """Loaded once per request, and then kept in g."""
+    if "user" not in g:
+        g.user = request.args["user"]
+    return g.user
+
+
+@stand.get("/export")
+def export():
+    events.append(f"view for {current_user()}")
+
+    def rows():
+        for number in (1, 2):
+            events.append(f"row {number}")
+            yield f"{request.path} {number}\n"
+
+    return Response(stream_with_context(rows()))
+
+
+@stand.get("/me")
+def me():
+    return current_user()
+
+
+@stand.teardown_appcontext
+def give_back(error):
+    events.append("teardown")
+
+
+# %%
+def answer_one(path, send):
+    body = stand(create_environ(path), lambda status, headers, exc_info=None: send)
+    for chunk in body:
+        send(chunk)
+
+
+def gone(chunk):
+    raise BrokenPipeError("the client has left")
+
+
+def work(path, send):
+    try:
+        answer_one(path, send)
+    except BrokenPipeError as error:
+        failures.append(error)
+
+
+# %% [markdown] predict="flask.q8"
+# **Predict.** Ada's export is abandoned. Then the thread serves `/me?user=Bob`. What does Bob get?
+#
+# - **a** `Bob`
+# - **b** `Ada`
+# - **c** a 500
+
+# %%
+answer("flask.q8", None)  # "a", "b" or "c"
+
+# %%
+whole, pages = [], []
+lab.same_thread([lambda: work("/export?user=Ada", whole.append)])
+one_stream = list(events)
+events.clear()
+lab.same_thread([
+    lambda: work("/export?user=Ada", gone),
+    events.clear,
+    *(lambda name=name: work(f"/me?user={name}", pages.append) for name in ("Bob", "Cleo", "Dan")),
+    lambda: pages.append(events.count("teardown")),
+    failures.clear,
+])  # fmt: skip
+*users, teardowns = pages
+print("a whole stream:", " → ".join(one_stream))
+print("after an abandoned one:", users, "teardowns:", teardowns)
+
+# %%
+claim("flask.stream_teardown", "teardown runs before the first row of a stream, and again after the last",
+      one_stream, equals=["view for Ada", "teardown", "row 1", "row 2", "teardown"])
+claim("flask.wrong_user", "after an abandoned stream the thread's later requests all see the user of the stream",
+      users, equals=[b"Ada"] * 3, proves={"flask.q8": "b"})
+claim("flask.no_teardown", "and none of the three is torn down",
+      teardowns, equals=0, did=users)
+
+# %% [markdown]
+# **Why.** `stream_with_context` pushes the contexts onto the thread that asks for the first row, and pops them when the
+# generator ends or is closed (`flask/helpers.py`). If it is neither, they stay. A new request pushes its own request
+# context but takes an application context of the same application that is already there (`RequestContext.push` in
+# `flask/ctx.py`). `g` belongs to that one, and teardown runs when it is popped.
+# [flask#6123](https://github.com/pallets/flask/issues/6123) (2026) found it by database connections that never came
+# back.
+#
+# **In production.** gunicorn's workers call `close()` in a `finally`, on the same thread (`gunicorn/workers/sync.py`,
+# `gthread.py`). Look at what stands between: a WSGI middleware that wraps the body must pass `close` on, and an adapter
+# must not iterate a body in several threads. In a stream pass values, not the context: a generator that needs no
+# `request` needs no `stream_with_context`. And a database session that teardown gives back is given back *before* the
+# first row (`flask.stream_teardown`), so load in the generator what the generator sends.
+
+# %% [markdown] claim="flask.by_hand" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: forget to decode the path</summary>
+#
+# ```diff
+# -            "PATH_INFO": unquote(path, "latin-1"),
+# +            "PATH_INFO": path,
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.by_hand")`
+
+# %% [markdown] also=["flask.wrong_user", "flask.no_teardown"] claim="flask.stream_teardown" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: stream without the context</summary>
+#
+# The rows need the request no longer. Then there is one teardown, still before the first row, and an abandoned stream
+# leaves nothing behind.
+#
+# ```diff
+# -            yield f"{request.path} {number}\n"
+# -
+# -    return Response(stream_with_context(rows()))
+# +            yield f"export {number}\n"
+# +
+# +    return Response(rows())
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.stream_teardown")`
+
+# %% [markdown] also=["flask.no_teardown"] claim="flask.wrong_user" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the line that was missing</summary>
+#
+# ```diff
+# -    for chunk in body:
+# -        send(chunk)
+# +    try:
+# +        for chunk in body:
+# +            send(chunk)
+# +    finally:
+# +        body.close()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.wrong_user")`
+
+# %% [markdown] also=["flask.wrong_user"] claim="flask.no_teardown" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: keep the words of the error, not the error</summary>
+#
+# A kept exception keeps its traceback, the frames in it, and the body in one of them. Without it CPython closes the
+# generator at once, on the right thread. That is luck, not a design.
+#
+# ```diff
+# -        failures.append(error)
+# +        failures.append(str(error))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.no_teardown")`
+
+# %% [markdown] core=true minutes=6
+# ## One slow upstream
+#
+# Each booking asks a payment provider, which is slow today. Twelve clients come at once. The provider holds every
+# request until nobody else comes, and counts: this is the number of requests that the worker really serves at a time.
+
+# %%
+def make_shop():
+    import http.client
+    import os
+
+    from flask import Flask, request
+
+    app = Flask(__name__)
+
+    @app.get("/plain")
+    def plain():
+        talk = http.client.HTTPConnection(os.environ["UPSTREAM"])
+        talk.request("GET", f"/{request.args['as']}")
+        return talk.getresponse().read()
+
+    @app.get("/async")
+    async def awaiting():
+        import httpx
+
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+            return (await client.get(f"http://{os.environ['UPSTREAM']}/{request.args['as']}")).text
+
+    return app
+
+
+def make_wrapped():
+    from asgiref.wsgi import WsgiToAsgi
+
+    return WsgiToAsgi(make_shop())
+
+
+CLIENTS = 12
+WORKERS = {
+    "sync": ([make_shop], "/plain", "sync"),
+    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "3", "--preload"),
+    "4 threads": ([make_shop], "/plain", "gthread", "--threads", "4"),
+    "gevent": ([make_shop], "/plain", "gevent"),
+    "sync, async view": ([make_shop], "/async", "sync"),
+    "gevent, async view": ([make_shop], "/async", "gevent"),
+    "asgi, wrapped": ([make_shop, make_wrapped], "/async", "asgi"),
+}
+
+# %% [markdown] predict="flask.q9"
+# **Predict.** Flask allows `async def` views. One sync worker, twelve clients, an async view that awaits the provider:
+# how many requests wait at the provider at once?
+#
+# - **a** twelve: the view awaits
+# - **b** one
+
+# %%
+answer("flask.q9", None)  # "a" or "b"
+
+# %% [markdown] predict="flask.q10"
+# **Predict.** And the same async view on a gevent worker, which serves plain views in greenlets?
+#
+# - **a** all twelve wait at the provider
+# - **b** one after the other
+# - **c** one is served, and eleven fail
+
+# %%
+answer("flask.q10", None)  # "a", "b" or "c"
+
+# %%
+with lab.Upstream(settle=1.5) as upstream, ExitStack() as stack:
+    running = {}
+    for name, (make, path, kind, *options) in WORKERS.items():
+        server = stack.enter_context(lab.gunicorn(make, "-k", kind, *options, UPSTREAM=upstream.address))
+        running[name] = (server, path)
+    results = lab.concurrency(running, upstream, CLIENTS)
+reached = {name: most for name, (most, codes) in results.items()}
+answered = {name: codes.count(200) for name, (most, codes) in results.items()}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(reached, title="Twelve clients: requests at the provider at once", x="requests", text="{:.0f}".format)
+
+# %%
+show_table([{"worker": name, "at once": reached[name], "answered": answered[name]} for name in WORKERS])
+
+# %%
+claim("flask.workers", "a sync worker serves one request at a time, three workers three, four threads four",
+      [reached["sync"], reached["sync, 3 processes"], reached["4 threads"]], equals=[1, 3, 4])
+claim("flask.gevent", "one gevent worker has all twelve requests at the provider at once",
+      reached["gevent"], equals=CLIENTS, did=answered["gevent"])
+claim("flask.async_view", "an async view on a sync worker is one request at a time",
+      reached["sync, async view"], equals=1, did=answered["sync, async view"], proves={"flask.q9": "b"})
+claim("flask.gevent_async", "an async view on a gevent worker serves one request and fails the eleven beside it",
+      [reached["gevent, async view"], CLIENTS - answered["gevent, async view"]], equals=[1, 11], proves={"flask.q10": "c"})
+claim("flask.asgi", "an asgi worker with Flask in an adapter serves one async view at a time",
+      reached["asgi, wrapped"], equals=1, did=answered["asgi, wrapped"])
+
+# %% [markdown]
+# **Why.** A WSGI call returns when the answer is there, so a request occupies its worker, thread or greenlet.
+# For an async view Flask starts an event loop, runs the view in it, and waits: the [documentation](https://flask.palletsprojects.com/en/stable/async-await/#performance) says that
+# the number of requests at once stays the same. Under gevent twelve greenlets share one thread, and a thread can run one
+# event loop: the second `asyncio.run` finds the first one running and raises. `WsgiToAsgi` calls the application by
+# `sync_to_async`, whose thread-sensitive mode uses one thread (`asgiref/wsgi.py`).
+#
+# **In production.**
+#
+# | the work waits for | worker |
+# |---|---|
+# | little; it computes | sync, about one process per core, behind a proxy that buffers slow clients |
+# | a database and a few upstreams | gthread: processes × threads, and a pool of connections no smaller than the threads |
+# | many slow upstreams, drivers that gevent can patch | gevent |
+# | many slow upstreams, `async` code | a framework that is asynchronous throughout (2.1 FastAPI), not Flask in an adapter |
+
+# %% [markdown] claim="flask.workers" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: other numbers of processes and threads</summary>
+#
+# ```diff
+# -    "sync": ([make_shop], "/plain", "sync"),
+# -    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "3", "--preload"),
+# -    "4 threads": ([make_shop], "/plain", "gthread", "--threads", "4"),
+# +    "sync": ([make_shop], "/plain", "sync", "--workers", "2", "--preload"),
+# +    "sync, 3 processes": ([make_shop], "/plain", "sync", "--workers", "1"),
+# +    "4 threads": ([make_shop], "/plain", "gthread", "--threads", "6"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.workers")`
+
+# %% [markdown] claim="flask.gevent" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a driver that gevent cannot patch</summary>
+#
+# The real socket class stands for a driver that waits in C. One request at the provider stops the whole worker.
+#
+# ```diff
+# -        talk = http.client.HTTPConnection(os.environ["UPSTREAM"])
+# -        talk.request("GET", f"/{request.args['as']}")
+# +        import sys
+# +
+# +        talk = http.client.HTTPConnection(os.environ["UPSTREAM"])
+# +        if "gevent" in sys.modules:
+# +            from gevent.monkey import get_original
+# +
+# +            talk.sock = get_original("socket", "socket")()
+# +            talk.sock.connect((talk.host, talk.port))
+# +        talk.request("GET", f"/{request.args['as']}")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.gevent")`
+
+# %% [markdown] claim="flask.async_view" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: threads</summary>
+#
+# ```diff
+# -    "sync, async view": ([make_shop], "/async", "sync"),
+# +    "sync, async view": ([make_shop], "/async", "gthread", "--threads", "4"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.async_view")`
+
+# %% [markdown] claim="flask.gevent_async" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a plain view</summary>
+#
+# ```diff
+# -    "gevent, async view": ([make_shop], "/async", "gevent"),
+# +    "gevent, async view": ([make_shop], "/plain", "gevent"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.gevent_async")`
+
+# %% [markdown] claim="flask.asgi" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: an application that is asynchronous itself</summary>
+#
+# ```diff
+# -    return WsgiToAsgi(make_shop())
+# +    import os
+# +
+# +    import httpx
+# +
+# +    async def native(scope, receive, send):
+# +        if scope["type"] == "http":
+# +            async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
+# +                await client.get(f"http://{os.environ['UPSTREAM']}/{scope['query_string'].decode()[3:]}")
+# +            await send({"type": "http.response.start", "status": 200, "headers": []})
+# +            await send({"type": "http.response.body", "body": b""})
+# +
+# +    return native
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.asgi")`
+
+# %% [markdown] minutes=3
+# ## The health check behind mute clients
+#
+# A worker with four threads has nothing to do. Four clients connect and say nothing, or say half a line. Then the
+# orchestrator asks `/health`.
+
+# %%
+def make_healthy():
+    from flask import Flask
+
+    app = Flask(__name__)
+    app.get("/health")(lambda: "alive")
+    return app
+
+
+def health_beside(server, words, seconds):
+    """The health check beside four clients that say no more than this, its seconds, and the one when they have gone."""
+    server.get("/health")  # the worker is there
+    start = time.monotonic()
+    mute = [server.mute(words) for _ in range(4)]
+    beside = server.get("/health", seconds)
+    waited = time.monotonic() - start
+    for client in mute:
+        client.close()
+    return beside, waited, server.get("/health")
+
+
+# %% [markdown] predict="flask.q11"
+# **Predict.** Four threads, four clients that sent half a line. What does the health check get within three seconds?
+#
+# - **a** 200: a client that sends nothing costs no thread
+# - **b** nothing
+
+# %%
+answer("flask.q11", None)  # "a" or "b"
+
+# %% tags=["timing"]
+THREADS = ["-k", "gthread", "--threads", "4"]
+with (
+    lab.gunicorn(make_healthy, *THREADS) as for_silent,
+    lab.gunicorn(make_healthy, *THREADS) as for_half,
+    lab.gunicorn(make_healthy, "-k", "gevent") as greenlets,
+):
+    silent, half, half_gevent = lab.in_threads([
+        lambda: health_beside(for_silent, b"", lab.SECONDS),
+        lambda: health_beside(for_half, b"GET /hea", 3),
+        lambda: health_beside(greenlets, b"GET /hea", lab.SECONDS),
+    ])  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+show_table(
+    [{"worker and clients": name, "beside them": got, "after (s)": round(waited, 1), "when they have gone": later} for name, (got, waited, later) in
+     {"4 threads, silent": silent, "4 threads, half a line": half, "gevent, half a line": half_gevent}.items()],
+)  # fmt: skip
+
+# %%
+claim("flask.silent", "beside four silent clients the check is answered, but only when a thread has waited its five seconds in vain",
+      silent[1], at_least=4.4, unit="s", did=[silent[0], silent[2]])
+claim("flask.half_line", "beside four half lines threads answer no check until these have gone; greenlets answer",
+      [half[0], half_gevent[0]], equals=["TimeoutError", 200], did=half[2], proves={"flask.q11": "b"})
+
+# %% [markdown]
+# **Why.** Since gunicorn 24 the gthread worker hands a connection to a thread as soon as it is accepted. [Health checks
+# failed](https://github.com/benoitc/gunicorn/issues/3518), and since [the
+# cure](https://github.com/benoitc/gunicorn/pull/3519) a thread waits five seconds for the first byte and then puts
+# the connection aside (`DEFAULT_WORKER_DATA_TIMEOUT` in `gunicorn/workers/gthread.py`). One byte is enough to pass
+# this test, and the parser then reads without a time limit. `--timeout` does not help: it watches the worker's main
+# loop, which is well. The gevent worker gives a client `keepalive` seconds, 2 by default, to send its request
+# (`timeout_ctx` in `gunicorn/workers/base_async.py`).
+#
+# **In production.** gthread belongs behind a proxy that buffers requests, which is what gunicorn's
+# [deployment page](https://docs.gunicorn.org/en/stable/deploy.html) asks for. A load balancer that opens connections
+# ahead of use, and browsers, which do the same, are silent clients.
+
+# %% [markdown] also=["flask.half_line"] claim="flask.silent" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: one thread more than silent clients</summary>
+#
+# ```diff
+# -THREADS = ["-k", "gthread", "--threads", "4"]
+# +THREADS = ["-k", "gthread", "--threads", "5"]
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.silent")`
+
+# %% [markdown] claim="flask.half_line" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a sync worker instead of greenlets</summary>
+#
+# ```diff
+# -    lab.gunicorn(make_healthy, "-k", "gevent") as greenlets,
+# +    lab.gunicorn(make_healthy, "-k", "sync") as greenlets,
+# @@
+# -        lambda: health_beside(greenlets, b"GET /hea", lab.SECONDS),
+# +        lambda: health_beside(greenlets, b"GET /hea", 3),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.half_line")`
+
+# %% [markdown] minutes=14
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt.
+#
+# ### Error pages that do work (7 minutes)
+#
+# `error_pages(app, pages)` gets an application and a dictionary from URL prefixes, as `"/api"`, to functions. From then
+# on every HTTP error of a path under a prefix is answered by `pages[prefix](error)`, whether a view aborted or no rule
+# matched, with whatever that function returns. `/api` and `/api/x` are under `/api`, `/apix` is not. Of several
+# prefixes the longest counts. All other errors stay as they are.
+
+# %% exercise="flask.error_pages" tags=["exercise"]
+def error_pages(app, pages):
+    """Answer HTTP errors under each prefix by its function."""
+    raise NotImplementedError
+
+
+# %%
+check("flask.error_pages", error_pages)
+
+# %% [markdown]
+# ### An extension with state per application (7 minutes)
+#
+# `tally = Tally()` is made once in a module; `tally.init_app(app)` is called for each application, and perhaps twice
+# for the same one. It counts the responses of each application by status, errors included. In a context of an
+# application `tally.counts` is its dictionary, `{200: 3, 404: 1}`, empty at first. Outside of any context it raises
+# what `current_app` raises. The extension does not keep an application alive.
+
+# %% exercise="flask.tally" tags=["exercise"]
+class Tally:
+    """Counts the responses of each application by status."""
+
+    def init_app(self, app):
+        raise NotImplementedError
+
+    @property
+    def counts(self):
+        raise NotImplementedError
+
+
+# %%
+check("flask.tally", Tally)
+
+# %% [markdown] minutes=2
+# ## Asked in interviews
+#
+# <details>
+# <summary>Why does my blueprint's 404 handler not fire?</summary>
+#
+# Nothing matched, so there is no endpoint and no blueprint (`flask.unmatched`). Handle it at the application and look
+# at the path. Also check for a handler of the application for the code: it beats the blueprint's for a class
+# (`flask.code_first`).
+#
+# </details>
+#
+# <details>
+# <summary><code>request</code> is a global. Why do threads not mix it up?</summary>
+#
+# It is a proxy for a context variable (`flask.own_context`). A new thread has none (`flask.other_thread`). A context that
+# was not popped stays on its thread, and then requests do mix `g` up (`flask.wrong_user`).
+#
+# </details>
+#
+# <details>
+# <summary>What does <code>async def</code> bring in Flask?</summary>
+#
+# It can await several things within one request. It does not serve more requests (`flask.async_view`), not behind an
+# adapter to ASGI either (`flask.asgi`), and it fails under gevent (`flask.gevent_async`).
+#
+# </details>
+#
+# <details>
+# <summary>What does <code>init_app</code> have to do, and what may it not?</summary>
+#
+# Put the state of an application at that application, as Flask-SQLAlchemy does (`flask.db_per_app`). State on the extension
+# itself is shared, and the last application wins (`flask.limits_shared`, `flask.limiter_off`).
+#
+# </details>
+
+# %% [markdown] minutes=1
+# ## Recap
+#
+# Routing comes before blueprints, so a URL that matches nothing is the application's error. Contexts separate requests
+# per thread or greenlet, as long as each one is popped; a server that does not close a stream's body leaves it on the
+# thread, with the user in it. An extension is as separate as its `init_app` makes it, and a signal hears only what it
+# still holds and nobody handled. A cache that keys by path gives one user's page to all. A worker serves as many
+# requests at once as it has processes, threads or greenlets, and `async def` in Flask does not change that.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `flask.unmatched`, `flask.code_first`, `flask.nested`
+# 2. `flask.own_context`, `flask.other_thread`, `flask.by_hand`, `flask.stream_teardown`, `flask.wrong_user`, `flask.no_teardown`
+# 3. `flask.limits_shared`, `flask.limiter_off`, `flask.db_per_app`, `flask.weak_receiver`, `flask.handled_unheard`
+# 4. `flask.cached_for_all`, `flask.vary`, `flask.form_413`, `flask.no_length`
+# 5. `flask.workers`, `flask.gevent`, `flask.async_view`, `flask.gevent_async`, `flask.asgi`, `flask.silent`, `flask.half_line`
+#
+# </details>
+#
+# **Further reading.** [Flask: the contexts](https://flask.palletsprojects.com/en/stable/appcontext/) ·
+# [Flask: extension development](https://flask.palletsprojects.com/en/stable/extensiondev/) · [PEP
+# 3333](https://peps.python.org/pep-3333/) · [gunicorn: design](https://docs.gunicorn.org/en/stable/design.html).
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
