@@ -1,0 +1,2032 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2.2 Django
+#
+# > Глубокое понимание — Django (ORM, CBV, DRF).
+# >
+# > Django (ORM, class-based views, DRF).
+#
+# 90 minutes. Needs PostgreSQL. With Chromium and Playwright beside it, one claim and one picture more.
+#
+# The back office opens a page of fifty bookings. The view has three lines, nobody wrote SQL, and PostgreSQL answers
+# 151 statements. Django does most of its work out of sight. This notebook counts it.
+#
+# **You will be able to show that …**
+#
+# 1. a page of N rows can cost 3 × N + 1 queries, and which cure reaches which relation;
+# 2. two desks that sell at the same moment lose a sale inside `atomic()`, and what prevents that;
+# 3. what a rollback does not undo, and how a table in use gets a new column and a new rule;
+# 4. which methods of a class-based view and of a REST view run, and in which order;
+# 5. a serializer's "valid" and a throttle's limit are weaker promises than they look;
+# 6. what the synchronous side of an asynchronous stack costs in threads, hops and connections.
+
+# %%
+import asyncio
+import contextlib
+import os
+import sys
+from collections import Counter
+
+import httpx
+from asgiref.sync import ThreadSensitiveContext, sync_to_async
+
+from helpers import answer, check, claim, show_bars, show_lines, show_source, show_table, stamp
+from helpers.labs.web import django as lab
+
+pg = lab.start()  # PostgreSQL, Django configured for it, the tables made by `migrate`
+
+from django.conf import settings
+from django.db import IntegrityError, OperationalError, connection, migrations, models, transaction
+from django.db.models import Count, F, OuterRef, Subquery, Sum
+from django.http import HttpResponse
+from django.test import AsyncClient, Client, RequestFactory, override_settings
+from django.urls import path
+
+from helpers.labs.web.django_bookings.models import Booking, Flight, Payment, Seat, book
+
+stamp()
+
+# %% [markdown]
+# The app is the core of the course's bookings service: search flights, book a seat. Its rule of one living booking per
+# seat is a constraint of the database. `lab.fresh()` empties the tables and fills in 20 flights and 50 bookings, each
+# with two seats and three payments. `lab.counting()` notes every statement that Django's connection sends.
+
+# %%
+show_source(Booking, Seat, book, lab.counting)
+
+# %% [markdown] core=true minutes=10
+# ## A page of fifty bookings
+#
+# A row of the page shows the reference, the passenger, the flight and the number of seats.
+
+# %%
+def rows_of(bookings):
+    return [
+        (b.reference, b.customer.name, b.flight.number, len(b.seats.all()))
+        for b in bookings.order_by("id")
+    ]
+
+
+def queries(bookings):
+    """How many statements the page sends, and the page."""
+    with lab.counting() as sent:
+        rows = rows_of(bookings)
+    return len(sent), rows
+
+
+# %% [markdown] predict="django.q1"
+# **Predict.** How many statements does `rows_of(Booking.objects)` send for 50 bookings?
+#
+# - **a** 1: Django joins what the loop uses
+# - **b** 4: one per table
+# - **c** 51: one for the bookings, one per row
+# - **d** 151: one for the bookings, three per row
+
+# %%
+answer("django.q1", None)  # "a", "b", "c" or "d"
+
+# %% [markdown] predict="django.q2"
+# **Predict.** Django 6.1 has *fetch modes*. Under `FETCH_PEERS`, whoever misses a related object loads it for all
+# instances that came from the same query. How many statements does the same page send?
+#
+# - **a** 2
+# - **b** 4
+# - **c** 53
+
+# %%
+answer("django.q2", None)  # "a", "b" or "c"
+
+# %%
+lab.fresh()
+ways = {
+    "nothing": Booking.objects,
+    "FETCH_PEERS": Booking.objects.fetch_mode(models.FETCH_PEERS),
+    "select_related": Booking.objects.select_related("customer", "flight"),
+    "prefetch_related": Booking.objects.prefetch_related("customer", "flight", "seats"),
+    "both": Booking.objects.select_related("customer", "flight").prefetch_related("seats"),
+}
+pages = {name: queries(way) for name, way in ways.items()}
+sent = {name: count for name, (count, rows) in pages.items()}
+
+# %% tags=["nbval-ignore-output"]
+show_bars(sent, title="Statements for one page of 50 bookings", x="statements")
+
+# %%
+claim("django.n_plus_one", "the page sends one statement, and three more per row",
+      sent["nothing"], equals=1 + 3 * 50, proves={"django.q1": "d"})
+claim("django.both_cures", "joins for the foreign keys and one prefetch for the seats: two statements, the same page",
+      sent["both"], equals=2, did={name: rows for name, (count, rows) in pages.items()})
+claim("django.fetch_peers", "FETCH_PEERS loads each foreign key once for all rows, and leaves the seats at one per row",
+      sent["FETCH_PEERS"], equals=1 + 2 + 50, proves={"django.q2": "c"})
+
+# %% [markdown]
+# **Reading it.** `select_related` alone leaves 51 statements, because a join cannot follow a relation to many rows
+# without multiplying them. `prefetch_related` sends one statement per relation and matches the rows in Python.
+# `FETCH_PEERS` finds the two foreign keys by itself, without naming them, and does nothing for `seats.all()`.
+#
+# **Why.** A fetch mode decides what happens when a *field* is missing on an instance: a deferred column, a foreign key,
+# a one-to-one. `seats` is no field of the booking. It is a manager, and `all()` makes a new queryset each time, unless a prefetch left its
+# result on the instance. ([Fetch modes](https://docs.djangoproject.com/en/6.1/topics/db/fetch-modes/), new in 6.1;
+# [prefetch_related](https://docs.djangoproject.com/en/6.1/ref/models/querysets/#prefetch-related).)
+
+# %% [markdown]
+# `FETCH_RAISE` turns a lazy load into an error, so that a test finds it. Here is what it finds on this page.
+
+# %%
+def refused(use):
+    """Whether FETCH_RAISE stops this use of a booking; else how many statements it took for all of them."""
+    try:
+        with lab.counting() as sent:
+            for booking in Booking.objects.fetch_mode(models.FETCH_RAISE):
+                use(booking)
+    except models.fetch_modes.FieldFetchBlocked as blocked:
+        return str(blocked)
+    return len(sent)
+
+
+strict = {
+    "customer": refused(lambda booking: booking.customer.name),
+    "seats": refused(lambda booking: len(booking.seats.all())),
+}
+strict
+
+# %%
+claim("django.fetch_raise", "FETCH_RAISE stops the customer's lazy load, and lets 50 loads of seats pass",
+      strict, equals={"customer": "Fetching of Booking.customer blocked.", "seats": 1 + 50})
+
+# %% [markdown]
+# **In production.** Set the mode where the queryset is made, in the manager of a model or in the view. Keep a test with
+# a query budget for each list (`assertNumQueries`, or a counter like ours): only the count sees the managers.
+#
+# | the loop needs | cure |
+# |---|---|
+# | a foreign key of every row | `select_related`; `FETCH_PEERS` if nobody knows which ones |
+# | many rows per row | `prefetch_related`, with `Prefetch(queryset=…)` for a part of them |
+# | a number per row (how many, how much) | `annotate`, see the next experiment |
+# | a few columns of a wide row | `only` or `values`. A column that was left out costs a statement per row |
+
+# %% [markdown] claim="django.n_plus_one" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: start from a queryset that joins</summary>
+#
+# ```diff
+# -    "nothing": Booking.objects,
+# +    "nothing": Booking.objects.select_related("customer", "flight"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.n_plus_one")`
+
+# %% [markdown] claim="django.both_cures" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: filter what was prefetched</summary>
+#
+# `filter` makes a new queryset, which knows nothing of the prefetch: the one for the seats was loaded in vain.
+#
+# ```diff
+# -        (b.reference, b.customer.name, b.flight.number, len(b.seats.all()))
+# +        (b.reference, b.customer.name, b.flight.number, len(b.seats.filter(active=True)))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.both_cures")`
+
+# %% [markdown] claim="django.fetch_peers" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: name the relation to many rows as well</summary>
+#
+# ```diff
+# -    "FETCH_PEERS": Booking.objects.fetch_mode(models.FETCH_PEERS),
+# +    "FETCH_PEERS": Booking.objects.fetch_mode(models.FETCH_PEERS).prefetch_related("seats"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.fetch_peers")`
+
+# %% [markdown] claim="django.fetch_raise" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the mode that loads</summary>
+#
+# ```diff
+# -            for booking in Booking.objects.fetch_mode(models.FETCH_RAISE):
+# +            for booking in Booking.objects.fetch_mode(models.FETCH_ONE):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.fetch_raise")`
+
+# %% [markdown] minutes=8
+# ## The admin's list gets two more columns
+#
+# The desk works in Django's admin. It asks for two more columns: how many seats, and how much was paid. A booking of ours has 2
+# seats and payments of 10,000, 2,500 and 700 cents. The first version asks per row.
+
+# %%
+from django.contrib import admin
+from django.contrib.auth.models import User
+
+
+class PerRow(admin.ModelAdmin):
+    list_display = ("reference", "customer", "flight", "seat_count", "paid_cents")
+
+    def seat_count(self, booking):
+        return booking.seats.count()
+
+    def paid_cents(self, booking):
+        return booking.payments.aggregate(paid=Sum("amount_cents"))["paid"]
+
+
+class Annotated(admin.ModelAdmin):
+    list_display = ("reference", "customer", "flight", "seat_count", "paid_cents")
+
+    def get_queryset(self, request):
+        return super().get_queryset(request).annotate(
+            seat_count=Count("seats"), paid=Sum("payments__amount_cents")
+        )
+
+    def seat_count(self, booking):
+        return booking.seat_count
+
+    def paid_cents(self, booking):
+        return booking.paid
+
+
+class Counted(Annotated):
+    def get_queryset(self, request):
+        seats = Seat.objects.filter(booking=OuterRef("pk")).values("booking")
+        payments = Payment.objects.filter(booking=OuterRef("pk")).values("booking")
+        return admin.ModelAdmin.get_queryset(self, request).annotate(
+            seat_count=Subquery(seats.annotate(n=Count("*")).values("n")),
+            paid=Subquery(payments.annotate(n=Sum("amount_cents")).values("n")),
+        )
+
+
+# %% [markdown] predict="django.q3"
+# **Predict.** What does `Annotated` show for a booking with 2 seats and 13,200 cents?
+#
+# - **a** 2 seats, 13,200 cents
+# - **b** 6 seats, 13,200 cents
+# - **c** 6 seats, 26,400 cents
+
+# %%
+answer("django.q3", None)  # "a", "b" or "c"
+
+# %%
+def desk(table):
+    """An admin site of its own, with this list of bookings."""
+    site = admin.AdminSite()
+    site.register(Booking, table)
+    return (path("admin/", site.urls),)
+
+
+def list_page(table):
+    """Statements that the list sends, and what its first row says."""
+    with override_settings(ROOT_URLCONF=desk(table)):
+        client = Client()
+        client.force_login(User.objects.get_or_create(username="desk", is_staff=True, is_superuser=True)[0])
+        with lab.counting() as sent:
+            response = client.get("/admin/bookings/booking/")
+    shown = response.context_data["cl"]
+    booking = shown.result_list[0]
+    return {
+        "list": table.__name__, "statements": len(sent), "rows": len(shown.result_list),
+        "seats": shown.model_admin.seat_count(booking), "cents": shown.model_admin.paid_cents(booking),
+    }  # fmt: skip
+
+
+lab.fresh()
+lists = {table.__name__: list_page(table) for table in (PerRow, Annotated, Counted)}
+show_table(list(lists.values()), caption="The admin's list of 50 bookings, and its first row")
+
+# %%
+claim("django.admin_per_row", "two columns that ask the database cost two statements per row more than annotations",
+      lists["PerRow"]["statements"] - lists["Counted"]["statements"], equals=2 * 50)
+claim("django.joined_aggregates", "aggregates over two relations count each seat three times, each payment twice",
+      [lists["Annotated"]["seats"], lists["Annotated"]["cents"]], equals=[3 * 2, 2 * 13_200],
+      proves={"django.q3": "c"})
+claim("django.subqueries", "a subquery per number is right, in the same number of statements",
+      [lists["Counted"]["seats"], lists["Counted"]["cents"], lists["Counted"]["statements"]],
+      equals=[2, 13_200, lists["Annotated"]["statements"]])
+
+# %% [markdown]
+# **Reading it.** The columns `customer` and `flight` cost nothing here: the admin joins foreign keys that stand in
+# `list_display`. It cannot do that for a method.
+#
+# **Why.** `annotate` joins the relation. Two relations to many rows make the product of both, 2 × 3 rows per booking, and the
+# aggregates run over the product. `Count(…, distinct=True)` heals the count. `Sum(…, distinct=True)` would add up
+# distinct *amounts*, and lose one of two equal payments.
+# ([Combining multiple aggregations](https://docs.djangoproject.com/en/6.1/topics/db/aggregation/#combining-multiple-aggregations)
+# says so, and calls it a bug that cannot be fixed.)
+
+# %% tags=["nbval-ignore-output"]
+def look():
+    from django.contrib.staticfiles.handlers import StaticFilesHandler
+    from django.core.handlers.wsgi import WSGIHandler
+    from IPython.display import Image
+
+    visitor = Client()
+    visitor.force_login(User.objects.get(username="desk"))
+    cookie = {"name": "sessionid", "value": visitor.cookies["sessionid"].value}
+
+    def visit(page):
+        page.context.add_cookies([cookie | {"url": here.url}])
+        page.goto(f"{here.url}/admin/bookings/booking/")
+        return page.screenshot()
+
+    with override_settings(ROOT_URLCONF=desk(Counted)), lab.site(StaticFilesHandler(WSGIHandler())) as here:
+        return Image(lab.browse(visit), alt="Django's admin: the list of bookings with seats and cents")
+
+
+look() if lab.chromium() else print(lab.NO_BROWSER)
+
+# %% [markdown] claim="django.admin_per_row" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: count what was prefetched</summary>
+#
+# ```diff
+# -        return booking.seats.count()
+# +        return len(booking.seats.all())
+# @@
+# -    def paid_cents(self, booking):
+# -        return booking.payments.aggregate(paid=Sum("amount_cents"))["paid"]
+# +    def paid_cents(self, booking):
+# +        return sum(payment.amount_cents for payment in booking.payments.all())
+# +
+# +    def get_queryset(self, request):
+# +        return super().get_queryset(request).prefetch_related("seats", "payments")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.admin_per_row")`
+
+# %% [markdown] claim="django.joined_aggregates" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: one relation at a time</summary>
+#
+# With the payments alone the sum is right: it is the second relation that does the harm.
+#
+# ```diff
+# -            seat_count=Count("seats"), paid=Sum("payments__amount_cents")
+# +            seat_count=models.Value(2), paid=Sum("payments__amount_cents")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.joined_aggregates")`
+
+# %% [markdown] claim="django.subqueries" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the sum by a join again</summary>
+#
+# One join beside a subquery is right by itself; a second one is not.
+#
+# ```diff
+# -            seat_count=Subquery(seats.annotate(n=Count("*")).values("n")),
+# -            paid=Subquery(payments.annotate(n=Sum("amount_cents")).values("n")),
+# +            seat_count=Count("seats"),
+# +            paid=Sum("payments__amount_cents"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.subqueries")`
+
+# %% [markdown] core=true minutes=10
+# ## Two desks sell at the same moment
+#
+# A flight has 100 seats left. Two desks each sell one. `room.visit()` stands for the work between reading and writing:
+# whoever enters waits until the other is there too, or until it is clear that the other cannot come.
+
+# %%
+def by_save(room):
+    with transaction.atomic():
+        flight = Flight.objects.get(pk=1)
+        room.visit()
+        flight.seats_left -= 1
+        flight.save()
+
+
+def by_lock(room):
+    with transaction.atomic():
+        flight = Flight.objects.select_for_update().get(pk=1)
+        room.visit()
+        flight.seats_left -= 1
+        flight.save()
+
+
+def by_f(room):
+    room.visit()
+    Flight.objects.filter(pk=1).update(seats_left=F("seats_left") - 1)
+
+
+def sell_two(way):
+    lab.fresh()
+    room = lab.Room(expected=2)
+    lab.side_by_side(lambda: way(room), lambda: way(room))
+    return {"way": way.__name__, "sold": room.visits, "missing in the count": 100 - Flight.objects.get(pk=1).seats_left,
+            "between read and write": room.most}  # fmt: skip
+
+
+# %% [markdown] predict="django.q4"
+# **Predict.** `by_save` runs in `transaction.atomic()`. Two desks run it at once. How many seats are left?
+#
+# - **a** 98: a transaction is atomic, one waits for the other
+# - **b** 99: one sale is lost
+# - **c** one of them gets an error
+
+# %%
+answer("django.q4", None)  # "a", "b" or "c"
+
+# %%
+sales = {way.__name__: sell_two(way) for way in (by_save, by_lock, by_f)}
+show_table(list(sales.values()), caption="Two desks, one flight of 100 seats")
+
+# %%
+claim("django.lost_update", "two desks sold in atomic(), and the count knows of one",
+      [sales["by_save"]["sold"], sales["by_save"]["missing in the count"]], equals=[2, 1], proves={"django.q4": "b"})
+claim("django.row_lock", "select_for_update lets one desk at a time between read and write, and counts both",
+      [sales["by_lock"]["between read and write"], sales["by_lock"]["missing in the count"]], equals=[1, 2])
+claim("django.f_expression", "F() lets PostgreSQL compute: both desks were in between, and both sales count",
+      [sales["by_f"]["between read and write"], sales["by_f"]["missing in the count"]], equals=[2, 2])
+
+# %% [markdown]
+# **Why.** `atomic()` opens a transaction, at PostgreSQL's default level READ COMMITTED. It promises that all or nothing
+# is written. It does not promise that what you *read* is still so when you write. `save()` sends the number that
+# Python computed, and all other columns with it. `update(… F …)` sends `seats_left = seats_left - 1`: the row is locked and read by the
+# same statement. ([3.1](../03_databases/01a_transactions_indexes.ipynb) has the levels and their anomalies.)
+
+# %% [markdown]
+# **What changed in 6.0.** An `F()` that was assigned and saved used to stay on the instance, so that a second `save()`
+# subtracted again. Since 6.0 the saved value comes back with `RETURNING`
+# ([release notes](https://docs.djangoproject.com/en/6.0/releases/6.0/#models)). And one lock is stronger than
+# most people need: `FOR UPDATE` also stops everybody who inserts a row with a foreign key to the locked one.
+
+# %%
+def saved_twice():
+    flight = Flight.objects.get(pk=1)
+    flight.seats_left = F("seats_left") - 1
+    flight.save()
+    flight.save()
+    return 100 - Flight.objects.get(pk=1).seats_left
+
+
+def new_bookings_wait(**how):
+    """Whether a new booking of a flight waits while another desk has locked the flight's row."""
+
+    def other_desk():
+        with transaction.atomic():
+            connection.cursor().execute("set local lock_timeout = '100ms'")
+            Booking.objects.create(reference="NEW", customer_id=1, flight_id=1)
+
+    with transaction.atomic():
+        Flight.objects.select_for_update(**how).get(pk=1)
+        try:
+            lab.side_by_side(other_desk)
+        except OperationalError as refused:
+            return refused.__cause__.sqlstate
+    return "no"
+
+
+lab.fresh()
+twice = saved_twice()
+waits = {"FOR UPDATE": new_bookings_wait(), "FOR NO KEY UPDATE": new_bookings_wait(no_key=True)}
+waits
+
+# %%
+claim("django.f_refreshed", "an F() that is saved twice subtracts once (Django 6.0 and later)", twice, equals=1)
+claim("django.no_key", "select_for_update() stops new bookings of the flight, with no_key=True they pass",
+      waits, equals={"FOR UPDATE": "55P03", "FOR NO KEY UPDATE": "no"})
+
+# %% [markdown]
+# **Why.** A foreign key check takes `FOR KEY SHARE` on the referenced row, so that its key does not vanish. That conflicts with `FOR UPDATE`
+# and not with `FOR NO KEY UPDATE` ([row-level locks](https://www.postgresql.org/docs/17/explicit-locking.html#LOCKING-ROWS);
+# Django has `no_key` since [ticket 30375](https://code.djangoproject.com/ticket/30375)). SQLSTATE 55P03 is `lock_not_available`.
+#
+# **In production.** Use `F()` where the new value follows from the old one, `select_for_update(no_key=True)` where Python must decide in
+# between, and a constraint for what must never be (`seats_left >= 0`).
+
+# %% [markdown] claim="django.lost_update" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: lock what you read</summary>
+#
+# ```diff
+# -        flight = Flight.objects.get(pk=1)
+# -        room.visit()
+# +        flight = Flight.objects.select_for_update().get(pk=1)
+# +        room.visit()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.lost_update")`
+
+# %% [markdown] claim="django.row_lock" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: lock, and read somewhere else</summary>
+#
+# Autocommit: without `atomic()` around it the lock would be gone after its statement, and Django refuses to run it. The
+# quieter mistake is a queryset that was evaluated before the lock.
+#
+# ```diff
+# -        flight = Flight.objects.select_for_update().get(pk=1)
+# -        room.visit()
+# +        flight = Flight.objects.get(pk=1)
+# +        room.visit()
+# +        Flight.objects.select_for_update().get(pk=1)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.row_lock")`
+
+# %% [markdown] claim="django.f_expression" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the number from Python</summary>
+#
+# ```diff
+# -    room.visit()
+# -    Flight.objects.filter(pk=1).update(seats_left=F("seats_left") - 1)
+# +    left = Flight.objects.get(pk=1).seats_left
+# +    room.visit()
+# +    Flight.objects.filter(pk=1).update(seats_left=left - 1)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.f_expression")`
+
+# %% [markdown] claim="django.f_refreshed" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: what a second save did before 6.0</summary>
+#
+# ```diff
+# -    flight.save()
+# -    flight.save()
+# -    return 100
+# +    flight.save()
+# +    flight.seats_left = F("seats_left") - 1
+# +    flight.save()
+# +    return 100
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.f_refreshed")`
+
+# %% [markdown] claim="django.no_key" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the strong lock on both sides</summary>
+#
+# ```diff
+# -new_bookings_wait(no_key=True)}
+# +new_bookings_wait(no_key=False)}
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.no_key")`
+
+# %% [markdown] minutes=7
+# ## The mail of a booking that never was
+#
+# After a booking the passenger gets a mail. Since 6.0 Django has tasks: a function with `@task`, and `enqueue()`. The
+# backend that is set without any setting is `ImmediateBackend`. Here the booking fails after the mail was enqueued.
+
+# %%
+from django.tasks import task
+
+SENT = []
+
+
+@task
+def send_mail(reference):
+    SENT.append(reference)
+
+
+def enqueue(reference):
+    send_mail.enqueue(reference)
+
+
+def when_committed(reference):
+    transaction.on_commit(lambda: enqueue(reference))
+
+
+def booking_with(tell, refused):
+    """Book a seat and tell the passenger; then the card is refused, or not."""
+    lab.fresh()
+    SENT.clear()
+    with contextlib.suppress(ValueError), transaction.atomic():
+        book(1, 1, "30A", "MAIL01")
+        tell("MAIL01")
+        if refused:
+            raise ValueError("the card was refused")
+    return {"bookings": Booking.objects.filter(reference="MAIL01").count(), "mails": len(SENT)}
+
+
+# %% [markdown] predict="django.q5"
+# **Predict.** The transaction is rolled back after `enqueue`. How many mails were sent?
+#
+# - **a** 0: tasks wait for the commit
+# - **b** 0: nothing runs tasks before a worker is started
+# - **c** 1
+
+# %%
+answer("django.q5", None)  # "a", "b" or "c"
+
+# %%
+told = {
+    "enqueue, refused": booking_with(enqueue, refused=True),
+    "on_commit, refused": booking_with(when_committed, refused=True),
+    "on_commit, paid": booking_with(when_committed, refused=False),
+}
+show_table([{"mail by": how} | counts for how, counts in told.items()])
+
+# %% [markdown]
+# `on_commit` has a trap of its own. Three things are to happen after a booking that *is* committed. The second one fails.
+
+# %%
+def hooks(robust):
+    lab.fresh()
+    done = []
+
+    def points():
+        raise RuntimeError("the points service is down")
+
+    try:
+        with transaction.atomic():
+            book(1, 1, "31A", "HOOK01")
+            for hook in (lambda: done.append("mail"), points, lambda: done.append("invoice")):
+                transaction.on_commit(hook, robust=robust)
+    except RuntimeError:
+        done.append("the caller got an error")
+    return [Booking.objects.filter(reference="HOOK01").count(), done]
+
+
+def caught_inside(savepoint):
+    """Catch a taken seat's IntegrityError inside a transaction, and go on; what the next query says."""
+    with transaction.atomic():
+        try:
+            with transaction.atomic() if savepoint else contextlib.nullcontext():
+                Seat.objects.create(booking_id=1, flight_id=1, seat="1A")
+        except IntegrityError:
+            pass
+        try:
+            return Flight.objects.count()
+        except transaction.TransactionManagementError as error:
+            transaction.set_rollback(True)
+            return type(error).__name__
+
+
+after = {"plain": hooks(robust=False), "with robust": hooks(robust=True)}
+caught = {"in one atomic()": caught_inside(False), "in an atomic() of its own": caught_inside(True)}
+show_table([{"hooks": name, "bookings": count, "what happened": ", ".join(done)} for name, (count, done) in after.items()], left=3)
+caught
+
+# %%
+claim("django.task_escapes", "the booking was rolled back, and the mail had been sent from inside the transaction",
+      told["enqueue, refused"], equals={"bookings": 0, "mails": 1}, proves={"django.q5": "c"})
+claim("django.task_on_commit", "enqueued by on_commit, there is a mail per booking that exists, and no other",
+      [told["on_commit, refused"], told["on_commit, paid"]],
+      equals=[{"bookings": 0, "mails": 0}, {"bookings": 1, "mails": 1}])
+claim("django.hook_silences", "one failing hook silences those behind it and fails a request whose booking is committed",
+      after["plain"], equals=[1, ["mail", "the caller got an error"]])
+claim("django.caught_inside", "an IntegrityError that is caught within atomic() leaves a transaction that refuses queries",
+      caught, equals={"in one atomic()": "TransactionManagementError", "in an atomic() of its own": 20})
+
+# %% [markdown]
+# **Why.** `ImmediateBackend` runs the function before `enqueue` returns, in the same thread. The other backend that Django
+# ships, `DummyBackend`, stores and never runs. A worker comes from a package, and an early version's setting that
+# waited for the commit is not part of Django. ([Tasks](https://docs.djangoproject.com/en/6.1/topics/tasks/).) Hooks run one after the other, after the commit, in the
+# caller's stack; `robust=True` logs the exception of one and goes on
+# ([`on_commit`](https://docs.djangoproject.com/en/6.1/topics/db/transactions/#performing-actions-after-commit);
+# [django#15766](https://github.com/django/django/pull/15766)).
+#
+# **In production.** A client that gets the 500 tries again and books twice. And between commit and hook the process can die: the mail
+# is then lost without a trace. What must not be lost goes into a table in the same transaction, an outbox.
+
+# %% [markdown] claim="django.task_escapes" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the task is enqueued when the transaction commits</summary>
+#
+# ```diff
+# -    "enqueue, refused": booking_with(enqueue, refused=True),
+# +    "enqueue, refused": booking_with(when_committed, refused=True),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.task_escapes")`
+
+# %% [markdown] claim="django.task_on_commit" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: call it instead of handing it over</summary>
+#
+# ```diff
+# -    transaction.on_commit(lambda: enqueue(reference))
+# +    enqueue(reference)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.task_on_commit")`
+
+# %% [markdown] claim="django.hook_silences" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: robust hooks</summary>
+#
+# ```diff
+# -after = {"plain": hooks(robust=False),
+# +after = {"plain": hooks(robust=True),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.hook_silences")`
+
+# %% [markdown] claim="django.caught_inside" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a savepoint on both sides</summary>
+#
+# ```diff
+# -            with transaction.atomic() if savepoint else contextlib.nullcontext():
+# +            with transaction.atomic():
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.caught_inside")`
+
+
+# %% [markdown] minutes=9
+# ## A new column and a new rule, while everybody books
+#
+# Two migrations for the table of seats: a rule (a seat has a name), and a column `fee`. The old version of the service
+# still runs while they are applied, and for some minutes after. `apply` runs operations as `migrate` does, in one
+# transaction. Before it commits, it asks PostgreSQL which locks the migration holds, and lets another session try to
+# book: `NOWAIT` makes it answer at once.
+
+# %%
+from django.apps import apps
+from django.contrib.postgres.operations import AddConstraintNotValid, ValidateConstraint
+from django.db.migrations.exceptions import IrreversibleError
+from django.db.migrations.state import ProjectState
+
+NOW = ProjectState.from_apps(apps)
+RULE = models.CheckConstraint(condition=~models.Q(seat=""), name="seat_has_a_name")
+HELD = "select mode from pg_locks where pid = pg_backend_pid() and relation = 'bookings_seat'::regclass"
+
+
+def other_session(*statements):
+    """What another session is told when it runs this now: "done", or the SQLSTATE."""
+    with pg.connect() as other:
+        try:
+            for sql in statements:
+                other.execute(sql)
+        except Exception as error:
+            return error.sqlstate
+    return "done"
+
+
+def apply(state, *operations):
+    """Each operation as a migration of its own; rows of what it held, and the state after them."""
+    told = []
+    for operation in operations:
+        after = state.clone()
+        operation.state_forwards("bookings", after)
+        with connection.schema_editor(atomic=True) as editor, lab.counting() as sent:
+            operation.database_forwards("bookings", editor, state, after)
+            with connection.cursor() as cursor:
+                cursor.execute(HELD)
+                locks = [mode for (mode,) in cursor]
+            booking = other_session("lock table bookings_seat in row exclusive mode nowait")
+        told.append({"operation": type(operation).__name__, "lock": ", ".join(locks), "another booking": booking})
+        state = after
+    return told, state
+
+
+def undo(state, *operations):
+    """Take operations back, the last one first; `state` is the one before them."""
+    states = [state]
+    for operation in operations:
+        states.append(states[-1].clone())
+        operation.state_forwards("bookings", states[-1])
+    for operation, before, after in reversed(list(zip(operations, states, states[1:], strict=False))):
+        with connection.schema_editor(atomic=True) as editor:
+            operation.database_backwards("bookings", editor, after, before)
+
+
+# %% [markdown] predict="django.q6"
+# **Predict.** `AddField(default=0)` has added the column `fee`, `NOT NULL`. What happens to the old version's `INSERT`, which
+# does not know the column?
+#
+# - **a** it works, the default fills the column
+# - **b** it fails until the old version is gone
+# - **c** it waits for the migration's lock
+
+# %%
+answer("django.q6", None)  # "a", "b" or "c"
+
+# %%
+OLD_CODE = "insert into bookings_seat (booking_id, flight_id, seat, active) values (1, 1, '40F', true)"
+BY_PYTHON = migrations.AddField("seat", "fee", models.IntegerField(default=0))
+BY_DATABASE = migrations.AddField("seat", "fee", models.IntegerField(db_default=0))
+
+
+def add_field_and_insert(operation):
+    lab.fresh()
+    apply(NOW, operation)
+    try:
+        return other_session(OLD_CODE)
+    finally:
+        undo(NOW, operation)
+
+
+lab.fresh()
+in_one = [migrations.AddConstraint("seat", RULE)]
+in_two = [AddConstraintNotValid("seat", RULE), ValidateConstraint("seat", RULE.name)]
+at_once, _ = apply(NOW, *in_one)
+undo(NOW, *in_one)
+in_steps, _ = apply(NOW, *in_two)
+undo(NOW, *in_two)
+old_code = {"default": add_field_and_insert(BY_PYTHON), "db_default": add_field_and_insert(BY_DATABASE)}
+show_table(at_once + in_steps, caption="Which lock a migration holds, and what another booking gets meanwhile", left=3)
+old_code
+
+# %%
+claim("django.validate_lock", "the check of all rows under AddConstraint keeps bookings out, under ValidateConstraint it does not",
+      [at_once[-1]["another booking"], in_steps[-1]["another booking"]], equals=["55P03", "done"])
+claim("django.old_code", "after AddField(default=0) the old version's INSERT fails, after db_default=0 it works",
+      old_code, equals={"default": "23502", "db_default": "done"}, proves={"django.q6": "b"})
+
+# %% [markdown]
+# **Reading it.** `AddConstraint` holds `ACCESS EXCLUSIVE` while PostgreSQL reads every row of the table. The two-step way
+# holds it for a moment (`NOT VALID` checks new rows only), and reads the rows under `SHARE UPDATE EXCLUSIVE`, beside
+# which reading and writing go on. 23502 is `not_null_violation`.
+#
+# **Why.** Django's `default` lives in Python. `AddField` sends it to fill the existing rows and drops it from the column in the
+# next statement. `db_default` (since 5.0) stays in the table.
+# ([Schema editor](https://github.com/django/django/blob/stable/6.1.x/django/db/backends/base/schema.py);
+# [`ValidateConstraint`](https://docs.djangoproject.com/en/6.1/ref/contrib/postgres/operations/#django.contrib.postgres.operations.ValidateConstraint);
+# [notes on `NOT VALID`](https://www.postgresql.org/docs/17/sql-altertable.html#SQL-ALTERTABLE-NOTES).)
+#
+# And back? `undo` above ran each operation backwards, as `migrate bookings 0001` does. A function has no opposite that Django could know.
+
+# %%
+def fill(apps, schema_editor):
+    apps.get_model("bookings", "Flight").objects.update(notes="checked")
+
+
+def there_and_back(operation):
+    lab.fresh(bookings=1)
+    with connection.schema_editor() as editor:
+        operation.database_forwards("bookings", editor, NOW, NOW)
+    changed = Flight.objects.filter(notes="checked").count()
+    try:
+        migration = migrations.Migration("fill", "bookings")
+        migration.operations = [operation]
+        with connection.schema_editor() as editor:
+            migration.unapply(NOW, editor)
+    except IrreversibleError:
+        return changed, "IrreversibleError"
+    return changed, "back"
+
+
+ways_back = {
+    "RunPython(fill)": there_and_back(migrations.RunPython(fill)),
+    "RunPython(fill, noop)": there_and_back(migrations.RunPython(fill, migrations.RunPython.noop)),
+}
+ways_back
+
+# %%
+claim("django.irreversible", "a RunPython without a way back stops the rollback of a release; noop lets it pass",
+      ways_back, equals={"RunPython(fill)": (20, "IrreversibleError"), "RunPython(fill, noop)": (20, "back")})
+
+# %% [markdown]
+# **In production.** Expand, then contract: a release adds the column with `db_default`, the next one uses it, a later one removes
+# the old one. Set `lock_timeout` for migrations: a migration that *waits* for its lock makes everybody behind it wait too.
+
+# %% [markdown] claim="django.validate_lock" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: both steps in one</summary>
+#
+# ```diff
+# -in_two = [AddConstraintNotValid("seat", RULE), ValidateConstraint("seat", RULE.name)]
+# +in_two = [migrations.AddConstraint("seat", RULE)]
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.validate_lock")`
+
+# %% [markdown] claim="django.old_code" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: let the database have the default</summary>
+#
+# ```diff
+# -BY_PYTHON = migrations.AddField("seat", "fee", models.IntegerField(default=0))
+# +BY_PYTHON = migrations.AddField("seat", "fee", models.IntegerField(default=0, db_default=0))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.old_code")`
+
+# %% [markdown] claim="django.irreversible" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: say that nothing has to be taken back</summary>
+#
+# ```diff
+# -    "RunPython(fill)": there_and_back(migrations.RunPython(fill)),
+# +    "RunPython(fill)": there_and_back(migrations.RunPython(fill, migrations.RunPython.noop)),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.irreversible")`
+
+# %% [markdown] minutes=6
+# ## A page for staff, seen by everybody
+#
+# The list of flights with their notes is for people who are logged in. `LoginRequiredMixin` says so. Two classes with
+# the same two bases; `calls_of` notes which of the bases' methods ran, in order.
+
+# %%
+from django.contrib.auth.mixins import AccessMixin, LoginRequiredMixin
+from django.contrib.auth.models import AnonymousUser
+from django.views.generic import ListView
+from django.views.generic.base import View
+from django.views.generic.list import BaseListView
+
+
+class MixinFirst(LoginRequiredMixin, ListView):
+    model = Flight
+
+
+class MixinLast(ListView, LoginRequiredMixin):
+    model = Flight
+
+
+def visit(view):
+    """An anonymous GET: the status, and the methods that ran."""
+    request = RequestFactory().get("/flights")
+    request.user = AnonymousUser()
+    traced = (LoginRequiredMixin, AccessMixin, View, BaseListView)
+    response, ran = lab.calls_of(lambda: view.as_view()(request), *traced)
+    return response.status_code, ran
+
+
+# %% [markdown] predict="django.q7"
+# **Predict.** Nobody is logged in. What does `MixinLast` answer?
+#
+# - **a** 302 to the login: the mixin's `dispatch` is part of the class
+# - **b** 403
+# - **c** 200, the page
+
+# %%
+answer("django.q7", None)  # "a", "b" or "c"
+
+# %%
+visits = {view.__name__: visit(view) for view in (MixinFirst, MixinLast)}
+show_table([{"class": name, "status": status, "what ran": " → ".join(ran)} for name, (status, ran) in visits.items()], left=3)
+
+# %%
+claim("django.mixin_order", "behind the view the mixin's dispatch never runs, and everybody sees the page",
+      [visits["MixinLast"][0], "LoginRequiredMixin.dispatch" in visits["MixinLast"][1]], equals=[200, False],
+      proves={"django.q7": "c"})
+claim("django.mixin_first", "in front of it the mixin's dispatch runs, and the view's own does not",
+      [visits["MixinFirst"][0], "LoginRequiredMixin.dispatch" in visits["MixinFirst"][1],
+       "View.dispatch" in visits["MixinFirst"][1]], equals=[302, True, False])
+
+# %% [markdown]
+# **Why.** `as_view()` returns a function that makes a new instance per request and calls `dispatch`. Python looks `dispatch` up along the
+# MRO. In `MixinLast` that is `ListView → … → View → LoginRequiredMixin`, and `View.dispatch` calls no `super()`: it
+# chooses `get` or `post` and ends the chain. ([`View`](https://github.com/django/django/blob/stable/6.1.x/django/views/generic/base.py);
+# the MRO itself is the subject of [1.2](../01_language/02_objects.ipynb).)
+#
+# **In production.** Mixins go to the left of the view. Better: `LoginRequiredMiddleware` (since 5.1) closes every view that was not opened
+# on purpose, so that a forgotten line shows as a page too few.
+
+# %% [markdown] claim="django.mixin_order" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the mixin to the left</summary>
+#
+# ```diff
+# -class MixinLast(ListView, LoginRequiredMixin):
+# +class MixinLast(LoginRequiredMixin, ListView):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.mixin_order")`
+
+# %% [markdown] claim="django.mixin_first" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the mixin to the right</summary>
+#
+# ```diff
+# -class MixinFirst(LoginRequiredMixin, ListView):
+# +class MixinFirst(ListView, LoginRequiredMixin):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.mixin_first")`
+
+# %% [markdown] minutes=8
+# ## Another site books a seat
+#
+# A passenger is logged in to the bookings service and opens a page of somebody else. That page holds a form that posts to *our*
+# service, and a line of JavaScript that submits it. Browsers send cookies to the site that the form names.
+
+# %%
+from django.middleware.csrf import get_token
+
+
+def book_seat(request):
+    if not request.user.is_authenticated:
+        return HttpResponse("Log in first.", status=401)
+    if request.method == "POST":
+        book(1, 1, request.POST["seat"], request.POST["reference"])
+        return HttpResponse("Booked.", status=201)
+    return HttpResponse(get_token(request))  # what {% csrf_token %} puts into our own form
+
+
+OURS = {
+    "ROOT_URLCONF": (path("book", book_seat),),
+    "MIDDLEWARE": [
+        "django.contrib.sessions.middleware.SessionMiddleware",
+        "django.contrib.auth.middleware.AuthenticationMiddleware",
+        "django.middleware.csrf.CsrfViewMiddleware",
+    ],
+}
+
+
+def session_of(username):
+    visitor = Client()
+    visitor.force_login(User.objects.get_or_create(username=username)[0])
+    return visitor.cookies["sessionid"].value
+
+
+def by_http_client():
+    """The same POST with other headers: first as our own page sends it."""
+    answers = {}
+    with override_settings(**OURS), lab.site() as ours:
+        with httpx.Client(base_url=ours.url, cookies={"sessionid": session_of("passenger")}) as browser:
+            token = browser.get("/book").text  # and the csrftoken cookie
+            for number, (who, origin, form) in enumerate((
+                ("our page", ours.url, {"csrfmiddlewaretoken": token}),
+                ("another origin, no token", "https://evil.example", {}),
+                ("another origin, our token", "https://evil.example", {"csrfmiddlewaretoken": token}),
+                ("no Origin, our token", None, {"csrfmiddlewaretoken": token}),
+            )):  # fmt: skip
+                form |= {"seat": f"{10 + number}A", "reference": f"WEB{number}"}
+                headers = {"Origin": origin} if origin else {}
+                answers[who] = browser.post("/book", data=form, headers=headers).status_code
+    return answers
+
+
+# %% [markdown] predict="django.q8"
+# **Predict.** The fourth request carries the session and the token, and no `Origin` header at all, as a script would. Over plain HTTP, what is the answer?
+#
+# - **a** 201
+# - **b** 403: without an `Origin` nobody knows where it comes from
+
+# %%
+answer("django.q8", None)  # "a" or "b"
+
+# %%
+lab.fresh()
+by_client = by_http_client()
+show_table([{"request": who, "status": status} for who, status in by_client.items()])
+
+# %%
+claim("django.csrf_origin", "a wrong Origin is refused even with the right token; a missing one is not asked for",
+      list(by_client.values()), equals=[201, 403, 403, 201], proves={"django.q8": "a"})
+
+# %% [markdown]
+# A script may send any header it likes. The danger is a *browser* that sends the passenger's cookie without being asked. So the same
+# in a real one: the other page comes from another site (`localhost` instead of `127.0.0.1`), then from the same site
+# on another port, which is another origin.
+
+# %%
+FORM = """<form method="post" action="{url}/book"><input name="seat" value="20A"><input name="reference" value="EVIL">
+</form><script>document.forms[0].submit()</script>"""
+
+
+def from_other_page(host):
+    """Open the other page in a browser that is logged in to ours; what our server was sent, and its answer."""
+    lab.fresh()
+    with override_settings(**OURS), lab.site() as ours, lab.site(lab.page(FORM.format(url=ours.url))) as other:
+        cookie = {"name": "sessionid", "value": session_of("passenger"), "url": ours.url, "sameSite": "Lax"}
+
+        def visit(page):
+            page.context.add_cookies([cookie])
+            with page.expect_response(lambda response: response.url.startswith(f"{ours.url}/book")):
+                page.goto(f"http://{host}:{other.port}/")
+
+        lab.browse(visit)
+        return ours.log[0]
+
+
+pages_of_others = {}
+if lab.chromium():
+    pages_of_others = {"another site": from_other_page("localhost"), "same site, another port": from_other_page("127.0.0.1")}
+    show_table(
+        [{"the form came from": name, "session cookie": seen["session cookie"], "status": seen["status"]} for name, seen in pages_of_others.items()]
+    )
+
+# %%
+claim("django.csrf_browser", "SameSite=Lax keeps the cookie from another site; on another port only the CSRF check is left",
+      [[seen["session cookie"], seen["status"]] for seen in pages_of_others.values()],
+      equals=[[False, 403], [True, 403]], unmeasured=None if pages_of_others else lab.NO_BROWSER)
+
+# %% [markdown]
+# **Why.** `SameSite=Lax`, Django's default for its session cookie, is about *sites*: scheme and registrable domain, without the port. A
+# subdomain that somebody else may fill is the same site. `CsrfViewMiddleware` compares the `Origin` header, port included, with
+# the host, and then the token in the form with the one in the cookie. It asks for a `Referer` only under HTTPS.
+# ([How it works](https://docs.djangoproject.com/en/6.1/ref/csrf/#how-it-works);
+# [SameSite](https://datatracker.ietf.org/doc/html/draft-ietf-httpbis-rfc6265bis#section-5.2).)
+#
+# **In production.** `@csrf_exempt` on a view with session login is a hole, whatever the cookie says. DRF's views are exempt
+# from the middleware, and `SessionAuthentication` checks by itself. Behind a proxy that ends TLS, name the public
+# origin in `CSRF_TRUSTED_ORIGINS`.
+
+# %% [markdown] also=["django.csrf_browser"] claim="django.csrf_origin" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: leave the middleware out</summary>
+#
+# ```diff
+# -        "django.middleware.csrf.CsrfViewMiddleware",
+# -    ],
+# +    ],
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.csrf_origin")`
+
+# %% [markdown] claim="django.csrf_browser" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the first page comes from the same site, too</summary>
+#
+# ```diff
+# -"another site": from_other_page("localhost"),
+# +"another site": from_other_page("127.0.0.1"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.csrf_browser")`
+
+# %% [markdown] minutes=8
+# ## Valid, and then a 500
+#
+# The API takes JSON. A serializer checks what comes in, `save()` writes it. A `ModelSerializer` reads the model, and the
+# model knows that an active seat is taken once.
+
+# %%
+from django.http import QueryDict
+from rest_framework import serializers
+
+
+class SeatIn(serializers.ModelSerializer):
+    class Meta:
+        model = Seat
+        fields = ("booking", "flight", "seat", "active")
+
+
+class SeatWithoutActive(serializers.ModelSerializer):
+    class Meta:
+        model = Seat
+        fields = ("booking", "flight", "seat")
+
+
+class SeatUnchecked(serializers.ModelSerializer):
+    class Meta:
+        model = Seat
+        fields = ("booking", "flight", "seat", "active")
+        validators = ()
+
+
+def wanted(seat):
+    return {"booking": 2, "flight": 1, "seat": seat}
+
+
+def save(serializer):
+    try:
+        with transaction.atomic():
+            serializer.save()
+    except IntegrityError as error:
+        return type(error).__name__
+    return "saved"
+
+
+# %% [markdown] predict="django.q9"
+# **Predict.** Seat 1A of flight 1 is taken. `SeatWithoutActive` leaves the field `active` to the model's default. Is a
+# second booking of 1A valid?
+#
+# - **a** no, as with `SeatIn`
+# - **b** yes
+
+# %%
+answer("django.q9", None)  # "a" or "b"
+
+# %%
+lab.fresh()
+taken = {kind.__name__: kind(data=wanted("1A")).is_valid() for kind in (SeatIn, SeatWithoutActive)}
+
+two_requests = [SeatIn(data=wanted("33A")), SeatIn(data=wanted("33A"))]
+valid = [request.is_valid() for request in two_requests]  # both before either saves
+race = [save(request) for request in two_requests]
+
+as_form = QueryDict("booking=2&flight=1&seat=34A")
+unticked = {}
+for kind in (SeatIn, SeatUnchecked):
+    for how, data in (("JSON", wanted("34A")), ("form", as_form)):
+        request = kind(data=data)
+        request.is_valid(raise_exception=True)
+        unticked[f"{kind.__name__}, {how}"] = request.validated_data.get("active", "the model's default")
+show_table([{"request without `active`": how, "active becomes": str(active)} for how, active in unticked.items()], left=2)
+print(SeatIn())
+
+# %%
+claim("django.missing_validator", "without the field of its condition a constraint is not checked: a taken seat is valid",
+      taken, equals={"SeatIn": False, "SeatWithoutActive": True}, proves={"django.q9": "b"})
+claim("django.valid_then_refused", "two requests for one free seat are both valid, and the second one's save fails",
+      [valid, race], equals=[[True, True], ["saved", "IntegrityError"]])
+claim("django.form_false", "the same request without a field: as JSON the model's default True, as a form False",
+      [unticked["SeatUnchecked, JSON"], unticked["SeatUnchecked, form"]], equals=["the model's default", False])
+
+# %% [markdown]
+# **Reading it.** `SeatIn` got a `UniqueTogetherValidator` from the constraint, and the field `active` got an explicit default from the
+# same place. That default also cures the form. `SeatUnchecked` is what a model without a constraint looks like.
+#
+# **Why.** A validator is a SELECT before the INSERT. Between the two there is time, and no lock.
+# ([drf#3876](https://github.com/encode/django-rest-framework/issues/3876).) DRF adds one if *all* fields of the constraint and of its condition are in the
+# serializer. And a checkbox that is not ticked is not sent, so that DRF reads a missing boolean of a form as False
+# ([drf#3302](https://github.com/encode/django-rest-framework/issues/3302)).
+#
+# **What changed.** From DRF 3.15 on a `UniqueConstraint` made optional fields required
+# ([drf#9358](https://github.com/encode/django-rest-framework/issues/9358)). In the installed 3.18 it does not: `active` above
+# is optional.
+#
+# **In production.** Catch `IntegrityError` around `save()`, look at the constraint's name, and answer 409. The validator is there for the nicer message. Not
+# even the schema knows: drf-spectacular describes what the serializer says, and a 409 must be written down by hand with `@extend_schema`.
+
+# %% [markdown] claim="django.missing_validator" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: name the field of the condition</summary>
+#
+# ```diff
+# -        fields = ("booking", "flight", "seat")
+# +        fields = ("booking", "flight", "seat", "active")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.missing_validator")`
+
+# %% [markdown] claim="django.valid_then_refused" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: one after the other</summary>
+#
+# If the first one has saved before the second one asks, the validator sees it.
+#
+# ```diff
+# -valid = [request.is_valid() for request in two_requests]  # both before either saves
+# -race = [save(request) for request in two_requests]
+# +valid, race = zip(*[(request.is_valid(), save(request) if request.is_valid() else "refused") for request in two_requests])
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.valid_then_refused")`
+
+# %% [markdown] claim="django.form_false" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: an explicit default in the serializer</summary>
+#
+# ```diff
+# -        validators = ()
+# +        validators = ()
+# +        extra_kwargs = {"active": {"default": True}}
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.form_false")`
+
+# %% [markdown] minutes=8
+# ## Whose bookings, and how often
+#
+# A passenger may see her own booking. The permission asks for the object. And the public timetable is limited to five requests
+# per minute and address.
+
+# %%
+from django.core.cache import cache
+from rest_framework import generics, permissions, throttling, viewsets
+from rest_framework.test import APIRequestFactory, force_authenticate
+
+ASKED = []
+
+
+class Owner(permissions.BasePermission):
+    def has_object_permission(self, request, view, booking):
+        ASKED.append(booking.pk)
+        return booking.customer.login_id == request.user.pk
+
+
+class Bookings(viewsets.ReadOnlyModelViewSet):
+    queryset = Booking.objects.select_related("customer").order_by("id")
+    permission_classes = (permissions.IsAuthenticated, Owner)
+
+    class serializer_class(serializers.ModelSerializer):
+        class Meta:
+            model = Booking
+            fields = ("id", "reference")
+
+
+def ask(action, **of):
+    request = APIRequestFactory().get("/bookings")
+    force_authenticate(request, User.objects.get_or_create(username="ada")[0])
+    ASKED.clear()
+    response = Bookings.as_view({"get": action})(request, **of)
+    many = len(response.data) if action == "list" else 1 if response.status_code == 200 else 0
+    return {"action": action, "status": response.status_code, "bookings seen": many, "permission asked": len(ASKED)}
+
+
+# %% [markdown] predict="django.q10"
+# **Predict.** Ada owns none of the 50 bookings. What does the *list* show her?
+#
+# - **a** nothing: the permission is asked for each object
+# - **b** 403
+# - **c** all 50
+
+# %%
+answer("django.q10", None)  # "a", "b" or "c"
+
+# %%
+lab.fresh()
+asked = {"retrieve": ask("retrieve", pk=1), "list": ask("list")}
+show_table(list(asked.values()), caption="Ada asks for bookings of others")
+
+# %%
+class FivePerMinute(throttling.AnonRateThrottle):
+    rate = "5/min"
+
+
+class Timetable(generics.ListAPIView):
+    queryset = Flight.objects.order_by("departs", "id")
+    throttle_classes = (FivePerMinute,)
+
+    class serializer_class(serializers.ModelSerializer):
+        class Meta:
+            model = Flight
+            fields = ("id", "number", "departs")
+
+
+def storm(forwarded):
+    """The statuses of 20 requests; `forwarded(n)` is the X-Forwarded-For of request n."""
+    cache.clear()
+    requests = (APIRequestFactory().get("/flights", **forwarded(n)) for n in range(20))
+    return dict(Counter(Timetable.as_view()(request).status_code for request in requests))
+
+
+def liar(n):
+    """A client that invents an address for each request; the proxy in front of us appends the real one."""
+    return {"HTTP_X_FORWARDED_FOR": f"10.0.0.{n}, 203.0.113.7"}
+
+
+storms = {"honest": storm(lambda n: {}), "liar": storm(liar)}
+with override_settings(REST_FRAMEWORK={"NUM_PROXIES": 1}):
+    storms["liar, NUM_PROXIES=1"] = storm(liar)
+storms
+
+# %%
+claim("django.list_is_open", "an object permission is asked once for one object, and never for a list",
+      [asked["retrieve"]["status"], asked["retrieve"]["permission asked"],
+       asked["list"]["bookings seen"], asked["list"]["permission asked"]],
+      equals=[403, 1, 50, 0], proves={"django.q10": "c"})
+claim("django.throttled", "of 20 requests five pass and 15 get 429", storms["honest"], equals={200: 5, 429: 15})
+claim("django.throttle_evaded", "a client that invents addresses is never throttled, until the proxies are counted",
+      [storms["liar"], storms["liar, NUM_PROXIES=1"]], equals=[{200: 20}, {200: 5, 429: 15}])
+
+# %% [markdown]
+# **Why.** `get_object()` calls `check_object_permissions`; a list calls `get_queryset()` and nothing else, for asking 50,000 objects would be
+# slow. So a list is limited by its queryset
+# ([DRF, object level permissions](https://www.django-rest-framework.org/api-guide/permissions/#object-level-permissions)). With
+# `NUM_PROXIES=None`, the default, a throttle takes the *whole* `X-Forwarded-For` as the client's name, and the client writes the
+# first part of it. With 1 it takes the last address, which our proxy wrote
+# ([`get_ident`](https://github.com/encode/django-rest-framework/blob/main/rest_framework/throttling.py)).
+#
+# **In production.** Two more leaks, by the documentation's own words: the count is not atomic, and it lives in Django's default cache, which is the
+# memory of *one process*. Four workers allow four times as much. DRF calls its throttles no
+# protection from attackers: the limit that must hold belongs in the proxy.
+
+# %% [markdown] claim="django.list_is_open" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the queryset shows what the user owns</summary>
+#
+# ```diff
+# -    permission_classes = (permissions.IsAuthenticated, Owner)
+# +    permission_classes = (permissions.IsAuthenticated, Owner)
+# +
+# +    def get_queryset(self):
+# +        return self.queryset.filter(customer__login=self.request.user)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.list_is_open")`
+
+# %% [markdown] also=["django.throttle_evaded"] claim="django.throttled" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a cache that keeps nothing</summary>
+#
+# The throttle's memory is Django's cache. `DummyCache`, which many projects set for development, forgets at once.
+#
+# ```diff
+# -class FivePerMinute(throttling.AnonRateThrottle):
+# -    rate = "5/min"
+# +from django.core.cache.backends.dummy import DummyCache
+# +
+# +
+# +class FivePerMinute(throttling.AnonRateThrottle):
+# +    rate = "5/min"
+# +    cache = DummyCache("", {})
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.throttled")`
+
+# %% [markdown] claim="django.throttle_evaded" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: one proxy, said from the start</summary>
+#
+# ```diff
+# -storms = {"honest": storm(lambda n: {}), "liar": storm(liar)}
+# +with override_settings(REST_FRAMEWORK={"NUM_PROXIES": 1}):
+# +    storms = {"honest": storm(lambda n: {}), "liar": storm(liar)}
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.throttle_evaded")`
+
+# %% [markdown] minutes=7
+# ## Page 99 of the timetable
+#
+# 5,000 flights, 50 per page. A partner walks through all pages, and the last ones are slow.
+
+# %%
+from rest_framework import pagination
+
+MANY_FLIGHTS = """
+    insert into bookings_flight (carrier, number, origin, dest, departs, seats_left, notes)
+    select 'UA', n, 'JFK', 'LAX', timestamptz '2013-01-01Z' + n * interval '1 hour', 100, ''
+    from generate_series(1, 4980) n
+"""
+
+
+class ByOffset(pagination.LimitOffsetPagination):
+    default_limit = 50
+
+
+class ByCursor(pagination.CursorPagination):
+    page_size = 50
+    ordering = ("departs", "id")
+
+
+def page_of(pager, url):
+    """The page behind a URL, and how many rows PostgreSQL read for each of its statements."""
+    view = type("Pages", (Timetable,), {"pagination_class": pager, "throttle_classes": ()}).as_view()
+    with lab.explaining() as plans:
+        response = view(APIRequestFactory().get(url))
+    return response.data, [int(plan.rows_read) for plan in plans]
+
+
+lab.fresh()
+with connection.cursor() as cursor:
+    cursor.execute(MANY_FLIGHTS)
+    cursor.execute("analyze bookings_flight")
+
+# %% [markdown] predict="django.q11"
+# **Predict.** `?limit=50&offset=4900`: 50 flights in the answer. How many rows of the table does PostgreSQL read for them, all statements together?
+#
+# - **a** 50
+# - **b** 5,000
+# - **c** 10,000, nearly
+
+# %%
+answer("django.q11", None)  # "a", "b" or "c"
+
+# %%
+offsets = [0, 1_250, 2_500, 3_750, 4_900]
+by_offset = [page_of(ByOffset, f"/flights?offset={offset}")[1] for offset in offsets]
+
+
+def walk(pager, pages):
+    """Follow the links of the answers; the rows read for each page."""
+    url, rows = "/flights", []
+    for _ in range(pages):
+        data, read = page_of(pager, url)
+        rows.append(sum(read))
+        url = data["next"]
+    return rows
+
+
+cursor_places = [offset // 50 for offset in offsets]
+by_cursor = walk(ByCursor, 99)
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {
+        "offset": (offsets, [sum(rows) for rows in by_offset]),
+        "cursor": (offsets, [by_cursor[place] for place in cursor_places]),
+    },
+    title="Rows read for one page of 50",
+    x="rows before the page",
+    y="rows read",
+)
+
+# %%
+claim("django.offset_reads", "a page by offset reads every row before it, and all 5,000 once more to count them",
+      by_offset, equals=[[5_000, offset + 50] for offset in offsets], proves={"django.q11": "c"})
+claim("django.cursor_reads", "each of 99 pages by cursor reads its own rows and one more", sorted(set(by_cursor)), equals=[51])
+
+# %% [markdown]
+# **Why.** `OFFSET` is a promise to throw rows away after reading them. The cursor holds the last row's place (`departs > …`), so that the
+# index on `(departs, id)` starts there; the 51st row tells whether there is a next page. (Rows with equal `departs` are counted by an offset
+# inside the cursor.) The count is the price for "page 99 of 100".
+# ([CursorPagination](https://www.django-rest-framework.org/api-guide/pagination/#cursorpagination);
+# [LIMIT and OFFSET](https://www.postgresql.org/docs/17/queries-limit.html).)
+#
+# **In production.** A cursor is also right where an offset is wrong: when somebody inserts a flight between two requests, an offset shows a row twice. It
+# cannot jump to page 50, and its order must have an index. Cap what remains: `max_limit` is None unless you set it.
+
+# %% [markdown] claim="django.offset_reads" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the cursor</summary>
+#
+# ```diff
+# -by_offset = [page_of(ByOffset, f"/flights?offset={offset}")[1] for offset in offsets]
+# +by_offset = [page_of(ByCursor, f"/flights?offset={offset}")[1] for offset in offsets]
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.offset_reads")`
+
+# %% [markdown] claim="django.cursor_reads" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: an order without an index</summary>
+#
+# ```diff
+# -    ordering = ("departs", "id")
+# +    ordering = ("number", "id")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.cursor_reads")`
+
+# %% [markdown] core=true minutes=9
+# ## Ten calls and one thread
+#
+# Django's ORM is synchronous below its `a…` methods. In a coroutine it goes through `sync_to_async`. A notebook's kernel is such a place: an event loop
+# runs in its thread, and Django refuses to work there. `lab.start()` switched that guard off with `DJANGO_ALLOW_ASYNC_UNSAFE`, which exists for
+# notebooks: here the loop waits for the cell and serves nobody else. On a server the guard stays.
+
+# %%
+guard = os.environ.pop("DJANGO_ALLOW_ASYNC_UNSAFE")
+try:
+    Flight.objects.count()
+except Exception as error:
+    without_switch = type(error).__name__
+finally:
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = guard
+without_switch
+
+# %% [markdown]
+# Ten calls at once. Whoever is inside waits for the other nine, until a second has passed. The room notes how many were inside together.
+
+# %% [markdown] predict="django.q12"
+# **Predict.** `asyncio.gather` starts ten `sync_to_async(room.visit)()`. How many are inside at once?
+#
+# - **a** 10
+# - **b** as many as the default thread pool has threads
+# - **c** 1
+
+# %%
+answer("django.q12", None)  # "a", "b" or "c"
+
+# %%
+async def ten(call):
+    """How many of ten calls were inside at once, and how many came."""
+    room = lab.Room(expected=10, patience=1)
+    await asyncio.gather(*(call(room.visit) for _ in range(10)))
+    return room.most, room.visits
+
+
+async def one_thread(visit):
+    await sync_to_async(visit)()
+
+
+async def any_thread(visit):
+    await asyncio.to_thread(visit)
+
+
+async def one_request_each(visit):
+    async with ThreadSensitiveContext():  # what Django's ASGI handler puts around each request
+        await sync_to_async(visit)()
+
+
+inside = {call.__name__: (await ten(call))[0] for call in (one_thread, any_thread, one_request_each)}
+pool_size = min(10, min(32, (getattr(os, "process_cpu_count", os.cpu_count)() or 1) + 4))
+show_table([{"ten calls by": name, "inside at once": most} for name, most in inside.items()])
+
+# %%
+claim("django.async_guard", "where an event loop runs, Django refuses the synchronous ORM",
+      without_switch, equals="SynchronousOnlyOperation")
+claim("django.one_thread", "ten sync_to_async calls take turns in one thread",
+      inside["one_thread"], equals=1, proves={"django.q12": "c"})
+claim("django.thread_pool", "to_thread runs as many of ten as the default pool has threads (processors + 4)",
+      inside["any_thread"] / pool_size, equals=1)
+claim("django.thread_per_request", "ten ASGI requests have ten threads: the one thread is one per request",
+      inside["one_request_each"], equals=10)
+
+# %% [markdown]
+# **Why.** `sync_to_async` is *thread-sensitive* unless told otherwise: all calls of one context go to one thread, because database connections
+# belong to threads and a transaction must not wander. In a script the context is the process. Django's ASGI handler opens one per request
+# ([asgiref, threading](https://github.com/django/asgiref#threading);
+# [`ASGIHandler.__call__`](https://github.com/django/django/blob/stable/6.1.x/django/core/handlers/asgi.py)). So a `gather` of ten queries *within a request* gains nothing,
+# and each request under way may hold a thread and a connection of its own.
+
+# %% [markdown]
+# **Middleware.** Each passage between loop and thread is a hop. `lab.hops()` counts them for one request to an `async` view.
+
+# %%
+from django.utils.decorators import async_only_middleware, sync_only_middleware
+
+DJANGOS = (
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+)
+
+
+@async_only_middleware
+def timing(get_response):
+    async def middleware(request):
+        return await get_response(request)
+
+    return middleware
+
+
+@sync_only_middleware
+def legacy(get_response):
+    def middleware(request):
+        return get_response(request)
+
+    return middleware
+
+
+async def status(request):
+    return HttpResponse("on time")
+
+
+async def request_through(*stack):
+    with override_settings(ROOT_URLCONF=(path("status", status),), MIDDLEWARE=stack), lab.hops() as handed:
+        response = await AsyncClient().get("/status")
+    return [response.status_code, len(handed)]
+
+
+# %% [markdown] predict="django.q13"
+# **Predict.** Django's four middlewares cost ten hops per request. Now a middleware that knows only the synchronous way is added behind them, next to the view. How many hops?
+#
+# - **a** 4
+# - **b** 11
+# - **c** 20
+
+# %%
+answer("django.q13", None)  # "a", "b" or "c"
+
+# %%
+MINE = "__main__.timing"
+stacks = {
+    "two of our own, async": await request_through(MINE, MINE),
+    "a sync-only one between them": await request_through(MINE, "__main__.legacy", MINE),
+    "Django's four": await request_through(*DJANGOS),
+    "Django's four, a sync-only one behind": await request_through(*DJANGOS, "__main__.legacy"),
+}
+show_table([{"middleware": name, "status": code, "hops to a thread": count} for name, (code, count) in stacks.items()])
+
+# %%
+claim("django.hops", "a sync-only middleware costs one hop, and Django's own four cost eight: one per hook",
+      [count for code, count in stacks.values()], equals=[2, 3, 2 + 8, 2 + 2], proves={"django.q13": "a"})
+
+# %% [markdown]
+# **Reading it.** Two hops are always there: the signal at the start and `response.close()` at the end. The last line is no misprint: a synchronous middleware
+# next to the view makes everything in front of it synchronous. One hop leads into the thread, where the four call each other directly, and
+# from there the view is called back in the loop. The other hop is `CsrfViewMiddleware.process_view`, which Django calls beside an asynchronous view.
+#
+# **Why.** Django's middlewares can do both, and take the mode of what is inside them. In asynchronous mode each *hook* (`process_request`,
+# `process_view`, `process_response`) is handed to the thread by itself (`BaseHandler.load_middleware`, `MiddlewareMixin.__acall__`).
+# [django#21523](https://github.com/django/django/pull/21523) reports the cost. What the last line saves in hops it pays in
+# threads: the request's thread waits in the stack while the view awaits.
+#
+# **In production.** Count hops before you call a stack asynchronous. If most views are synchronous, WSGI with threads is the plainer server.
+
+# %% [markdown] claim="django.async_guard" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the asynchronous method</summary>
+#
+# ```diff
+# -    Flight.objects.count()
+# -except
+# +    await Flight.objects.acount()
+# +    without_switch = "done"
+# +except
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.async_guard")`
+
+# %% [markdown] claim="django.one_thread" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: not thread-sensitive</summary>
+#
+# Right for code that touches neither the ORM nor anything else that belongs to a thread.
+#
+# ```diff
+# -async def one_thread(visit):
+# -    await sync_to_async(visit)()
+# +async def one_thread(visit):
+# +    await sync_to_async(visit, thread_sensitive=False)()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.one_thread")`
+
+# %% [markdown] claim="django.thread_pool" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: thread-sensitive again</summary>
+#
+# ```diff
+# -    await asyncio.to_thread(visit)
+# +    await sync_to_async(visit)()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.thread_pool")`
+
+# %% [markdown] claim="django.thread_per_request" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ten calls of one request</summary>
+#
+# ```diff
+# -    async with ThreadSensitiveContext():  # what Django's ASGI handler puts around each request
+# +    async with contextlib.AsyncExitStack():
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.thread_per_request")`
+
+# %% [markdown] claim="django.hops" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: teach the old middleware the asynchronous way</summary>
+#
+# ```diff
+# -@sync_only_middleware
+# -def legacy(get_response):
+# -    def middleware(request):
+# -        return get_response(request)
+# +@async_only_middleware
+# +def legacy(get_response):
+# +    async def middleware(request):
+# +        return await get_response(request)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.hops")`
+
+# %% [markdown] minutes=5
+# ## Ten requests at a time, and PostgreSQL is full
+#
+# Somebody read that `CONN_MAX_AGE=60` saves the cost of connecting, and set it. Then the service moved to ASGI, and PostgreSQL ran out of connections, with ten requests in flight at most.
+# The server below is Django under uvicorn, a process of its own, with one `async` view that counts flights.
+
+# %%
+async def burst(url, requests, at_once):
+    """That many requests, so many in flight; how many were answered by 200."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(client):
+        async with gate:
+            return (await client.get(f"{url}/departures")).status_code
+
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        codes = await asyncio.gather(*(one(client) for _ in range(requests)))
+    return codes.count(200)
+
+
+async def left_by(seconds, name, bursts=(30, 30)):
+    """Sessions after each burst; nothing is in flight when they are counted."""
+    options = {"sslmode": "disable", "application_name": name}
+    with lab.serving(pg, CONN_MAX_AGE=seconds, OPTIONS=options) as url:
+        return [(await burst(url, requests, at_once=10), lab.sessions(name)) for requests in bursts]
+
+
+# %% [markdown] predict="django.q14"
+# **Predict.** 60 requests are answered, ten at a time. All are over. How many sessions does PostgreSQL hold for the server with `CONN_MAX_AGE=60`?
+#
+# - **a** 1: there is one event loop
+# - **b** at most 10: as many as were in flight
+# - **c** more than 20
+
+# %%
+answer("django.q14", None)  # "a", "b" or "c"
+
+# %%
+lab.fresh()
+kept = await left_by(60, "max age 60")
+closed = await left_by(0, "max age 0", bursts=(30,))
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {"CONN_MAX_AGE=60": ([30, 60], [count for done, count in kept]), "0": ([30], [count for done, count in closed])},
+    title="Sessions of PostgreSQL with no request in flight",
+    x="requests answered, ten at a time",
+    y="sessions",
+)
+
+# %%
+claim("django.kept_connections", "after 60 requests, ten at a time, more than twice as many sessions are open as were ever in flight",
+      max(count for done, count in kept), at_least=21, proves={"django.q14": "c"})
+claim("django.closed_connections", "with CONN_MAX_AGE=0, the default, no session outlives its request",
+      closed[-1][1], equals=0, did=[done for done, count in closed])
+
+# %% [markdown]
+# **Why.** A connection belongs to a thread, and under ASGI the thread belongs to the request (see above). The thread ends, the connection stays open in a
+# thread-local that nobody will ask again, until the garbage collector finds it. The next request has a new thread and opens
+# the next connection. ([Ticket 33497](https://code.djangoproject.com/ticket/33497);
+# [the manual](https://docs.djangoproject.com/en/6.1/ref/databases/#persistent-connections) warns.)
+#
+# **In production.** Under ASGI leave `CONN_MAX_AGE` at 0, and pool: PgBouncer, or Django's own pool (`OPTIONS={"pool": True}`, since 5.1, which needs `psycopg[pool]`
+# and refuses to be combined with `CONN_MAX_AGE`). Alert on sessions in `pg_stat_activity`, by `application_name`.
+
+# %% [markdown] claim="django.kept_connections" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: close at the end of each request</summary>
+#
+# ```diff
+# -kept = await left_by(60, "max age 60")
+# +kept = await left_by(0, "max age 60")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.kept_connections")`
+
+# %% [markdown] claim="django.closed_connections" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: keep for a minute</summary>
+#
+# ```diff
+# -closed = await left_by(0, "max age 0", bursts=(30,))
+# +closed = await left_by(60, "max age 0", bursts=(30,))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.closed_connections")`
+
+# %% [markdown] minutes=20
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
+# worked answer after an attempt.
+#
+# ### The board in two queries (10 minutes)
+#
+# `board(bookings)` gets a queryset of bookings and returns a list in its order. Each row is `(reference, passenger's name, flight's number, seats)`, where `seats` are the
+# names of the booking's *active* seats, sorted. Two statements, however many bookings there are.
+
+# %% exercise="django.board" tags=["exercise"]
+def board(bookings):
+    """A row per booking of the queryset: reference, name, flight number, sorted active seats."""
+    raise NotImplementedError
+
+
+# %%
+check("django.board", board)
+
+# %% [markdown]
+# ### Whose booking (10 minutes)
+#
+# Write a permission of DRF for bookings. The customer's own login (`booking.customer.login`) may do everything with a booking. Staff (`user.is_staff`) may look
+# (`permissions.SAFE_METHODS`), not change. Everybody else gets nothing, and who is not logged in gets nothing.
+
+# %% exercise="django.owner" tags=["exercise"]
+class OwnerOrStaffLooks(permissions.BasePermission):
+    """The customer may do everything, staff may look, nobody else may anything."""
+
+    def has_object_permission(self, request, view, booking):
+        raise NotImplementedError
+
+
+# %%
+check("django.owner", OwnerOrStaffLooks)
+
+# %% [markdown]
+# ## Asked in interviews
+#
+# <details>
+# <summary>What is the difference between select_related and prefetch_related, and what do fetch modes add?</summary>
+#
+# A join in the same statement against one more statement per relation, matched in Python. A join serves foreign keys; relations to many rows need
+# the prefetch (`django.both_cures`). `FETCH_PEERS` loads missing foreign keys and columns for all rows at once, without naming them, and
+# does nothing for managers (`django.fetch_peers`, `django.fetch_raise`).
+#
+# </details>
+#
+# <details>
+# <summary>Does transaction.atomic() prevent a lost update in Django?</summary>
+#
+# No. It makes the writes all or nothing. What was read may be old when it is written (`django.lost_update`). `F()` computes in the database
+# (`django.f_expression`), `select_for_update` makes the others wait (`django.row_lock`), with `no_key=True` not those who only refer to the row (`django.no_key`).
+#
+# </details>
+#
+# <details>
+# <summary>How do you add a NOT NULL column to a large table without downtime?</summary>
+#
+# With `db_default`, so that the old code's INSERTs go on (`django.old_code`), in a release before the one that needs it. Rules come as `NOT VALID` and are
+# validated in a second step, beside reading and writing (`django.validate_lock`).
+#
+# </details>
+#
+# <details>
+# <summary>A serializer was valid, and save() raised IntegrityError. How can that be?</summary>
+#
+# A validator asks before the write, without a lock; two requests may ask at the same moment (`django.valid_then_refused`). Or the serializer lacks a field of the
+# constraint, and no validator was made (`django.missing_validator`). The constraint decides; translate its error to 409.
+#
+# </details>
+#
+# <details>
+# <summary>You moved a Django service to ASGI. What should you measure?</summary>
+#
+# Hops per request (`django.hops`), threads, since each request has one for its synchronous code (`django.thread_per_request`), and sessions of the
+# database: persistent connections are never reused there (`django.kept_connections`).
+#
+# </details>
+
+# %% [markdown]
+# ## Recap
+#
+# You have shown that …
+#
+# 1. a page sent three statements per row, joins and prefetches brought it to two, and no fetch mode reaches a relation to many rows;
+# 2. two desks lost a sale inside `atomic()`, and `F()` or a row lock kept it;
+# 3. a task ran although its transaction was rolled back, a column with a Python default broke the old code, and a rule was checked while bookings went on;
+# 4. a mixin on the wrong side and an object permission on a list are code that never runs;
+# 5. a valid serializer, a session cookie and a throttle keep their promises only together with a constraint, a CSRF check and a counted proxy;
+# 6. under ASGI each request has one thread for its synchronous code, and with `CONN_MAX_AGE` each leaves a connection behind.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1: `django.n_plus_one`, `django.both_cures`, `django.fetch_peers`, `django.fetch_raise`, `django.admin_per_row`, `django.joined_aggregates`, `django.subqueries`.
+# 2: `django.lost_update`, `django.row_lock`, `django.f_expression`, `django.f_refreshed`, `django.no_key`.
+# 3: `django.task_escapes`, `django.task_on_commit`, `django.hook_silences`, `django.caught_inside`, `django.validate_lock`, `django.old_code`, `django.irreversible`.
+# 4: `django.mixin_order`, `django.mixin_first`, `django.list_is_open`.
+# 5: `django.missing_validator`, `django.valid_then_refused`, `django.form_false`, `django.csrf_origin`, `django.csrf_browser`, `django.throttled`, `django.throttle_evaded`.
+# 6: `django.async_guard`, `django.one_thread`, `django.thread_pool`, `django.thread_per_request`, `django.hops`, `django.kept_connections`, `django.closed_connections`;
+# pages: `django.offset_reads`, `django.cursor_reads`.
+#
+# </details>
+#
+# **Further reading.** [Database access optimization](https://docs.djangoproject.com/en/6.1/topics/db/optimization/) ·
+# [Asynchronous support](https://docs.djangoproject.com/en/6.1/topics/async/) ·
+# [How Django processes a request](https://docs.djangoproject.com/en/6.1/topics/http/urls/) ·
+# [Classy class-based views](https://ccbv.co.uk/)
