@@ -30,15 +30,14 @@ def database(server: Any, **options: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def configure(databases: dict[str, Any]) -> None:
-    """What `settings.py` says in a project, and `django.setup()`."""
+def configure() -> None:
+    """What `settings.py` says in a project, and `django.setup()`; which database is said by `use`."""
     import django
     from django.conf import settings
 
     if settings.configured:
         return
     settings.configure(
-        DATABASES=databases,
         INSTALLED_APPS=[
             "django.contrib.admin", "django.contrib.auth", "django.contrib.contenttypes",
             "django.contrib.sessions", "django.contrib.messages", "django.contrib.staticfiles",
@@ -71,15 +70,29 @@ def configure(databases: dict[str, Any]) -> None:
     django.setup()
 
 
-def start() -> Any:
-    """The topic's PostgreSQL, with Django configured for it and the tables made by its migrations."""
-    from helpers import services
+def use(database: dict[str, Any]) -> None:
+    """Have Django use this database from now on."""
+    from django.conf import settings
+    from django.db import connections
 
-    server = services.postgres()
-    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the notebook says why
-    configure({"default": database(server)})
+    if settings.DATABASES.get("default") == database:
+        return
+    settings.DATABASES = {"default": database}
+    connections._settings = None  # forget what was made of the settings before
+    connections.__dict__.pop("settings", None)
+    with contextlib.suppress(AttributeError):
+        del connections["default"]
+
+
+def start() -> Any:
+    """The topic's PostgreSQL, used by Django, with the tables made by its migrations."""
     from django.core.management import call_command
 
+    from helpers import services
+
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"  # the notebook says why
+    server = services.postgres()
+    use(database(server))
     call_command("migrate", verbosity=0)
     return server
 
@@ -377,3 +390,6 @@ def own_connection() -> Iterator[None]:
     finally:
         connections["default"].close()
         connections["default"] = _INHERITED.pop()
+
+
+configure()  # models can be imported only after it

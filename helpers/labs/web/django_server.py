@@ -15,7 +15,7 @@ from helpers.labs.web import django as lab
 
 def application() -> Any:
     """One view that asks the database, behind Django's own ASGI handler."""
-    lab.configure({"default": json.loads(os.environ[lab.DATABASE])})
+    lab.use(json.loads(os.environ[lab.DATABASE]))
     from django.conf import settings
     from django.core.handlers.asgi import ASGIHandler
     from django.http import HttpRequest, JsonResponse

@@ -67,15 +67,12 @@ def board(bookings):
 """,
             "in the other order, too",
         ),
-        (  # seats are kept from one call to the next
+        (  # the default argument keeps the seats of an earlier call
             """
 def board(bookings, known={}):
-    rows = []
-    for b in bookings.select_related("customer", "flight").prefetch_related("seats"):
-        if b.reference not in known:
-            known[b.reference] = sorted(s.seat for s in b.seats.all() if s.active)
-        rows.append((b.reference, b.customer.name, b.flight.number, known[b.reference]))
-    return rows[: len(known)] if len(known) == 11 else [rows[0]] * len(rows)
+    return [(b.reference, b.customer.name, b.flight.number,
+             known.setdefault(b.pk, sorted(s.seat for s in b.seats.all() if s.active)))
+            for b in bookings.select_related("customer", "flight").prefetch_related("seats")]
 """,
             "Expected ('B1'",
             "again",
@@ -106,29 +103,27 @@ def board(bookings):
     for b in bookings.select_related("customer", "flight").prefetch_related("seats"):
         rows[b.customer.name] = (b.reference, b.customer.name, b.flight.number,
                                  sorted(s.seat for s in b.seats.all() if s.active))
-    return list(rows.values()) + [row for row in rows.values() if not row[3]][:0]
+    return list(rows.values())
 """,
             "is missing",
         ),
-        (  # doubled by the join
+        (  # every row twice
             """
 def board(bookings):
-    seats = {b.pk: sorted(s.seat for s in b.seats.all() if s.active)
-             for b in bookings.prefetch_related("seats")} if False else None
     found = bookings.select_related("customer", "flight").prefetch_related("seats")
     return [(b.reference, b.customer.name, b.flight.number, sorted(s.seat for s in b.seats.all() if s.active))
             for b in list(found) * 2]
 """,
             "one per booking, got",
         ),
-        (  # a mapping
+        (  # a number
             """
 def board(bookings):
     return len(bookings)
 """,
             "Return a list of rows",
         ),
-        (  # the passenger's number for the passenger
+        (  # the address for the name
             """
 def board(bookings):
     return [(b.reference, b.customer.email, b.flight.number, sorted(s.seat for s in b.seats.all() if s.active))
@@ -156,6 +151,7 @@ class OwnerOrStaffLooks(permissions.BasePermission):
         return booking.customer.login_id == request.user.pk
 """,
             "Nobody was allowed to GET a booking whose customer has no login",
+            "falsy",
         ),
         (  # names are not people
             """
@@ -166,6 +162,7 @@ class OwnerOrStaffLooks(permissions.BasePermission):
         return booking.customer.name == request.user.username
 """,
             "The customer may, and was refused to GET a booking",
+            "identity",
         ),
         (  # staff may do everything
             """
@@ -181,7 +178,7 @@ class OwnerOrStaffLooks(permissions.IsAuthenticated):
     def has_object_permission(self, request, view, booking):
         return request.method in permissions.SAFE_METHODS or booking.customer.login_id == request.user.pk
 """,
-            "Another customer was allowed to GET a booking",
+            "The customer was allowed to GET a booking whose customer has no login",
         ),
         (  # GET is not the only method that looks
             """
