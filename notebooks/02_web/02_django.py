@@ -327,7 +327,7 @@ claim("django.subqueries", "a subquery per number is right, in the same number o
 # aggregates run over the product. `Count(…, distinct=True)` heals the count. `Sum(…, distinct=True)` would add up
 # distinct *amounts*, and lose one of two equal payments.
 # ([Combining multiple aggregations](https://docs.djangoproject.com/en/6.1/topics/db/aggregation/#combining-multiple-aggregations)
-# says so, and calls it a bug that cannot be fixed.)
+# warns of it.)
 
 # %% tags=["nbval-ignore-output"]
 def look():
@@ -712,8 +712,7 @@ claim("django.caught_inside", "an IntegrityError that is caught within atomic() 
 
 # %% [markdown]
 # **Why.** `ImmediateBackend` runs the function before `enqueue` returns, in the same thread. The other backend that Django
-# ships, `DummyBackend`, stores and never runs. A worker comes from a package, and an early version's setting that
-# waited for the commit is not part of Django. ([Tasks](https://docs.djangoproject.com/en/6.1/topics/tasks/).) Hooks run one after the other, after the commit, in the
+# ships, `DummyBackend`, stores and never runs. A worker comes from a package. ([Tasks](https://docs.djangoproject.com/en/6.1/topics/tasks/).) Hooks run one after the other, after the commit, in the
 # caller's stack; `robust=True` logs the exception of one and goes on
 # ([`on_commit`](https://docs.djangoproject.com/en/6.1/topics/db/transactions/#performing-actions-after-commit);
 # [django#15766](https://github.com/django/django/pull/15766)).
@@ -1272,7 +1271,25 @@ for kind in (SeatIn, SeatUnchecked):
 show_table([{"request without `active`": how, "active becomes": str(active)} for how, active in unticked.items()], left=2)
 print(SeatIn())
 
+# %% [markdown]
+# What does the API's document say about the second request? `drf-spectacular` writes it from the view.
+
 # %%
+from drf_spectacular.generators import SchemaGenerator
+from rest_framework import generics
+
+
+class BookSeat(generics.CreateAPIView):
+    serializer_class = SeatIn
+
+
+document = SchemaGenerator(patterns=[path("seats", BookSeat.as_view())]).get_schema(request=None, public=True)
+promised = list(document["paths"]["/seats"]["post"]["responses"])
+promised
+
+# %%
+claim("django.schema_knows_success", "the generated document promises 201 for a booking, and neither 400 nor 409",
+      promised, equals=["201"])
 claim("django.missing_validator", "without the field of its condition a constraint is not checked: a taken seat is valid",
       taken, equals={"SeatIn": False, "SeatWithoutActive": True}, proves={"django.q9": "b"})
 claim("django.valid_then_refused", "two requests for one free seat are both valid, and the second one's save fails",
@@ -1293,8 +1310,27 @@ claim("django.form_false", "the same request without a field: as JSON the model'
 # ([drf#9358](https://github.com/encode/django-rest-framework/issues/9358)). In the installed 3.18 it does not: `active` above
 # is optional.
 #
-# **In production.** Catch `IntegrityError` around `save()`, look at the constraint's name, and answer 409. The validator is there for the nicer message. Not
-# even the schema knows: drf-spectacular describes what the serializer says, and a 409 must be written down by hand with `@extend_schema`.
+# **In production.** Catch `IntegrityError` around `save()`, look at the constraint's name, and answer 409. The validator is there for the nicer message.
+# drf-spectacular sees the serializer and not what the view may refuse: write the other answers down with `@extend_schema`.
+
+# %% [markdown] claim="django.schema_knows_success" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: write the refusals down</summary>
+#
+# ```diff
+# -class BookSeat(generics.CreateAPIView):
+# -    serializer_class = SeatIn
+# +from drf_spectacular.utils import extend_schema, extend_schema_view
+# +
+# +
+# +@extend_schema_view(post=extend_schema(responses={201: SeatIn, 400: dict, 409: dict}))
+# +class BookSeat(generics.CreateAPIView):
+# +    serializer_class = SeatIn
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.schema_knows_success")`
 
 # %% [markdown] claim="django.missing_validator" tags=["break-it"]
 # <details>
@@ -1442,9 +1478,11 @@ claim("django.throttle_evaded", "a client that invents addresses is never thrott
 # first part of it. With 1 it takes the last address, which our proxy wrote
 # ([`get_ident`](https://github.com/encode/django-rest-framework/blob/main/rest_framework/throttling.py)).
 #
-# **In production.** Two more leaks, by the documentation's own words: the count is not atomic, and it lives in Django's default cache, which is the
-# memory of *one process*. Four workers allow four times as much. DRF calls its throttles no
-# protection from attackers: the limit that must hold belongs in the proxy.
+# **In production.** Two more leaks: reading and writing the count are two steps, so requests at the same moment pass both
+# ([drf#5181](https://github.com/encode/django-rest-framework/issues/5181)), and the count lives in Django's default cache, which is the
+# memory of *one process* unless you set another: four workers allow four times as much. DRF's
+# [documentation](https://www.django-rest-framework.org/api-guide/throttling/) says that its throttles are no security measure: the limit that must hold belongs
+# in the proxy.
 
 # %% [markdown] claim="django.list_is_open" tags=["break-it"]
 # <details>
@@ -1717,13 +1755,13 @@ def legacy(get_response):
 
 
 async def status(request):
-    return HttpResponse("on time")
+    return HttpResponse(lab.threads_that_wait())  # in the view: how many threads stand in a stack and wait for it
 
 
 async def request_through(*stack):
     with override_settings(ROOT_URLCONF=(path("status", status),), MIDDLEWARE=stack), lab.hops() as handed:
         response = await AsyncClient().get("/status")
-    return [response.status_code, len(handed)]
+    return {"hops to a thread": len(handed), "threads that wait for the view": int(response.content)}
 
 
 # %% [markdown] predict="django.q13"
@@ -1744,11 +1782,13 @@ stacks = {
     "Django's four": await request_through(*DJANGOS),
     "Django's four, a sync-only one behind": await request_through(*DJANGOS, "__main__.legacy"),
 }
-show_table([{"middleware": name, "status": code, "hops to a thread": count} for name, (code, count) in stacks.items()])
+show_table([{"middleware": name} | counts for name, counts in stacks.items()])
 
 # %%
 claim("django.hops", "a sync-only middleware costs one hop, and Django's own four cost eight: one per hook",
-      [count for code, count in stacks.values()], equals=[2, 3, 2 + 8, 2 + 2], proves={"django.q13": "a"})
+      [counts["hops to a thread"] for counts in stacks.values()], equals=[2, 3, 2 + 8, 2 + 2], proves={"django.q13": "a"})
+claim("django.held_thread", "a sync-only middleware keeps a thread waiting for as long as the view takes, Django's own do not",
+      [counts["threads that wait for the view"] for counts in stacks.values()], equals=[0, 1, 0, 1])
 
 # %% [markdown]
 # **Reading it.** Two hops are always there: the signal at the start and `response.close()` at the end. The last line is no misprint: a synchronous middleware
@@ -1757,8 +1797,9 @@ claim("django.hops", "a sync-only middleware costs one hop, and Django's own fou
 #
 # **Why.** Django's middlewares can do both, and take the mode of what is inside them. In asynchronous mode each *hook* (`process_request`,
 # `process_view`, `process_response`) is handed to the thread by itself (`BaseHandler.load_middleware`, `MiddlewareMixin.__acall__`).
-# [django#21523](https://github.com/django/django/pull/21523) reports the cost. What the last line saves in hops it pays in
-# threads: the request's thread waits in the stack while the view awaits.
+# What the last line saves in hops it pays with a thread: the four and the old one stand in its stack and wait for the view, so a thousand
+# slow requests under way need a thousand threads. ([ascender#964](https://github.com/ctrliq/ascender/pull/964) is a project that found one such
+# middleware among twenty.)
 #
 # **In production.** Count hops before you call a stack asynchronous. If most views are synchronous, WSGI with threads is the plainer server.
 
@@ -1821,7 +1862,23 @@ claim("django.hops", "a sync-only middleware costs one hop, and Django's own fou
 #
 # ▶ In a new cell: `break_it("django.thread_per_request")`
 
-# %% [markdown] claim="django.hops" tags=["break-it"]
+# %% [markdown] also=["django.hops"] claim="django.held_thread" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: leave the old middleware out</summary>
+#
+# ```diff
+# -    "a sync-only one between them": await request_through(MINE, "__main__.legacy", MINE),
+# +    "a sync-only one between them": await request_through(MINE, MINE),
+# @@
+# -    "Django's four, a sync-only one behind": await request_through(*DJANGOS, "__main__.legacy"),
+# +    "Django's four, a sync-only one behind": await request_through(*DJANGOS),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("django.held_thread")`
+
+# %% [markdown] also=["django.held_thread"] claim="django.hops" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: teach the old middleware the asynchronous way</summary>
 #
@@ -2007,7 +2064,7 @@ check("django.owner", OwnerOrStaffLooks)
 # <details>
 # <summary>You moved a Django service to ASGI. What should you measure?</summary>
 #
-# Hops per request (`django.hops`), threads, since each request has one for its synchronous code (`django.thread_per_request`), and sessions of the
+# Hops per request (`django.hops`), threads that wait (`django.held_thread`), since each request has one for its synchronous code (`django.thread_per_request`), and sessions of the
 # database: persistent connections are never reused there (`django.kept_connections`).
 #
 # </details>
@@ -2031,8 +2088,8 @@ check("django.owner", OwnerOrStaffLooks)
 # 2: `django.lost_update`, `django.row_lock`, `django.f_expression`, `django.f_refreshed`, `django.no_key`.
 # 3: `django.task_escapes`, `django.task_on_commit`, `django.hook_silences`, `django.caught_inside`, `django.validate_lock`, `django.old_code`, `django.irreversible`.
 # 4: `django.mixin_order`, `django.mixin_first`, `django.list_is_open`.
-# 5: `django.missing_validator`, `django.valid_then_refused`, `django.form_false`, `django.csrf_origin`, `django.csrf_browser`, `django.throttled`, `django.throttle_evaded`.
-# 6: `django.async_guard`, `django.one_thread`, `django.thread_pool`, `django.thread_per_request`, `django.hops`, `django.kept_connections`, `django.closed_connections`;
+# 5: `django.missing_validator`, `django.valid_then_refused`, `django.form_false`, `django.schema_knows_success`, `django.csrf_origin`, `django.csrf_browser`, `django.throttled`, `django.throttle_evaded`.
+# 6: `django.async_guard`, `django.one_thread`, `django.thread_pool`, `django.thread_per_request`, `django.hops`, `django.held_thread`, `django.kept_connections`, `django.closed_connections`;
 # pages: `django.offset_reads`, `django.cursor_reads`.
 #
 # </details>

@@ -261,6 +261,20 @@ def hops() -> Iterator[list[str]]:
         SyncToAsync.__call__ = call
 
 
+def threads_that_wait() -> int:
+    """How many threads wait in synchronous code for a coroutine to end: they stand in asgiref's `async_to_sync`."""
+    from asgiref.sync import AsyncToSync
+
+    code = AsyncToSync.__call__.__code__
+
+    def stands_there(frame: Any) -> bool:
+        while frame is not None and frame.f_code is not code:
+            frame = frame.f_back
+        return frame is not None
+
+    return sum(map(stands_there, sys._current_frames().values()))
+
+
 @contextlib.contextmanager
 def explaining() -> Iterator[list[Any]]:
     """The plan of every SELECT of the block, each run once under EXPLAIN (ANALYZE) before Django runs it."""
