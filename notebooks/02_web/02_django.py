@@ -1937,11 +1937,14 @@ answer("django.q14", None)  # "a", "b" or "c"
 # %%
 lab.fresh()
 kept = await left_by(60, "max age 60")
-closed = await left_by(0, "max age 0", bursts=(20,))
+closed = await left_by(0, "max age 0")
 
 # %% tags=["nbval-ignore-output"]
 show_lines(
-    {"CONN_MAX_AGE=60": ([20, 40, 60], [count for done, count in kept]), "0": ([20], [count for done, count in closed])},
+    {
+        "CONN_MAX_AGE=60": ([20, 40, 60], [count for done, count in kept]),
+        "CONN_MAX_AGE=0": ([20, 40, 60], [count for done, count in closed]),
+    },
     title="Sessions of PostgreSQL with no request in flight",
     x="requests answered, ten at a time",
     y="sessions",
@@ -1980,8 +1983,8 @@ claim("django.closed_connections", "with CONN_MAX_AGE=0, the default, no session
 # <summary><b>Break it</b>: keep for a minute</summary>
 #
 # ```diff
-# -closed = await left_by(0, "max age 0", bursts=(20,))
-# +closed = await left_by(60, "max age 0", bursts=(20,))
+# -closed = await left_by(0, "max age 0")
+# +closed = await left_by(60, "max age 0")
 # ```
 #
 # </details>
@@ -2098,3 +2101,6 @@ check("django.owner", OwnerOrStaffLooks)
 # [Asynchronous support](https://docs.djangoproject.com/en/6.1/topics/async/) ·
 # [How Django processes a request](https://docs.djangoproject.com/en/6.1/topics/http/urls/) ·
 # [Classy class-based views](https://ccbv.co.uk/)
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
