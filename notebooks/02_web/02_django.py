@@ -92,8 +92,8 @@ def queries(bookings):
 answer("django.q1", None)  # "a", "b", "c" or "d"
 
 # %% [markdown] predict="django.q2"
-# **Predict.** Django 6.1 has *fetch modes*. Under `FETCH_PEERS`, whoever misses a related object loads it for all
-# instances that came from the same query. How many statements does the same page send?
+# **Predict.** Django 6.1 has *fetch modes*. Under `FETCH_PEERS`, the first access to a missing related object loads it for
+# all instances that came from the same query. How many statements does the same page send?
 #
 # - **a** 2
 # - **b** 4
@@ -320,11 +320,11 @@ claim("django.subqueries", "a subquery per number is right, in the same number o
       equals=[2, 13_200, lists["Annotated"]["statements"]], baseline=lists["Counted"]["statements"])
 
 # %% [markdown]
-# **Reading it.** The columns `customer` and `flight` cost nothing here: the admin joins foreign keys that stand in
+# **Reading it.** The columns `customer` and `flight` cost nothing here: the admin joins foreign keys that are in
 # `list_display`. It cannot do that for a method.
 #
 # **Why.** `annotate` joins the relation. Two relations to many rows make the product of both, 2 × 3 rows per booking, and the
-# aggregates run over the product. `Count(…, distinct=True)` heals the count. `Sum(…, distinct=True)` would add up
+# aggregates run over the product. `Count(…, distinct=True)` corrects the count. `Sum(…, distinct=True)` would add up
 # distinct *amounts*, and lose one of two equal payments.
 # ([Combining multiple aggregations](https://docs.djangoproject.com/en/6.1/topics/db/aggregation/#combining-multiple-aggregations)
 # warns of it.)
@@ -406,8 +406,8 @@ look() if lab.chromium() else print(lab.NO_BROWSER)
 # %% [markdown] core=true minutes=7
 # ## Two desks sell at the same moment
 #
-# A flight has 100 seats left. Two desks each sell one. `room.visit()` stands for the work between reading and writing:
-# whoever enters waits until the other is there too, or until it is clear that the other cannot come.
+# A flight has 100 seats left. Two desks each sell one. `room.visit()` stands for the work between reading and writing.
+# A desk waits there until the other one has arrived too, or until half a second has passed.
 
 # %%
 def by_save(room):
@@ -538,10 +538,10 @@ claim("django.no_key", "select_for_update() stops new bookings of the flight, wi
 
 # %% [markdown] claim="django.row_lock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: lock, and read somewhere else</summary>
+# <summary><b>Break it</b>: read first, lock later</summary>
 #
-# Autocommit: without `atomic()` around it the lock would be gone after its statement, and Django refuses to run it. The
-# quieter mistake is a queryset that was evaluated before the lock.
+# The lock comes too late: the number was read before it. (Without `atomic()` around it, Django refuses to run
+# `select_for_update` at all.)
 #
 # ```diff
 # -        flight = Flight.objects.select_for_update().get(pk=1)
@@ -1670,7 +1670,7 @@ finally:
 without_switch
 
 # %% [markdown]
-# Ten calls at once. Whoever is inside waits for the other nine, until a second has passed. The room notes how many were inside together.
+# Ten calls at once. Each waits inside for the other nine, until a second has passed. The room notes how many were inside together.
 
 # %% [markdown] predict="django.q12"
 # **Predict.** `asyncio.gather` starts ten `sync_to_async(room.visit)()`. How many are inside at once?
@@ -2015,7 +2015,7 @@ check("django.board", board)
 # ### Whose booking (7 minutes)
 #
 # Write a permission of DRF for bookings. The customer's own login (`booking.customer.login`) may do everything with a booking. Staff (`user.is_staff`) may look
-# (`permissions.SAFE_METHODS`), not change. Everybody else gets nothing, and who is not logged in gets nothing.
+# (`permissions.SAFE_METHODS`), not change. Everybody else gets nothing, and so does a visitor who is not logged in.
 
 # %% exercise="django.owner" tags=["exercise"]
 class OwnerOrStaffLooks(permissions.BasePermission):
