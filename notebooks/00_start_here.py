@@ -138,7 +138,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
 # | 2.1 | FastAPI | FastAPI (Pydantic, dependency injection, middleware). | 90 | planned |
-# | 2.2 | Django | Django (ORM, CBV, DRF). | 90 | planned |
+# | 2.2 | [Django](02_web/02_django.ipynb) | Django (ORM, CBV, DRF). | 106 | ready |
 # | 2.3 | Flask | Flask (Blueprints, Extensions). | 60 | planned |
 # | 2.4 | WebSockets and SSE | Работа с WebSockets, SSE. | 75 | planned |
 # | 2.5 | Caching | Caching (Redis, Memcached). | 80 | planned |

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
@@ -35,16 +36,46 @@ def _bookings(many: int) -> list[Row]:
     return expected
 
 
-def _rows(board: Callable[[Any], Any], bookings: Any, budget: int = 2) -> list[Any]:
-    with lab.counting() as sent:
+@contextlib.contextmanager
+def _executed() -> Iterator[list[tuple[str, int]]]:
+    """Every statement of every cursor of psycopg in the block, in any thread, and how many rows it found."""
+    import psycopg
+
+    sent: list[tuple[str, int]] = []
+    execute = psycopg.Cursor.execute
+
+    def noted(self: Any, query: Any, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return execute(self, query, *args, **kwargs)
+        finally:
+            sent.append((str(query), self.rowcount))
+
+    psycopg.Cursor.execute = noted  # type: ignore[method-assign]
+    try:
+        yield sent
+    finally:
+        psycopg.Cursor.execute = execute  # type: ignore[method-assign]
+
+
+def _rows(
+    board: Callable[[Any], Any], bookings: Any, budget: int = 2, most: int | None = None
+) -> list[Any]:
+    with lab.counting() as by_django, _executed() as by_any:
         got = board(bookings)
         rows = list(got) if isinstance(got, list | tuple) or hasattr(got, "__iter__") else got
     if not isinstance(rows, list):
         raise Wrong(f"Return a list of rows, not {shown(got)}.")
+    sent = max(by_django, [sql for sql, _ in by_any], key=len)
     if len(sent) > budget:
-        most, times = max(((sql, sent.count(sql)) for sql in sent), key=lambda pair: pair[1])
+        often, times = max(((sql, sent.count(sql)) for sql in sent), key=lambda pair: pair[1])
         raise Wrong(
-            f"{len(rows)} rows took {len(sent)} statements, the budget is {budget}. Sent {times} times: {most[:90]}…"
+            f"{len(rows)} rows took {len(sent)} statements, the budget is {budget}. Sent {times} times: {often[:90]}…"
+        )
+    found = sum(count for _, count in by_any)
+    if most is not None and found > most:
+        raise Wrong(
+            f"For a page of {len(rows)} bookings your statements returned {found} rows: the seats of bookings that "
+            "nobody asked for are among them. Ask for the seats of these bookings."
         )
     return rows
 
@@ -79,17 +110,29 @@ def check_board(board: Callable[[Any], list[Row]], server: Any) -> None:
                     "For a queryset in the other order the rows must come in the other order, too."
                 )
         some = [row for row in expected if row[0] in ("B1", "B5")]
-        if [
-            tuple(row)
-            for row in _rows(
-                board, Booking.objects.filter(reference__in=["B1", "B5"]).order_by("id")
-            )
-        ] != some:
+        two = Booking.objects.filter(reference__in=["B1", "B5"]).order_by("id")
+        if [tuple(row) for row in _rows(board, two)] != some:
             raise Wrong(
                 "The queryset was filtered to the bookings B1 and B5: return rows of these only."
             )
+        _rows(
+            board, two, most=6
+        )  # two bookings, one seat; all bookings have a dozen seats and more
         if _rows(board, Booking.objects.none()) != []:
             raise Wrong("For a queryset without bookings return an empty list.")
+        _page(board, Booking.objects.order_by("id")[:3], expected[:3])
+
+
+def _page(board: Callable[[Any], Any], bookings: Any, expected: list[Row]) -> None:
+    try:
+        rows = [tuple(row) for row in _rows(board, bookings)]
+        did = f"gave {shown(rows)}"
+    except TypeError as error:
+        rows, did = [], f"raised “{error}”"
+    if rows != expected:
+        raise Wrong(
+            f"A page of bookings, order_by('id')[:3], {did}. A slice can be annotated and prefetched, not filtered."
+        )
 
 
 def _compare(rows: list[Any], expected: list[Row]) -> None:
@@ -110,7 +153,13 @@ def _compare(rows: list[Any], expected: list[Row]) -> None:
             raise Wrong(
                 f"The seats of {wanted[0]} must be a sorted list: expected {wanted[3]}, got {shown(row[3])}."
             )
-        if set(row[3]) > set(wanted[3]):
+        more = set(row[3]) - set(wanted[3])
+        if more and any(seat[:-1] != f"{int(wanted[0][1:]) + 1}" for seat in more):
+            raise Wrong(
+                f"Expected {wanted}, got {shown(row)}: seats of another booking are among them. "
+                "Two passengers may have one name."
+            )
+        if more:
             raise Wrong(
                 f"Expected {wanted}, got {shown(row)}: a seat that was given back (active=False) is among them."
             )
@@ -133,6 +182,7 @@ def _verdicts(permission: type) -> dict[tuple[str, str, str], bool]:
         "the customer": User(pk=1, username="ada"),
         "another customer": User(pk=2, username="barbara"),
         "staff": User(pk=3, username="desk", is_staff=True),
+        "a superuser": User(pk=4, username="root", is_staff=True, is_superuser=True),
         "nobody": AnonymousUser(),
     }
     bookings = {
@@ -140,10 +190,11 @@ def _verdicts(permission: type) -> dict[tuple[str, str, str], bool]:
             customer=Customer(pk=1, name="barbara", login=people["the customer"])
         ),
         "without a login": Booking(customer=Customer(pk=2, name="Grace", login=None)),
+        "of staff": Booking(customer=Customer(pk=4, name="Joan", login=people["staff"])),
     }
     allowed = {}
     for (who, user), (whose, booking) in itertools.product(people.items(), bookings.items()):
-        for method in ("GET", "HEAD", "PUT", "PATCH", "DELETE"):
+        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
             view = APIView()
             view.permission_classes = [permission]
             view.request = view.initialize_request(
@@ -156,6 +207,10 @@ def _verdicts(permission: type) -> dict[tuple[str, str, str], bool]:
                 allowed[who, method, whose] = True
             except (PermissionDenied, NotAuthenticated):
                 allowed[who, method, whose] = False
+            except AttributeError as error:
+                raise Wrong(
+                    f"{who.capitalize()} and a booking {whose}: {error}. A customer may have no login."
+                ) from error
     return allowed
 
 
@@ -177,13 +232,15 @@ def check_owner(permission: type, server: Any) -> None:
     """The whole table: who, which method, whose booking."""
     with lab.own_connection():
         for (who, method, whose), allowed in _verdicts(permission).items():
-            owner = who == "the customer" and whose == "with a login"
-            looks = who == "staff" and method in ("GET", "HEAD")
+            owner = (who, whose) in {("the customer", "with a login"), ("staff", "of staff")}
+            looks = who in ("staff", "a superuser") and method in ("GET", "HEAD", "OPTIONS")
             if allowed != (owner or looks):
                 does = "was allowed to" if allowed else "may, and was refused to"
-                owned = (
-                    "a booking"
-                    if whose == "with a login"
-                    else "a booking whose customer has no login"
-                )
+                owned = {
+                    "with a login": "a booking",
+                    "without a login": "a booking whose customer has no login",
+                    "of staff": "a booking of their own"
+                    if who == "staff"
+                    else "a booking of the desk's",
+                }[whose]
                 raise Wrong(f"{who.capitalize()} {does} {method} {owned}.")

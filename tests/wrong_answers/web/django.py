@@ -140,15 +140,85 @@ def board(bookings):
 """,
             "return an empty list",
         ),
+        (  # the seats of the passenger's name: there are several Adas
+            """
+def board(bookings):
+    found = bookings.select_related("customer", "flight")
+    seats = {}
+    for name, seat in Seat.objects.filter(active=True, booking__in=bookings).values_list("booking__customer__name", "seat"):
+        seats.setdefault(name, []).append(seat)
+    return [(b.reference, b.customer.name, b.flight.number, sorted(seats.get(b.customer.name, []))) for b in found]
+""",
+            "seats of another booking are among them",
+        ),
+        (  # a statement per row, in threads: each has a connection of its own
+            """
+def board(bookings):
+    from concurrent.futures import ThreadPoolExecutor
+    from django.db import connection
+
+    def row(b):
+        try:
+            seats = Seat.objects.filter(booking=b, active=True).order_by("seat").values_list("seat", flat=True)
+            return (b.reference, b.customer.name, b.flight.number, list(seats))
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(row, bookings.select_related("customer", "flight")))
+""",
+            "the budget is 2",
+        ),
+        (  # a statement per row, below Django
+            """
+def board(bookings):
+    from django.db import connection
+    rows = []
+    for b in bookings.select_related("customer", "flight"):
+        with connection.connection.cursor() as cursor:
+            cursor.execute("select seat from bookings_seat where active and booking_id = %s order by 1", [b.pk])
+            rows.append((b.reference, b.customer.name, b.flight.number, [seat for (seat,) in cursor]))
+    return rows
+""",
+            "the budget is 2",
+        ),
+        (  # the seats of all bookings that there are
+            """
+-    active = Prefetch("seats", queryset=Seat.objects.filter(active=True).order_by("seat"), to_attr="taken")
++    taken = {}
++    for booking, seat in Seat.objects.filter(active=True).order_by("seat").values_list("booking_id", "seat"):
++        taken.setdefault(booking, []).append(seat)
+@@
+-        (b.reference, b.customer.name, b.flight.number, [seat.seat for seat in b.taken])
+-        for b in bookings.select_related("customer", "flight").prefetch_related(active)
++        (b.reference, b.customer.name, b.flight.number, taken.get(b.pk, []))
++        for b in bookings.select_related("customer", "flight")
+""",
+            "nobody asked for",
+        ),
+        (  # the first seat of each
+            """
+-        (b.reference, b.customer.name, b.flight.number, [seat.seat for seat in b.taken])
++        (b.reference, b.customer.name, b.flight.number, [seat.seat for seat in b.taken[:1]])
+""",
+            "Expected ('B3'",
+        ),
+        (  # a filter, which a slice refuses
+            """
+-        for b in bookings.select_related("customer", "flight").prefetch_related(active)
++        for b in bookings.filter(pk__gt=0).select_related("customer", "flight").prefetch_related(active)
+""",
+            "not filtered",
+        ),
     ],
     "django.owner": [
         (  # None == None
             """
 class OwnerOrStaffLooks(permissions.BasePermission):
     def has_object_permission(self, request, view, booking):
-        if request.user.is_staff:
-            return request.method in permissions.SAFE_METHODS
-        return booking.customer.login_id == request.user.pk
+        if booking.customer.login_id == request.user.pk:
+            return True
+        return request.user.is_staff and request.method in permissions.SAFE_METHODS
 """,
             "Nobody was allowed to GET a booking whose customer has no login",
             "falsy",
@@ -170,7 +240,7 @@ class OwnerOrStaffLooks(permissions.IsAuthenticated):
     def has_object_permission(self, request, view, booking):
         return request.user.is_staff or booking.customer.login_id == request.user.pk
 """,
-            "Staff was allowed to PUT a booking",
+            "Staff was allowed to POST a booking",
         ),
         (  # whoever looks may look
             """
@@ -187,6 +257,59 @@ class OwnerOrStaffLooks(permissions.IsAuthenticated):
         return (request.user.is_staff and request.method == "GET") or booking.customer.login_id == request.user.pk
 """,
             "Staff may, and was refused to HEAD a booking",
+        ),
+        (  # staff first: they cannot change a booking of their own
+            """
+-        if booking.customer.login_id == user.pk:
+-            return True
+-        return user.is_staff and request.method in permissions.SAFE_METHODS
++        if user.is_staff:
++            return request.method in permissions.SAFE_METHODS
++        return booking.customer.login_id == user.pk
+""",
+            "Staff may, and was refused to POST a booking of their own",
+        ),
+        (  # OPTIONS looks, too
+            """
+-        return user.is_staff and request.method in permissions.SAFE_METHODS
++        return user.is_staff and request.method in ("GET", "HEAD")
+""",
+            "Staff may, and was refused to OPTIONS a booking",
+        ),
+        (  # a list of methods without POST, for the owner
+            """
+-            return True
++            return request.method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
+""",
+            "The customer may, and was refused to POST a booking",
+        ),
+        (  # a list of methods that change without POST
+            """
+-        return user.is_staff and request.method in permissions.SAFE_METHODS
++        return user.is_staff and request.method not in ("PUT", "PATCH", "DELETE")
+""",
+            "Staff was allowed to POST a booking",
+        ),
+        (  # a superuser may do everything
+            """
+-        if booking.customer.login_id == user.pk:
++        if user.is_superuser or booking.customer.login_id == user.pk:
+""",
+            "A superuser was allowed to POST a booking",
+        ),
+        (  # the key of the customer for that of the login
+            """
+-        if booking.customer.login_id == user.pk:
++        if booking.customer_id == user.pk:
+""",
+            "Another customer was allowed to GET a booking whose customer has no login",
+        ),
+        (  # a customer without a login
+            """
+-        if booking.customer.login_id == user.pk:
++        if booking.customer.login.pk == user.pk:
+""",
+            "A customer may have no login",
         ),
     ],
 }
@@ -209,8 +332,24 @@ def board(bookings):
         seats[booking].append(seat)
     return [(b.reference, b.customer.name, b.flight.number, seats[b.pk]) for b in bookings]
 """,
+        """
+def board(bookings):
+    for b in bookings.select_related("customer", "flight").prefetch_related("seats"):
+        yield (b.reference, b.customer.name, b.flight.number, sorted(s.seat for s in b.seats.all() if s.active))
+""",
     ],
     "django.owner": [
+        """
+class Owner(permissions.BasePermission):
+    def has_object_permission(self, request, view, booking):
+        return booking.customer.login_id is not None and booking.customer.login_id == request.user.pk
+
+class Looks(permissions.IsAdminUser):
+    def has_permission(self, request, view):
+        return super().has_permission(request, view) and request.method in permissions.SAFE_METHODS
+
+OwnerOrStaffLooks = Owner | Looks
+""",
         """
 class OwnerOrStaffLooks(permissions.BasePermission):
     def has_permission(self, request, view):
