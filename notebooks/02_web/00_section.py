@@ -1,0 +1,283 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 2 Backend · Backend (FastAPI, Django, Flask)
+#
+# What happens between a socket and a table: how a framework reads a request, who runs your handler, what a client may
+# rely on, and which part of it survives a crash. Six of the eight topics are here. The life of a request, and gRPC with
+# GraphQL, are planned.
+#
+# Everything runs against real parts: the frameworks themselves, PostgreSQL, Redis, Memcached, a browser. Most notebooks
+# study one small program, the course's bookings service in `helpers/airline`.
+#
+# | topic | answers, among other questions |
+# |---|---|
+# | [2.1 FastAPI](01_fastapi.ipynb) | What does validation let in? When is a session given back? How many requests does a blocking handler serve? Which tasks are lost in a crash? |
+# | [2.2 Django](02_django.ipynb) | How many statements does a page cost, and which cures does your version have? Which locks does a migration take? How many threads does the async side really have? |
+# | [2.3 Flask](03_flask.ipynb) | When does an error handler not run? What do two applications of one process share? How many requests does each kind of worker serve at once? |
+# | [2.4 WebSockets and SSE](04_websockets_sse.ipynb) | What does a push cost in bytes? How does a stream go on after a SIGKILL? What does a slow client do to the others? |
+# | [2.5 Caching](05_caching.ipynb) | Whose data does a cancelled call leave behind? How many queries does a stampede make? In which order of steps does a cache keep an old value? |
+# | [2.7 API contracts](07_api_contracts.ipynb) | What does a validator not see? Which change breaks whom? What does a second send of the same order do? |
+#
+# ## The core, in an afternoon
+#
+# Three experiments of each topic make its point. Run the set-up of the notebook, then these; each can be run alone.
+#
+# <!-- core -->
+# <!-- /core -->
+#
+# ## Ten minutes to find your way
+#
+# Three questions per topic. Run a topic's questions, write a letter for `None` in the cell below them, run that cell:
+# it says what is right, and which claim shows it. Your first answer counts. The table at the end says which topics to
+# take and which you may skip. What you leave open stays `None`.
+
+# %%
+from helpers import answer, diagnosis, quiz
+
+# %% [markdown]
+# **2.1 FastAPI**
+
+# %%
+quiz("fastapi.blocked_handler")
+quiz("fastapi.copied_token")
+quiz("fastapi.missing_field")
+
+# %%
+answer("fastapi.blocked_handler", None)
+answer("fastapi.copied_token", None)
+answer("fastapi.missing_field", None)
+
+# %% [markdown]
+# **2.2 Django**
+
+# %%
+quiz("django.two_desks")
+quiz("django.joined_counts")
+quiz("django.sync_calls")
+
+# %%
+answer("django.two_desks", None)
+answer("django.joined_counts", None)
+answer("django.sync_calls", None)
+
+# %% [markdown]
+# **2.3 Flask**
+
+# %%
+quiz("flask.silent_handler")
+quiz("flask.two_apps")
+quiz("flask.async_view")
+
+# %%
+answer("flask.silent_handler", None)
+answer("flask.two_apps", None)
+answer("flask.async_view", None)
+
+# %% [markdown]
+# **2.4 WebSockets and SSE**
+
+# %%
+quiz("websockets_sse.seventh_tab")
+quiz("websockets_sse.other_site")
+quiz("websockets_sse.missed_messages")
+
+# %%
+answer("websockets_sse.seventh_tab", None)
+answer("websockets_sse.other_site", None)
+answer("websockets_sse.missed_messages", None)
+
+# %% [markdown]
+# **2.5 Caching**
+
+# %%
+quiz("caching.stampede_workers")
+quiz("caching.retried_incr")
+quiz("caching.delete_after_write")
+
+# %%
+answer("caching.stampede_workers", None)
+answer("caching.retried_incr", None)
+answer("caching.delete_after_write", None)
+
+# %% [markdown]
+# **2.7 API contracts**
+
+# %%
+quiz("api_contracts.unseen_slip")
+quiz("api_contracts.new_value")
+quiz("api_contracts.second_send")
+
+# %%
+answer("api_contracts.unseen_slip", None)
+answer("api_contracts.new_value", None)
+answer("api_contracts.second_send", None)
+
+# %% [markdown]
+# Where that leaves you:
+
+# %%
+diagnosis("web")
+
+# %% [markdown]
+# ## Ten beliefs about web back ends, and what this machine says
+#
+# Each is heard in code reviews. Say *true*, *false* or *it depends* before you open it. The claims support the verdict;
+# the table below has their figures: the committed ones, and yours as soon as you have run the notebook.
+#
+# <details>
+# <summary>1. <code>async def</code> makes a handler faster.</summary>
+#
+# **It depends on what the handler does.** With a blocking call in it, an `async def` handler serves one request at a
+# time. A plain `def` serves forty. In Flask an `async def` view serves one, whatever it does. See
+# `fastapi.one_at_a_time`, `fastapi.forty` and `flask.async_view`.
+#
+# </details>
+#
+# <details>
+# <summary>2. When the client has its 202, the work will be done.</summary>
+#
+# **False.** Background tasks live in the process and die with it. What must happen is written down first. See
+# `fastapi.background_lost` and `fastapi.outbox`.
+#
+# </details>
+#
+# <details>
+# <summary>3. A logout ends a token.</summary>
+#
+# **False.** It ends the browser's copy. Only something that the server looks up can be revoked. See `fastapi.stolen` and
+# `fastapi.revoked`.
+#
+# </details>
+#
+# <details>
+# <summary>4. A transaction protects a counter.</summary>
+#
+# **False at the default level.** Two transactions read the same number, and one sale is lost. A row lock counts both,
+# and so does an update that computes in the database. See `django.lost_update`, `django.row_lock` and
+# `django.f_expression`.
+#
+# </details>
+#
+# <details>
+# <summary>5. An ORM sends too many queries.</summary>
+#
+# **It sends those you ask for.** The same page takes 151 statements or two. Two aggregates in one query are worse than
+# many queries: their numbers are wrong. See `django.n_plus_one`, `django.both_cures` and `django.joined_aggregates`.
+#
+# </details>
+#
+# <details>
+# <summary>6. CORS keeps other sites out.</summary>
+#
+# **False.** It keeps a page from reading an answer. It does not stop a WebSocket's handshake: the server must check the
+# `Origin` header itself. See `websockets_sse.origin`.
+#
+# </details>
+#
+# <details>
+# <summary>7. WebSockets are faster than server-sent events.</summary>
+#
+# **Hardly, for news in one direction.** Both are on time where polling is late by half its interval. Compression saves
+# a WebSocket some bytes. SSE brings the resumption along. See `websockets_sse.push_age`, `websockets_sse.compressed`
+# and `websockets_sse.resumed`.
+#
+# </details>
+#
+# <details>
+# <summary>8. Delete the key after the write, and the cache is right.</summary>
+#
+# **Nearly.** One of ten orders of a reader's and a writer's steps leaves the old value there. A lease closes the gap.
+# See `caching.overtaken` and `caching.lease`.
+#
+# </details>
+#
+# <details>
+# <summary>9. LRU is the right policy for a cache.</summary>
+#
+# **Until somebody reads everything once.** One report pushes out nearly all of the popular keys. Under LFU nearly all
+# of them stay. See `caching.scan_lru` and `caching.scan_lfu`.
+#
+# </details>
+#
+# <details>
+# <summary>10. Adding to an API never breaks anybody.</summary>
+#
+# **False for what clients read.** A new value of an enum breaks a client that knows the old ones. See
+# `api_contracts.enum` and `api_contracts.gate`.
+#
+# </details>
+
+# %% tags=["nbval-ignore-output"]
+from helpers.learner import progress
+from helpers import show_table
+
+SUPPORTED_BY = {
+    1: ("fastapi.one_at_a_time", "fastapi.forty", "flask.async_view"),
+    2: ("fastapi.background_lost", "fastapi.outbox"),
+    3: ("fastapi.stolen", "fastapi.revoked"),
+    4: ("django.lost_update", "django.row_lock", "django.f_expression"),
+    5: ("django.n_plus_one", "django.both_cures", "django.joined_aggregates"),
+    6: ("websockets_sse.origin",),
+    7: ("websockets_sse.push_age", "websockets_sse.compressed", "websockets_sse.resumed"),
+    8: ("caching.overtaken", "caching.lease"),
+    9: ("caching.scan_lru", "caching.scan_lfu"),
+    10: ("api_contracts.enum", "api_contracts.gate"),
+}
+
+# %% tags=["nbval-ignore-output"]
+seen = {}
+for topic in sorted({id.partition(".")[0] for ids in SUPPORTED_BY.values() for id in ids}):
+    seen |= progress.verdicts(topic)
+
+show_table(
+    [
+        {"belief": number, "claim": id, "committed": seen[id][1], "here": seen[id][2]}
+        for number, ids in SUPPORTED_BY.items()
+        for id in ids
+    ],
+    left=4,
+)
+
+# %% [markdown]
+# ## The evidence
+#
+# Each claim of this section: the figure measured where the notebooks were committed from, and the one measured
+# here. The last column fills as you run the notebooks.
+
+# %% tags=["nbval-ignore-output"]
+from helpers import evidence, stamp, surprises
+
+stamp()
+
+# %% tags=["nbval-ignore-output"]
+evidence("fastapi")
+
+# %% tags=["nbval-ignore-output"]
+evidence("django")
+
+# %% tags=["nbval-ignore-output"]
+evidence("flask")
+
+# %% tags=["nbval-ignore-output"]
+evidence("websockets_sse")
+
+# %% tags=["nbval-ignore-output"]
+evidence("caching")
+
+# %% tags=["nbval-ignore-output"]
+evidence("api_contracts")
+
+# %% [markdown]
+# ## What surprised you
+#
+# Predictions that the measurement contradicted. They are most worth remembering: you would have built on them.
+
+# %% tags=["nbval-ignore-output"]
+surprises("web")
