@@ -52,11 +52,14 @@ def serving(app: Any, **options: Any) -> Iterator[str]:
 
 def service_without_database() -> Any:
     """The course's bookings service; nothing listens where its database should be."""
+    import logging
+
     from pydantic import PostgresDsn
 
     from helpers.airline.app import create_app
     from helpers.airline.settings import Settings
 
+    logging.getLogger("airline").addHandler(logging.NullHandler())  # it would warn of the database
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
     return create_app(Settings(database_url=PostgresDsn(f"postgresql://u:p@127.0.0.1:{port}/none")))
