@@ -283,7 +283,7 @@ claim("api_contracts.nullable", "with 3.0's `nullable` in a valid 3.1 document, 
 #
 # ▶ In a new cell: `break_it("api_contracts.unseen")`
 
-# %% [markdown] claim="api_contracts.written" tags=["break-it"]
+# %% [markdown] also=["api_contracts.unseen", "api_contracts.nullable"] claim="api_contracts.written" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: forget that a path parameter is required</summary>
 #
