@@ -13,7 +13,7 @@
 # >
 # > Deep understanding: OpenAPI, Swagger, Redoc.
 #
-# 90 minutes. Needs PostgreSQL and Chromium.
+# 110 minutes. Needs PostgreSQL and Chromium. The *Break it* blocks are optional, and not counted.
 #
 # A partner generates its client from our OpenAPI document. On Tuesday its build breaks: a function is gone. Nobody has
 # changed our code; the same commit was built again. A contract is only worth something if somebody checks it, and this
@@ -21,27 +21,21 @@
 #
 # **You will be able to show that …**
 #
-# 1. a valid document can be unstable, and can say something other than its author meant;
-# 2. where a documentation page gets its program from, and which address it sends requests to behind a proxy;
+# 1. when two builds of one commit give the same document, and what a valid document may still mean;
+# 2. where a documentation page gets its program from, and where it looks for the document behind a proxy;
 # 3. what a tester finds that has read nothing but the contract;
 # 4. which change of a contract breaks whom, by one rule;
 # 5. what a page number does to a list that changes while it is read;
 # 6. what an idempotency key promises, also to two requests that arrive together.
 
 # %%
-import copy
 import json
-import re
-import threading
 import warnings
-from concurrent.futures import ThreadPoolExecutor
-from decimal import Decimal
 from urllib.parse import urlsplit
 
 import httpx
-import yaml
-from fastapi import FastAPI, Header, Response
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import FastAPI, Response
+from pydantic import BaseModel, Field
 
 from helpers import answer, check, claim, show_bars, show_source, show_table, stamp
 from helpers.labs.web import api_contracts as lab
@@ -49,7 +43,7 @@ from helpers.labs.web import api_contracts as lab
 warnings.filterwarnings("ignore", message="The `root_path` parameter is deprecated")
 stamp()
 
-# %% [markdown] core=true minutes=6
+# %% [markdown] core=true minutes=5
 # ## One commit, built six times
 #
 # This is the partner's endpoint. It answers three methods, and the document is made when it is built. Each build is a
@@ -73,13 +67,14 @@ print(json.dumps({"loose": loose.openapi(), "named": named.openapi()}, sort_keys
 """
 
 # %% [markdown] predict="api_contracts.q1"
-# **Predict.** Six builds of `loose`, whose keys are sorted before they are compared. How many different documents?
+# **Predict.** One build of `loose`: how many different operationIds do its three operations have?
 #
-# - **a** one: the source is the same
-# - **b** more than one
+# - **a** three, one for each method
+# - **b** two, because HEAD goes with GET
+# - **c** one
 
 # %%
-answer("api_contracts.q1", None)  # "a" or "b"
+answer("api_contracts.q1", None)  # "a", "b" or "c"
 
 # %%
 show_source(lab.built_with)
@@ -101,25 +96,28 @@ show_table(
 
 # %%
 claim("api_contracts.builds", "one source, six builds, and more than one document",
-      len({json.dumps(build["loose"]) for build in builds}), at_least=2, proves={"api_contracts.q1": "b"})
+      len({json.dumps(build["loose"]) for build in builds}), at_least=2)
 claim("api_contracts.named", "with a name for each operation, six builds give one document",
       len({json.dumps(build["named"]) for build in builds}), equals=1, did=len(builds))
 claim("api_contracts.one_id", "FastAPI gives the three operations of one route a single operationId",
-      [len(operation_ids(builds[0]["loose"])), len(set(operation_ids(builds[0]["loose"])))], equals=[3, 1])
+      [len(operation_ids(builds[0]["loose"])), len(set(operation_ids(builds[0]["loose"])))], equals=[3, 1],
+      proves={"api_contracts.q1": "c"})
 
 # %% [markdown]
 # **Reading it.** In some builds the id ends in one method, in others in another one. In every build all three operations
 # have the same id, which is not even allowed: an operationId must be unique
-# ([OpenAPI 3.1, Operation Object](https://spec.openapis.org/oas/v3.1.1.html#operation-object)).
+# ([OpenAPI 3.1, Operation Object](https://spec.openapis.org/oas/v3.1.1.html#operation-object)). FastAPI warns of it
+# (`Duplicate Operation ID`), and the validator of the next section refuses such a document. These builds ignored
+# warnings, as many builds do.
 #
 # **Why.** FastAPI keeps a route's methods in a set, and builds the id of the route, not of the operation, from
 # `list(route.methods)[0]`. The order of a set of strings follows their hashes, and these are seeded for each process
 # ([`PYTHONHASHSEED`](https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED)). This is
 # [fastapi#13175](https://github.com/fastapi/fastapi/issues/13175); the line is
-# [`generate_unique_id`](https://github.com/fastapi/fastapi/blob/master/fastapi/utils.py) in the installed 0.165, too.
+# [`generate_unique_id`](https://github.com/fastapi/fastapi/blob/0.165.0/fastapi/utils.py) in the installed 0.165, too.
 #
 # **In production.** Name operations yourself: one method per route, and `operation_id=` or `generate_unique_id_function=`.
-# Commit the document, and let CI build it and compare. The course's own service does the first by
+# Commit the document, let CI build it with `-W error::UserWarning`, and compare. The course's own service does the first by
 # `generate_unique_id_function`.
 
 # %% [markdown] also=["api_contracts.one_id"] claim="api_contracts.builds" tags=["break-it"]
@@ -150,13 +148,14 @@ claim("api_contracts.one_id", "FastAPI gives the three operations of one route a
 #
 # ▶ In a new cell: `break_it("api_contracts.named")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=7
 # ## Written first: what does a validator see?
 #
 # The next contract is written before the code, and reviewed like code. `openapi-spec-validator` checks it against the
 # specification. Below are nine slips of the kind that reviews miss, each a replacement in the text.
 
 # %%
+import yaml
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
@@ -239,7 +238,8 @@ show_table(
 # %%
 claim("api_contracts.written", "the document without a slip is valid", len(complaints(yaml.safe_load(WRITTEN))), equals=0,
       did=len(yaml.safe_load(WRITTEN)["paths"]))
-claim("api_contracts.unseen", "four of nine slips pass as a valid document", len(unseen), equals=4)
+claim("api_contracts.unseen", "four of nine slips pass as a valid document", unseen,
+      equals=["3.0's nullable", "bounds that no number meets", "required name that is misspelt", "keyword that is misspelt"])
 claim("api_contracts.nullable", "with 3.0's `nullable` in a valid 3.1 document, null is refused all the same",
       accepted.count(None) + len(seen["3.0's nullable"]), equals=0, did=accepted, proves={"api_contracts.q2": "c"})
 
@@ -247,7 +247,7 @@ claim("api_contracts.nullable", "with 3.0's `nullable` in a valid 3.1 document, 
 # **Reading it.** The validator sees what contradicts the specification's grammar and its few rules across places: unique
 # ids, declared path parameters, references. It does not see a schema that is legal and means something else.
 #
-# **Why.** The schemas of OpenAPI 3.1 are JSON Schema 2020-12, and JSON Schema ignores keywords that it does not know
+# **Why.** The schemas of OpenAPI 3.1 follow JSON Schema 2020-12, by default with a few keywords more. JSON Schema takes keywords that it does not know as annotations
 # ([JSON Schema Core, 4.3.1](https://json-schema.org/draft/2020-12/json-schema-core#section-4.3.1)): `nullable` and
 # `propertys` are as good as comments. In 3.1 null is a type like others: `type: [integer, "null"]`
 # ([migrating from 3.0 to 3.1](https://learn.openapis.org/upgrading/v3.0-to-v3.1.html)).
@@ -300,7 +300,7 @@ claim("api_contracts.nullable", "with 3.0's `nullable` in a valid 3.1 document, 
 #
 # ▶ In a new cell: `break_it("api_contracts.written")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=7
 # ## A documentation page without the internet
 #
 # The operations room has no way out to the internet. The bookings service runs there; its documentation page is white.
@@ -338,14 +338,16 @@ def redoc(response: Response):
 
 
 # %% [markdown] predict="api_contracts.q3"
-# **Predict.** With its program, styles and icon from our own server and Google's fonts switched off: does the Redoc page
-# still ask for something from another host?
+# **Predict.** Programs, styles and icons of the two local pages come from our own server, and Google's fonts are switched
+# off. Which page asks another host for something?
 #
-# - **a** no
-# - **b** yes
+# - **a** neither
+# - **b** Swagger UI
+# - **c** Redoc
+# - **d** both
 
 # %%
-answer("api_contracts.q3", None)  # "a" or "b"
+answer("api_contracts.q3", None)  # "a", "b", "c" or "d"
 
 # %%
 OPERATION = ".opblock-summary-path"
@@ -378,20 +380,23 @@ claim("api_contracts.local", "Swagger UI from local files shows each documented 
 claim("api_contracts.inside", "and asks no other host", len(pages["/local/swagger"].elsewhere), equals=0, did=shown,
       unmeasured=lab.NO_BROWSER)
 claim("api_contracts.redoc", "Redoc from local files still asks another host for a picture",
-      len(pages["/local/redoc"].elsewhere), equals=1, proves={"api_contracts.q3": "b"}, unmeasured=lab.NO_BROWSER)
+      [urlsplit(wanted).path.rsplit(".", 1)[-1] for wanted in pages["/local/redoc"].elsewhere], equals=["svg"],
+      proves={"api_contracts.q3": "c"}, unmeasured=lab.NO_BROWSER)
 
 # %% [markdown]
 # **Reading it.** FastAPI's page is a few lines of HTML that fetch a program from a CDN; without the CDN it stays white.
 # Redoc from local files works, and asks for the small logo of its makers.
 #
-# **Why.** `swagger_js_url` and its sisters are arguments of
-# [`get_swagger_ui_html`](https://fastapi.tiangolo.com/how-to/custom-docs-ui-assets/), which the built-in `/docs` leaves
-# at their defaults. The files here come from the package `drf-spectacular-sidecar`, which has nothing in it but them and
-# works with any framework. Redoc's logo is in its program.
+# **Why.** `swagger_js_url` and the other `_url` arguments belong to
+# [`get_swagger_ui_html`](https://fastapi.tiangolo.com/how-to/custom-docs-ui-assets/); the built-in `/docs` leaves them
+# at their defaults. The files here come from `drf-spectacular-sidecar`, a package for Django that also installs Django;
+# only its files are used. The address of Redoc's logo is in its program.
 #
 # **In production.** A CDN of somebody else runs its program on your origin, with your users' cookies. The address of
-# FastAPI's page names a major version only, so the program can change any day. Serve the files yourself, and send a
-# `Content-Security-Policy`: then a page cannot ask elsewhere, whatever its program wants.
+# FastAPI's page names a major version only, so the program can change any day. Serve the files yourself (copy them from
+# npm's `swagger-ui-dist`), and send a `Content-Security-Policy` such as `default-src 'self'; img-src 'self' data:`, with
+# what the page needs inline. Then the browser refuses scripts, styles, pictures and `fetch` from elsewhere. (The policy in
+# *Mend it* is about pictures only.)
 
 # %% [markdown] claim="api_contracts.redoc" tags=["break-it"]
 # <details>
@@ -435,20 +440,22 @@ claim("api_contracts.redoc", "Redoc from local files still asks another host for
 
 # %% [markdown] claim="api_contracts.cdn" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: look at the page with local files instead</summary>
+# <summary><b>Mend it</b>: a page from local files takes the place of the built-in one</summary>
 #
 # ```diff
-# -claim("api_contracts.cdn", "FastAPI's own page asks other hosts for its program",
-# -      len([wanted for wanted in pages["/docs"].elsewhere if wanted.endswith(".js")]), equals=1, unmeasured=lab.NO_BROWSER)
-# +claim("api_contracts.cdn", "FastAPI's own page asks other hosts for its program",
-# +      len([wanted for wanted in pages["/local/swagger"].elsewhere if wanted.endswith(".js")]), equals=1, unmeasured=lab.NO_BROWSER)
+# -@service.get("/local/swagger", include_in_schema=False)
+# +service.router.routes[:] = [route for route in service.router.routes if getattr(route, "path", None) != "/docs"]
+# +
+# +
+# +@service.get("/docs", include_in_schema=False)
+# +@service.get("/local/swagger", include_in_schema=False)
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("api_contracts.cdn")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=6
 # ## Behind /api
 #
 # The company's gateway publishes the service under `/api`. Some gateways strip the prefix before they pass a request on,
@@ -459,6 +466,8 @@ claim("api_contracts.redoc", "Redoc from local files still asks another host for
 # the documentation page's way to the document.
 
 # %%
+import re
+
 GATEWAYS = {"strips /api": lambda path: path.removeprefix("/api"), "passes it on": lambda path: path}
 CONFIGURED = {  # arguments of the application, options of the server
     "nothing": ({}, {}),
@@ -489,8 +498,8 @@ def works(ask):
 
 
 # %% [markdown] predict="api_contracts.q4"
-# **Predict.** FastAPI's documentation once called `FastAPI(root_path="/api")` the equivalent of `uvicorn --root-path /api`.
-# Behind which gateway do all three things work with each?
+# **Predict.** The prefix is given to the server in one run and to the application in another. Behind which gateway do all
+# three things work?
 #
 # - **a** both behind the gateway that strips
 # - **b** both behind either gateway
@@ -500,12 +509,12 @@ def works(ask):
 answer("api_contracts.q4", None)  # "a", "b" or "c"
 
 # %%
-rows, met, doubled = [], {}, {}
+rows, fails, doubled = [], {}, {}
 for configured, (arguments, options) in CONFIGURED.items():
     with lab.serving(published(**arguments), **options) as url, httpx.Client(base_url=url, trust_env=False) as client:
         for gateway, forward in GATEWAYS.items():
             found = works(lambda path: client.get(forward(path)))
-            met[configured, gateway] = sum(found.values())
+            fails[configured, gateway] = [what for what, fine in found.items() if not fine]
             doubled[configured, gateway] = client.get(forward("/api/api/flights/")).status_code
             rows.append({"configured": configured, "gateway": gateway, **found, "GET /api/api/flights/": doubled[configured, gateway]})
 
@@ -514,25 +523,25 @@ show_table(rows, caption="What works for a client of the gateway")
 
 # %%
 claim("api_contracts.server_root", "`--root-path` is right behind a gateway that strips, and nothing works behind the other",
-      [met["--root-path", gateway] for gateway in GATEWAYS], equals=[3, 0])
+      [fails["--root-path", gateway] for gateway in GATEWAYS], equals=[[], ["request", "redirect", "page"]])
 claim("api_contracts.app_root", "`FastAPI(root_path=)` is right behind the one that passes the prefix on; behind the other, redirects leave /api",
-      [met["FastAPI(root_path=)", gateway] for gateway in GATEWAYS], equals=[2, 3], proves={"api_contracts.q4": "c"})
+      [fails["FastAPI(root_path=)", gateway] for gateway in GATEWAYS], equals=[["redirect"], []], proves={"api_contracts.q4": "c"})
 claim("api_contracts.doubled", "behind a gateway that strips, `FastAPI(root_path=)` gives the flights a second address at /api/api",
       doubled["FastAPI(root_path=)", "strips /api"], equals=200)
 
 # %% [markdown]
-# **Reading it.** No setting works behind both gateways. A wrong pair does not look wrong at once: with
+# **Reading it.** None of the three settings works behind both gateways. A wrong pair does not look wrong at once: with
 # `FastAPI(root_path=)` behind a gateway that strips, requests and the page work, and a redirect leaves the prefix. That pair also
 # answers at `/api/api/flights/`, and clients that found this address keep it.
 #
 # **Why.** ASGI says that `path` includes `root_path`
-# ([HTTP connection scope](https://asgi.readthedocs.io/en/latest/specs/www.html#http-connection-scope)). uvicorn therefore
+# ([WSGI compatibility](https://asgi.readthedocs.io/en/latest/specs/www.html#wsgi-compatibility)). uvicorn therefore
 # puts its `--root-path` *in front of* the path that came in, which is right if somebody took it away. FastAPI's argument
 # sets `root_path` alone. Starlette takes it off the path if it is there, and takes the path as it is if it is not
-# ([`get_route_path`](https://github.com/encode/starlette/blob/master/starlette/_utils.py)): so two addresses lead to one handler. A redirect is built from the path that came in. [fastapi#14238](https://github.com/fastapi/fastapi/pull/14238) collects a dozen reports of `/api/api`;
+# ([`get_route_path`](https://github.com/encode/starlette/blob/1.10.0/starlette/_utils.py)), so two addresses lead to one handler. A redirect is built from the path that came in. [fastapi#14238](https://github.com/fastapi/fastapi/pull/14238) lists nine reports about it;
 # the installed FastAPI deprecates the argument.
 #
-# **In production.** Let the gateway strip, and set the server's `--root-path`; or serve under the prefix in truth, with
+# **In production.** Let the gateway strip, and set the server's `--root-path`; or really serve under the prefix, with
 # `include_router(…, prefix="/api")`, and set nothing. Test a redirect and the page, not only a request.
 
 # %% [markdown] also=["api_contracts.app_root", "api_contracts.doubled"] claim="api_contracts.server_root" tags=["break-it"]
@@ -553,10 +562,11 @@ claim("api_contracts.doubled", "behind a gateway that strips, `FastAPI(root_path
 # %% [markdown] core=true minutes=7
 # ## A tester that has read only the contract
 #
-# A party splits its bill. The endpoint is reviewed, has tests, and its document is valid. Schemathesis gets the address of
+# A travel group splits its bill; two of it are guides and pay nothing. The endpoint is reviewed, has tests, and its document is valid. Schemathesis gets the address of
 # the document and nothing else. It makes up requests that the document allows, and compares the answers with it.
 
 # %%
+from pydantic import ConfigDict
 from schemathesis import checks as builtin
 from schemathesis.specs.openapi.checks import response_schema_conformance, status_code_conformance
 
@@ -574,7 +584,7 @@ class Bill(BaseModel):
 
 
 class MendedBill(Bill):
-    party: list[str] = Field(min_length=1, max_length=9)
+    party: list[str] = Field(min_length=3, max_length=9)
 
 
 class StrictBill(MendedBill):
@@ -586,14 +596,14 @@ def splitting(Bill):
 
     @app.post("/bills/split")
     def split(bill: Bill) -> Share:
-        return Share(cents=bill.total_cents // len(bill.party))
+        return Share(cents=bill.total_cents // (len(bill.party) - 2))
 
     return app
 
 
 # %% [markdown] predict="api_contracts.q5"
-# **Predict.** For `MendedBill` the document says `total_cents: integer`, and nothing else is an integer in JSON Schema but a
-# number without a fraction. Does the service refuse `"12"` and `false`?
+# **Predict.** For `MendedBill` the document says `total_cents: integer`. In JSON Schema that is a number without a fraction,
+# also `12.0`, and nothing else. Does the service refuse `"12"` and `false`?
 #
 # - **a** both: the document is made from the model that checks them
 # - **b** `"12"` only
@@ -608,12 +618,13 @@ tests = {
     "mended": lab.contract_test(splitting(MendedBill), PROMISES, mode="positive"),
 }
 FORBIDDEN = ["12", False, None, 12.5, [12]]
+SENT = [*FORBIDDEN, 12.0]
 
 
 def accepts(model):
-    """Which of the values that the document forbids for `total_cents` get a 200."""
+    """Which of the values for `total_cents` get a 200."""
     with lab.serving(splitting(model)) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        asked = {repr(value): client.post("/bills/split", json={"total_cents": value, "party": ["Ada"]}) for value in FORBIDDEN}
+        asked = {repr(value): client.post("/bills/split", json={"total_cents": value, "party": ["Ada", "Bob", "Eve"]}) for value in SENT}
     return [value for value, response in asked.items() if response.status_code == 200]
 
 
@@ -633,39 +644,42 @@ claim("api_contracts.bug", "the document alone leads to the crash: an allowed re
       tests["as reviewed"].failures.count("Server error"), equals=1)
 claim("api_contracts.mended", "after the fix the same seed and checks find nothing", len(tests["mended"].failures), equals=0,
       did=tests["mended"].cases)
-claim("api_contracts.lax", "two values that the document forbids are accepted: Pydantic's lax mode is not in the document",
-      accepted["MendedBill"], equals=["'12'", "False"], proves={"api_contracts.q5": "c"})
-claim("api_contracts.strict", "a strict model refuses all that the document forbids", len(accepted["StrictBill"]), equals=0, did=FORBIDDEN)
+claim("api_contracts.lax", "beside the allowed 12.0, two values that the document forbids are accepted: Pydantic's lax mode is not in the document",
+      accepted["MendedBill"], equals=["'12'", "False", "12.0"], proves={"api_contracts.q5": "c"})
+claim("api_contracts.strict", "a strict model refuses all that the document forbids, and also 12.0, which it allows",
+      len(accepted["StrictBill"]), equals=0, did=SENT)
 
 # %% [markdown]
-# **Reading it.** The first test ends with the smallest request that fails: an empty party. The document allows it, so
-# either the document or the code is wrong; here it is the document, and one `min_length=1` mends both, because they are
-# made from the same model. The last two claims are about a lie in the other direction: the service takes more than it says.
+# **Reading it.** The first test ends with the smallest request that fails: a party of the two guides. The document allows
+# it, so either the document or the code is wrong; here it is the document, and one `min_length=3` mends both, because they
+# are made from the same model. The last two claims are about a lie in the other direction: the service takes more than it says.
 #
-# **Why.** Schemathesis derives a Hypothesis strategy from each JSON schema, so it draws boundary values and shrinks what
-# fails ([how it works](https://schemathesis.readthedocs.io/en/stable/explanations/data-generation/)). Pydantic converts
-# `"12"` and `false` to integers unless the model is strict
-# ([conversion table](https://docs.pydantic.dev/latest/concepts/conversion_table/)), and the schema says only `integer`.
+# **Why.** Schemathesis derives a Hypothesis strategy from each JSON schema. Hypothesis draws examples, the simplest first,
+# and shrinks what fails ([how it works](https://schemathesis.readthedocs.io/en/stable/explanations/data-generation/)).
+# Pydantic converts `"12"` and `false` to integers unless the model is strict
+# ([conversion table](https://docs.pydantic.dev/latest/concepts/conversion_table/)), and the schema says only `integer`. A
+# strict model has its price: FastAPI validates in Pydantic's Python mode, so a strict `date` refuses every date that JSON
+# can carry. Be strict for single fields (`StrictInt`), not for models.
 #
-# Schemathesis has a *negative* mode, too, which draws what violates the schema and expects a refusal. It is a search by chance: with 100
-# examples no one of five seeds found that the lax model takes `false`, with 400 examples two of five did (measured by the authors:
-# Python 3.13.0, 2 cores of x86-64; schemathesis 4.32). A green contract test is no proof. Its *coverage* phase, which the command `st run` has, tries such
+# Schemathesis has a *negative* mode, too, which draws what violates the schema and expects a refusal. It is a search by chance: with 400
+# examples none of five seeds found that the lax model takes `false` (measured by the authors:
+# Python 3.13.0, 2 cores of x86-64; schemathesis 4.32). A green contract test is no proof. Schemathesis's *coverage* phase, which the command `st run` has, tries such
 # boundary values one by one.
 #
 # **In production.** Pin the seed and the checks in CI, and let a nightly run draw a new seed. Choose with care for query
-# strings: there everything is text, so `?page=4` violates nothing, and versions of the tool cried wolf about it
+# strings: there everything is text, so `?page=4` violates nothing, and versions of the tool reported false positives about it
 # ([schemathesis#2312](https://github.com/schemathesis/schemathesis/issues/2312),
 # [#3712](https://github.com/schemathesis/schemathesis/issues/3712)). Upgrade it like a dependency: with a look at what changed.
 
 # %% [markdown] claim="api_contracts.bug" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a party has somebody in it</summary>
+# <summary><b>Mend it</b>: a party has somebody who pays</summary>
 #
 # ```diff
 # -    total_cents: int = Field(ge=0, lt=2**63)
 # -    party: list[str] = Field(max_length=9)
 # +    total_cents: int = Field(ge=0, lt=2**63)
-# +    party: list[str] = Field(min_length=1, max_length=9)
+# +    party: list[str] = Field(min_length=3, max_length=9)
 # ```
 #
 # </details>
@@ -676,18 +690,18 @@ claim("api_contracts.strict", "a strict model refuses all that the document forb
 # <details>
 # <summary><b>Break it</b>: mend by an undocumented status</summary>
 #
-# A service that answers 400 to the empty party no longer crashes. The document knows nothing of it.
+# A service that answers 400 to a party of two no longer crashes. The document knows nothing of it.
 #
 # ```diff
 # -class MendedBill(Bill):
-# -    party: list[str] = Field(min_length=1, max_length=9)
+# -    party: list[str] = Field(min_length=3, max_length=9)
 # +class MendedBill(Bill):
 # +    pass
 # @@
-# -        return Share(cents=bill.total_cents // len(bill.party))
-# +        if not bill.party and Bill is MendedBill:
+# -        return Share(cents=bill.total_cents // (len(bill.party) - 2))
+# +        if len(bill.party) == 2 and Bill is MendedBill:
 # +            return Response(status_code=400)
-# +        return Share(cents=bill.total_cents // len(bill.party))
+# +        return Share(cents=bill.total_cents // (len(bill.party) - 2))
 # ```
 #
 # </details>
@@ -696,11 +710,11 @@ claim("api_contracts.strict", "a strict model refuses all that the document forb
 
 # %% [markdown] also=["api_contracts.strict"] claim="api_contracts.lax" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: be strict in the first place; and be lax in the strict model</summary>
+# <summary><b>Break it</b>: exchange the strict and the lax model</summary>
 #
 # ```diff
-# -    party: list[str] = Field(min_length=1, max_length=9)
-# +    party: list[str] = Field(min_length=1, max_length=9)
+# -    party: list[str] = Field(min_length=3, max_length=9)
+# +    party: list[str] = Field(min_length=3, max_length=9)
 # +    model_config = ConfigDict(strict=True)
 # @@
 # -class StrictBill(MendedBill):
@@ -713,7 +727,7 @@ claim("api_contracts.strict", "a strict model refuses all that the document forb
 #
 # ▶ In a new cell: `break_it("api_contracts.lax")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=12
 # ## May we ship this change?
 #
 # Every contract changes. Which change breaks a client that was written last year? One rule decides, for requests and
@@ -721,6 +735,8 @@ claim("api_contracts.strict", "a strict model refuses all that the document forb
 # new service reads. In an answer the new service writes and the old client reads.
 
 # %%
+import copy
+
 from jsonschema import Draft202012Validator
 
 
@@ -791,8 +807,8 @@ CHANGES = {
 answer("api_contracts.q6", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# A rule in a notebook may be wrong. So each verdict is compared with experience: every body that the writer may write,
-# from a small set of values, is given to a JSON Schema validator with the reader's schema.
+# A rule in a notebook may be wrong. So each verdict is compared with experience: every body made of the fields that the
+# writer's schema declares, with a small set of values, is given to a JSON Schema validator with the reader's schema.
 
 # %%
 SAMPLES = [0, 500, 5_000, 50_000, "none", "vegan", "fish", "12A", None]
@@ -830,7 +846,8 @@ show_table(
 )
 
 # %% [markdown]
-# The gate applies the rule to two whole documents, operation by operation. The old one is the bookings service's own.
+# The gate applies the rule to two whole documents, operation by operation. The old one is the bookings service's own. `lab.asked` and
+# `lab.answered` make one schema of a request, and one of the first answer that is a success.
 
 # %%
 def gate(old, new):
@@ -842,36 +859,9 @@ def gate(old, new):
             if after is None:
                 found.append(f"{at} is gone")
                 continue
-            found += refused(asked(old, before), asked(new, after), f"{at}: request")
-            found += refused(answered(new, after), answered(old, before), f"{at}: answer")
+            found += refused(lab.asked(old, before), lab.asked(new, after), f"{at}: request")
+            found += refused(lab.answered(new, after), lab.answered(old, before), f"{at}: answer")
     return found
-
-
-def asked(document, operation):
-    """Parameters and body of a request as one schema."""
-    parameters = {p["name"]: p for p in operation.get("parameters", ())}
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-    return {
-        "properties": {name: resolved(document, p["schema"]) for name, p in parameters.items()} | {"body": resolved(document, body)},
-        "required": [name for name, p in parameters.items() if p.get("required")],
-    }
-
-
-def answered(document, operation):
-    """The body of the first answer that is a success."""
-    success = next(answer for status, answer in operation["responses"].items() if status.startswith("2"))
-    return resolved(document, success.get("content", {}).get("application/json", {}).get("schema", {}))
-
-
-def resolved(document, schema):
-    """A schema with its references replaced; none of the service's refers to itself."""
-    if isinstance(schema, list):
-        return [resolved(document, part) for part in schema]
-    if not isinstance(schema, dict):
-        return schema
-    if "$ref" in schema:
-        return resolved(document, document["components"]["schemas"][schema["$ref"].rsplit("/", 1)[1]])
-    return {name: resolved(document, part) for name, part in schema.items()}
 
 
 current = lab.service_without_database().openapi()
@@ -909,7 +899,7 @@ show_table(
 
 # %%
 one_way = [name for name in CHANGES if breaks[name, "request"] != breaks[name, "answer"]]
-claim("api_contracts.rule", "the rule's verdict is that of experience, for nine changes in both directions",
+claim("api_contracts.rule", "the rule and the validator agree, for nine changes in both directions",
       sum(rule != real for _, _, rule, real, _ in verdicts), equals=0, did=len(verdicts))
 claim("api_contracts.one_way", "seven of the nine break in one direction only", len(one_way), equals=7)
 claim("api_contracts.enum", "a new value breaks who reads it, not who sends it",
@@ -919,16 +909,23 @@ claim("api_contracts.gate", "the gate stops the five breaking versions of the se
       [name for name, why in stopped.items() if why], equals=list(BREAKING))
 
 # %% [markdown]
-# **Reading it.** Nearly everything breaks in exactly one direction. So "adding is safe" is wrong for answers, and
-# "removing is dangerous" is wrong for requests. A new optional field breaks nobody here, because nobody forbids unknown fields.
+# **Reading it.** Nearly everything breaks in exactly one direction. "Adding is safe" is wrong for answers (a new enum value),
+# and "removing is dangerous" is wrong for answers, too: one value less breaks only clients that send it. A new optional field breaks
+# nobody who sends only declared fields. (A client that already sent a `note` of another type would break: the old schema
+# allowed it. This gate does not look for that.)
+#
+# The gate is for teaching: it does not look at `minimum`, `pattern`, `format`, the success status, where a parameter is, error
+# answers, security or names. The next section has a change that it lets through.
 #
 # **Why.** It is the subtyping rule of functions: arguments may be widened, results may be narrowed. Old clients read by what they
-# knew: a generated client turns an enum into a type of its own, and an unknown value into an exception.
+# knew: many generated clients turn an enum into a type of its own, and an unknown value into an exception.
 #
-# **In production.** Take a maintained tool, [oasdiff](https://github.com/oasdiff/oasdiff), which knows several hundred kinds of change, and let CI
+# **In production.** Take a maintained tool, [oasdiff](https://github.com/oasdiff/oasdiff), which knows hundreds of kinds of change, and let CI
 # run it against the document of the release that is deployed. Say in the contract that readers must ignore unknown fields and
-# must expect unknown values of an enum. What cannot be compatible is added beside the old thing, which is removed when
-# its use is counted as zero.
+# must expect unknown values of an enum. If a change must break, add the new form beside the old one, best under `/v2/…`, which every proxy and log
+# understands (for a version in a header, caches need `Vary`). Mark the old one `deprecated: true`, send
+# [`Deprecation`](https://www.rfc-editor.org/rfc/rfc9745.html) and [`Sunset`](https://www.rfc-editor.org/rfc/rfc8594.html), and remove it when
+# nobody calls it.
 
 # %% [markdown] also=["api_contracts.one_way", "api_contracts.enum", "api_contracts.gate"] claim="api_contracts.rule" tags=["break-it"]
 # <details>
@@ -956,13 +953,21 @@ claim("api_contracts.gate", "the gate stops the five breaking versions of the se
 #
 # ▶ In a new cell: `break_it("api_contracts.enum")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=7
 # ## The client that was generated from it
 #
 # The partner's client is not written, it is generated: `openapi-python-client` makes a module of each operation and a class
 # of each schema. Two changes to our service follow that leave the bytes on the wire as they are.
 
 # %%
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import PlainSerializer
+
+DECIMAL = Annotated[Decimal, PlainSerializer(int, return_type=int)]  # goes out as the integer that it was
+
+
 def fare_with(kind):
     """The model of both endpoints; cents are of this kind."""
 
@@ -989,36 +994,38 @@ def fares(model, name, **options):
 
 
 # %% [markdown] predict="api_contracts.q7"
-# **Predict.** `cents` becomes a `Decimal` in the model that both endpoints use, and the partner generates its client anew. What does its
-# call, for which the service answers 200, give?
+# **Predict.** `cents` becomes a `Decimal` in the model that both endpoints use. It still goes out as an integer, so the bytes are the
+# same. The partner generates its client anew. What does its call, for which the service answers 200, give?
 #
-# - **a** the fare, with `cents` of another type
-# - **b** an exception
+# - **a** the fare, as before
+# - **b** the fare, with `cents` of another type
+# - **c** no fare
 
 # %%
-answer("api_contracts.q7", None)  # "a" or "b"
+answer("api_contracts.q7", None)  # "a", "b" or "c"
 
 
 # %%
-def partners_call(client, service):
-    """What the partner's line of code gives with a generated client: the cents, or an exception."""
+def partners_call(client, service, strict=False):
+    """What the partner's line of code gives with a generated client: the cents, None, or an exception."""
     with lab.serving(service) as url:
         try:
-            return client.operation("default.find_fare").sync("JFK-LAX", client=client.at(url)).cents
+            fare = client.operation("default.find_fare").sync("JFK-LAX", client=client.at(url, raise_on_unexpected_status=strict))
         except Exception as error:
             return type(error).__name__
+    return fare and fare.cents
 
 
 before = fares(fare_with(int), "find_fare")
 after = {
     "a handler is renamed": fares(fare_with(int), "get_fare"),
-    "cents is a Decimal": fares(fare_with(Decimal), "find_fare"),
-    "cents is a Decimal, one schema": fares(fare_with(Decimal), "find_fare", separate_input_output_schemas=False),
+    "cents is a Decimal": fares(fare_with(DECIMAL), "find_fare"),
+    "cents is a Decimal, one schema": fares(fare_with(DECIMAL), "find_fare", separate_input_output_schemas=False),
 }
 client = lab.generate_client(before.openapi())
 anew = {change: lab.generate_client(service.openapi()) for change, service in after.items()}
-old_client = [partners_call(client, before), partners_call(client, after["a handler is renamed"])]
-new_client = {change: partners_call(anew[change], after[change]) for change in after}
+old_client = [partners_call(client, service) for service in (before, after["a handler is renamed"], after["cents is a Decimal"])]
+new_client = {change: [partners_call(anew[change], after[change], strict) for strict in (False, True)] for change in after}
 
 # %%
 show_table(
@@ -1027,7 +1034,8 @@ show_table(
             "change": change,
             "schemas": ", ".join(sorted(name for name in service.openapi()["components"]["schemas"] if "Fare" in name)),
             "the generator's warnings": len(anew[change].warnings),
-            "the partner's call": new_client[change],
+            "the partner's call": str(new_client[change][0]),
+            "with raise_on_unexpected_status": str(new_client[change][1]),
         }
         for change, service in after.items()
     ],
@@ -1035,51 +1043,63 @@ show_table(
 )
 
 # %%
-claim("api_contracts.generated", "the generated client finds the fare, on the old service and on the refactored one",
-      old_client, equals=[9_900, 9_900])
+claim("api_contracts.generated", "the client of the old document finds the fare on the old service, and after both changes",
+      old_client, equals=[9_900, 9_900, 9_900])
 claim("api_contracts.renamed", "a refactoring that HTTP does not see takes a module from the next generated client",
-      new_client["a handler is renamed"], equals="ModuleNotFoundError")
-claim("api_contracts.split", "after the split into two schemas, the new client raises for a documented 200",
-      new_client["cents is a Decimal"], equals="UnexpectedStatus", proves={"api_contracts.q7": "b"})
+      new_client["a handler is renamed"], equals=["ModuleNotFoundError", "ModuleNotFoundError"])
+claim("api_contracts.split", "after the split into two schemas, the new client has no reader for a documented 200: it gives None, or raises if it is told to",
+      new_client["cents is a Decimal"], equals=[None, "UnexpectedStatus"], proves={"api_contracts.q7": "c"})
 claim("api_contracts.once", "with one schema for both directions, the new client finds the fare",
-      str(new_client["cents is a Decimal, one schema"]), equals="9900")
+      new_client["cents is a Decimal, one schema"], equals=[9_900, 9_900])
 
 # %% [markdown]
 # **Reading it.** The old client goes on working: names are not on the wire. The next client that is generated has other names, or
 # no reader for the answer, and the generator said so in warnings only.
 #
-# **Why.** A Decimal may come in as a number or a string, and goes out as a string: two schemas. FastAPI then calls them
+# **Why.** A Decimal may come in as a number or a string, and this one goes out as an integer: two schemas. FastAPI then calls them
 # `Fare-Input` and `Fare-Output`, unless `separate_input_output_schemas=False`
 # ([FastAPI: separate schemas](https://fastapi.tiangolo.com/how-to/separate-openapi-schemas/)). Both keep the title `Fare`, from which the generator takes the class's name; it leaves the second one out, and with it each
-# answer that refers to it. An upgrade of FastAPI once split models like that without any change of the code:
+# answer that refers to it. An upgrade of FastAPI once split models without any change of the code:
 # [openapi-python-client#1340](https://github.com/openapi-generators/openapi-python-client/issues/1340).
 #
 # **In production.** For users of generated clients operationIds and schema names *are* the contract. Let the gate compare them, too, and treat warnings of
 # the generator as errors. Better, write two models, `FareIn` and `FareOut`, from the start: then a split has nothing to rename.
 
-# %% [markdown] also=["api_contracts.generated"] claim="api_contracts.renamed" tags=["break-it"]
+# %% [markdown] claim="api_contracts.renamed" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the operation keeps its name; and a fare changes</summary>
+# <summary><b>Mend it</b>: the operation keeps its name</summary>
 #
 # ```diff
 # -    "a handler is renamed": fares(fare_with(int), "get_fare"),
 # +    "a handler is renamed": fares(fare_with(int), "find_fare"),
-# @@
-# -        return model(route=route, cents=9_900)
-# +        return model(route=route, cents=9_900 + (model.model_fields["cents"].annotation is int))
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("api_contracts.renamed")`
 
+# %% [markdown] also=["api_contracts.once"] claim="api_contracts.generated" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the same names and types, in another unit</summary>
+#
+# Dollars instead of cents: no schema and no generator sees it.
+#
+# ```diff
+# -        return model(route=route, cents=9_900)
+# +        return model(route=route, cents=99)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.generated")`
+
 # %% [markdown] claim="api_contracts.split" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: one schema for both directions</summary>
 #
 # ```diff
-# -    "cents is a Decimal": fares(fare_with(Decimal), "find_fare"),
-# +    "cents is a Decimal": fares(fare_with(Decimal), "find_fare", separate_input_output_schemas=False),
+# -    "cents is a Decimal": fares(fare_with(DECIMAL), "find_fare"),
+# +    "cents is a Decimal": fares(fare_with(DECIMAL), "find_fare", separate_input_output_schemas=False),
 # ```
 #
 # </details>
@@ -1091,19 +1111,19 @@ claim("api_contracts.once", "with one schema for both directions, the new client
 # <summary><b>Break it</b>: leave the default</summary>
 #
 # ```diff
-# -    "cents is a Decimal, one schema": fares(fare_with(Decimal), "find_fare", separate_input_output_schemas=False),
-# +    "cents is a Decimal, one schema": fares(fare_with(Decimal), "find_fare"),
+# -    "cents is a Decimal, one schema": fares(fare_with(DECIMAL), "find_fare", separate_input_output_schemas=False),
+# +    "cents is a Decimal, one schema": fares(fare_with(DECIMAL), "find_fare"),
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("api_contracts.once")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=6
 # ## Five errors, and a program that must read them
 #
 # A program that books must know of each error: is it worth trying again, and what is wrong with which field? It meets an unknown
-# path, a wrong method, a wrong field, a body that is no text, and a service without its database.
+# path, a wrong method, a wrong field, a body that is not UTF-8, and a service without its database.
 
 # %%
 def ordinary():
@@ -1127,7 +1147,7 @@ REQUESTS = {
     "unknown path": ("GET", "/nowhere", {}),
     "wrong method": ("PATCH", "/bookings", {}),
     "wrong field": ("POST", "/bookings", {"json": {"flight_id": "none"}}),
-    "no text": ("POST", "/bookings", {"content": b"\xff\xfe{", "headers": {"content-type": "application/json"}}),
+    "not UTF-8": ("POST", "/bookings", {"content": b"\xff\xfe{", "headers": {"content-type": "application/json"}}),
     "no database": ("GET", "/flights?origin=JFK", {}),
 }
 
@@ -1175,7 +1195,7 @@ claim("api_contracts.three_forms", "five errors of an ordinary application have 
       len(forms["ordinary"]), equals=3, proves={"api_contracts.q8": "c"})
 claim("api_contracts.one_form", "those of the bookings service have one",
       [kind for kind, *_ in forms["bookings service"]], equals=["application/problem+json"])
-claim("api_contracts.again", "only one of its five is worth trying again, and says so itself",
+claim("api_contracts.again", "one of its five says when to try again: it has a Retry-After",
       [what for what, response in got["bookings service"].items() if "retry-after" in response.headers], equals=["no database"])
 
 # %% [markdown]
@@ -1186,7 +1206,7 @@ claim("api_contracts.again", "only one of its five is worth trying again, and sa
 # answers `Internal Server Error` as text. [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457.html) gives them one form: `type` names the kind of problem for
 # programs, `title` for people, `detail` is about this case, and members may be added, such as the list of wrong fields.
 #
-# **In production.** Programs decide by `type` (or by the status), never by the words of `title` or `detail`. Describe the problems in the document, or
+# **In production.** Programs decide by `type`, or by the status if the type is `about:blank`, never by the words of `title` or `detail`. Describe the problems in the document, or
 # the generated client has no class for them. `helpers/airline/problems.py` does both in one place.
 
 # %% [markdown] claim="api_contracts.three_forms" tags=["break-it"]
@@ -1230,17 +1250,17 @@ claim("api_contracts.again", "only one of its five is worth trying again, and sa
 #
 # ▶ In a new cell: `break_it("api_contracts.one_form")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=10
 # ## The next page, while the list changes
 #
-# A partner copies our list of flights, ten at a time. After the first page three flights are added at the top; then, on another day, three are
-# cancelled. The list is in order of departure. It is read by page number (`offset`) and by cursor: the position where the last page
+# A partner copies our list of flights, ten at a time. After the first page three flights are added at the top. In a second run three are
+# cancelled instead, in a third one flight is delayed. The list is in order of departure. It is read by page number (`offset`) and by cursor: the position where the last page
 # ended, as the bookings service does it.
 
 # %%
 from helpers.airline import flights as search
 from helpers.airline.models import Flight
-from sqlalchemy import delete, insert, select, text
+from sqlalchemy import delete, insert, select, text, update
 
 IN_ORDER = select(Flight).where(Flight.origin == "JFK").order_by(Flight.departs, Flight.flight_id)
 
@@ -1282,6 +1302,7 @@ def row(number, hours):
 
 ADDED = insert(Flight).values([row(100 + n, hours=n / 10) for n in (1, 2, 3)])
 CANCELLED = delete(Flight).where(Flight.flight_id.in_([1, 2, 3]))
+DELAYED = update(Flight).where(Flight.flight_id == 1).values(departs=lab.flight_at(1, hours=35.5).departs)
 
 # %% [markdown] predict="api_contracts.q9"
 # **Predict.** Three flights of the first page are cancelled after it was read. What happens to a copy by page number?
@@ -1295,7 +1316,7 @@ answer("api_contracts.q9", None)  # "a" or "b"
 # %%
 outcome = {}
 for way in (by_offset, by_cursor):
-    for event, statement in {"three added": ADDED, "three cancelled": CANCELLED}.items():
+    for event, statement in {"three added": ADDED, "three cancelled": CANCELLED, "one delayed": DELAYED}.items():
         with lab.airline_database(flights=40) as (_, engine):
             numbers = copied(engine, way, statement)
             with engine.begin() as connection:
@@ -1305,7 +1326,7 @@ for way in (by_offset, by_cursor):
         }  # fmt: skip
 
 # %% [markdown]
-# And what does page 200 cost? PostgreSQL counts the rows that each node of a plan produced.
+# And what does page 200 cost? PostgreSQL counts the rows that each node of a plan produced, and those that its filter dropped.
 
 # %%
 PAGES = {
@@ -1315,9 +1336,9 @@ PAGES = {
 
 
 def rows_of(plan):
-    """Rows that the scans of the list produced."""
+    """Rows that the scans of the list read."""
     below = [rows_of(part) for part in plan.get("Plans", ()) if part.get("Parent Relationship") != "InitPlan"]
-    return sum(below) or plan["Actual Rows"]
+    return sum(below) or (plan["Actual Rows"] + plan.get("Rows Removed by Filter", 0)) * plan["Actual Loops"]
 
 
 with lab.airline_database(flights=0) as (_, engine):
@@ -1346,26 +1367,29 @@ show_bars(
 )
 
 # %%
-claim("api_contracts.twice", "flights added at the top are seen as others twice, by page number",
+claim("api_contracts.twice", "when three flights are added at the top, page numbers show three others twice",
       outcome["by_offset", "three added"]["twice"], equals=3)
 claim("api_contracts.missed", "for each flight cancelled at the top, page numbers miss another one",
       outcome["by_offset", "three cancelled"]["missed"], equals=3, proves={"api_contracts.q9": "b"})
-claim("api_contracts.cursor", "a cursor reads no flight twice and misses none that was there all the time",
+claim("api_contracts.cursor", "when rows come and go, a cursor reads no flight twice and misses none that was there all the time",
       sum(outcome["by_cursor", event][wrong] for event in ("three added", "three cancelled") for wrong in ("twice", "missed")),
       equals=0, did=outcome["by_cursor", "three added"]["read"])
+claim("api_contracts.moved", "a flight that is delayed while the list is read is read twice, with a cursor, too",
+      outcome["by_cursor", "one delayed"]["twice"], equals=1)
 claim("api_contracts.deep", "page 200 by number reads two thousand rows, by cursor ten",
       [rows_read["by number", 1_990], rows_read["by cursor", 1_990]], equals=[2_000, 10])
 
 # %% [markdown]
 # **Reading it.** A page number counts from the top, so whatever happens above moves every later page. Nobody gets an error. The cursor names a
-# *place* in the order, and places do not move. It does not show the flights that were added above it; no reading page by page does.
+# *place* in the order, and places do not move. Rows can: a flight whose departure changes while the list is read is seen twice or missed, with
+# a cursor, too. Nor does a cursor show the flights that were added above it.
 #
 # **Why.** `OFFSET` makes rows and throws them away ([PostgreSQL: LIMIT and OFFSET](https://www.postgresql.org/docs/current/queries-limit.html)). The row comparison
-# `(departs, flight_id) > (…)` is a condition that an index on these columns begins with. The second column makes the position unique: without it, flights that depart
+# `(departs, flight_id) > (…)` is a position at which a scan of the index on (origin, departs, flight_id) can start. The second column makes the position unique: without it, flights that depart
 # in the same minute are lost at the end of a page.
 #
 # **In production.** Page numbers are right for people who jump to page 7 of a list that hardly changes. For programs take cursors, keep them opaque, and say
-# in the contract how long one is good. Total counts cost a scan; leave them out.
+# in the contract how long one is good. If a copy must be complete, sort by something that does not change (`flight_id`). Total counts cost a scan; leave them out.
 
 # %% [markdown] claim="api_contracts.twice" tags=["break-it"]
 # <details>
@@ -1407,29 +1431,44 @@ claim("api_contracts.deep", "page 200 by number reads two thousand rows, by curs
 #
 # ▶ In a new cell: `break_it("api_contracts.cursor")`
 
-# %% [markdown] claim="api_contracts.deep" tags=["break-it"]
+# %% [markdown] claim="api_contracts.moved" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cursor in an order that no index has; and always the first page by number</summary>
+# <summary><b>Break it</b>: a delay that does not reach the cursor</summary>
 #
 # ```diff
-# -    "by number": "order by departs, flight_id offset {skip} limit 10",
-# +    "by number": "order by departs, flight_id offset 0 limit 10",
-# @@
-# -    "by cursor": "and (departs, flight_id) > (select departs, flight_id from flights where flight_id = {skip}) order by departs, flight_id limit 10",
-# +    "by cursor": "and (departs + interval '0 s', flight_id) > (select departs, flight_id from flights where flight_id = {skip}) order by departs + interval '0 s', flight_id limit 10",
+# -DELAYED = update(Flight).where(Flight.flight_id == 1).values(departs=lab.flight_at(1, hours=35.5).departs)
+# +DELAYED = update(Flight).where(Flight.flight_id == 1).values(departs=lab.flight_at(1, hours=5.5).departs)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.moved")`
+
+# %% [markdown] claim="api_contracts.deep" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: conditions and orders that no index can use</summary>
+#
+# ```diff
+# -                asked_for = f"explain (analyze, format json) select * from flights where origin = 'JFK' {rest.format(skip=skip)}"
+# +                rest = rest.replace("(departs, flight_id) >", "(departs + interval '0 s', flight_id) >")
+# +                rest = rest.replace("order by departs, flight_id offset", "order by departs + interval '0 s', flight_id offset")
+# +                asked_for = f"explain (analyze, format json) select * from flights where origin = 'JFK' {rest.format(skip=skip)}"
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("api_contracts.deep")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=13
 # ## The answer was lost
 #
 # The client sent `POST /bookings`, and the connection broke before the answer came. Was the seat booked? The client cannot know. It
 # sends the request again. The service is the course's own, over PostgreSQL.
 
 # %%
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 from helpers.airline.app import create_app
 from helpers.airline.models import Booking
 from helpers.airline.settings import Settings
@@ -1500,7 +1539,7 @@ claim("api_contracts.other_order", "the key with another order is refused, and n
 
 # %% [markdown]
 # Now both sends arrive at once. The usual code for keys asks first: is there a booking with this key? If not, it makes one. Here is that code, on a table
-# of checked bags without a constraint, with twenty requests that all ask before the first one writes. Beside it is the service, with twenty real requests.
+# of checked bags without a constraint, with ten calls that all ask before the first one writes (the pool has ten connections). Beside it is the service, with twenty real requests.
 
 # %%
 SENDS = 20
@@ -1519,7 +1558,7 @@ def ask_then_write(engine, gate):
 with Airline() as airline, ThreadPoolExecutor(SENDS) as pool:
     with airline.engine.begin() as connection:
         connection.exec_driver_sql(BAGS)
-    looked = threading.Barrier(10)  # the pool has ten connections
+    looked = threading.Barrier(10)
     for sent in [pool.submit(ask_then_write, airline.engine, looked) for _ in range(10)]:
         sent.result()
     with airline.engine.begin() as connection:
@@ -1531,7 +1570,7 @@ with Airline() as airline, ThreadPoolExecutor(SENDS) as pool:
 made = [response for response in at_once if response.status_code == 201 and "idempotency-replayed" not in response.headers]
 
 # %%
-claim("api_contracts.ask_first", "ten requests that ask before they write check ten bags under one key", bags, equals=10)
+claim("api_contracts.ask_first", "ten calls that ask before they write check ten bags under one key", bags, equals=10)
 claim("api_contracts.race", "twenty requests at once get the same booking, and one of them made it",
       [len({response.json().get("booking_id") for response in at_once}), len(made), booked], equals=[1, 1, 1])
 
@@ -1576,16 +1615,17 @@ claim("api_contracts.takes_over", "and makes a booking of its own when the first
       ended["rollback"], equals={"waited": True, "status": 201, "same": False})
 
 # %% [markdown]
-# **Reading it.** The service needs no lock and no second table. A unique constraint on customer and key decides, and it decides at the moment of the INSERT.
+# **Reading it.** The service takes no lock of its own and needs no second table. A unique constraint on customer and key decides, and it decides at the moment of the INSERT.
 #
-# **Why.** `INSERT … ON CONFLICT DO NOTHING` that meets a row of a transaction still open waits for its end, and then either finds the row committed or inserts
-# ([PostgreSQL: INSERT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT)). Key and booking are one row, so they cannot be
+# **Why.** The unique index makes an INSERT wait if it meets a row of a transaction that is still open
+# ([PostgreSQL: index uniqueness checks](https://www.postgresql.org/docs/current/index-unique-checks.html)). With `ON CONFLICT DO NOTHING` it then either inserts nothing or inserts
+# its own row ([PostgreSQL: transaction isolation](https://www.postgresql.org/docs/current/transaction-iso.html)). Key and booking are one row, so they cannot be
 # committed apart. Asking first cannot see what another transaction has not committed; that is 3.1's subject.
 #
-# **In production.** The client draws the key when the *user* decides, and keeps it with the order until an answer came. Keys belong to a customer, or one can read
-# another's booking. Compare the request with the stored one, and refuse another body. Say how long keys live. If the work is not one transaction (a payment service is called), the
+# **In production.** The client chooses the key when the *user* presses the button, and keeps it with the order until an answer came. A key belongs to a customer;
+# otherwise one customer could read another's booking. Compare the request with the stored one, and refuse another body. Say how long keys live. If the work is not one transaction (a payment service is called), the
 # key must be stored before it with a state, and 6.3 does so. The header is an
-# [IETF draft](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/); payment services have used it for a decade.
+# [IETF draft](https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/), not an RFC; for a repetition that meets an open request it suggests 409, where this service waits. Payment services have used it for a decade.
 
 # %% [markdown] claim="api_contracts.no_key" tags=["break-it"]
 # <details>
@@ -1687,113 +1727,13 @@ claim("api_contracts.takes_over", "and makes a booking of its own when the first
 #
 # ▶ In a new cell: `break_it("api_contracts.takes_over")`
 
-# %% [markdown] minutes=4
-# ## Two versions at one address
-#
-# The fare becomes an object with a currency. Old clients need the old form. The team chooses a header, `Api-Version`, and
-# one address. Between the clients and the service is a shared cache that does what HTTP says: its key is the method, the address, and the request headers that `Vary` names.
-
-# %%
-def versioned(vary):
-    app = FastAPI()
-
-    @app.get("/fares/JFK-LAX")
-    def fare(response: Response, api_version: str = Header("1")):
-        response.headers["Cache-Control"] = "public, max-age=60"
-        if vary:
-            response.headers["Vary"] = vary
-        if api_version == "1":
-            response.headers["Deprecation"] = "@1893456000"
-            response.headers["Sunset"] = "Wed, 01 Jan 2031 00:00:00 GMT"
-            return {"cents": 9_900}
-        return {"fare": {"amount": "99.00", "currency": "USD"}}
-
-    return app
-
-
-class SharedCache:
-    """A cache of RFC 9111 as far as it matters here: fresh answers, found by address and `Vary`."""
-
-    def __init__(self, client):
-        self.client, self.stored, self.hits = client, {}, 0
-
-    def get(self, path, headers):
-        for named, response in self.stored.get(path, []):
-            if all(headers.get(name) == value for name, value in named.items()):
-                self.hits += 1
-                return response
-        response = self.client.get(path, headers=headers)
-        names = [name.strip() for name in response.headers.get("vary", "").split(",") if name.strip()]
-        self.stored.setdefault(path, []).append(({name: headers.get(name) for name in names}, response))
-        return response
-
-
-def through_cache(vary):
-    """Six clients, of version 1 and 2 in turn: how many got the other version, how many the cache served."""
-    with lab.serving(versioned(vary)) as url, httpx.Client(base_url=url, trust_env=False) as client:
-        cache, wrong = SharedCache(client), 0
-        for version in ("1", "2") * 3:
-            answered = cache.get("/fares/JFK-LAX", {"Api-Version": version}).json()
-            wrong += ("cents" in answered) != (version == "1")
-    return {"got the other version": wrong, "served by the cache": cache.hits}
-
-
-# %%
-cached = {"no Vary": through_cache(None), "Vary: Api-Version": through_cache("Api-Version")}
-show_table([{"the service sends": sent, **counts} for sent, counts in cached.items()], caption="Six clients behind one cache")
-
-# %%
-claim("api_contracts.no_vary", "without Vary every client of version 2 gets version 1 from the cache",
-      cached["no Vary"]["got the other version"], equals=3)
-claim("api_contracts.vary", "with it nobody gets the other version, and the cache still serves",
-      cached["Vary: Api-Version"]["got the other version"], equals=0, did=cached["Vary: Api-Version"]["served by the cache"])
-
-# %% [markdown]
-# **Reading it.** A header is a part of the contract that caches do not know of, unless they are told. A version in the path needs no telling.
-#
-# **Why.** A cache may use a stored answer for a request whose headers named by `Vary` are those of the request it was stored for
-# ([RFC 9111, 4.1](https://www.rfc-editor.org/rfc/rfc9111.html#section-4.1)). Without `Vary` no header counts.
-#
-# **In production.** First try not to need a version: the gate above tells what is compatible. For a break, `/v2/…` is what every proxy, log and document understands. Mark the old operation
-# `deprecated: true` in the document, send [`Deprecation`](https://www.rfc-editor.org/rfc/rfc9745.html) and [`Sunset`](https://www.rfc-editor.org/rfc/rfc8594.html), count who still calls it, and switch off
-# when the count is zero.
-
-# %% [markdown] claim="api_contracts.no_vary" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: a version in the address of the cache's key</summary>
-#
-# ```diff
-# -cached = {"no Vary": through_cache(None), "Vary: Api-Version": through_cache("Api-Version")}
-# +cached = {"no Vary": through_cache("api-version"), "Vary: Api-Version": through_cache("Api-Version")}
-# @@
-# -        names = [name.strip() for name in response.headers.get("vary", "").split(",") if name.strip()]
-# +        names = [name.strip().title() for name in response.headers.get("vary", "").split(",") if name.strip()]
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("api_contracts.no_vary")`
-
-# %% [markdown] claim="api_contracts.vary" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: vary by another header</summary>
-#
-# ```diff
-# -cached = {"no Vary": through_cache(None), "Vary: Api-Version": through_cache("Api-Version")}
-# +cached = {"no Vary": through_cache(None), "Vary: Api-Version": through_cache("Accept-Language")}
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("api_contracts.vary")`
-
-# %% [markdown] minutes=20
+# %% [markdown] minutes=25
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
 # `solution("…")` shows the worked answer after an attempt.
 #
-# ### Make the contract tell the truth (10 minutes)
+# ### Make the contract tell the truth (15 minutes)
 #
 # This is a colleague's service. It behaves as it should, and its document is wrong or silent about nearly everything:
 #
@@ -1803,7 +1743,7 @@ claim("api_contracts.vary", "with it nobody gets the other version, and the cach
 #
 #     @app.get("/fares/{route}")
 #     async def find_fare(route, seats="1"):
-#         if not seats.isdigit() or not 1 <= int(seats) <= 9:
+#         if not (seats.isascii() and seats.isdecimal()) or not 1 <= int(seats) <= 9:
 #             return JSONResponse({"detail": "seats: 1 to 9"}, 422)
 #         if route not in fares:
 #             problem = {"type": "about:blank", "title": "No such route", "status": 404, "detail": route}
@@ -1815,8 +1755,8 @@ claim("api_contracts.vary", "with it nobody gets the other version, and the cach
 # ```
 #
 # `fares` maps routes to cents, or to None where a route is not for sale. Write `make_app` anew, so that the document says what comes:
-# status, media type, form of the body, and which `seats` are allowed. The statuses, the problem and the fare stay as they are;
-# the body of a 422 may be FastAPI's own.
+# status, media type, form of the body with each member, and which `seats` are allowed. It names exactly the statuses that come, each by
+# its number. For `seats` in plain digits the statuses stay as they are; so do the problem and the fare. The body of a 422 may be FastAPI's own.
 
 # %% exercise="api_contracts.truthful" tags=["exercise"]
 def make_app(fares):
@@ -1830,7 +1770,7 @@ check("api_contracts.truthful", make_app)
 # %% [markdown]
 # ### Book once (10 minutes)
 #
-# `connection` is a psycopg connection to PostgreSQL, at READ COMMITTED, in the caller's transaction. The table is
+# `connection` is a psycopg connection to PostgreSQL, at READ COMMITTED, in the caller's transaction, which has begun and written already. The table is
 #
 # ```sql
 # create table orders (
@@ -1852,7 +1792,7 @@ def book_once(connection, customer_id, key, flight_id, seat):
 # %%
 check("api_contracts.book_once", book_once)
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=3
 # ## Asked in interviews
 #
 # <details>
@@ -1874,7 +1814,7 @@ check("api_contracts.book_once", book_once)
 # <details>
 # <summary>A POST timed out. May the client send it again?</summary>
 #
-# Only with an idempotency key. Without one it may do the work twice, or be refused because of its own first request (`api_contracts.no_key`). With one, both sends get the same booking
+# Only if the request can be recognised: by an idempotency key (or by a condition, such as a PUT with the client's own id and `If-None-Match: *`). Without one it may do the work twice, or be refused because of its own first request (`api_contracts.no_key`). With one, both sends get the same booking
 # (`api_contracts.two_sends`), also when they arrive together (`api_contracts.race`).
 #
 # </details>
@@ -1882,7 +1822,7 @@ check("api_contracts.book_once", book_once)
 # <details>
 # <summary>How do you make an idempotency key safe against two requests at the same moment?</summary>
 #
-# A unique constraint decides, not a question before the write (`api_contracts.ask_first`). The second INSERT waits for the first transaction (`api_contracts.waits`), and takes over if that fails
+# A unique constraint decides, not a SELECT before the write (`api_contracts.ask_first`). The second INSERT waits for the first transaction (`api_contracts.waits`), and takes over if that fails
 # (`api_contracts.takes_over`). Key and effect are committed together.
 #
 # </details>
@@ -1891,6 +1831,7 @@ check("api_contracts.book_once", book_once)
 # <summary>Why not page numbers?</summary>
 #
 # They count from the top of a list that changes: rows are seen twice (`api_contracts.twice`) or missed (`api_contracts.missed`), and deep pages read all rows before them (`api_contracts.deep`).
+# A cursor cures that while sort keys stay as they are (`api_contracts.moved`).
 #
 # </details>
 
@@ -1902,8 +1843,8 @@ check("api_contracts.book_once", book_once)
 # 1. a document that a framework generates can differ from build to build, until every operation has a name of its own;
 # 2. a valid document can mean something other than its author thought, so the service is tested against the document, in both directions;
 # 3. documentation pages load their programs from elsewhere unless told not to, and a prefix must be told to the one place that fits the gateway;
-# 4. a change breaks a client if the writer may write what the reader does not accept, and names count for generated clients;
-# 5. a cursor names a place and a page number counts from a top that moves;
+# 4. a change breaks a client if the writer may write what the reader does not accept, and names are part of the contract if clients are generated;
+# 5. a page number counts from a top that moves, and a cursor names a place, which holds as long as rows keep theirs;
 # 6. an idempotency key is a unique constraint in the transaction that does the work.
 #
 # <details>
@@ -1912,12 +1853,15 @@ check("api_contracts.book_once", book_once)
 # 1: `api_contracts.builds`, `api_contracts.named`, `api_contracts.one_id`. 2: `api_contracts.written`, `api_contracts.unseen`, `api_contracts.nullable`, `api_contracts.bug`, `api_contracts.mended`,
 # `api_contracts.lax`, `api_contracts.strict`. 3: `api_contracts.cdn`, `api_contracts.local`, `api_contracts.inside`, `api_contracts.redoc`, `api_contracts.server_root`, `api_contracts.app_root`,
 # `api_contracts.doubled`. 4: `api_contracts.rule`, `api_contracts.one_way`, `api_contracts.enum`, `api_contracts.gate`, `api_contracts.generated`, `api_contracts.renamed`, `api_contracts.split`,
-# `api_contracts.once`. 5: `api_contracts.twice`, `api_contracts.missed`, `api_contracts.cursor`, `api_contracts.deep`. 6: `api_contracts.no_key`, `api_contracts.two_sends`,
-# `api_contracts.other_order`, `api_contracts.ask_first`, `api_contracts.race`, `api_contracts.waits`, `api_contracts.takes_over`. Errors and versions: `api_contracts.three_forms`,
-# `api_contracts.one_form`, `api_contracts.again`, `api_contracts.no_vary`, `api_contracts.vary`.
+# `api_contracts.once`. 5: `api_contracts.twice`, `api_contracts.missed`, `api_contracts.cursor`, `api_contracts.moved`, `api_contracts.deep`. 6: `api_contracts.no_key`, `api_contracts.two_sends`,
+# `api_contracts.other_order`, `api_contracts.ask_first`, `api_contracts.race`, `api_contracts.waits`, `api_contracts.takes_over`. Errors: `api_contracts.three_forms`,
+# `api_contracts.one_form`, `api_contracts.again`.
 #
 # </details>
 #
 # **Further reading.** [OpenAPI 3.1](https://spec.openapis.org/oas/v3.1.1.html) · [RFC 9457, Problem Details](https://www.rfc-editor.org/rfc/rfc9457.html) ·
 # [Schemathesis](https://schemathesis.readthedocs.io/en/stable/) · [oasdiff: breaking changes](https://github.com/oasdiff/oasdiff/blob/main/docs/BREAKING-CHANGES.md) ·
 # [Use the index, Luke: paging through results](https://use-the-index-luke.com/sql/partial-results/fetch-next-page)
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →

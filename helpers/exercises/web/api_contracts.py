@@ -61,7 +61,7 @@ def check_truthful(make_app: Callable[[dict[str, int | None]], FastAPI]) -> None
     operation = _operation(document)
     for path, response in answers.items():
         _documented(document, operation, path, response)
-    _tight(document, operation)
+    _tight(document, operation, _kind(answers["/fares/JFK-LAX?seats=0"]))
     other = _get(_application(make_app, {"LGA-BOS": 5_000}), "/fares/LGA-BOS")
     if other.status_code != 200 or not same(other.json(), {"route": "LGA-BOS", "cents": 5_000}):
         raise Wrong(
@@ -128,13 +128,17 @@ def _schema(document: dict[str, Any], operation: dict[str, Any], status: int, ki
     if described is None:
         raise Wrong(
             f"GET {path} answers {status}, and the document knows only {', '.join(operation['responses'])}. "
-            "A status that a Response carries must be named in `responses=`."
+            "A status that a Response carries must be named in `responses=`, by its number."
         )
     content = described.get("content", {})
     if list(content) != [kind]:
         raise Wrong(f"GET {path} answers {status} as {kind}, and the document says {list(content) or 'nothing'} for it.")  # fmt: skip
-    schema = {**content[kind].get("schema", {}), "components": document.get("components", {})}
-    return Draft202012Validator(schema)
+    return Draft202012Validator(_whole(document, content[kind].get("schema", {})))
+
+
+def _whole(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema with the components that it may refer to."""
+    return {**schema, "components": document.get("components", {})}
 
 
 def _documented(document: dict[str, Any], operation: dict[str, Any], path: str, response: Any) -> None:  # fmt: skip
@@ -143,32 +147,39 @@ def _documented(document: dict[str, Any], operation: dict[str, Any], path: str, 
         raise Wrong(f"GET {path} answered {response.text}, which the document does not allow: {error.message}.")  # fmt: skip
 
 
-LIES: list[tuple[int, str, dict[str, Any], str]] = [
+LIES: list[tuple[int, str, Any, str]] = [
     (200, JSON, {}, "neither route nor cents"),
     (200, JSON, {"route": "JFK-LAX"}, "no cents"),
     (200, JSON, {"route": "JFK-LAX", "cents": "99.00"}, "a string as cents"),
+    (200, JSON, {"route": "JFK-LAX", "cents": 99.5}, "a fraction as cents"),
+    (200, JSON, {"route": "JFK-LAX", "cents": True}, "true as cents"),
     (200, JSON, {"route": None, "cents": 1}, "null as route"),
     (404, PROBLEM_JSON, {}, "no member at all"),
     (404, PROBLEM_JSON, PROBLEM | {"status": "404"}, "a string as status"),
+    (404, PROBLEM_JSON, PROBLEM | {"title": None}, "null as title"),
+    (404, PROBLEM_JSON, PROBLEM | {"detail": None}, "null as detail"),
 ]
+SEATS = [(n, True) for n in range(1, 10)] + [(n, False) for n in (0, 10, -1, 11, 2.5, "two")]
 
 
-def _tight(document: dict[str, Any], operation: dict[str, Any]) -> None:
-    """A document that allows everything is true, and says nothing."""
+def _tight(document: dict[str, Any], operation: dict[str, Any], refusal: str) -> None:
+    """A document that allows everything is true, and says nothing; `refusal` is the media type of the 422."""
     from jsonschema import Draft202012Validator
 
-    for status, kind, body, what in LIES:
+    if more := sorted(set(operation["responses"]) - {"200", "404", "422"}):
+        raise Wrong(f"The document also has the answers {', '.join(more)}, which never come.")
+    for status, kind, body, what in [*LIES, (422, refusal, 5, "a bare number as its body")]:
         if _schema(document, operation, status, kind, "/fares/…").is_valid(body):
             raise Wrong(f"By the document a {status} may have {what}: {body}. It never has; say what always comes.")  # fmt: skip
     seats = [p for p in operation.get("parameters", ()) if p["name"] == "seats"]
     if not seats or seats[0].get("required"):
         raise Wrong("`seats` is an optional query parameter; the document does not say so.")
-    validator = Draft202012Validator(seats[0]["schema"])
-    for number in (1, 9, 0, 10):
-        if validator.is_valid(number) != (1 <= number <= 9):
+    validator = Draft202012Validator(_whole(document, seats[0]["schema"]))
+    for value, fine in SEATS:  # in a query all is text; a schema may speak of it or of the number
+        if (validator.is_valid(value) or validator.is_valid(str(value))) != fine:
             raise Wrong(
-                f"seats={number} is {'accepted' if 1 <= number <= 9 else 'refused'} by the service, and the document "
-                f"says otherwise: {seats[0]['schema']}."
+                f"seats={value} is {'accepted' if fine else 'refused'} by the service, and the document says otherwise: "
+                f"{seats[0]['schema']}."
             )
 
 
@@ -178,7 +189,9 @@ ORDERS = """
         order_id bigint generated always as identity primary key,
         customer_id bigint not null, key text not null, flight_id bigint not null, seat text not null,
         unique (customer_id, key)
-    )"""
+    );
+    drop table if exists of_the_caller;
+    create table of_the_caller (did text)"""
 
 
 @exercise(
@@ -210,9 +223,21 @@ def check_book_once(book_once: Callable[..., tuple[int, bool]], server: Postgres
         _belongs_to_a_customer(book_once, server)
         _not_committed(book_once, server)
         _at_once(book_once, server)
+        _another_at_once(book_once, server)
     finally:
         with server.connect(autocommit=True) as connection:
-            connection.execute("drop table orders")
+            connection.execute("drop table orders, of_the_caller")
+
+
+@contextmanager
+def _caller(server: Postgres, did: str) -> Iterator[Any]:
+    """A connection whose transaction has begun and written; it commits, and what it wrote must be there."""
+    with server.connect() as connection:
+        connection.execute("insert into of_the_caller values (%s)", [did])
+        yield connection
+    with server.connect() as looking:
+        if not looking.execute("select 1 from of_the_caller where did = %s", [did]).fetchone():
+            raise Wrong(f"{did}: what the caller had written before in its transaction is gone. Leave the transaction to the caller.")  # fmt: skip
 
 
 def _order(answer: Any, what: str) -> tuple[int, bool]:
@@ -225,25 +250,28 @@ def _order(answer: Any, what: str) -> tuple[int, bool]:
 
 def _in_turn(book_once: Callable[..., Any], server: Postgres) -> None:
     for key in ("k-1", "O'Hara", ""):
-        with server.connect() as connection:
+        with _caller(server, f"First call with the key {key!r}") as connection:
             number, replayed = _order(book_once(connection, 1, key, 7, "12A"), f"First call with the key {key!r}")  # fmt: skip
         if replayed:
             raise Wrong(
                 f"The first call with the key {key!r} made the order; replayed is False then."
             )
-        with server.connect() as connection:
+        with _caller(server, f"The same call again, key {key!r}") as connection:
             if (again := _order(book_once(connection, 1, key, 7, "12A"), "The same call again")) != (number, True):  # fmt: skip
                 raise Wrong(f"The same call again, key {key!r}: expected {(number, True)}, got {again}. A repetition gets the order that was made.")  # fmt: skip
         for flight, seat in ((8, "12A"), (7, "14C")):
             with server.connect() as connection:
                 _refuses(book_once, connection, key, flight, seat)
+            with server.connect() as connection:
+                kept = connection.execute("select flight_id, seat from orders where order_id = %s", [number]).fetchone()  # fmt: skip
+            if kept != (7, "12A"):
+                raise Wrong(f"After lab.KeyReused the caller committed, and the first order is {kept}, not (7, '12A'): change nothing.")  # fmt: skip
 
 
 def _refuses(book_once: Callable[..., Any], connection: Any, key: str, flight: int, seat: str) -> None:  # fmt: skip
     try:
         got = book_once(connection, 1, key, flight, seat)
     except lab.KeyReused:
-        connection.rollback()
         return
     raise Wrong(
         f"The key was used for seat 12A of flight 7. With seat {seat} of flight {flight} it must raise lab.KeyReused, and "
@@ -264,15 +292,17 @@ def _belongs_to_a_customer(book_once: Callable[..., Any], server: Postgres) -> N
 
 
 def _not_committed(book_once: Callable[..., Any], server: Postgres) -> None:
-    connection = server.connect()
-    try:
-        book_once(connection, 1, "undone", 7, "3A")
-        connection.rollback()
-    finally:
-        connection.close()
-    with server.connect() as looking:
-        if looking.execute("select 1 from orders where key = 'undone'").fetchone():
-            raise Wrong("The caller rolled back, and the order is there all the same: leave the transaction to the caller.")  # fmt: skip
+    for key in ("undone", "k-1"):  # a new order, and a repetition
+        connection = server.connect()
+        try:
+            connection.execute("insert into of_the_caller values ('undone')")
+            book_once(connection, 1, key, 7, "12A")
+            connection.rollback()
+        finally:
+            connection.close()
+        with server.connect() as looking:
+            if looking.execute("select 1 from orders where key = 'undone' union all select 1 from of_the_caller where did = 'undone'").fetchone():  # fmt: skip
+                raise Wrong("The caller rolled back, and what was written in its transaction is there all the same: leave the transaction to the caller.")  # fmt: skip
 
 
 def _at_once(book_once: Callable[..., Any], server: Postgres) -> None:
@@ -297,15 +327,30 @@ def _at_once(book_once: Callable[..., Any], server: Postgres) -> None:
             )
 
 
-def _second(book_once: Callable[..., Any], server: Postgres, key: str) -> Any:
-    with server.connect() as connection:
-        return book_once(connection, 1, key, 7, "5A")
+def _another_at_once(book_once: Callable[..., Any], server: Postgres) -> None:
+    with _open_order(book_once, server, "race-other") as (first, _), ThreadPoolExecutor(1) as pool:
+        sent = pool.submit(_second, book_once, server, "race-other", "5B")
+        lab.waiting_for_a_lock(server.engine(), or_until=sent.done)
+        first.commit()
+        try:
+            got = shown(sent.result())
+        except lab.KeyReused:
+            return
+        except Exception as error:
+            got = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+    raise Wrong(f"Two calls at once with one key, for the seats 5A and 5B, and the first one commits: the second must raise lab.KeyReused, and got {got}.")  # fmt: skip
+
+
+def _second(book_once: Callable[..., Any], server: Postgres, key: str, seat: str = "5A") -> Any:
+    with _caller(server, f"The second of two calls at once, key {key!r}, seat {seat}") as connection:  # fmt: skip
+        return book_once(connection, 1, key, 7, seat)
 
 
 @contextmanager
 def _open_order(book_once: Callable[..., Any], server: Postgres, key: str) -> Iterator[tuple[Any, int]]:  # fmt: skip
     connection = server.connect()
     try:
+        connection.execute("insert into of_the_caller values ('first')")
         yield connection, book_once(connection, 1, key, 7, "5A")[0]
     finally:
         connection.rollback()

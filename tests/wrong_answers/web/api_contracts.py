@@ -48,6 +48,32 @@ def app(**exchanged: str) -> str:
     return APP.format(**PARTS | exchanged)
 
 
+def documented(field: str, schema: str) -> str:
+    """The worked answer, whose document has this schema for a field of the fare."""
+    return app().replace(
+        "    return app\n",
+        f"""
+    true = app.openapi()
+    true["components"]["schemas"]["Fare"]["properties"]["{field}"] = {schema}
+    return app
+""",
+    )
+
+
+def bounds(schema: str) -> str:
+    """The worked answer, whose document has this schema for the seats."""
+    return app().replace(
+        "    return app\n",
+        f"""
+    true = app.openapi()
+    for parameter in true["paths"]["/fares/{{route}}"]["get"]["parameters"]:
+        if parameter["name"] == "seats":
+            parameter["schema"] = {schema}
+    return app
+""",
+    )
+
+
 INSERT = """
     made = connection.execute(
         "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
@@ -155,6 +181,40 @@ WRONG = {
             ),
             "which the document does not allow",
         ),
+        (  # statuses that never come
+            app(responses='{404: unknown, 401: {"model": Problem}, 500: {"model": Problem}}'),
+            "also has the answers 401, 500",
+        ),
+        (  # a whole class of statuses
+            app(responses='{"4XX": unknown}'),
+            "and the document knows only 200, 4XX",
+        ),
+        (  # a 422 that says nothing
+            app(
+                responses='{404: unknown, 422: {"description": "?", "content": {"application/json": {"schema": {}}}}}'
+            ),
+            "By the document a 422 may have a bare number",
+        ),
+        (documented("cents", '{"type": ["number", "null"]}'), "a fraction as cents"),
+        (documented("cents", '{"type": ["integer", "boolean", "null"]}'), "true as cents"),
+        (
+            app().replace("        detail: str\n", "        detail: str | None\n"),
+            "null as detail",
+        ),
+        (
+            app().replace("        title: str\n", "        title: str | None\n"),
+            "null as title",
+        ),
+        (bounds('{"not": {"enum": [0, 10]}}'), "seats=0 is refused"),
+        (bounds('{"type": "integer", "minimum": 0, "maximum": 9}'), "seats=0 is refused"),
+        (bounds('{"type": "number", "minimum": 1, "maximum": 9}'), "seats=2.5 is refused"),
+        (
+            bounds(
+                '{"anyOf": [{"type": "integer", "minimum": 1, "maximum": 9}, {"type": "string"}]}'
+            ),
+            "seats=0 is refused",
+        ),
+        (bounds('{"type": "integer", "minimum": 2, "maximum": 9}'), "seats=1 is accepted"),
     ],
     "api_contracts.book_once": [
         (  # asks first: the second of two at once runs into the constraint
@@ -263,6 +323,61 @@ WRONG = {
             "The same call again, key ''",
             "falsy",
         ),
+        (  # commits when it replays only
+            DEF
+            + INSERT
+            + "    connection.commit()\n"
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "leave the transaction to the caller",
+        ),
+        (  # throws the caller's work away
+            DEF
+            + """
+    from psycopg.errors import UniqueViolation
+    try:
+        return connection.execute(
+            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
+            [customer_id, key, flight_id, seat]).fetchone()[0], False
+    except UniqueViolation:
+        connection.rollback()
+"""
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "what the caller had written before in its transaction is gone",
+        ),
+        (  # overwrites the order before it refuses
+            DEF
+            + """
+    old = connection.execute(
+        "select flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    number, replayed = connection.execute(
+        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) on conflict (customer_id, key) "
+        "do update set flight_id = excluded.flight_id, seat = excluded.seat returning order_id, xmax <> 0",
+        [customer_id, key, flight_id, seat]).fetchone()
+    if old and old != (flight_id, seat):
+        raise lab.KeyReused(key)
+    return number, replayed
+""",
+            "and the first order is (8, '12A')",
+        ),
+        (  # the loser of a race compares nothing
+            DEF
+            + """
+    earlier = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    if earlier:
+        if earlier[1:] != (flight_id, seat):
+            raise lab.KeyReused(key)
+        return earlier[0], True
+"""
+            + INSERT
+            + SELECT
+            + "    return number, True\n",
+            "for the seats 5A and 5B",
+        ),
     ],
 }
 
@@ -275,7 +390,8 @@ from typing import Annotated
 class Price(BaseModel):
     cents: int | None
     route: str
-PROBLEM = {"type": "object", "required": ["status", "title"], "properties": {"status": {"const": 404}, "title": {"type": "string"}}}
+TEXT = {"type": "string"}
+PROBLEM = {"type": "object", "required": ["status", "title"], "properties": {"status": {"const": 404}, "title": TEXT, "detail": TEXT}}
 def make_app(fares):
     app = FastAPI(title="Fares", version="2")
     @app.get("/fares/{route}", responses={404: {"description": "?", "content": {"application/problem+json": {"schema": PROBLEM}}}})
@@ -289,6 +405,18 @@ def make_app(fares):
         return Price(route=route, cents=cents and cents * seats)
     return app
 """,
+        # text, as it is in a query
+        app()
+        .replace("seats: int =", "seats: str =")
+        .replace("Query(1, ge=1, le=9)", 'Query("1", pattern="^[1-9]$")')
+        .replace("cents * seats", "cents * int(seats)"),
+        # the schema of the seats is a component
+        app(seats="Seats(1)")
+        .replace("seats: int =", "seats: Seats =")
+        .replace(
+            "def make_app",
+            'from enum import IntEnum\nSeats = IntEnum("Seats", {f"n{n}": n for n in range(1, 10)})\ndef make_app',
+        ),
     ],
     "api_contracts.book_once": [
         # an update that changes nothing returns the row in one statement; xmax tells who made it
@@ -302,6 +430,21 @@ def make_app(fares):
         raise lab.KeyReused(key)
     return number, not mine
 """,
+        # a savepoint survives the error of the constraint
+        DEF
+        + """
+    from psycopg.errors import UniqueViolation
+    try:
+        with connection.transaction():
+            return connection.execute(
+                "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
+                [customer_id, key, flight_id, seat]).fetchone()[0], False
+    except UniqueViolation:
+        pass
+"""
+        + SELECT
+        + COMPARE
+        + "    return number, True\n",
         # a lock puts the calls with one key in order; then asking first is safe
         DEF
         + """
