@@ -1,0 +1,463 @@
+"""Plausible wrong answers to the exercises of 2.7, and what must be said of each."""
+
+HEAD = """
+from fastapi import FastAPI, Query, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel
+from typing import Any
+"""
+# The worked answer in pieces that can be exchanged.
+APP = (
+    HEAD
+    + """
+def make_app(fares):
+    class Fare(BaseModel):
+        route: str
+        cents: {cents}
+    class Problem(BaseModel):
+        type: str
+        title: str
+        status: {status}
+        detail: str
+    unknown = {unknown}
+    app = FastAPI()
+    @app.get("/fares/{{route}}", {model}responses={responses})
+    async def find_fare(route: str, seats: int = {seats}):
+        if route not in fares:
+            problem = {{"type": "about:blank", "title": "No such route", "status": 404, "detail": route}}
+            return JSONResponse(problem, 404, media_type="{media}")
+        cents = fares[route]
+        return {answer}
+    return app
+"""
+)
+PARTS = {
+    "cents": "int | None",
+    "status": "int",
+    "unknown": '{"description": "No such route", "content": {"application/problem+json": {"schema": Problem.model_json_schema()}}}',
+    "model": "response_model=Fare, ",
+    "responses": "{404: unknown}",
+    "seats": "Query(1, ge=1, le=9)",
+    "media": "application/problem+json",
+    "answer": '{"route": route, "cents": None if cents is None else cents * seats}',
+}
+
+
+def app(**exchanged: str) -> str:
+    """The worked answer with some pieces exchanged."""
+    return APP.format(**PARTS | exchanged)
+
+
+def documented(field: str, schema: str) -> str:
+    """The worked answer, whose document has this schema for a field of the fare."""
+    return app().replace(
+        "    return app\n",
+        f"""
+    true = app.openapi()
+    true["components"]["schemas"]["Fare"]["properties"]["{field}"] = {schema}
+    return app
+""",
+    )
+
+
+def bounds(schema: str) -> str:
+    """The worked answer, whose document has this schema for the seats."""
+    return app().replace(
+        "    return app\n",
+        f"""
+    true = app.openapi()
+    for parameter in true["paths"]["/fares/{{route}}"]["get"]["parameters"]:
+        if parameter["name"] == "seats":
+            parameter["schema"] = {schema}
+    return app
+""",
+    )
+
+
+INSERT = """
+    made = connection.execute(
+        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
+        "on conflict (customer_id, key) do nothing returning order_id", [customer_id, key, flight_id, seat]).fetchone()
+    if made:
+        return made[0], False
+"""
+SELECT = """
+    number, *order = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+"""
+COMPARE = """
+    if order != [flight_id, seat]:
+        raise lab.KeyReused(key)
+"""
+DEF = """
+from helpers.labs.web import api_contracts as lab
+def book_once(connection, customer_id, key, flight_id, seat):
+"""
+
+WRONG = {
+    "api_contracts.truthful": [
+        (app(responses="{}"), "and the document knows only 200, 422"),
+        (  # model= says application/json
+            app(unknown='{"description": "No such route", "model": Problem}'),
+            "as application/problem+json, and the document says ['application/json']",
+        ),
+        (app(cents="int"), "GET /fares/JFK-MVY?seats=2: expected 200, got 500"),
+        (app(cents="int | None = None"), "By the document a 200 may have no cents"),
+        (app(model="response_model=dict[str, Any], "), "neither route nor cents"),
+        (app(model=""), "neither route nor cents"),
+        (app(cents="int | str | None"), "a string as cents"),
+        (app(status="int | str"), "a string as status"),
+        (
+            app(unknown='{"description": "No", "content": {"application/problem+json": {}}}'),
+            "no member at all",
+        ),
+        (app(seats="Query(1)"), "GET /fares/JFK-LAX?seats=0: expected 422, got 200"),
+        (app(seats="Query(..., ge=1, le=9)"), "GET /fares/JFK-LAX: expected 200, got 422"),
+        (app(media="application/json"), "as application/json"),
+        (  # 0 cents is a fare
+            app(answer='{"route": route, "cents": cents * seats if cents else None}'),
+            "expected {'route': 'EWR-STAFF', 'cents': 0}",
+            "falsy",
+        ),
+        (  # fares of the first call
+            app().replace(
+                "def make_app(fares):",
+                "KNOWN = {}\ndef make_app(fares):\n    fares = KNOWN.setdefault('fares', fares)",
+            ),
+            "A second application",
+            "again",
+        ),
+        (  # checked by hand: the document knows no bounds
+            app(seats="1").replace(
+                "        cents = fares[route]",
+                "        if not 1 <= seats <= 9:\n            return JSONResponse({'detail': []}, 422)\n        cents = fares[route]",
+            ),
+            "seats=0 is refused by the service, and the document says otherwise",
+        ),
+        (  # in the document required, in truth not
+            app().replace(
+                "    return app\n",
+                """
+    true = app.openapi()
+    for parameter in true["paths"]["/fares/{route}"]["get"]["parameters"]:
+        parameter["required"] = True
+    return app
+""",
+            ),
+            "`seats` is an optional query parameter",
+        ),
+        (app().replace("    return app\n", "    return None\n"), "not a FastAPI application"),
+        (
+            app()
+            .replace('"/fares/{route}"', '"/fares/{route:path}"')
+            .replace(
+                "    return app\n",
+                """
+    true = app.openapi()
+    true["paths"] = {}
+    return app
+""",
+            ),
+            "GET /fares/{route} is not in the document",
+        ),
+        (
+            app().replace(
+                "    return app\n",
+                """
+    del app.openapi()["info"]["version"]
+    return app
+""",
+            ),
+            "The document is not valid OpenAPI 3.1",
+        ),
+        (  # a schema that a success does not meet
+            app().replace(
+                "    return app\n",
+                """
+    true = app.openapi()
+    true["components"]["schemas"]["Fare"]["properties"]["cents"] = {"type": "integer", "minimum": 1}
+    return app
+""",
+            ),
+            "which the document does not allow",
+        ),
+        (  # statuses that never come
+            app(responses='{404: unknown, 401: {"model": Problem}, 500: {"model": Problem}}'),
+            "also has the answers 401, 500",
+        ),
+        (  # a whole class of statuses
+            app(responses='{"4XX": unknown}'),
+            "and the document knows only 200, 4XX",
+        ),
+        (  # a 422 that says nothing
+            app(
+                responses='{404: unknown, 422: {"description": "?", "content": {"application/json": {"schema": {}}}}}'
+            ),
+            "By the document a 422 may have a bare number",
+        ),
+        (documented("cents", '{"type": ["number", "null"]}'), "a fraction as cents"),
+        (documented("cents", '{"type": ["integer", "boolean", "null"]}'), "true as cents"),
+        (
+            app().replace("        detail: str\n", "        detail: str | None\n"),
+            "null as detail",
+        ),
+        (
+            app().replace("        title: str\n", "        title: str | None\n"),
+            "null as title",
+        ),
+        (bounds('{"not": {"enum": [0, 10]}}'), "seats=0 is refused"),
+        (bounds('{"type": "integer", "minimum": 0, "maximum": 9}'), "seats=0 is refused"),
+        (bounds('{"type": "number", "minimum": 1, "maximum": 9}'), "seats=2.5 is refused"),
+        (
+            bounds(
+                '{"anyOf": [{"type": "integer", "minimum": 1, "maximum": 9}, {"type": "string"}]}'
+            ),
+            "seats=0 is refused",
+        ),
+        (bounds('{"type": "integer", "minimum": 2, "maximum": 9}'), "seats=1 is accepted"),
+    ],
+    "api_contracts.book_once": [
+        (  # asks first: the second of two at once runs into the constraint
+            DEF
+            + """
+    earlier = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    if earlier:
+        if earlier[1:] != (flight_id, seat):
+            raise lab.KeyReused(key)
+        return earlier[0], True
+    return connection.execute(
+        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
+        [customer_id, key, flight_id, seat]).fetchone()[0], False
+""",
+            "the second raised UniqueViolation",
+        ),
+        (
+            DEF + INSERT + SELECT + "    return number, True\n",
+            "With seat 12A of flight 8 it must raise lab.KeyReused",
+        ),
+        (
+            DEF
+            + INSERT
+            + SELECT
+            + COMPARE.replace("order != [flight_id, seat]", "order[0] != flight_id")
+            + "    return number, True\n",
+            "With seat 14C of flight 7 it must raise lab.KeyReused",
+        ),
+        (  # a key is the whole world's
+            DEF
+            + """
+    earlier = connection.execute("select order_id, flight_id, seat from orders where key = %s", [key]).fetchone()
+    if earlier:
+        if earlier[1:] != (flight_id, seat):
+            raise lab.KeyReused(key)
+        return earlier[0], True
+"""
+            + INSERT
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "A key belongs to its customer",
+        ),
+        (  # asks first, and takes what the INSERT meets for its own
+            DEF
+            + """
+    earlier = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    if earlier:
+        if earlier[1:] != (flight_id, seat):
+            raise lab.KeyReused(key)
+        return earlier[0], True
+    return connection.execute(
+        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
+        "on conflict (customer_id, key) do update set seat = excluded.seat returning order_id",
+        [customer_id, key, flight_id, seat]).fetchone()[0], False
+""",
+            "ends with commit: the second got",
+        ),
+        (  # commits by itself
+            DEF
+            + INSERT.replace("    if made:\n", "    connection.commit()\n    if made:\n")
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "leave the transaction to the caller",
+        ),
+        (DEF + INSERT + SELECT + COMPARE + "    return number\n", "expected (order_id, replayed)"),
+        (
+            DEF
+            + INSERT.replace("made[0], False", "made[0], True")
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "replayed is False then",
+        ),
+        (
+            DEF + INSERT + SELECT + COMPARE + "    return number, False\n",
+            "A repetition gets the order that was made",
+        ),
+        (  # the key is pasted into the statement
+            DEF
+            + INSERT
+            + """
+    number, *order = connection.execute(
+        f"select order_id, flight_id, seat from orders where customer_id = {customer_id} and key = '{key}'").fetchone()
+"""
+            + COMPARE
+            + "    return number, True\n",
+            "SyntaxError",
+            "apostrophe",
+        ),
+        (  # an empty key is no key
+            DEF
+            + """
+    if not key:
+        return connection.execute(
+            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) on conflict (customer_id, key) "
+            "do update set seat = excluded.seat returning order_id", [customer_id, key, flight_id, seat]).fetchone()[0], False
+"""
+            + INSERT
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "The same call again, key ''",
+            "falsy",
+        ),
+        (  # commits when it replays only
+            DEF
+            + INSERT
+            + "    connection.commit()\n"
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "leave the transaction to the caller",
+        ),
+        (  # throws the caller's work away
+            DEF
+            + """
+    from psycopg.errors import UniqueViolation
+    try:
+        return connection.execute(
+            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
+            [customer_id, key, flight_id, seat]).fetchone()[0], False
+    except UniqueViolation:
+        connection.rollback()
+"""
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "what the caller had written before in its transaction is gone",
+        ),
+        (  # overwrites the order before it refuses
+            DEF
+            + """
+    old = connection.execute(
+        "select flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    number, replayed = connection.execute(
+        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) on conflict (customer_id, key) "
+        "do update set flight_id = excluded.flight_id, seat = excluded.seat returning order_id, xmax <> 0",
+        [customer_id, key, flight_id, seat]).fetchone()
+    if old and old != (flight_id, seat):
+        raise lab.KeyReused(key)
+    return number, replayed
+""",
+            "and the first order is (8, '12A')",
+        ),
+        (  # the loser of a race compares nothing
+            DEF
+            + """
+    earlier = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    if earlier:
+        if earlier[1:] != (flight_id, seat):
+            raise lab.KeyReused(key)
+        return earlier[0], True
+"""
+            + INSERT
+            + SELECT
+            + "    return number, True\n",
+            "for the seats 5A and 5B",
+        ),
+    ],
+}
+
+RIGHT = {
+    "api_contracts.truthful": [
+        # annotations, and the models outside
+        HEAD
+        + """
+from typing import Annotated
+class Price(BaseModel):
+    cents: int | None
+    route: str
+TEXT = {"type": "string"}
+PROBLEM = {"type": "object", "required": ["status", "title"], "properties": {"status": {"const": 404}, "title": TEXT, "detail": TEXT}}
+def make_app(fares):
+    app = FastAPI(title="Fares", version="2")
+    @app.get("/fares/{route}", responses={404: {"description": "?", "content": {"application/problem+json": {"schema": PROBLEM}}}})
+    def fare(route: str, seats: Annotated[int, Query(gt=0, lt=10)] = 1) -> Price:
+        try:
+            cents = fares[route]
+        except KeyError:
+            import json
+            body = {"type": "about:blank", "title": "No such route", "status": 404, "detail": route}
+            return Response(json.dumps(body), 404, media_type="application/problem+json")
+        return Price(route=route, cents=cents and cents * seats)
+    return app
+""",
+        # text, as it is in a query
+        app()
+        .replace("seats: int =", "seats: str =")
+        .replace("Query(1, ge=1, le=9)", 'Query("1", pattern="^[1-9]$")')
+        .replace("cents * seats", "cents * int(seats)"),
+        # the schema of the seats is a component
+        app(seats="Seats(1)")
+        .replace("seats: int =", "seats: Seats =")
+        .replace(
+            "def make_app",
+            'from enum import IntEnum\nSeats = IntEnum("Seats", {f"n{n}": n for n in range(1, 10)})\ndef make_app',
+        ),
+    ],
+    "api_contracts.book_once": [
+        # an update that changes nothing returns the row in one statement; xmax tells who made it
+        DEF
+        + """
+    number, mine, *order = connection.execute(
+        "insert into orders as o (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
+        "on conflict (customer_id, key) do update set key = o.key returning order_id, xmax = 0, flight_id, seat",
+        (customer_id, key, flight_id, seat)).fetchone()
+    if order != [flight_id, seat]:
+        raise lab.KeyReused(key)
+    return number, not mine
+""",
+        # a savepoint survives the error of the constraint
+        DEF
+        + """
+    from psycopg.errors import UniqueViolation
+    try:
+        with connection.transaction():
+            return connection.execute(
+                "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
+                [customer_id, key, flight_id, seat]).fetchone()[0], False
+    except UniqueViolation:
+        pass
+"""
+        + SELECT
+        + COMPARE
+        + "    return number, True\n",
+        # a lock puts the calls with one key in order; then asking first is safe
+        DEF
+        + """
+    connection.execute("lock table orders in share row exclusive mode")
+    earlier = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    if earlier is None:
+        return connection.execute(
+            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
+            [customer_id, key, flight_id, seat]).fetchone()[0], False
+    if earlier[1:] != (flight_id, seat):
+        raise lab.KeyReused(key)
+    return earlier[0], True
+""",
+    ],
+}
