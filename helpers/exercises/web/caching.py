@@ -314,7 +314,9 @@ def _cancelled_waiter(get_or_load: GetOrLoad, server: Redis) -> None:
         waiter.cancel()
         await asyncio.wait([waiter])
         third = asyncio.create_task(get_or_load(client, key, source.load))
-        await asyncio.sleep(0.2)
+        for _ in range(50):  # a waiting caller that may load does so at its next look
+            if source.calls == 1:
+                await asyncio.sleep(0.01)
         loads = source.calls
         source.go_on.set()
         await asyncio.gather(leader, third, return_exceptions=True)

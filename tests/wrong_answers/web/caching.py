@@ -376,16 +376,20 @@ async def get_or_load(store, key, load):
         ),
         (  # a cancelled waiter deletes the leader's lock
             """
+-    while (text := await store.get(key)) is None:
 -        if not await lock.acquire(blocking=False):
 -            await asyncio.sleep(0.02)
 -            continue
-+        if not await lock.acquire(blocking=False):
-+            try:
++    while True:
++        try:
++            if (text := await store.get(key)) is not None:
++                break
++            if not await lock.acquire(blocking=False):
 +                await asyncio.sleep(0.02)
-+            except asyncio.CancelledError:
-+                await store.delete(f"lock:{key}")
-+                raise
-+            continue
++                continue
++        except asyncio.CancelledError:
++            await store.delete(f"lock:{key}")
++            raise
 """,
             "Only the caller that has the lock may give it back",
         ),
