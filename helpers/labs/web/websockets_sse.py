@@ -144,7 +144,7 @@ def _serve() -> None:
     source, name, arguments, port = json.loads(sys.argv[1])
     interrupted_when_stdin_closes()
     space: dict[str, Any] = {}
-    exec(source, space)
+    exec(compile(source, name, "exec", dont_inherit=True), space)  # not this file's __future__
     app = space[name](*arguments)
     with _listening(port) as listening:
         print(listening.getsockname()[1], flush=True)
@@ -160,15 +160,6 @@ async def until(condition: Callable[[], Any], what: str, seconds: float = PATIEN
             raise TimeoutError(f"after {seconds:g} s there is still no {what}")
         await asyncio.sleep(0.005)
     return found
-
-
-async def again(call: Callable[[], Any], seconds: float = PATIENCE) -> Any:
-    """Send a request until its answer is no server error: its server's connections were cut before."""
-    deadline = time.monotonic() + seconds
-    while (response := await call()).status_code >= 500:
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {seconds:g} s the answer is still {response.status_code}")
-    return response
 
 
 @contextmanager
