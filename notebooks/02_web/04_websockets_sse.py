@@ -144,7 +144,7 @@ async def by_websocket(port):
         yield json.loads(message)
 
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## Nothing has changed
 #
 # A relay between client and server counts every byte that the two hand to TCP, in both directions. First a phone polls
@@ -272,7 +272,7 @@ claim("websockets_sse.compressed", "a WebSocket carries a change in fewer bytes 
 #
 # ▶ In a new cell: `break_it("websockets_sse.compressed")`
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] core=true minutes=6
 # ## How old is the news?
 #
 # Now time. The crew publishes 30 changes, whenever they happen; four boards look at the same server at once. Each change
@@ -407,7 +407,7 @@ claim("websockets_sse.push_age", "the slowest of the three pushes is, in the med
 #
 # ▶ In a new cell: `break_it("websockets_sse.push_age")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## One send, two events
 #
 # The gate's name comes from a form at the desk. Somebody pastes two lines into it. The stream's format is lines, so this
@@ -490,7 +490,7 @@ claim("websockets_sse.refused", "FastAPI's ServerSentEvent refuses a name with a
 #
 # ▶ In a new cell: `break_it("websockets_sse.refused")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## The seventh tab
 #
 # A dispatcher opens the board in several tabs. After some of them the whole site hangs, the price page included, and only in this
@@ -610,7 +610,7 @@ claim("websockets_sse.sockets", "twenty WebSockets to the same host open while t
 #
 # ▶ In a new cell: `break_it("websockets_sse.six")`
 
-# %% [markdown] core=true minutes=9
+# %% [markdown] core=true minutes=8
 # ## The server is killed in mid-stream
 #
 # A deployment replaces the server by SIGKILL while 200 changes are being published. The changes are in a Redis stream,
@@ -852,7 +852,7 @@ claim("websockets_sse.gives_up", "after one 503 the browser's EventSource has gi
 #
 # ▶ In a new cell: `break_it("websockets_sse.gives_up")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## Something in between holds it back
 #
 # The board works on the laptop. In staging the browser shows "connecting" until the first change comes; in production it
@@ -1420,7 +1420,7 @@ claim("websockets_sse.half_open", "the server that pings notices the dead wire; 
 #
 # ▶ In a new cell: `break_it("websockets_sse.half_open")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=7
 # ## One phone does not read
 #
 # Two boards are connected. One reads, the other has stopped: its tab is frozen, its network is slow. The server sends
@@ -1606,7 +1606,7 @@ claim("websockets_sse.dropped", "the slow one is dropped, and only the slow one:
 #
 # ▶ In a new cell: `break_it("websockets_sse.bounded")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## Two servers, one board
 #
 # One process is not enough any more. The crew's change reaches server A; the passenger's board is connected to server B. Three
@@ -1789,13 +1789,13 @@ claim("websockets_sse.stream", "by a stream none is lost: B reads on from the la
 #
 # ▶ In a new cell: `break_it("websockets_sse.stream")`
 
-# %% [markdown] minutes=18
+# %% [markdown] minutes=16
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
 # `solution("…")` shows the worked answer after an attempt.
 #
-# ### An event that cannot be forged (5 minutes)
+# ### An event that cannot be forged (4 minutes)
 #
 # Return one event of a stream as text: `text` as its data, whatever line ends it has, with the name `event` and the id `id`
 # where they are given. A browser must get exactly one event, whose data is `text` with each line end as `\n`. Raise
@@ -1831,7 +1831,7 @@ async def follow_on(connect, sleep):
 check("websockets_sse.follow_on", follow_on)
 
 # %% [markdown]
-# ### Drop the slow one (7 minutes)
+# ### Drop the slow one (6 minutes)
 #
 # Write the hub of a board. `publish(change)` is an ordinary method: it never waits, and returns how many clients will get
 # this change. `await serve(send)` belongs to one client: it calls `await send(change)` for each change published since it began, in
