@@ -55,6 +55,7 @@ from helpers.labs.web import chromium
 from helpers.labs.web import websockets_sse as lab
 
 stamp()
+redis_server = services.redis()
 
 # %% [markdown]
 # The board is one FastAPI application. It keeps the changes in a list, and offers them in four ways. The changes are the
@@ -208,7 +209,7 @@ claim("websockets_sse.empty_poll", "a poll that brings nothing costs more than 1
 claim("websockets_sse.long_poll_bytes", "a change by long polling costs at least twice its bytes by SSE",
       per_change["by_long_polling"] / per_change["by_sse"], at_least=2, unit="×")
 claim("websockets_sse.compressed", "a WebSocket carries a change in fewer bytes than the change has",
-      per_change["by_websocket"] / as_json, at_most=0.9, unit="×", did=len(SENT))
+      per_change["by_websocket"] / as_json, at_most=0.9, unit="×", did=len(SENT), baseline=as_json)
 
 # %% [markdown]
 # **Reading it.** Two hundred bytes and more to say "nothing": a request's line and headers, a status line and the answer's headers. A
@@ -343,7 +344,8 @@ typical = {way: measure.median(ages[way]) for way in ages}
 claim("websockets_sse.poll_age", "the polling board is late by about half of its interval",
       typical["polling"] / EVERY, between=(0.25, 1.0), unit="×", proves={"websockets_sse.q2": "b"})
 claim("websockets_sse.push_age", "the slowest of the three pushes is, in the median, at most a quarter of the interval late",
-      max(typical["SSE"], typical["WebSocket"], typical["long polling"]) / EVERY, at_most=0.25, unit="×")
+      max(typical["SSE"], typical["WebSocket"], typical["long polling"]) / EVERY, at_most=0.25, unit="×",
+      did={way: len(ages[way]) for way in ages})
 
 # %% [markdown]
 # **Reading it.** The polling board's ages lie on a straight line from 0 to the interval: a change that comes at any moment waits for
@@ -653,7 +655,6 @@ def board_of_log(redis_url):
 
 # %%
 TOTAL, KILLED_AT, BACK_AT = 200, 80, 120
-redis_server = services.redis()
 
 
 async def follow(url, ids, shown, connected):
@@ -723,8 +724,10 @@ show_table([{"stream": name, **row} for name, row in outcome.items()])
 
 # %%
 resumed, forgot = outcome["with ids"], outcome["without ids"]
-claim("websockets_sse.resumed", "SIGKILL in mid-stream, and with ids no change is lost and none is doubled",
-      (resumed["lost"], resumed["doubled"]), equals=(0, 0), did=resumed["shown"])
+claim("websockets_sse.resumed", "SIGKILL in mid-stream, and with ids none of 200 changes is lost",
+      resumed["lost"], equals=0, did=resumed["shown"])
+claim("websockets_sse.once", "and none is shown twice",
+      resumed["doubled"], equals=0, did=resumed["shown"])
 claim("websockets_sse.forgot", "without ids all changes that were published while the server was away are lost",
       forgot["lost of those published meanwhile"], equals=BACK_AT - KILLED_AT, proves={"websockets_sse.q5": "b"})
 
@@ -754,6 +757,19 @@ claim("websockets_sse.forgot", "without ids all changes that were published whil
 # </details>
 #
 # ▶ In a new cell: `break_it("websockets_sse.resumed")`
+
+# %% [markdown] claim="websockets_sse.once" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a client that keeps the first id, and not the last</summary>
+#
+# ```diff
+# -                    last_id = event.id
+# +                    last_id = last_id or event.id
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("websockets_sse.once")`
 
 # %% [markdown] claim="websockets_sse.forgot" tags=["break-it"]
 # <details>
@@ -1127,7 +1143,7 @@ claim("websockets_sse.reopened", "with scope=function all five sessions were clo
 # **In production.** A stream takes no session by `Depends`. It opens one for a query and closes it:
 # `with Session(engine) as db:` inside the generator, around the one statement.
 
-# %% [markdown] also=["websockets_sse.reopened"] claim="websockets_sse.pool" tags=["break-it"]
+# %% [markdown] claim="websockets_sse.pool" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: a session for the query, not for the stream</summary>
 #
@@ -1138,16 +1154,29 @@ claim("websockets_sse.reopened", "with scope=function all five sessions were clo
 # +            with Session(engine) as db:
 # +                now = db.scalar(sa.text("SELECT 'the board'"))
 # +            yield ServerSentEvent(data=now)
-# @@
-# -                yield f"data: {db.scalar(sa.text("SELECT 'the board'"))}\n\n"
-# +                with Session(engine) as own:
-# +                    now = own.scalar(sa.text("SELECT 'the board'"))
-# +                yield f"data: {now}\n\n"
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("websockets_sse.pool")`
+
+# %% [markdown] claim="websockets_sse.reopened" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a session of the generator's own; the dependency may live as long as it likes</summary>
+#
+# ```diff
+# -                yield f"data: {db.scalar(sa.text("SELECT 'the board'"))}\n\n"
+# +                with Session(engine) as own:
+# +                    now = own.scalar(sa.text("SELECT 'the board'"))
+# +                yield f"data: {now}\n\n"
+# @@
+# -early = await with_open_boards("/by-hand", "function")
+# +early = await with_open_boards("/by-hand", "request")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("websockets_sse.reopened")`
 
 # %% [markdown] minutes=5
 # ## A page of somebody else's opens the socket
@@ -1541,9 +1570,9 @@ show_table([{"broadcast": name, "changes that the other board got": run["shown"]
 claim("websockets_sse.in_turn", "sent in turn, the board that reads gets some of the changes, and then none, because the other does not read",
       in_turn["shown"], between=(2, MANY - 1), proves={"websockets_sse.q11": "c"})
 growth = unbounded["curve"][-1] - unbounded["curve"][MANY // 2 - 1]
-claim("websockets_sse.unbounded", "with a queue for each socket nobody stalls, and in the second half every change waits in memory",
-      (unbounded["shown"], growth), equals=(MANY, MANY // 2))
-claim("websockets_sse.bounded", "with bounded queues nobody stalls either, and no more wait than there is room for",
+claim("websockets_sse.unbounded", "with a queue for each socket every one of the last 128 changes waits in memory",
+      growth, equals=MANY // 2)
+claim("websockets_sse.bounded", "with bounded queues no more changes wait than there is room for",
       max(bounded["curve"]), at_most=ROOM, did=bounded["shown"])
 claim("websockets_sse.dropped", "the slow one is dropped, and only the slow one: the other board got all",
       (bounded["dropped"], bounded["shown"]), equals=(1, MANY))
@@ -1578,7 +1607,7 @@ claim("websockets_sse.dropped", "the slow one is dropped, and only the slow one:
 #
 # ▶ In a new cell: `break_it("websockets_sse.in_turn")`
 
-# %% [markdown] claim="websockets_sse.unbounded" tags=["break-it"]
+# %% [markdown] also=["websockets_sse.dropped"] claim="websockets_sse.unbounded" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: only the newest board waits</summary>
 #
@@ -1605,6 +1634,22 @@ claim("websockets_sse.dropped", "the slow one is dropped, and only the slow one:
 # </details>
 #
 # ▶ In a new cell: `break_it("websockets_sse.bounded")`
+
+# %% [markdown] claim="websockets_sse.dropped" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: let the full queue's exception end the broadcast</summary>
+#
+# The slow client stays, and whoever comes after it in the loop gets nothing.
+#
+# ```diff
+# -                del self.queues[socket]  # and with it what waited for it
+# -                self.dropped += 1
+# +                raise
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("websockets_sse.dropped")`
 
 # %% [markdown] minutes=6
 # ## Two servers, one board
@@ -1928,7 +1973,7 @@ check("websockets_sse.hub", Hub)
 #
 # 1: `websockets_sse.empty_poll`, `websockets_sse.long_poll_bytes`, `websockets_sse.compressed`, `websockets_sse.poll_age`,
 # `websockets_sse.push_age`. 2: `websockets_sse.six`, `websockets_sse.sockets`, `websockets_sse.gives_up`, `websockets_sse.origin`.
-# 3: `websockets_sse.resumed`, `websockets_sse.forgot`; and what may be in an event, `websockets_sse.injected`, `websockets_sse.refused`.
+# 3: `websockets_sse.resumed`, `websockets_sse.once`, `websockets_sse.forgot`; and what may be in an event, `websockets_sse.injected`, `websockets_sse.refused`.
 # 4: `websockets_sse.withheld`, `websockets_sse.buffered`, `websockets_sse.upgrade`, `websockets_sse.pool`, `websockets_sse.reopened`.
 # 5: `websockets_sse.in_turn`, `websockets_sse.unbounded`, `websockets_sse.bounded`, `websockets_sse.dropped`,
 # `websockets_sse.codes`, `websockets_sse.half_open`. 6: `websockets_sse.in_process`, `websockets_sse.pubsub`, `websockets_sse.stream`.

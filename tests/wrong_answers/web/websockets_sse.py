@@ -79,14 +79,14 @@ def encode(text, event=None, id=None):
             "encode('', **{'event': 'gate', 'id': '0'})",
             "falsy",
         ),
-        (  # quotes by repr where there is an apostrophe
-            REFUSES
+        (  # escapes as for a page
+            "import html\n"
+            + REFUSES
             + """
     fields = [f"event: {event}"] if event is not None else []
     fields += [f"id: {id}"] if id is not None else []
     lines = text.replace("\\r\\n", "\\n").replace("\\r", "\\n").split("\\n")
-    return "\\n".join(fields + ["data: " + repr("\\t" + line)[3:-1] for line in lines]) + "\\n\\n" if "'" in text else (
-        "\\n".join(fields + [f"data: {line}" for line in lines]) + "\\n\\n")
+    return "\\n".join(fields + [f"data: {html.escape(line)}" for line in lines]) + "\\n\\n"
 """,
             "O'Hara",
             "apostrophe",
