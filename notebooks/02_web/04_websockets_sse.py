@@ -21,7 +21,7 @@
 #
 # **You will be able to show that …**
 #
-# 1. what one change costs on the wire, and how old it is when it arrives, by four protocols;
+# 1. what one change costs on the wire, and how old it is when it arrives, in four ways;
 # 2. what a browser does with them: its six connections, its reconnects, its cookies;
 # 3. a stream survives SIGKILL without a lost or doubled change, and what it needs for that;
 # 4. what stands between server and client and holds a stream back, and what a stream holds on to;
@@ -198,7 +198,7 @@ as_json = len(json.dumps(SENT[0] | {"n": 1, "at": 12345.6789}))
 
 # %% tags=["nbval-ignore-output"]
 show_bars(
-    {"a poll without news": per_empty, **{f"a change, {name}": size for name, size in per_change.items()}},
+    {"a poll without news": per_empty, **{f"a change {name.replace('_', ' ')}": size for name, size in per_change.items()}},
     title="Bytes on the wire, both directions, connection already open",
     x="bytes", mark=as_json, mark_label="the change as JSON", text="{:.0f}".format,
 )
@@ -222,10 +222,10 @@ claim("websockets_sse.compressed", "a WebSocket carries a change in fewer bytes 
 # which keeps its dictionary from one message to the next
 # ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1)). The second board message repeats the first one's
 # keys, so they are not sent again. The windows are memory, for each connection, on both sides
-# ([uvicorn #1862](https://github.com/Kludex/uvicorn/discussions/1862)): with very many idle sockets
+# ([uvicorn #1862](https://github.com/Kludex/uvicorn/issues/1862)): with very many idle sockets
 # `ws_per_message_deflate=False` is the cheaper setting.
 #
-# **In production.** Polling is not always the dearest: a poll brings all that changed since the last one in one answer. Where
+# **In production.** Polling is not always the most expensive way: a poll brings all that changed since the last one in one answer. Where
 # changes come faster than polls, polling *batches*, and sends fewer bytes than a push for each change. It is expensive where little happens.
 
 # %% [markdown] claim="websockets_sse.empty_poll" tags=["break-it"]
@@ -361,7 +361,7 @@ claim("websockets_sse.push_age", "the slowest of the three pushes is, in the med
 # | is | an HTTP response: cookies, CORS, status codes, HTTP/2, tracing, `curl` | a protocol of its own after the upgrade |
 # | reconnects | the browser does, with `Last-Event-ID` | you write it |
 # | carries | text | text and binary |
-# | limit in a browser | 6 per host over HTTP/1.1 | some hundreds |
+# | limit in a browser | 6 per host over HTTP/1.1 | a separate, higher one |
 # | choose it for | boards, notifications, progress, tokens of a model | chat, games, cursors, many small messages upwards |
 
 # %% [markdown] claim="websockets_sse.poll_age" tags=["break-it"]
@@ -837,7 +837,7 @@ async def after_a_deployment():
 reconnects = {} if no_browser else await after_a_deployment()
 
 # %% tags=["nbval-ignore-output"]
-show_table([{"second answer": second, **row} for second, row in reconnects.items()])
+show_table([{"second answer": second, **row} for second, row in reconnects.items()] or [{"unmeasured": no_browser}])
 
 # %%
 claim("websockets_sse.gives_up", "after one 503 the browser's EventSource has given up, as after a 204; after a cut it has not",
@@ -871,7 +871,7 @@ claim("websockets_sse.gives_up", "after one 503 the browser's EventSource has gi
 # %% [markdown] minutes=6
 # ## Something in between holds it back
 #
-# The board works on the laptop. In staging the browser shows "connecting" until the first change comes; in production it
+# The board works on the laptop. In staging the client shows "connecting" until the first change comes. In production it
 # shows 20 changes at once, after minutes. Nobody changed the board. First the middleware, then the proxy.
 #
 # `before_the_first_change` runs Starlette's real `GZipMiddleware`, and notes which ASGI messages have passed it when
@@ -929,10 +929,11 @@ claim("websockets_sse.withheld", "behind GZipMiddleware the headers wait for the
 # %% [markdown]
 # **Why.** The middleware must choose `Content-Encoding` before the headers leave, and for that it wants to see the
 # body. So it keeps `http.response.start` until the first piece comes (`send_with_compression` in
-# `starlette/middleware/gzip.py`; [starlette #2871](https://github.com/encode/starlette/pull/2871),
+# `starlette/middleware/gzip.py`; [starlette #2871](https://github.com/Kludex/starlette/issues/2871),
 # [sse-starlette #84](https://github.com/sysid/sse-starlette/issues/84)). In the installed version the types of a list
-# are exempt, headers included, and `text/event-stream` is one of them. In some earlier versions the type was
-# exempt from compression, while its headers still waited. JSON lines, which FastAPI streams from a generator as well,
+# are exempt, headers included, and `text/event-stream` is one of them. In earlier ones, 1.3.1 for instance, the type was
+# exempt from compression, while its headers still waited
+# ([measured in this pull request](https://github.com/Boise-State-Development/agentcore-public-stack/pull/1133)). JSON lines, which FastAPI streams from a generator as well,
 # are not in the list.
 #
 # Now the proxy. There is no nginx here: `lab.Proxy` is a **model** of two of its rules. It keeps a response until
@@ -1125,7 +1126,7 @@ show_table([{"scope of the dependency": "request", **shared}, {"scope of the dep
 # %%
 claim("websockets_sse.pool", "five open streams hold all five connections, and the next request fails",
       tuple(shared.values()), equals=(5, 0, 500, 1), proves={"websockets_sse.q8": "b"})
-claim("websockets_sse.reopened", "with scope=function all five sessions were closed before the stream began, and five connections are in use",
+claim("websockets_sse.reopened", "with scope=function all five dependencies are over while the streams go on, and five connections are in use",
       (early["dependencies over"], early["connections in use"]), equals=(5, 5))
 
 # %% [markdown]
@@ -1255,7 +1256,7 @@ async def asked_from_elsewhere():
 
 # %%
 elsewhere = {} if no_browser else await asked_from_elsewhere()
-show_table([{"the page is on": where, **row} for where, row in elsewhere.items()])
+show_table([{"the page is on": where, **row} for where, row in elsewhere.items()] or [{"unmeasured": no_browser}])
 
 # %%
 claim("websockets_sse.origin", "CORS keeps the answer of fetch from a foreign page, and does not touch the WebSocket",
@@ -1271,12 +1272,12 @@ claim("websockets_sse.origin", "CORS keeps the answer of fetch from a foreign pa
 # **Why.** CORS is a rule of browsers for reading answers of HTTP requests; a WebSocket's handshake is not subject to it. The
 # browser sends `Origin` and leaves the decision to the server
 # ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). Starlette's `CORSMiddleware` returns early
-# for every scope that is not `http`, as most middleware does. It is called cross-site WebSocket hijacking; in a tool for
-# developers it ran code on their machines ([adk-python #4951](https://github.com/google/adk-python/pull/4951)).
+# for every scope that is not `http`, as most middleware does. It is called cross-site WebSocket hijacking. In a server for
+# developers any page could open the socket, and use it as a step towards running code on their machines ([adk-python #4951](https://github.com/google/adk-python/pull/4951)).
 #
 # **In production.** Compare `Origin` with a list *before* `accept()`, in one place for all sockets. Do not
 # authenticate a socket by a cookie alone: a short-lived ticket, fetched by a request that CORS protects and sent as the
-# first message, cannot be had by a foreign page. Clients that are not browsers write what they like into `Origin`, so it is no
+# first message, is out of a foreign page's reach. Clients that are not browsers write what they like into `Origin`, so it is no
 # authentication.
 
 # %% [markdown] claim="websockets_sse.origin" tags=["break-it"]
@@ -1415,7 +1416,7 @@ claim("websockets_sse.half_open", "the server that pings notices the dead wire; 
 # **Why.** `send` succeeds when the kernel has taken the bytes. The kernel repeats them, and gives up after minutes
 # (`tcp_retries2`: at least 924 seconds with Linux's defaults,
 # [Documentation/networking/ip-sysctl](https://docs.kernel.org/networking/ip-sysctl.html)); a connection on which nothing
-# is sent is never found out at all. A ping asks for an answer of the other *program*. uvicorn pings every 20 seconds and waits 20 more
+# is sent is not found out at all, unless TCP keep-alive is switched on. A ping asks for an answer of the other *program*. uvicorn pings every 20 seconds and waits 20 more
 # unless told otherwise, so a dead board counts for up to 40 seconds.
 #
 # SSE has no ping: the comments that FastAPI sends keep proxies awake, and make a dead connection fail some time, but nobody answers them. In the
@@ -1558,8 +1559,8 @@ in_turn, unbounded, bounded = await one_reads(InTurn()), await one_reads(Queues(
 # %% tags=["nbval-ignore-output"]
 MIB = len(CHANGE) / 2**20
 show_lines(
-    {"no bound": (range(MANY), [count * MIB for count in unbounded["curve"]]),
-     f"at most {ROOM}": (range(len(bounded["curve"])), [count * MIB for count in bounded["curve"]])},
+    {"no bound": (range(0, MANY, 8), [count * MIB for count in unbounded["curve"][::8]]),
+     f"at most {ROOM}": (range(0, len(bounded["curve"]), 8), [count * MIB for count in bounded["curve"][::8]])},
     title="Waiting in the server for the board that does not read", x="changes published", y="MiB",
 )
 show_table([{"broadcast": name, "changes that the other board got": run["shown"], "most that waited": max(run["curve"]),
@@ -1789,7 +1790,7 @@ claim("websockets_sse.stream", "by a stream none is lost: B reads on from the la
 #
 # **In production.** Pub/sub is enough as a *wake-up*: "flight 17 has changed", and the server reads the state from the
 # database; a lost wake-up is healed by the next one or by a timer. Where each message counts, use a log, and give its
-# ids to the browser as event ids: then the resume of the fourth experiment works across servers as well. One reader for each
+# ids to the browser as event ids: then a board resumes at any server, as after the SIGKILL above. One reader for each
 # *process* is enough, which hands on to the queues of its clients; here every board has a connection of its own to Redis, for brevity.
 
 # %% [markdown] claim="websockets_sse.in_process" tags=["break-it"]
@@ -1984,3 +1985,6 @@ check("websockets_sse.hub", Hub)
 # its notes for authors are practical · [RFC 6455](https://www.rfc-editor.org/rfc/rfc6455), sections 5, 7 and 10 ·
 # [websockets, broadcasting](https://websockets.readthedocs.io/en/stable/topics/broadcast.html): the slow client, by the library's author ·
 # [FastAPI, server-sent events](https://fastapi.tiangolo.com/tutorial/server-sent-events/).
+
+# %% [markdown] footer=true
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -13,6 +14,8 @@ GET = "no Chromium here; install your system's (Debian: apt-get install chromium
 
 def missing() -> str:
     """Why there is no browser and how to get one; empty where there is one."""
+    if not find_spec("playwright"):
+        return "Playwright is not installed; `make setup` installs it"
     return "" if _found() else GET
 
 
