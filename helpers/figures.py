@@ -192,9 +192,15 @@ def show_bars(
     x: str,
     mark: float | None = None,
     mark_label: str = "",
-    text: Callable[[float], str] = "{:.2f}".format,
+    text: Callable[[float], str] | None = None,
 ) -> None:
-    """Horizontal bars, first on top, each with its figure; `mark` draws a labelled vertical line."""
+    """Horizontal bars, first on top, each with its figure; `mark` draws a labelled vertical line.
+
+    `text` writes a figure: unless it is given, with two decimals, or none where all are whole.
+    """
+    if text is None:
+        whole = all(float(value).is_integer() for value in values.values())
+        text = ("{:,.0f}" if whole else "{:,.2f}").format
     height = 0.9 + 0.36 * len(values)
     with picture(title, x, height=height) as axes:
         names = list(values)
@@ -272,11 +278,17 @@ def _mark_measured(axes: Axes, places: set[float]) -> None:
 
 def _name_at_ends(axes: Axes, ends: list[tuple[float, float, str, str]]) -> None:
     """Write each curve's name behind its last point, from the lowest up, none over another."""
-    apart, above = 13, float("-inf")  # points
-    for y, x, name, colour in sorted(ends):
-        at = axes.transData.transform((x, y))[1] * 72 / axes.figure.dpi
-        shift = max(0.0, above + apart - at)
-        above = at + shift
+    apart, above = 13.0, float("-inf")  # points
+    places = []
+    for y, x, *_ in sorted(ends):
+        above = max(axes.transData.transform((x, y))[1] * 72 / axes.figure.dpi, above + apart)
+        places.append(above)
+    limit = axes.bbox.y1 * 72 / axes.figure.dpi  # above it is the title
+    for n in reversed(range(len(places))):
+        places[n] = min(places[n], limit)
+        limit = places[n] - apart
+    for (y, x, name, colour), place in zip(sorted(ends), places, strict=True):
+        shift = place - axes.transData.transform((x, y))[1] * 72 / axes.figure.dpi
         axes.annotate(
             name, (x, y), xytext=(7, shift), textcoords="offset points", va="center", color=colour,
             annotation_clip=False,

@@ -1,8 +1,8 @@
 """Execution plans: ask PostgreSQL for one, read it as a tree of nodes, draw it as a table.
 
 `explain(connection, "select …")` *runs* the statement (EXPLAIN ANALYZE does) and returns a `Plan`;
-`show_plan(plan)` draws it. Counts are totals over all loops, so that an estimate and what came of
-it can be compared line by line, whichever version of the server answered.
+`show_plan(plan)` draws it. Rows are drawn per loop, as the planner estimates them, beside the loops
+that ran: the estimate of one loop, times the loops that nobody expected, is no estimate.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ NO_ROWS = ("BitmapAnd", "BitmapOr", *CHANGES)  # their row counts say nothing
 class Node:
     """One node of a plan: what it did, what was expected of it, what it touched.
 
-    `rows_estimated` and `rows` are totals over all loops; `buffers` counts pages of 8 KiB that this node and those
-    below it took from shared buffers, found there (`hit`) or fetched (`read`).
+    `rows_estimated` is the planner's estimate for one loop; `rows` are those of all loops together.
+    `buffers` counts pages of 8 KiB that this node and those below it took from shared buffers, found there
+    (`hit`) or fetched (`read`).
     """
 
     kind: str
@@ -55,12 +56,17 @@ class Node:
         return self.buffers - sum(child.buffers for child in self.children)
 
     @property
+    def rows_per_loop(self) -> float:
+        """Rows that came per loop, on average (up to version 17 the server rounds this to a whole number)."""
+        return self.rows / self.loops if self.loops else 0.0
+
+    @property
     def off_by(self) -> float:
-        """The factor between the rows that were expected and those that came; 1 is a perfect guess.
+        """The factor between the rows expected per loop and those that came; 1 is a perfect guess.
 
         Its receipt for a claim is the rows that came.
         """
-        expected, came = max(self.rows_estimated, 1), max(self.rows, 1)
+        expected, came = max(self.rows_estimated, 1), max(self.rows_per_loop, 1)
         return measured(max(expected / came, came / expected), (self.rows,))
 
     @property
@@ -199,7 +205,7 @@ def _node(raw: Mapping[str, Any]) -> Node:
         relation=raw.get("Relation Name", ""),
         index=raw.get("Index Name", ""),
         conditions=tuple((name, _text(raw[name])) for name in _CONDITIONS if name in raw),
-        rows_estimated=raw["Plan Rows"] * max(loops, 1),
+        rows_estimated=raw["Plan Rows"],
         rows=raw.get("Actual Rows", 0) * loops,
         rows_removed=loops
         * sum(raw.get(f"Rows Removed by {why}", 0) for why in ("Filter", "Index Recheck")),
@@ -233,69 +239,68 @@ def _text(value: Any) -> str:
 
 # ---- drawing -------------------------------------------------------------------------------
 
+LONG = 90  # characters of a condition; what is longer is folded
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A node as it is drawn: how deep, its name, notes under it, and its figures."""
+
+    depth: int
+    name: str
+    notes: tuple[str, ...]
+    figures: tuple[str, ...]
+
 
 def show_plan(plan: Plan, caption: str = "") -> None:
-    """Draw a plan as a tree in a table: a node a line, deepest work last, with its own figures."""
+    """Draw a plan as a tree in a table: one line per node, the deepest last, with its own figures."""
     from helpers.figures import _show
 
     names = _columns(plan)
     stopped = _stopped(plan.root)
-    lines = [_line(plan, prefix, node, id(node) in stopped) for prefix, node in _tree(plan.root)]
-    _show(
-        _html(names, lines, caption, _foot(plan)),
-        "HTML",
-        _plain(names, lines, caption, _foot(plan)),
-    )
+    lines = [_line(plan, depth, node, id(node) in stopped) for depth, node in plan.root.walk()]
+    foot = _foot(plan)
+    _show(_html(names, lines, caption, foot), "HTML", _plain(names, lines, caption, foot))
 
 
 def _columns(plan: Plan) -> list[str]:
     if not plan.analyzed:
         return ["node", "rows estimated", "cost"]
-    return ["node", "rows estimated", "rows actual", "loops", "buffers hit+read", "ms"]
+    return ["node", "rows per loop: estimated", "actual", "loops", "buffers hit + read", "ms"]
 
 
 def _stopped(node: Node, below: bool = False) -> set[int]:
     """Nodes that a Limit above them stopped early: fewer rows than expected is no misestimate there."""
-    found = {id(node)} if below and node.rows < node.rows_estimated else set()
+    found = {id(node)} if below and node.rows_per_loop < node.rows_estimated else set()
     for child in node.children:
         found |= _stopped(child, below or node.kind == "Limit")
     return found
 
 
-def _line(
-    plan: Plan, prefix: tuple[str, str], node: Node, stopped: bool
-) -> tuple[tuple[str, str], str, list[str], list[str]]:
-    """The tree's two prefixes, the node's name, notes under it, and its figures."""
-    notes = [f"{name}: {_short(text)}" for name, text in node.conditions]
+def _line(plan: Plan, depth: int, node: Node, stopped: bool) -> _Line:
+    notes = [f"{name}: {text}" for name, text in node.conditions]
     if node.rows_removed:
         notes.append(f"read and thrown away: {node.rows_removed:,.0f} rows")
     if node.heap_fetches is not None:
         notes.append(f"Heap Fetches: {node.heap_fetches:,}")
     if (node.index_searches or 0) > 1:
         notes.append(f"Index Searches: {node.index_searches:,}")
+    figures = [f"{node.rows_estimated:,.0f}"]
     if not plan.analyzed:
-        return prefix, node.name, notes, [f"{node.rows_estimated:,.0f}", f"{node.cost:,.1f}"]
-    if node.loops == 0:
-        return (
-            prefix,
-            node.name,
-            [*notes, "never executed"],
-            [f"{node.rows_estimated:,.0f}", "", "0", "", ""],
-        )
-    if node.off_by >= OFF_BY and not stopped and node.kind not in NO_ROWS:
-        notes.append(f"the estimate is off by {node.off_by:,.0f}×")
-    figures = [
-        f"{node.rows_estimated:,.0f}",
-        f"{node.rows:,.0f}",
-        f"{node.loops:,}",
-        f"{node.hit:,} + {node.read:,}",
-        f"{node.milliseconds:,.2f}",
-    ]
-    return prefix, node.name, notes, figures
-
-
-def _short(text: str, most: int = 110) -> str:
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+        figures += [f"{node.cost:,.1f}"]
+    elif node.loops == 0:
+        notes.append("never executed")
+        figures += ["", "0", "", ""]
+    else:
+        if node.off_by >= OFF_BY and not stopped and node.kind not in NO_ROWS:
+            notes.append(f"the estimate is off by {node.off_by:,.0f}×")
+        figures += [
+            f"{node.rows_per_loop:,.2f}".removesuffix(".00"),
+            f"{node.loops:,}",
+            f"{node.hit:,} + {node.read:,}",
+            f"{node.milliseconds:,.2f}",
+        ]
+    return _Line(depth, node.name, tuple(notes), tuple(figures))
 
 
 def _foot(plan: Plan) -> str:
@@ -305,51 +310,60 @@ def _foot(plan: Plan) -> str:
     return f"{plan.buffers:,} buffers in all{wal}; planned in {plan.planning_ms:.2f} ms, run in {plan.execution_ms:.2f} ms"
 
 
-def _tree(node: Node, first: str = "", rest: str = "") -> Iterator[tuple[tuple[str, str], Node]]:
-    """Each node with the lines that connect it: those before its name, those before its notes."""
-    below = rest + ("│  " if node.children else "   ")
-    yield (first, below), node
-    for child in node.children:
-        last = child is node.children[-1]
-        yield from _tree(
-            child, rest + ("└─ " if last else "├─ "), rest + ("   " if last else "│  ")
-        )
-
-
-def _html(names: list[str], lines: list[Any], caption: str, foot: str) -> str:
-    # The tree is drawn with no-break spaces in <code>: GitHub and VS Code drop styles, not those.
-    def cell(tag: str, body: str, left: bool) -> str:
-        side = "left" if left else "right"
+def _html(names: list[str], lines: list[_Line], caption: str, foot: str) -> str:
+    def cell(tag: str, body: str, side: str = "right") -> str:
         return f'<{tag} style="text-align:{side};vertical-align:top">{body}</{tag}>'
 
-    def drawn(prefix: str) -> str:
-        return f"<code>{prefix.replace(' ', '&nbsp;')}</code>" if prefix else ""
-
-    rows = []
-    for (first, rest), name, notes, figures in lines:
-        body = drawn(first) + f"<b>{html.escape(name)}</b>"
-        body += "".join(f"<br>{drawn(rest)}<small>{html.escape(note)}</small>" for note in notes)
-        rows.append(
-            cell("td", body, True) + "".join(cell("td", figure, False) for figure in figures)
-        )
-    head = "".join(cell("th", name, i == 0) for i, name in enumerate(names))
+    rows = [
+        cell("td", _node_html(line), "left")
+        + "".join(cell("td", figure) for figure in line.figures)
+        for line in lines
+    ]
+    head = cell("th", names[0], "left") + "".join(cell("th", name) for name in names[1:])
     top = f"<caption>{html.escape(caption)}</caption>" if caption else ""
     body = "".join(f"<tr>{row}</tr>" for row in rows)
     return f"<table>{top}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table><small>{foot}</small>"
 
 
-def _plain(names: list[str], lines: list[Any], caption: str, foot: str) -> str:
-    rows: list[list[str]] = [names]
-    for (first, rest), name, notes, figures in lines:
-        rows.append([first + name, *figures])
-        rows += [[f"{rest}{note}", *[""] * len(figures)] for note in notes]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+def _node_html(line: _Line) -> str:
+    """A node in lists that are nested as deep as it lies.
+
+    A line that is wrapped stays under its beginning, in either theme; and lists are left where GitHub
+    and VS Code drop the styles.
+    """
+    body = f"<b>{html.escape(line.name)}</b>"
+    body += "".join(f"<div><small>{_note_html(note)}</small></div>" for note in line.notes)
+    if not line.depth:
+        return body
+    opened = "<ul style=\"margin:0;padding-left:1.2em;list-style-type:'└ '\"><li>"
+    outer = '<ul style="margin:0;padding-left:1.2em;list-style-type:none"><li>'
+    return outer * (line.depth - 1) + opened + body + "</li></ul>" * line.depth
+
+
+def _note_html(note: str) -> str:
+    if len(note) <= LONG:
+        return html.escape(note)
+    start = html.escape(note[:LONG].rsplit(" ", 1)[0])
+    return f"<details><summary>{start} …</summary>{html.escape(note)}</details>"
+
+
+def _plain(names: list[str], lines: list[_Line], caption: str, foot: str) -> str:
+    rows: list[tuple[str, ...]] = [tuple(names)]
+    for line in lines:
+        margin = "   " * (line.depth - 1) + "└─ " if line.depth else ""
+        rows.append((margin + line.name, *line.figures))
+        under = "   " * line.depth + "   "
+        rows += [(under + note, *[""] * len(line.figures)) for note in line.notes]
+    # Notes may be longer than the column: nothing is beside them.
+    names_only = [row[0] for row in rows if any(row[1:])]
+    widths = [
+        max(map(len, names_only)),
+        *(max(map(len, c)) for c in list(zip(*rows, strict=True))[1:]),
+    ]
     told = [
         "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(t.rjust(w) for t, w in zip(row[1:], widths[1:], strict=True)),
-            ]
+            text.ljust(width) if n == 0 else text.rjust(width)
+            for n, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     ]

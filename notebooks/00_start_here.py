@@ -9,12 +9,12 @@
 # %% [markdown]
 # # Backend by Experiment
 #
-# This course covers what a senior Python backend developer should know. It does not ask you to believe it: whatever
-# can be measured, you measure here, on your machine, against the real thing.
+# This course covers what a senior Python backend developer should know. You do not have to believe it: you measure it
+# here, on your machine, with the real libraries and servers.
 #
-# **First time?** Run the next cell (Shift+Enter), then open
-# [1.4 Generators, iterators, coroutines](01_language/04_generators.ipynb). It needs no server, and its first experiment
-# shows you in a minute how a notebook of this course works.
+# **First time?** Run the next cell (Shift+Enter), then open [1.4 Generators, iterators,
+# coroutines](01_language/04_generators.ipynb). It needs no server. Its first experiment shows you how a notebook of
+# this course works.
 
 # %% tags=["nbval-ignore-output"]
 from helpers import board, stamp
@@ -23,38 +23,41 @@ stamp()
 board()
 
 # %% [markdown]
-# The table is your board: your predictions, the claims that you saw hold on this machine, the exercises that you
-# solved. *Core path* is how many minutes the three main experiments of each notebook take: a first round, if time is
-# short. The board is kept in a file on your machine and sent nowhere. (The variable `COURSE_HOME` names another folder.)
+# The table is your board. It shows your predictions, the claims that held on this machine, and the exercises that you
+# solved. *Core path* is the number of minutes for the three main experiments of each notebook. Take it as a first round
+# if your time is short. The board is a file on your machine and is sent nowhere. (The variable `COURSE_HOME` sets
+# another folder.)
 #
 # ## How to work with a notebook
 #
 # Every experiment has the same steps.
 #
-# 1. **Predict.** A question comes before the measurement. Write a letter for `None` and run the cell;
-#    `answer("…", "a", sure=True)` says that you would bet on it. A wrong prediction is the best thing that can
-#    happen: you found something to learn. What you answer after the measurement is noted and not counted.
-# 2. **Measure.** Short cells, one idea each. Read them; they are the subject.
-# 3. **Claim.** A card states what was shown, the figure that was measured, its bound, and what became of your
-#    prediction. If the sentence is false on your machine, the card is red and the cell fails.
-# 4. **Why.** The mechanism in the interpreter, the protocol or the storage engine, with its source.
-# 5. **Break it.** A small change makes the claim false. Run `break_it("…")` in a new cell: it applies the change to a
-#    copy and shows the claim turn red. Or apply the change by hand, run the cells again, and undo it. A claim that you
-#    cannot break proves nothing.
+# 1. **Predict.** A question comes before the measurement. Write a letter instead of `None` and run the cell.
+#    `answer("…", "a", sure=True)` says that you would bet on it. A wrong prediction is useful, because you have found
+#    something to learn. An answer after the measurement is recorded but not counted.
+# 2. **Measure.** The cells are short and have one idea each. Read them, because they are the subject.
+# 3. **Claim.** A card shows the sentence, the measured figure, its bound, and whether your prediction was right. If the
+#    sentence is false on your machine, the card is red and the cell fails.
+# 4. **Why.** The text explains the mechanism in the interpreter, the protocol or the storage engine, and links its
+#    source.
+# 5. **Break it.** A small change makes the claim false. Run `break_it("…")` in a new cell. It applies the change to a
+#    copy, and the claim turns red. You can also apply the change by hand, run the cells again, and undo it. A claim
+#    that you cannot break proves nothing. If the change repairs what the claim shows, it is called **Mend it**.
 # 6. **Exercises.** `check("…")` runs your answer in a process of its own and tells you what the answer did. Each call of
 #    `hint("…")` goes one step further. `solution("…")` shows the worked answer once you have tried.
 #
-# *Run All* always runs to the end: predictions and exercises may stay open. But it measures everything, so predict first.
+# *Run All* runs to the end even if predictions and exercises are open. But it measures everything, so predict first.
 
 # %% [markdown]
 # ## Come back to it
 #
-# What you predicted wrongly comes back as a card, together with what interviews ask about the topics that you have begun
-# and with the questions of a section's diagnostic that you answered. Say your answer aloud, unfold the card, and grade
-# yourself. A card that was good each time is due again after one day, one week, about three weeks.
+# Each wrong prediction comes back as a card. There are also cards with interview questions about the topics that you
+# have begun, and with the questions of a section's diagnostic that you have answered. Say your answer aloud, unfold the
+# card, and grade yourself. If you grade a card as good each time, it comes back after one day, one week, and about
+# three weeks.
 #
 # `course review` does the same in a terminal, and `course review --anki FILE` writes your cards for Anki.
-# `course interview` asks questions at random for half an hour.
+# `course interview` asks you random questions for half an hour.
 
 # %% tags=["nbval-ignore-output"]
 from helpers import review
@@ -64,7 +67,7 @@ review()
 # %% [markdown]
 # ## A first claim
 #
-# Here is one to start with: how many flights does the data hold, and do they all leave from New York?
+# Start with a simple one. How many flights are in the data, and do they all leave from New York?
 
 # %%
 from helpers import claim, data
@@ -75,16 +78,16 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
       sorted(flights["origin"].unique()), equals=["EWR", "JFK", "LGA"])
 
 # %% [markdown]
-# The real data has departures from New York only: nothing flies back. `data.return_legs()` adds return flights, and
-# `data.bookings()` adds an airline's customers, bookings, seats and payments. Both are synthetic, are the same at every
-# call, and are labelled as synthetic.
+# The real data only has departures from New York, and no flights back. `data.return_legs()` adds return flights, and
+# `data.bookings()` adds an airline's customers, bookings, seats and payments. Both are synthetic and labelled as such,
+# and they are the same at every call.
 
 # %% [markdown] also=["start_here.origins"] claim="start_here.rows" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: add the synthetic return legs</summary>
 #
-# Replace the line with the minus sign by the lines with the plus sign and run the cell: the first claim turns red and
-# stops the cell. (Both claims are false now. The cell stops at the first false claim on purpose.)
+# Replace the line with the minus sign by the lines with the plus sign, and run the cell. The first claim turns red and
+# stops the cell. (Both claims are false now, but the cell stops at the first.)
 #
 # ```diff
 # -flights = data.flights(["origin"])
@@ -101,14 +104,14 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # ## What "verified" means
 #
 # - With every change to the course, every notebook is executed from top to bottom in a fresh kernel, and its outputs
-#   are compared with the committed ones. What varies from run to run is in ⟨brackets⟩ and is not compared.
-# - Every claim is evaluated in that run. A false claim fails it.
-# - Every *Break it* is applied by machine. The run fails if its claim does not turn red, or if another claim does.
+#   are compared with the committed ones. Text in ⟨brackets⟩ may vary from run to run and is not compared.
+# - Every claim is evaluated in that run. A false claim makes the run fail.
+# - Every *Break it* is applied by machine. The run fails if its claim does not turn red, or if an unrelated claim does.
 # - Every exercise is tried with its stub, with its worked answer and with wrong answers.
-# - If your machine cannot measure something, the claim says so and how to change that. It is never silently true.
+# - If your machine cannot measure something, the claim says so, and says how to change that. It is never silently true.
 #
-# **Limits.** The figures come from one machine. A claim says what holds on every supported machine, and its bound comes
-# from the mechanism, with room. The course is checked on Linux. Nobody has run it on macOS or Windows.
+# **Limits.** The figures come from one machine. A claim should hold on every supported machine, so its bound comes from
+# the mechanism and leaves room. The course is checked on Linux. Nobody has run it on macOS or Windows.
 
 # %% [markdown]
 # ## The map

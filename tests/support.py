@@ -20,7 +20,7 @@ from helpers.course import build
 from helpers.course.check import verdicts
 from helpers.exercises import judge
 from helpers.exercises.box import Verdict
-from helpers.model import notebooks
+from helpers.model import diffs, notebooks
 from helpers.model.notebooks import ROOT, Notebook
 
 DEADLINE = 300  # seconds that a test waits for what must happen; only a red test takes so long
@@ -241,6 +241,17 @@ def answer_name(book: Notebook, id: str) -> str:
 def answer_cell(book: Notebook, id: str) -> str:
     """The source of the cell that holds the stub, or the worked answer."""
     return next(c.source for c in book.cells if c.metadata.get("exercise") == id)
+
+
+def whole(id: str, answer: str) -> str:
+    """An answer as a learner would have written it: a diff is one against the worked answer.
+
+    Raises `ValueError` or `LookupError` for a diff that cannot be read, or applied.
+    """
+    if not diffs.is_diff(answer):
+        return answer
+    _, worked = notebooks.worked_answer(id)
+    return diffs.applied(diffs.read(answer.strip("\n")), worked)
 
 
 def judged(id: str, book: Notebook, source: str) -> Verdict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -28,6 +29,7 @@ from support import DEADLINE
 
 from helpers import data, services
 from helpers.airline import database, seed, server
+from helpers.airline.__main__ import _listen
 from helpers.airline.app import create_app
 from helpers.airline.bookings import reference_of
 from helpers.airline.dependencies import get_now, get_sessions
@@ -749,6 +751,40 @@ def test_a_taken_port_and_wrong_settings_are_said_in_a_few_words() -> None:
     assert "AIRLINE_DATABASE_URL: Field required" in wrong.result().stderr
     assert "AIRLINE_POOL_SIZE: Input should be greater" in wrong.result().stderr
     assert "--demo" in wrong.result().stderr
+
+
+def test_answers_are_not_held_back_by_nagle() -> None:
+    """asyncio sets TCP_NODELAY on what a listener accepts if the listener says that it speaks TCP."""
+
+    async def accepted(listening: socket.socket) -> int:
+        got: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        async def handle(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            connection = writer.get_extra_info("socket")
+            got.set_result(connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(handle, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            try:
+                return await got
+            finally:
+                writer.close()
+
+    assert asyncio.run(accepted(_listen("127.0.0.1", 0))) == 1
+
+
+def test_the_demo_brings_its_database_and_takes_it_along() -> None:
+    command = [sys.executable, "-m", "helpers.airline", "--demo", "--port", "0", "--lifeline"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as demo:
+        try:
+            url = demo.stdout.readline().strip()
+            found = httpx.get(f"{url}/flights?origin=JFK", timeout=DEADLINE, trust_env=False)
+            assert len(found.json()["flights"]) > 0
+        finally:
+            demo.stdin.close()  # the starter has ended
+        assert demo.wait(DEADLINE) in (0, -2)
+        assert demo.stderr.read() == ""
 
 
 # ---- the course's data -------------------------------------------------------------------------

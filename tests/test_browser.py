@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support import MAIN, checkout, environment
+from support import MAIN, checkout, environment, whole
 
 from helpers import processes
 from helpers.model import notebooks
@@ -279,7 +279,7 @@ def wrong_answer() -> tuple[str, str]:
     space: dict[str, dict[str, list[tuple[str, str]]]] = {}
     exec((ROOT / "tests/wrong_answers/language/generators.py").read_text(encoding="utf-8"), space)
     source, message = space["WRONG"][EXERCISE][0]
-    return source.strip(), message
+    return whole(EXERCISE, source).strip(), message
 
 
 def test_from_the_start_page_to_a_solved_exercise_and_back(page: Page) -> None:
@@ -379,15 +379,21 @@ def test_cards_predictions_and_break_it(lab: Lab, page: Page) -> None:
 
 
 def test_the_way_on(page: Page) -> None:
+    from playwright.sync_api import expect
+
     page.open(FILE)
     footer = page.panel.locator(".jp-MarkdownCell").last
-    assert [link.inner_text() for link in footer.get_by_role("link").all()] == [
-        f"1.3 {load().bullet('1.3').title}",
-        "Section 1",
-        "Board",
-        f"1.5 {load().bullet('1.5').title}",
-    ]
+    expect(footer.get_by_role("link")).to_have_text(
+        [
+            f"1.3 {load().bullet('1.3').title}",
+            "Section 1",
+            "Board",
+            f"1.5 {load().bullet('1.5').title}",
+        ],
+        timeout=1000 * SECONDS,
+    )
     recap = page.panel.locator(".jp-MarkdownCell", has_text="You have shown that")
+    recap.locator("summary").click()  # the ids are folded away
     recap.get_by_role("link", name="generators.frame").click()
     target = page.cell('claim("generators.frame"')
     page.page.wait_for_function(

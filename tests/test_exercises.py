@@ -15,7 +15,17 @@ from typing import Any
 
 import pytest
 import reasons
-from support import answer_cell, answer_name, imports, judged, keep, known_green, not_rejected, note
+from support import (
+    answer_cell,
+    answer_name,
+    imports,
+    judged,
+    keep,
+    known_green,
+    not_rejected,
+    note,
+    whole,
+)
 
 from helpers import exercises
 from helpers.course.check import contracts, verdicts
@@ -54,7 +64,8 @@ def answers(section: str, topic: str) -> list[ModuleType]:
 def answers_of(book: Notebook, id: str, kind: str) -> list[Any]:
     section = book.path.parent.name.split("_", 1)[1]
     modules = answers(section, id.split(".")[0])
-    return [answer for module in modules for answer in getattr(module, kind, {}).get(id, [])]
+    found = [answer for module in modules for answer in getattr(module, kind, {}).get(id, [])]
+    return [whole(id, a) if isinstance(a, str) else (whole(id, a[0]), *a[1:]) for a in found]
 
 
 def collected(book: Notebook, id: str, kind: str) -> list[Any]:

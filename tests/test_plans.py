@@ -44,6 +44,20 @@ def test_totals_are_over_all_loops(connection: Connection) -> None:
     assert plan.rows == 1
 
 
+def test_estimates_are_per_loop(connection: Connection) -> None:
+    with connection.transaction(force_rollback=True):
+        for kind in ("hashjoin", "mergejoin", "memoize", "material"):
+            connection.execute(f"set local enable_{kind} = off")
+        plan = explain(
+            connection,
+            "select count(*) from generate_series(1, 50) n join flights on flights.tail = 'N' || n",
+        )
+    assert plan.scan.loops == 50
+    assert plan.scan.rows_per_loop == 20
+    assert plan.scan.rows_estimated == pytest.approx(20, abs=2)  # as the server printed it
+    assert plan.scan.off_by < 1.2
+
+
 def test_buffers_are_hit_plus_read_and_belong_to_a_node(connection: Connection) -> None:
     [size] = connection.execute("select pg_relation_size('flights') / 8192").fetchone()
     plan = explain(connection, "select sum(delay) from flights")
@@ -108,3 +122,30 @@ def test_a_stored_plan_can_be_read() -> None:
     node = {"Node Type": "Seq Scan", "Relation Name": "flights", "Plan Rows": 7, "Total Cost": 1.5}
     plan = read_plan([{"Plan": node}], analyzed=False)
     assert (plan.scan.name, plan.scan.rows_estimated) == ("Seq Scan on flights", 7)
+
+
+def nested(depth: int, condition: str = "true") -> dict[str, object]:
+    below = [nested(depth - 1, condition)] if depth else []
+    kind = "Nested Loop" if depth else "Seq Scan"
+    return {
+        "Node Type": kind,
+        "Join Type": "Inner",
+        "Plan Rows": 7,
+        "Total Cost": 1.5,
+        "Filter": condition,
+        "Plans": below,
+    }
+
+
+def test_a_long_condition_is_folded_and_a_deep_node_stands_under_its_parent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr("helpers.figures._show", lambda body, *_: shown.append(body))
+    condition = " and ".join(f"delay <> {n}" for n in range(20))
+    show_plan(read_plan([{"Plan": nested(2, condition)}], analyzed=False))
+    [body] = shown
+    assert body.count("<details><summary>Filter: delay &lt;&gt; 0") == 3
+    assert body.count("delay &lt;&gt; 19</details>") == 3, "all of it, on demand"
+    last = body.rsplit("<tr>", 1)[1]
+    assert last.count("<ul ") == last.count("</ul>") == 2

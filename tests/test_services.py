@@ -9,11 +9,14 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.request import urlopen
 
 import nbformat
 import psutil
@@ -70,10 +73,12 @@ def test_every_server_is_where_it_is_said_to_be_and_on_loopback_alone(name: str,
 
 def listens_on(server: services.Server) -> set[str]:
     """The addresses from which it can be reached."""
-    if isinstance(server.place, containers.Container):
+    if isinstance(server.place, containers.Container) and not server.host_network:
         published = server.place.inner.attrs["NetworkSettings"]["Ports"]
         return {binding["HostIp"] for bound in published.values() for binding in bound or ()}
-    process = psutil.Process(server.place.popen.pid)
+    place = server.place
+    contained = isinstance(place, containers.Container)
+    process = psutil.Process(place.inner.attrs["State"]["Pid"] if contained else place.popen.pid)
     found = [c for c in process.net_connections("inet") if c.status in ("LISTEN", "NONE")]
     return {c.laddr.ip for c in found}
 
@@ -122,6 +127,30 @@ def test_pgbouncer_stands_before_a_postgresql(tier: str) -> None:
         with bouncer, bouncer.connect(autocommit=True) as connection:
             assert connection.execute("select current_database()").fetchone() == ("airline",)
             assert bouncer.port != behind.port
+
+
+def test_nginx_stands_before_a_web_server(tier: str) -> None:
+    class Answer(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answer) as behind:
+        threading.Thread(target=behind.serve_forever, daemon=True).start()
+        proxied = f"location /api/ {{ proxy_pass http://127.0.0.1:{behind.server_port}/; }}"
+        proxy = services.nginx(proxied, required=False)
+        try:
+            if tier == "embedded":
+                assert "no wheel carries nginx" in proxy.missing
+                return
+            with proxy, urlopen(f"{proxy.url}/api/flights", timeout=30) as answer:
+                assert answer.read() == b"/flights"
+                assert core.major(proxy.version) > 0
+        finally:
+            behind.shutdown()
 
 
 def test_what_is_said_to_be_here_and_the_servers_agree() -> None:

@@ -8,6 +8,7 @@
 | `schemas` | what comes in and goes out as JSON |
 | `flights`, `bookings` | what the service does; each function runs in the caller's transaction |
 | `problems` | every error as `application/problem+json`, in the responses and in the OpenAPI document |
+| `dependencies` | what an endpoint asks for: a transaction, the settings, the moment |
 | `routes` | the endpoints: one function, one transaction |
 | `app` | `create_app`: puts the parts together |
 | `seed` | fills the tables with the course's data |

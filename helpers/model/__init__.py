@@ -9,7 +9,7 @@
               BreakIt            the diff that makes a claim false
             Item                 what a part asks of a learner           outline.py
 
-`files` reads a notebook as JSON.
+`files` reads a notebook as JSON; `diffs` are those of Break its and of wrong answers.
 """
 
 import sys

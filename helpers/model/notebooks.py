@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.model import diffs
+
 # jupytext and nbformat take a second to import, for which `course list` and --help need not wait.
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -53,7 +55,7 @@ class BreakIt:
 
     claim: str
     also: tuple[str, ...]
-    hunks: tuple[tuple[str, str], ...]
+    hunks: tuple[diffs.Hunk, ...]
     impossible: str | None
     cell: int
 
@@ -267,23 +269,12 @@ def _break_it(notebook: Notebook, index: int, cell: NotebookNode) -> BreakIt | N
     return BreakIt(meta["claim"], tuple(also), hunks, impossible, index)
 
 
-def _hunks(notebook: Notebook, index: int, block: str) -> tuple[tuple[str, str], ...]:
-    """(old, new) text of each hunk. An empty line is an empty context line (formatters strip it)."""
-    hunks = []
-    for part in re.split(r"^@@.*$\n?", block, flags=re.M):
-        lines = part.removesuffix("\n").split("\n")
-        if any(line[:1] not in ("", " ", "-", "+") for line in lines):
-            notebook.problem(index, "diff lines start with a space, - or +; @@ parts hunks")
-        old = "\n".join(line[1:] for line in lines if line[:1] != "+")
-        new = "\n".join(line[1:] for line in lines if line[:1] != "-")
-        if old.strip():
-            hunks.append((old, new))
-        elif new.strip():
-            hunks.clear()
-            break
-    if not hunks:
-        notebook.problem(index, "a hunk of the diff has no old side: there is nothing to find")
-    return tuple(hunks)
+def _hunks(notebook: Notebook, index: int, block: str) -> tuple[diffs.Hunk, ...]:
+    try:
+        return diffs.read(block)
+    except ValueError as problem:
+        notebook.problem(index, str(problem))
+        return ()
 
 
 def worked_answer(exercise_id: str) -> tuple[str, str]:

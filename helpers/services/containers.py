@@ -70,10 +70,13 @@ def _started(server: Server) -> Container:
     with engine.used() as chosen:
         guardian.watch(session=SESSION_ID, engine=chosen.address)
         container = server.in_container()
-        container.ports = {  # with_bind_ports knows no address but 0.0.0.0
-            f"{inner}/tcp": ("127.0.0.1", server.ports[name])
-            for name, inner in server.inner_ports.items()
-        }
+        if server.host_network:
+            container.with_kwargs(network_mode="host")
+        else:
+            container.ports = {  # with_bind_ports knows no address but 0.0.0.0
+                f"{inner}/tcp": ("127.0.0.1", server.ports[name])
+                for name, inner in server.inner_ports.items()
+            }
         container._connect = lambda: (
             None
         )  # ready is our own query's answer, through the published port

@@ -66,6 +66,7 @@ class Server:
     # The official image's name, pinned to the series whose behaviour is taught.
     image: ClassVar[str]
     inner_ports: ClassVar[Mapping[str, int]]  # in the container; the one for clients is "client"
+    host_network: ClassVar[bool] = False  # its container listens on this machine's own `ports`
     deadline: ClassVar[float] = 60  # seconds from start to the first answer
     get: ClassVar[Mapping[str, str]]  # tier -> how to get it
     # How variables begin by which a user sets up clients of such servers elsewhere: not for ours.

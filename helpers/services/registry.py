@@ -19,6 +19,7 @@ SERVERS: dict[str, str] = {  # name, of the module and its function -> class
     "redis": "Redis",
     "memcached": "Memcached",
     "pgbouncer": "PgBouncer",
+    "nginx": "Nginx",
 }
 
 

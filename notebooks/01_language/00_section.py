@@ -9,38 +9,39 @@
 # %% [markdown]
 # # 1 The Python language · Язык Python
 #
-# What the interpreter does with your program, and what that means for a service under load: who may run, what is
-# kept in memory, what is freed when, and what it costs.
+# This section shows what the interpreter does with your program, and what that means for a service under load: which
+# code runs, what stays in memory, when memory is freed, and what it all costs.
 #
-# | topic | proves, among other things |
+# | topic | answers, among other questions |
 # |---|---|
-# | [1.1 What makes Python Python](01_interpreter.ipynb) | who may compute at the same time under one GIL, and who without; that a race may hide for years; that bytecode can be stale |
-# | [1.2 Objects](02_objects.ipynb) | who answers for an attribute, in which order; that looking at an object makes it larger; that ten lines of C3 agree with CPython on 2,000 hierarchies |
-# | [1.3 Metaprogramming](03_metaprogramming.ipynb) | what a decorator loses, even with `wraps`; on which ways out a clean-up runs; in which order a class comes to be |
-# | [1.4 Generators, iterators, coroutines](04_generators.ipynb) | that a pipeline's memory does not depend on its input; what your profiler does not see; how 60 lines of event loop serve 200 clients |
-# | [1.5 Exceptions](05_exceptions.ipynb) | what a `try` costs, and what an `except`; what a stored error keeps alive; which errors cannot travel between processes |
-# | [1.6 Concurrency models](06_concurrency.ipynb) | which limit nobody set decides how many requests are open; which calls freeze an event loop from inside a thread; what a cancellation is, and who swallows it |
-# | [1.7 Profiling](07_profiling.ipynb) | which line is hot, by instruments that agree; how a profiler accuses the wrong function; that cProfile gives one thread's time to another; how a benchmark says the opposite of the truth |
-# | [1.8 Processes and threads](08_processes_threads.ipynb) | what a worker inherits, a lock that nobody holds included; what each lock promises; what becomes of a task whose worker is killed |
-# | [1.9 Data structures that fit](09_data_structures.ipynb) | what one request of plain integers does to a set, and which cures hold; when a dict gives memory back; what a list moves and a sort asks |
-# | [1.10 Standard tools](10_standard_tools.ipynb) | that a dict emptied from the front walks over its dead; what `tee`, `groupby` and `zip` keep or swallow; when a cache leaks, stampedes, or never hits |
+# | [1.1 What makes Python Python](01_interpreter.ipynb) | Which code computes at the same time under one GIL, and which without a GIL? Why can a race hide for years? When is bytecode stale? |
+# | [1.2 Objects](02_objects.ipynb) | In which order does Python look for an attribute? When does looking at an object make it larger? Do ten lines of C3 agree with CPython on 2,000 hierarchies? |
+# | [1.3 Metaprogramming](03_metaprogramming.ipynb) | What does a decorator lose, even with `wraps`? On which ways out of a block does the clean-up run? In which order is a class made? |
+# | [1.4 Generators, iterators, coroutines](04_generators.ipynb) | Does a pipeline need more memory for more input? What does your profiler not see? How do 60 lines of event loop serve 200 clients? |
+# | [1.5 Exceptions](05_exceptions.ipynb) | What does a `try` cost, and what does an `except` cost? What does a stored error keep alive? Which errors cannot travel between processes? |
+# | [1.6 Concurrency models](06_concurrency.ipynb) | Which limit decides how many requests are open, although nobody set it? Which calls freeze an event loop from inside a thread? What is a cancellation, and which code swallows it? |
+# | [1.7 Profiling](07_profiling.ipynb) | Which line is hot, and do the instruments agree? When does a profiler accuse the wrong function? Which thread's time does cProfile show? How can a benchmark say the opposite of the truth? |
+# | [1.8 Processes and threads](08_processes_threads.ipynb) | What does a worker inherit? What does each lock promise? What happens to a task if its worker is killed? |
+# | [1.9 Data structures that fit](09_data_structures.ipynb) | What can one request of plain integers do to a set, and which cures help? When does a dict give memory back? How many references does a list move, and how many questions does a sort ask? |
+# | [1.10 Standard tools](10_standard_tools.ipynb) | What does it cost to empty a dict from the front? What do `tee`, `groupby` and `zip` keep or lose? When does a cache leak, repeat work, or never hit? |
 #
 # ## The core, in an afternoon
 #
-# Three experiments of each topic carry its point. Run the set-up of the notebook, then these; each stands alone.
+# Three experiments of each topic show its main point. Run the set-up of the notebook, then any of these. None needs
+# another one.
 #
 # <!-- core -->
 #
 # | topic | in a hurry | minutes |
 # |---|---|---|
-# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [When C code lets go](01_interpreter.ipynb#When-C-code-lets-go) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
+# | 1.1 What makes Python Python | [A second thread](01_interpreter.ipynb#A-second-thread) · [Two threads in C code](01_interpreter.ipynb#Two-threads-in-C-code) · [Two clerks, one counter](01_interpreter.ipynb#Two-clerks,-one-counter) | 20 |
 # | 1.2 Objects | [Who answers for `booking.fare`?](02_objects.ipynb#Who-answers-for-booking.fare?) · [Which base comes first?](02_objects.ipynb#Which-base-comes-first?) · [A seat changes its row](02_objects.ipynb#A-seat-changes-its-row) | 18 |
-# | 1.3 Metaprogramming | [One layer more](03_metaprogramming.ipynb#One-layer-more) · [Seven ways out of a `with`](03_metaprogramming.ipynb#Seven-ways-out-of-a-with) · [How a class comes into being](03_metaprogramming.ipynb#How-a-class-comes-into-being) | 18 |
+# | 1.3 Metaprogramming | [One more layer](03_metaprogramming.ipynb#One-more-layer) · [Seven ways out of a `with`](03_metaprogramming.ipynb#Seven-ways-out-of-a-with) · [How a class comes into being](03_metaprogramming.ipynb#How-a-class-comes-into-being) | 18 |
 # | 1.4 Generators, iterators, coroutines | [A month, then a year](04_generators.ipynb#A-month,-then-a-year) · [A frame that waits](04_generators.ipynb#A-frame-that-waits) · [From generator to coroutine: an event loop in 60 lines](04_generators.ipynb#From-generator-to-coroutine:-an-event-loop-in-60-lines) | 20 |
 # | 1.5 Exceptions | [Two desks, one seat](05_exceptions.ipynb#Two-desks,-one-seat) · [What the log shows](05_exceptions.ipynb#What-the-log-shows) · [Several errors at once](05_exceptions.ipynb#Several-errors-at-once) | 13 |
 # | 1.6 Concurrency models | [500 fares, one answer takes 50 ms](06_concurrency.ipynb#500-fares,-one-answer-takes-50-ms) · [The heart of a loop](06_concurrency.ipynb#The-heart-of-a-loop) · [What a cancellation is](06_concurrency.ipynb#What-a-cancellation-is) | 23 |
-# | 1.7 Profiling | [Which function?](07_profiling.ipynb#Which-function?) · [The profiler that lies](07_profiling.ipynb#The-profiler-that-lies) · [A benchmark that says the opposite](07_profiling.ipynb#A-benchmark-that-says-the-opposite) | 13 |
-# | 1.8 Processes and threads | [Three ways to have a worker](08_processes_threads.ipynb#Three-ways-to-have-a-worker) · [The lock that nobody holds](08_processes_threads.ipynb#The-lock-that-nobody-holds) · [Two passengers, two seats](08_processes_threads.ipynb#Two-passengers,-two-seats) | 18 |
+# | 1.7 Profiling | [Which function?](07_profiling.ipynb#Which-function?) · [Two suspects, four instruments](07_profiling.ipynb#Two-suspects,-four-instruments) · [The ten worst delays](07_profiling.ipynb#The-ten-worst-delays) | 13 |
+# | 1.8 Processes and threads | [Three ways to have a worker](08_processes_threads.ipynb#Three-ways-to-have-a-worker) · [A fork beside a thread](08_processes_threads.ipynb#A-fork-beside-a-thread) · [Two passengers, two seats](08_processes_threads.ipynb#Two-passengers,-two-seats) | 18 |
 # | 1.9 Data structures that fit | [The queue at the gate](09_data_structures.ipynb#The-queue-at-the-gate) · [Is this document on the list?](09_data_structures.ipynb#Is-this-document-on-the-list?) · [One request to the check-in desk](09_data_structures.ipynb#One-request-to-the-check-in-desk) | 17 |
 # | 1.10 Standard tools | [The standby list](10_standard_tools.ipynb#The-standby-list) · [A cache on a method](10_standard_tools.ipynb#A-cache-on-a-method) · [Eight clerks at once](10_standard_tools.ipynb#Eight-clerks-at-once) | 18 |
 # | together | | 178 |
@@ -49,9 +50,10 @@
 #
 # ## Ten minutes to find your way
 #
-# Three questions a topic. Run a topic's questions, write a letter for `None` in the cell below them, run that cell:
-# it says what is right, and which claim shows it. Your first answer counts. The table at the end says which topics to
-# take and which you may skip. What you leave open stays `None`.
+# There are three questions per topic. Run the cell with a topic's questions, write letters instead of `None` in the
+# cell below it, and run that cell too. It says which answer is right, and which claim shows it. Your first answer
+# counts. If you do not want to answer, leave `None`. The table at the end says which topics to take and which you may
+# skip.
 
 # %%
 from helpers import answer, diagnosis, quiz
@@ -187,7 +189,7 @@ answer("standard_tools.peeked", None)
 answer("standard_tools.hit_rate", None)
 
 # %% [markdown]
-# Where that leaves you:
+# Here is the result for each topic:
 
 # %%
 diagnosis("language")
@@ -195,14 +197,15 @@ diagnosis("language")
 # %% [markdown]
 # ## Ten folklore beliefs about performance, and what this machine says
 #
-# Each of them was true once, or is true somewhere. Say *true*, *false* or *it depends* before you open it. The claims
-# carry the verdict; the table below has their figures: the committed ones, and yours as soon as you ran the notebook.
+# Many people believe these sentences, and some were true once. Say *true*, *false* or *it depends* before you open one.
+# Each verdict rests on claims. The table below has their figures: the committed ones, and yours when you have run the
+# notebook.
 #
 # <details>
 # <summary>1. Threads are useless for work that needs the processor.</summary>
 #
-# **Half true.** Two threads of pure Python take turns under one GIL; two that hash large buffers run at the same
-# time, and so do two of pure Python on a build without a GIL. See `interpreter.gil_threads`,
+# **Half true.** Two threads of pure Python take turns under one GIL. Two threads that hash large buffers run at the
+# same time. On a build without a GIL, two threads of pure Python do so too. See `interpreter.gil_threads`,
 # `interpreter.released_by_hash` and `interpreter.free_threaded`.
 #
 # </details>
@@ -210,8 +213,8 @@ diagnosis("language")
 # <details>
 # <summary>2. It is written in C, so threads help.</summary>
 #
-# **False as a rule.** Hashing in pieces of 1 KiB keeps the lock; so does a set of hostile integers, built in one call
-# of C, while every other thread of the service stands still. See `interpreter.held_for_small` and
+# **False as a rule.** Hashing in pieces of 1 KiB keeps the lock. So does building a set of hostile integers in one call
+# of compiled code: the other threads of the service stand still. See `interpreter.held_for_small` and
 # `data_structures.frozen`.
 #
 # </details>
@@ -219,7 +222,7 @@ diagnosis("language")
 # <details>
 # <summary>3. A <code>try</code> in a hot loop is slow.</summary>
 #
-# **False.** One instruction a round at most, and that one does nothing. What costs is raising: when every look-up
+# **False.** It adds at most one instruction per round, and this one does nothing. Raising is expensive: if every lookup
 # fails, trying takes several times as long as asking. See `exceptions.happy_path` and `exceptions.all_misses`.
 #
 # </details>
@@ -227,42 +230,42 @@ diagnosis("language")
 # <details>
 # <summary>4. A decorator costs nothing; a <code>with</code> is free.</summary>
 #
-# **Nearly.** A layer costs a handful of instructions at each call, the fifth as much as the first. `@contextmanager`
-# executes several times what a class with `__enter__` and `__exit__` does. See `metaprogramming.layer_price`,
-# `metaprogramming.layers_alike` and `metaprogramming.generator_price`.
+# **Nearly true.** Each layer of decorators adds a handful of instructions to a call, and the fifth layer adds as many
+# as the first. `@contextmanager` executes several times as many instructions as a class with `__enter__` and
+# `__exit__`. See `metaprogramming.layer_price`, `metaprogramming.layers_alike` and `metaprogramming.generator_price`.
 #
 # </details>
 #
 # <details>
 # <summary>5. Looking up in a set takes constant time.</summary>
 #
-# **True, until somebody chooses the keys.** One hash and one comparison. A request of plain integers that share one
-# hash burns more than 20 times the CPU of a harmless one of the same size. See `data_structures.set_hit` and
-# `data_structures.request_cpu`.
+# **True, until an attacker chooses the keys.** Normally a lookup needs one hash and one comparison. A request of plain
+# integers that share one hash takes more than 20 times the CPU of a harmless one of the same size. See
+# `data_structures.set_hit` and `data_structures.request_cpu`.
 #
 # </details>
 #
 # <details>
 # <summary>6. A plain object is a dictionary with a header, so a dictionary is lighter.</summary>
 #
-# **False.** The instance weighs at least a quarter less, since its keys belong to the class; with slots less than
-# half. It grows when somebody looks at `vars()` of it. See `data_structures.instance`, `data_structures.slots` and
-# `objects.looked_at`.
+# **False.** A plain object with four fields weighs at least a quarter less than a dict, because its keys belong to the
+# class. With slots it weighs less than half. It grows when some code calls `vars()` on it. See
+# `data_structures.instance`, `data_structures.slots` and `objects.looked_at`.
 #
 # </details>
 #
 # <details>
 # <summary>7. Deleting keys gives memory back.</summary>
 #
-# **False.** With 99.99 % of its keys deleted a dict is as large as before. A later insert may rebuild it, a copy
-# does. See `data_structures.delete_keeps` and `data_structures.given_back`.
+# **False.** A dict is as large as before when 99.99 % of its keys are deleted. A later insert may rebuild its table.
+# See `data_structures.delete_keeps` and `data_structures.given_back`.
 #
 # </details>
 #
 # <details>
 # <summary>8. Dicts are ordered, so <code>OrderedDict</code> is obsolete.</summary>
 #
-# **False at the front.** A dict that is emptied from the front walks over its dead entries, n(n−1)/2 of them. See
+# **False at the front.** If you empty a dict from the front, it walks over n(n−1)/2 dead entries in all. See
 # `standard_tools.front` and `standard_tools.front_cpu`.
 #
 # </details>
@@ -270,17 +273,17 @@ diagnosis("language")
 # <details>
 # <summary>9. Generators need no memory for their input.</summary>
 #
-# **True of the pipeline.** 64 times the rows, the same peak. One look ahead by `tee`, and every row is kept. See
-# `generators.flat`, `standard_tools.peek` and `standard_tools.peek_chain`.
+# **True of the pipeline.** With 64 times the rows, its peak is the same. But after one look ahead by `tee`, every row
+# is kept. See `generators.flat`, `standard_tools.peek` and `standard_tools.peek_chain`.
 #
 # </details>
 #
 # <details>
 # <summary>10. What was used lately will be used again, so an LRU cache helps.</summary>
 #
-# **It depends on the load.** Under a skewed load a cache for 1 % of the keys answers a quarter of the requests or
-# more. In the order in which aircraft really leave it hits less than a tenth as often as on the same departures,
-# shuffled. See `standard_tools.zipf` and `standard_tools.real_order`.
+# **It depends on the load.** Under a skewed load, a cache for 1 % of the keys answers a quarter of the requests or
+# more. With 128 places for the aircraft of real departures, a cache hits less than a tenth as often as with the same
+# departures in random order. See `standard_tools.zipf` and `standard_tools.real_order`.
 #
 # </details>
 
@@ -320,18 +323,17 @@ show_table(
 )
 
 # %% [markdown]
-# Advice about *spelling* (`{}` or `dict()`, `map` or a comprehension, a local alias for a global) has no line above,
-# since it has no claim: the two sides lie close, and each release moves them. [1.9](09_data_structures.ipynb) measures
-# such advice on your interpreter (part *Folklore*). On the machine that the notebooks were committed
-# from, all of them lay between half and twice the other side's time. The exception is the text that grows by `+=`:
-# under a local name four times the parts took about four times as long, under a global one some thirty times
-# (measured), and `join` beat both.
+# Advice about *spelling* (`{}` or `dict()`, `map` or a comprehension, a local alias for a global) has no line above and
+# no claim, because the two sides are close and may change with each release. [1.9](09_data_structures.ipynb) measures
+# such advice on your interpreter (part *Folklore*). On the machine of the committed notebooks, one side took about half
+# to twice the time of the other. The exception is the text that grows by `+=`. There, with four times the parts, a
+# local name took about twice as long and a global one some sixty times (measured). `join` was faster than both.
 
 # %% [markdown]
 # ## The evidence
 #
-# Each claim of this section: the figure measured where the notebooks were committed from, and the one measured
-# here. The last column fills as you run the notebooks.
+# These tables list the claims of this section, with the committed figure and the one that was measured here. The last
+# column fills as you run the notebooks.
 
 # %% tags=["nbval-ignore-output"]
 from helpers import evidence, stamp, surprises
@@ -371,7 +373,8 @@ evidence("standard_tools")
 # %% [markdown]
 # ## What surprised you
 #
-# Predictions that the measurement contradicted: what is most worth remembering, as you would have built on it.
+# These are your predictions that the measurement contradicted. Remember them best, because you might have relied on
+# them.
 
 # %% tags=["nbval-ignore-output"]
 surprises("language")

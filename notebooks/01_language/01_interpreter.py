@@ -14,17 +14,21 @@
 # > Deep knowledge of the language: what sets Python apart from other languages (the GIL, being interpreted,
 # > dynamic typing).
 #
-# 90 minutes. Needs no service, only the course's environment; with `python3.14` and `python3.14t` beside it, it measures
-# subinterpreters and a build without a GIL too.
+# A batch of computations is late. The machine has two cores, and one of them is idle. Somebody adds a second
+# thread to the program. Will the batch be faster? The answer depends on the build of Python, on the code, and
+# on the other threads of the process.
+#
+# 90 minutes. Needs no service, only the course's environment. With `python3.14` and `python3.14t` installed as
+# well, it also measures subinterpreters and a build without a GIL.
 #
 # **You will be able to show that …**
 #
-# 1. who may compute at the same time, and who may not;
-# 2. when C code lets other threads run, and when waiting does;
-# 3. what a thread that computes costs its neighbours;
-# 4. what the GIL does not protect;
-# 5. what happens to your source before it runs, and while it runs;
-# 6. what a number weighs, and who checks annotations.
+# 1. it depends on the kind of worker whether two of them compute at the same time;
+# 2. some C code lets other threads run, some does not, and waiting does;
+# 3. a thread that computes delays the other threads of its process;
+# 4. a race can exist for years before anybody sees it;
+# 5. your source is compiled, cached and rewritten, and the cache can be wrong;
+# 6. a number takes more memory than its value needs, and an annotation alone checks nothing.
 
 # %%
 import array
@@ -73,19 +77,20 @@ def missing(version):
 # %% [markdown] core=true minutes=8
 # ## A second thread
 #
-# The planning desk computes turnaround times: pure Python, arithmetic in a loop. The batch is late, the
-# machine has a second core, so somebody adds a second thread.
+# The planning desk computes turnaround times in pure Python, with arithmetic in a loop. The batch is late, and
+# the machine has a second core. So somebody adds a second thread.
 
 # %%
 show_source(lab.turnarounds)
 
 # %% [markdown]
-# `lab.together` starts two workers, which agree on a moment and from then on repeat the function for 0.2 s; three
-# times. The measure is *parallelism*: how many workers were at it at a time, on average. How it is read off the kernel
-# comes right after your prediction.
+# `lab.together` starts two workers. They agree on a moment, and from then on each repeats the function for 0.2
+# s. This happens three times. The measure is *parallelism*: the number of workers that were busy at the same
+# time, on average. How it is read from the kernel is explained right after your prediction.
 
 # %% [markdown] predict="interpreter.q1"
-# **Predict.** Two threads compute for 0.2 s each, on two cores. How many are at it at a time, on average?
+# **Predict.** Two threads compute for 0.2 s each, on two cores. How many of them are busy at the same time, on
+# average?
 #
 # - **a** about 1: they take turns
 # - **b** about 2: one on each core
@@ -94,21 +99,22 @@ show_source(lab.turnarounds)
 answer("interpreter.q1", None)  # "a" or "b"
 
 # %% [markdown]
-# Wall time does not answer this: beside a busy neighbour the same comparison of threads with serial code gave anything from
-# 0.7× to 1.6× (measured, two cores). For each thread Linux counts the time it *ran* and the time it *was ready to run but had no
-# processor*. Add both over all workers and divide by the wall time. For workers that exclude each other the result is
-# about 1, since all but one are asleep, waiting for a lock. For independent workers it is their number, even on
-# a single core: a worker that cannot run there is still in the queue.
+# Wall time does not answer this question. Beside a busy neighbour, the same comparison of threads with serial
+# code gave anything from 0.7× to 1.6× (measured, two cores). Linux counts two times for each thread: the time
+# that it *ran*, and the time that it *was ready to run but had no processor*. Add both over all workers and
+# divide by the wall time. If the workers exclude each other, the result is about 1, because all but one are
+# asleep and wait for a lock. If the workers are independent, the result is their number, even on a single core:
+# a worker that cannot run there is still in the queue.
 #
-# On a busy machine the first figure rises too, since a thread that was woken to take over the lock must first wait for
-# a processor. So the bound is halfway between the two answers.
+# On a busy machine the first figure is above 1. A thread that was woken to take over the lock must first wait
+# for a processor. So the bound is halfway between the two answers.
 
 # %%
 show_source(measure.WorkerRun, measure.clocked, measure.parallelism, measure._ran_or_ready)
 
 # %% [markdown]
-# (`together` also sets the switch interval, of which more below, from 5 ms to 50: a thread that waits for the GIL wakes
-# once an interval to ask for it, and its wakings should not count as work.)
+# (`together` also raises the switch interval, which is explained below, from 5 ms to 50. A thread that waits
+# for the GIL wakes once per interval to ask for it, and this should not count as work.)
 
 # %%
 readings = {
@@ -118,8 +124,8 @@ readings = {
 }
 
 # %% [markdown]
-# Two more contenders live in other interpreters. The notebook starts each in a process of its own, which runs
-# the same `together` and answers in JSON.
+# Two more kinds of worker need other interpreters. The notebook starts each interpreter in a process of its
+# own, which runs the same `together` and answers in JSON.
 
 # %%
 LAB = "helpers.labs.language.interpreter"
@@ -164,32 +170,35 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
       found["threads without a GIL (3.14t)"], at_least=1.6, unmeasured=missing("3.14t"))
 
 # %% [markdown]
-# **Reading it.** The threads' bar stands at *one at a time*. The second core was there; the second thread was
-# not allowed to use it. The rates in the table follow only as far as the machine lets them: two threads never do more
-# than one, two processes up to twice as much, and a neighbour takes its share of both. The bar it does not move. (Compare
-# rates within one interpreter; between builds they also show how each was compiled.)
+# **Reading it.** The bar of the threads is near *one at a time*. There was a second core, but the second thread
+# was not allowed to use it. The rates in the table depend on the machine as well: two threads do no more work
+# than one, two processes do up to twice as much, and other programs take their share of both cores. They hardly
+# change the parallelism. (Compare rates only within one interpreter. Two builds also differ in the way they
+# were compiled.)
 #
-# **Why.** CPython's objects carry a reference count that nearly every assignment changes. One lock round the whole
-# interpreter makes these changes safe, and makes every C extension's life simple: whoever executes Python
-# bytecode holds the **global interpreter lock**. A thread that wants it sleeps on a condition variable; after the
-# *switch interval* (5 ms) it asks the holder to release the lock, and the holder does so at its next check. Which of
-# the waiting threads runs next is decided by the operating system: the interpreter has no scheduler
+# **Why.** CPython's objects carry a reference count, and nearly every assignment changes one. One lock around
+# the whole interpreter makes these changes safe. It also keeps C extensions simple. A thread must hold this
+# lock, the **global interpreter lock**, to execute Python bytecode. A thread that wants the lock sleeps on a
+# condition variable. After the *switch interval* (5 ms) it asks the holder to release the lock, and the holder
+# does so at its next check. The operating system decides which of the waiting threads runs next, because the
+# interpreter has no scheduler
 # ([`sys.setswitchinterval`](https://docs.python.org/3/library/sys.html#sys.setswitchinterval)).
-# ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c) begins with the design.)
+# ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c) begins with the
+# design.)
 #
-# Each *process* has its own GIL. Since [PEP 684](https://peps.python.org/pep-0684/) (3.12) a *subinterpreter* can have
-# its own, and those that `concurrent.interpreters` and `InterpreterPoolExecutor` make do
-# ([PEP 734](https://peps.python.org/pep-0734/), 3.14); both pay by not sharing objects. The **free-threaded build**
-# ([PEP 703](https://peps.python.org/pep-0703/), officially supported since 3.14 by
-# [PEP 779](https://peps.python.org/pep-0779/)) has none: reference counts are split into a part for the owning
-# thread and an atomic one for all others, and containers have locks of their own.
+# Each *process* has its own GIL. Since [PEP 684](https://peps.python.org/pep-0684/) (3.12) a *subinterpreter*
+# can have its own too. Those that `concurrent.interpreters` and `InterpreterPoolExecutor` create do have one
+# ([PEP 734](https://peps.python.org/pep-0734/), 3.14). The price of both is that they share hardly any objects.
+# The **free-threaded build** has no GIL ([PEP 703](https://peps.python.org/pep-0703/), officially supported
+# since 3.14 by [PEP 779](https://peps.python.org/pep-0779/)). There, a reference count has two parts, one for
+# the owning thread and an atomic one for all others, and containers have locks of their own.
 #
 # **In production.**
 #
 # | computing in … | gains | pays |
 # |---|---|---|
-# | threads | nothing, with a GIL | and disturbs its neighbours (below) |
-# | processes | all cores | start-up, memory a worker, pickling of everything that crosses |
+# | threads | nothing, with a GIL | delays for all other threads (below) |
+# | processes | all cores | start-up, memory per worker, pickling of everything that crosses |
 # | subinterpreters | all cores in one process, cheaper start | modules must support them: NumPy, pandas and pydantic do not yet |
 # | free threads | all cores, shared objects | slower single thread, C extensions must declare themselves safe, every race is real |
 
@@ -210,9 +219,9 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # <details>
 # <summary><b>Break it</b>: three ways back under one lock</summary>
 #
-# Threads in place of processes; threads in place of subinterpreters; and the free-threaded executable with its GIL
-# switched on again by an environment variable. (That is also what happens to it when you import a C extension that
-# does not declare itself safe without a GIL.)
+# The first change uses threads in place of processes, and the second uses threads in place of subinterpreters.
+# The third switches the GIL of the free-threaded executable on again, with an environment variable. (The same
+# happens when you import a C extension that does not declare itself safe without a GIL.)
 #
 # ```diff
 # -    "processes": lab.together("processes"),
@@ -231,10 +240,10 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # ▶ In a new cell: `break_it("interpreter.processes")`
 
 # %% [markdown] core=true minutes=5
-# ## When C code lets go
+# ## Two threads in C code
 #
-# The same two threads, no pure Python this time: checksums of backups, compression of logs, a matrix product.
-# The last worker hashes exactly as many bytes as the first, in pieces of 1 KiB.
+# Here are two threads again, but without pure Python. They compute checksums of backups, compress logs and
+# multiply matrices. The last worker hashes exactly as many bytes as the first, in pieces of 1 KiB.
 
 # %%
 BACKUP = bytes(4 * 2**20)
@@ -261,7 +270,8 @@ def hash_in_pieces():
 
 
 # %% [markdown] predict="interpreter.q2"
-# **Predict.** Two threads hash 4 MiB each. Once whole, once in pieces of 1 KiB. Which of them run in parallel?
+# **Predict.** Two threads hash 4 MiB each, first as a whole, then in pieces of 1 KiB. Which of the two ways
+# runs in parallel?
 #
 # - **a** both: hashing is C code
 # - **b** neither: bytes are Python objects
@@ -271,7 +281,8 @@ def hash_in_pieces():
 answer("interpreter.q2", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# BLAS, under NumPy's `@`, starts threads of its own; pinned to one, it cannot pass them off as ours.
+# NumPy's `@` uses BLAS, which starts threads of its own. So we limit BLAS to one thread, and only our two
+# threads are counted.
 
 # %%
 in_c = (hash_backup, compress_log, multiply_matrices, hash_in_pieces)
@@ -298,26 +309,26 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
       in_threads["hash_in_pieces"], at_most=1.5, proves={"interpreter.q2": "c"})
 
 # %% [markdown]
-# **Why.** C code may release the GIL while it touches no Python object: `Py_BEGIN_ALLOW_THREADS`, work on
-# raw memory, `Py_END_ALLOW_THREADS`. Taking the lock back costs a possible wait, so `hashlib` does it only above
-# 2,047 bytes (`HASHLIB_GIL_MINSIZE` in
-# [`Modules/hashlib.h`](https://github.com/python/cpython/blob/v3.14.0/Modules/hashlib.h)). Whether a C function
-# releases the GIL is a decision of its author, not a property of C. `json.loads` and `sorted` keep it, because they
-# create or compare Python objects from beginning to end. `re` keeps it too, although its matcher walks over raw
-# characters ([`Modules/_sre/sre_lib.h`](https://github.com/python/cpython/blob/v3.14.0/Modules/_sre/sre_lib.h)) and
-# could release it. (If such a function calls a Python function of yours, a `key=` or an `object_hook=`, that is
-# bytecode, and there another thread can take the lock.)
+# **Why.** C code may release the GIL while it touches no Python object: `Py_BEGIN_ALLOW_THREADS`, then work on
+# raw memory, then `Py_END_ALLOW_THREADS`. It may have to wait to take the lock back, so `hashlib` releases it
+# only above 2,047 bytes (`HASHLIB_GIL_MINSIZE` in
+# [`Modules/hashlib.h`](https://github.com/python/cpython/blob/v3.14.0/Modules/hashlib.h)). The author of a C
+# function decides whether it releases the GIL. `json.loads` and `sorted` keep it, because they create or
+# compare Python objects from beginning to end. `re` keeps it too, although its matcher walks over raw
+# characters ([`Modules/_sre/sre_lib.h`](https://github.com/python/cpython/blob/v3.14.0/Modules/_sre/sre_lib.h))
+# and could release it. (If such a function calls a Python function of yours, a `key=` or an `object_hook=`,
+# that function is bytecode, and another thread can take the lock there.)
 #
-# **In production.** "It is in C, so threads help" is the half-truth that costs a sprint. Measure your call with
-# your sizes, as here.
+# **In production.** "It is in C, so threads help" is only half true. Measure your own call with your own sizes,
+# as here.
 
 # %% [markdown] also=["interpreter.released_by_zlib", "interpreter.released_by_blas"] claim="interpreter.released_by_hash" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: three ways to keep the lock</summary>
 #
-# Hash a KiB at a time; split the log instead of compressing it (`bytes.split` is C code too, but it builds
-# 50,000 Python objects); multiply matrices of `dtype=object`, which takes the same expression out of BLAS and
-# back to one Python operation a number.
+# The first change hashes only one KiB at a time. The second splits the log instead of compressing it:
+# `bytes.split` is C code too, but it builds 50,000 Python objects. The third multiplies matrices of
+# `dtype=object`. Then the same expression does not use BLAS, but one Python operation per number.
 #
 # ```diff
 # -    hashlib.sha256(BACKUP).digest()
@@ -348,11 +359,11 @@ claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes t
 # ▶ In a new cell: `break_it("interpreter.held_for_small")`
 
 # %% [markdown] minutes=3
-# ## Waiting is not working
+# ## Twenty clerks ask
 #
-# Twenty clerks ask a reservation system, each by a blocking socket call in a thread of its own. The system is
-# stubborn: it answers nobody until all twenty have asked. If one waiting thread kept the others from running,
-# nobody would ever get an answer.
+# Twenty clerks ask a reservation system. Each makes a blocking socket call in a thread of its own. The system
+# answers nobody until all twenty have asked. If one waiting thread kept the others from running, nobody would
+# ever get an answer.
 
 # %%
 def stubborn_desk(listener, clerks):
@@ -386,17 +397,17 @@ claim("interpreter.waiting_overlaps", "twenty threads wait for sockets at the sa
       answered, equals=CLERKS)
 
 # %% [markdown]
-# **Why.** Practically every blocking call of the standard library (sockets, files, `sleep`, locks; of `subprocess` the
-# waiting, not the fork itself) releases the GIL before it enters the kernel and takes it back on the way out. That is why thread pools serve
-# I/O-bound work well in a language with a GIL, and why a *server* with threads scales until its handlers begin
-# to compute.
+# **Why.** Practically every blocking call of the standard library (sockets, files, `sleep`, locks) releases the
+# GIL before it enters the kernel, and takes it back on the way out. (In `subprocess` the waiting does so, but
+# not the fork itself.) This is why thread pools work well for I/O in a language with a GIL. It is also why a
+# *server* with threads scales until its handlers begin to compute.
 
 # %% [markdown] claim="interpreter.waiting_overlaps" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: one clerk too few</summary>
 #
-# Nineteen threads wait for the twentieth, which is waiting for a free thread. This is how a pool that is
-# smaller than the number of calls that depend on each other hangs in production.
+# Nineteen calls wait for the twentieth, and the twentieth waits for a free thread. In production a pool hangs
+# in this way when it is smaller than the number of calls that depend on each other.
 #
 # ```diff
 # -    with ThreadPoolExecutor(max_workers=CLERKS) as clerks:
@@ -410,8 +421,8 @@ claim("interpreter.waiting_overlaps", "twenty threads wait for sockets at the sa
 # %% [markdown] minutes=6
 # ## A computing neighbour
 #
-# One thread of a service waits for its cache, a process that answers after 2 ms. Another thread computes a
-# report. The answer arrives on time. When does the waiting thread get to see it?
+# One thread of a service asks its cache and waits. The cache is another process and answers after 2 ms. Another
+# thread of the service computes a report. The answer arrives on time. When can the waiting thread continue?
 
 # %%
 def extra_latency(interval, rounds=11):
@@ -449,7 +460,8 @@ def compute_until(stop):
 
 
 # %% [markdown] predict="interpreter.q3"
-# **Predict.** We set the switch interval to 50 ms (usually it is 5 ms). How much later does the waiting thread continue?
+# **Predict.** We set the switch interval to 50 ms (the default is 5 ms). How much later does the waiting thread
+# continue?
 #
 # - **a** some 0.05 ms: the kernel wakes it at once
 # - **b** tens of milliseconds: about one switch interval, a few at most
@@ -481,22 +493,24 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits half an
       latency[0.05], between=(0.025, 0.25), unit="s", proves={"interpreter.q3": "b"})
 
 # %% [markdown]
-# **Why.** `recv` returned, and its thread must take the GIL back. It sleeps one switch interval, then sets a bit in the
-# *eval breaker* of the thread that holds the lock, a word that the interpreter looks at between certain instructions. The
-# computing thread sees it at its next check, drops the lock and waits until another thread has taken it. So every
-# blocking call that releases the GIL can cost about one interval, as long as one other thread of the process computes.
+# **Why.** The kernel has the answer, and the thread that called `recv` must take the GIL back. It sleeps one
+# switch interval. Then it sets a bit in the *eval breaker* of the thread that holds the lock. This is a word
+# that the interpreter checks between certain instructions. The computing thread sees the bit at its next check,
+# drops the lock, and waits until another thread has taken it. So every blocking call that releases the GIL can
+# cost about one interval, as long as one other thread of the process computes.
 #
-# With several computing threads there is no such limit. The operating system decides which of the waiting threads gets
-# the lock, and each new holder starts a new interval. With four computing threads the median wait was 8 to 35 intervals
-# (measured by the authors: Python 3.13.0, 2 busy cores of x86-64).
+# With several computing threads there is no such limit. The operating system decides which of the waiting
+# threads gets the lock, and each new holder starts a new interval. With four computing threads the median wait
+# was 8 to 35 intervals (measured by the authors: Python 3.13.0, 2 busy cores of x86-64).
 #
-# A point of the curve can lie at two intervals: `sendall` is a blocking call too, and unless it returns before the other
-# thread woke up, it has to win the lock back as well. A point a little *below* the line means that the answer arrived
-# during that first wait: of a wait of 5 ms, the peer's own 2 ms are subtracted.
+# A point of the curve can lie at two intervals. `sendall` is a blocking call too, and it has to win the lock
+# back as well, unless it returns before the other thread woke up. A point can also lie a little *below* the
+# line. Then the answer arrived during that first wait: the peer's own 2 ms are subtracted from a wait of 5 ms.
 #
-# **In production.** A p99 that jumps by 5 ms steps when a report runs looks like this. Shortening the interval trades
-# it for more switches; moving the computation into another process ends it. (C code that neither returns nor
-# lets go is worse: the breaker is only looked at between certain bytecodes, as the next section shows.)
+# **In production.** If the p99 rises in steps of 5 ms while a report runs, look for this. A shorter interval
+# reduces the delay but causes more switches. A move of the computation to another process removes the delay. (C
+# code that neither returns nor releases the GIL is worse, because the eval breaker is checked only between
+# certain bytecodes, as the next section shows.)
 
 # %% [markdown] also=["interpreter.latency_short"] claim="interpreter.latency_follows" tags=["break-it"]
 # <details>
@@ -514,7 +528,7 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits half an
 
 # %% [markdown] claim="interpreter.latency_short" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an interval of 50 ms, whatever was asked for</summary>
+# <summary><b>Break it</b>: always use an interval of 50 ms</summary>
 #
 # ```diff
 # -            sys.setswitchinterval(interval)
@@ -528,8 +542,8 @@ claim("interpreter.latency_follows", "with an interval of 50 ms it waits half an
 # %% [markdown] core=true minutes=7
 # ## Two clerks, one counter
 #
-# Two threads sell seats. `seats.sold += 1` reads, adds and writes; a switch in between loses a sale. Everybody
-# knows that. So let us watch it happen.
+# Two threads sell seats. `seats.sold += 1` reads, adds and writes. Everybody knows that a switch in between
+# loses a sale. So let us watch it happen.
 
 # %%
 show_source(race.Seats, race.sell, race.lost_updates)
@@ -598,30 +612,31 @@ claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses
       without_gil, at_least=1, unit="sales lost", unmeasured=not_here)
 
 # %% [markdown]
-# **Why.** The bytecode shows three separate steps, read (`LOAD_ATTR`), add (`BINARY_OP`), write
-# (`STORE_ATTR`):
+# **Why.** The bytecode shows three separate steps: read (`LOAD_ATTR`), add (`BINARY_OP`) and write
+# (`STORE_ATTR`).
 
 # %%
 dis.dis("seats.sold += 1")
 
 
 # %% [markdown]
-# `COPY` and `SWAP` keep `seats` at hand for the write. A GIL build takes the lock *away* from a computing thread only
-# where the interpreter looks at the eval breaker (a thread that blocks gives it up by itself). Since 3.10 it looks *at
-# the end of a loop's round, when a function is entered and after some calls*, no longer between any two instructions.
-# ([The change](https://github.com/python/cpython/pull/18334) was made so that Ctrl-C cannot hit between `__enter__` and
-# the block of a `with`; that counters became safer is a side effect.) In the plain loop there is no such place between
-# read and write. A Python function between them has one, at its start: its `RESUME` instruction.
-# ([`_CHECK_PERIODIC` in `Python/bytecodes.c`](https://github.com/python/cpython/blob/v3.14.0/Python/bytecodes.c).)
-# On 3.8 and 3.9 the very same code loses sales by the hundred thousand (measured; the table above shows the versions
-# that are installed here).
+# `COPY` and `SWAP` keep `seats` on the stack for the write. A GIL build takes the lock *away* from a computing
+# thread only where the interpreter checks the eval breaker. (A thread that blocks gives up the lock by itself.)
+# Since 3.10 it checks only *at the end of a loop's round, when a function is entered and after some calls*, and
+# no longer between any two instructions. ([This change](https://github.com/python/cpython/pull/18334) was made
+# so that Ctrl-C cannot hit between `__enter__` and the block of a `with`. That counters became safer is a side
+# effect.) The plain loop has no such place between read and write. With a Python function between them there is
+# one, its `RESUME` instruction at the start. ([`_CHECK_PERIODIC` in
+# `Python/bytecodes.c`](https://github.com/python/cpython/blob/v3.14.0/Python/bytecodes.c).) On 3.8 and 3.9 the
+# same code loses sales by the hundred thousand (measured; the table above shows the versions that are installed
+# here).
 #
-# So the race was there all the time. What protects the plain form is a detail of one implementation's evaluation loop.
-# It changed in 3.10, and is void on the free-threaded build, with a property in place of the attribute, or when the
-# next refactoring puts a call there.
+# So the race was there all the time. The plain form is protected only by a detail of one implementation's
+# evaluation loop. This detail changed in 3.10. It does not protect the free-threaded build, a property in place
+# of the attribute, or a call that the next refactoring puts there.
 #
-# **In production.** Never argue thread safety from "it is one line", "it is atomic in CPython" or "we never saw
-# it". Name the invariant, and the lock that guards it.
+# **In production.** "It is one line", "it is atomic in CPython" and "we never saw it" do not show that code is
+# thread-safe. Name the invariant, and the lock that guards it.
 
 # %% [markdown] also=["interpreter.race_free_threaded"] claim="interpreter.race_hidden" tags=["break-it"]
 # <details>
@@ -643,7 +658,7 @@ dis.dis("seats.sold += 1")
 # <details>
 # <summary><b>Mend it</b>: call first, then add</summary>
 #
-# The call is still there, but before the read. Correct by luck, again.
+# The call is still there, but it comes before the read. The code is correct only by luck again.
 #
 # ```diff
 # -        seats.sold += fee()
@@ -658,8 +673,8 @@ dis.dis("seats.sold += 1")
 # %% [markdown] minutes=5
 # ## Force the race
 #
-# A test that waits for a race to happen by itself passes until it matters. So order the steps: let clerk A read,
-# hold it there, let clerk B sell, then let A write.
+# A test that waits for a race to happen by itself may pass for years. So put the steps in order. Let clerk A
+# read and stop there, let clerk B sell, then let A write.
 
 # %%
 class Flight:
@@ -714,7 +729,7 @@ claim("interpreter.lock", "under one lock for read and write together, both coun
       guarded_sales, equals=2, unit="sales")
 
 # %% [markdown]
-# The price of the cure, when nobody else wants the lock:
+# This is what the lock costs when no other thread wants it:
 
 # %% tags=["nbval-ignore-output", "timing"]
 flight = Flight()
@@ -731,13 +746,13 @@ prices = measure.interleaved(
 show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices.items()])
 
 # %% [markdown]
-# A fraction of a microsecond (measured), most of it the `with` statement and the look-ups: an uncontended
-# `threading.Lock` is one atomic instruction to take and one to give back. The cost of a lock is the waiting of the others, and that you
-# control by what you do while you hold it.
+# The lock costs a fraction of a microsecond (measured). Most of it is the `with` statement and the lookups: an
+# uncontended `threading.Lock` takes one atomic instruction to acquire and one to release. The real cost of a
+# lock is that others have to wait, and you control that by the work you do while you hold it.
 
 # %% [markdown] claim="interpreter.forced_race" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: read late</summary>
+# <summary><b>Mend it</b>: read after the pause</summary>
 #
 # ```diff
 # -    sold = flight.sold
@@ -757,7 +772,7 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 # <details>
 # <summary><b>Break it</b>: lock only the write</summary>
 #
-# The most common broken cure: every write is under the lock, and the decision is made outside of it.
+# This is a common mistake: every write is under the lock, but the decision is made outside of it.
 #
 # ```diff
 # -    with flight.guard:
@@ -774,10 +789,10 @@ show_table([{"a sale": name, "ns": 1e9 * timing.best} for name, timing in prices
 # ▶ In a new cell: `break_it("interpreter.lock")`
 
 # %% [markdown] minutes=5
-# ## Interpreted? The code rewrites itself
+# ## Is Python interpreted?
 #
-# "Python is interpreted" hides four steps: source, syntax tree, bytecode, and bytecode *specialised to the
-# types it has seen*. The first three are quickly shown:
+# "Python is interpreted" hides four forms of a program: source, syntax tree, bytecode, and bytecode
+# *specialised to the types it has seen*. The next cell shows the syntax tree and the bytecode of one line:
 
 # %%
 source = "late = delay - 15"
@@ -785,7 +800,7 @@ print(ast.dump(ast.parse(source).body[0].value))
 print(compile(source, "<desk>", "exec").co_code.hex(" "))
 
 # %% [markdown]
-# Now the fourth. `dis` with `adaptive=True` shows the instructions that are in memory *now*.
+# For the fourth form, `dis` with `adaptive=True` shows the instructions that are in memory *now*.
 
 # %%
 def minutes_late(delays):
@@ -822,20 +837,21 @@ claim("interpreter.specialised", "after 1,000 rounds the addition has become one
       [now for _, was, now in after if was == "BINARY_OP"], equals=["BINARY_OP_ADD_INT"])
 
 # %% [markdown]
-# **Why.** [PEP 659](https://peps.python.org/pep-0659/): most places in a program see the same types all the
-# time. Instructions count their executions; after a few, an instruction looks at its operands and replaces
-# *itself* by a variant that checks a type tag and goes straight to the C code for it, with what it learned
-# (a version of a type, the position of an attribute) kept in the cache entries behind it. If the check fails often,
-# it falls back and tries again. The language stays as dynamic as it was; only the usual case got short.
+# **Why.** [PEP 659](https://peps.python.org/pep-0659/) uses the fact that most places in a program see the same
+# types all the time. Instructions count their executions. After a few executions an instruction looks at its
+# operands and replaces *itself* by a variant. The variant checks a type tag and goes straight to the C code for
+# that type. The things that it learned (a version of a type, the position of an attribute) are kept in the
+# cache entries behind it. If the check fails often, the instruction falls back and tries again. The language
+# stays as dynamic as before, and only the usual case became shorter.
 #
-# **In production.** What gets a fast variant is the common case: `int`, `float`, `str`, attributes of ordinary
-# classes. `Decimal + Decimal` has none and stays generic: 48 ns an addition against 6 for ints (measured, 3.13). And the
-# first calls of a fresh worker are its slowest, so warm up before you measure, or before you take traffic.
+# **In production.** Common cases get a fast variant: `int`, `float`, `str`, attributes of ordinary classes.
+# `Decimal + Decimal` has no fast variant: an addition takes 48 ns, and 6 ns for ints (measured, 3.13). The
+# first calls of a fresh worker are its slowest. So warm it up before you measure, or before it takes traffic.
 
 # %% [markdown]
-# Behind specialisation stands one more step: hot traces of specialised instructions can be compiled to machine
-# code by a JIT that is still experimental ([PEP 744](https://peps.python.org/pep-0744/)). Whether a build contains
-# it, and whether it is on:
+# There is one more step after specialisation. A JIT can compile hot traces of specialised instructions to
+# machine code. It is still experimental ([PEP 744](https://peps.python.org/pep-0744/)). This table says whether
+# a build contains it, and whether it is on:
 
 # %% tags=["nbval-ignore-output"]
 pythons = {"this kernel": sys.executable} | {v: machine.interpreter(v) for v in ("3.14", "3.14t")}
@@ -879,7 +895,7 @@ show_table(
 # %% [markdown] minutes=5
 # ## Compiled once
 #
-# A module is compiled when it is first imported; the bytecode is kept in `__pycache__`. An audit hook sees
+# A module is compiled when it is first imported, and the bytecode is kept in `__pycache__`. An audit hook sees
 # every compilation. Each import below happens in a fresh process.
 
 # %%
@@ -912,12 +928,12 @@ claim("interpreter.pyc", "the first import compiles the module, the second finds
       (first[0], second[0]), equals=(1, 0), baseline=first[0])
 
 # %% [markdown]
-# Now raise the price from 30 to 45, and let the file keep its size and its modification time: an edit within the same
-# second, `cp -p`, an archive or a container image whose build sets all times to a fixed value so that it is
-# reproducible.
+# Now raise the price from 30 to 45, but let the file keep its size and its modification time. This happens with
+# an edit within the same second, with `cp -p`, and with an archive or a container image whose build sets all
+# times to a fixed value to be reproducible.
 
 # %% [markdown] predict="interpreter.q5"
-# **Predict.** The source says BAGGAGE = 45. What does a fresh process that imports it say?
+# **Predict.** The source says BAGGAGE = 45. Which price does a fresh process see when it imports the module?
 #
 # - **a** 45: it reads the source
 # - **b** 30: it runs the old bytecode
@@ -938,23 +954,24 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
       (stale, noticed), equals=(30, 45), proves={"interpreter.q5": "b"}, baseline=noticed)
 
 # %% [markdown]
-# **Why.** How does an import know that the source has not changed? The header of the `.pyc` holds two numbers of
-# the source file: its modification time **in whole seconds**, and its size. Nobody reads the source to compare.
+# **Why.** How does an import know that the source has not changed? The header of the `.pyc` holds two numbers
+# of the source file: its modification time **in whole seconds**, and its size. The import does not read the
+# source to compare.
 #
-# **The cure.** [PEP 552](https://peps.python.org/pep-0552/) describes the header and the alternative: *hash-based* `.pyc`
-# files, which hold a hash of the source and are checked against it at import (`checked-hash`), or never
-# (`unchecked-hash`, for images that cannot change). Compile them at build time:
-# `python -m compileall --invalidation-mode checked-hash` (the default where `SOURCE_DATE_EPOCH` is set, for this very
-# reason). Then reproducible images are safe, workers do not compile at start, and no worker needs to write into the
-# source tree.
+# **The cure.** [PEP 552](https://peps.python.org/pep-0552/) describes the header and the alternative:
+# *hash-based* `.pyc` files. They hold a hash of the source. An import checks it against the source
+# (`checked-hash`) or never checks it (`unchecked-hash`, for images that cannot change). Compile them at build
+# time: `python -m compileall --invalidation-mode checked-hash`. This mode is the default where
+# `SOURCE_DATE_EPOCH` is set, for this very reason. Then reproducible images are safe, workers do not compile at
+# start, and no worker needs to write into the source tree.
 
 # %% [markdown] also=["interpreter.stale_pyc"] claim="interpreter.pyc" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: <code>-B</code>, never write bytecode</summary>
 #
-# What a container with `PYTHONDONTWRITEBYTECODE=1`, copied from a thousand Dockerfiles, pays at every start. Here it
-# also leaves nothing behind that could be stale; but it stops the *writing* only: a `.pyc` that is already there is still
-# read, stale or not.
+# A container with `PYTHONDONTWRITEBYTECODE=1`, a line that many Dockerfiles have, compiles again at every
+# start. Here it also leaves no bytecode behind that could be stale. But it stops only the *writing*: a `.pyc`
+# that is already there is still read, stale or not.
 #
 # ```diff
 # -    command = [sys.executable, "-c", IMPORT_FARES]
@@ -988,9 +1005,9 @@ claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is
 # %% [markdown] minutes=4
 # ## What a number weighs
 #
-# In a dynamically typed language a list can hold anything, so it holds *references*, and each number is an
-# object with a type and a reference count. Count the bytes of one number in several containers: departure
-# times as seconds since 1970 (large; made all different), and delays in minutes (small).
+# In a dynamically typed language a list can hold anything. So it holds *references*, and each number is an
+# object with a type and a reference count. Count the bytes per number in several containers. There are
+# departure times in seconds since 1970 (large, and made all different) and delays in minutes (small).
 
 # %%
 NUMBERS = 100_000
@@ -1023,19 +1040,22 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
       weight["list of delays"], at_most=20, unit="B")
 
 # %% [markdown]
-# **Why.** An `int` object is a reference count, a type pointer, a size, and digits of 30 bits. These times need two
-# digits: 32 bytes, plus 8 for the reference in the list. The ints from −5 to 256 (to 1024 from 3.15 on) exist once a
-# process, so only 22 % of these delays (measured), nearly all of them early departures below −5, cost an object:
-# 8 + 0.22 × 32 ≈ 15 bytes. `array` and NumPy store the bare numbers, and give up that each may be anything.
+# **Why.** An `int` object holds a reference count, a type pointer, a size, and digits of 30 bits. These times
+# need two digits: 32 bytes, plus 8 for the reference in the list. The ints from −5 to 256 (to 1024 from 3.15
+# on) exist once per process. So only 22 % of these delays (measured) need an object of their own, and nearly
+# all of them are early departures below −5. This gives 8 + 0.22 × 32 ≈ 15 bytes. `array` and NumPy store the
+# bare numbers, and in return all elements must have the same type.
 #
-# **In production.** Ten million rows of ten integers as lists are 4 GB; as columns of the right width, a few
-# hundred MB. That is one of the two reasons why NumPy, Arrow and pandas exist; the other is that their loops run in C.
+# **In production.** Ten million rows of ten integers as lists take 4 GB. As columns of the right width they
+# take a few hundred MB. This is one of the two reasons why NumPy, Arrow and pandas exist. The other is that
+# their loops run in C.
 
 # %% [markdown] also=["interpreter.unboxed"] claim="interpreter.boxed" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: one object 100,000 times; and one <code>.tolist()</code> too many</summary>
 #
-# A list's elements may all be the same object. And an array that is asked for a list gives up what it saved.
+# The elements of a list may all be the same object. And `.tolist()` turns an array back into objects, so the
+# saving is lost.
 #
 # ```diff
 # -    "list of times": bytes_each(lambda: seconds.tolist()),
@@ -1065,7 +1085,7 @@ claim("interpreter.small_ints", "small ints are shared: a delay costs less than 
 # %% [markdown] minutes=4
 # ## Annotations: who enforces them?
 #
-# The desk doubles a booking. The function is annotated, the caller passes a seat's name.
+# The desk doubles a booking. The function is annotated, and the caller passes the name of a seat.
 
 # %%
 def double(seats: int) -> int:
@@ -1088,8 +1108,8 @@ doubled = double(SEAT)
 print(doubled)
 
 # %% [markdown]
-# Three parties could have objected. The **interpreter** never does. A **type checker** reads the program without
-# running it. A **validator** checks each value at run time, and costs something at each call.
+# Three programs could object. The **interpreter** never does. A **type checker** reads the program without
+# running it. A **validator** checks each value at run time, and takes some time at each call.
 
 # %%
 PROGRAM = "def double(seats: int) -> int:\n    return seats * 2\n\n\nprint(double('12A'))\n"
@@ -1124,16 +1144,17 @@ calls = measure.interleaved(
 show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.items()])
 
 # %% [markdown]
-# **Reading it.** Checking costs nothing at run time, validating some hundreds of nanoseconds a call (measured).
-# Hence the usual division: validate where data *enters* (requests, messages, files), check types everywhere
-# inside, where the values are already what they claim to be. And know your validator: it may convert where you expected
-# it to refuse (the second *Break it* below).
+# **Reading it.** A type checker costs nothing at run time. A validator costs some hundreds of nanoseconds per
+# call (measured). So validate where data *enters* (requests, messages, files), and check types everywhere
+# inside, where the values already have the types that they claim. And know your validator: it may convert a
+# value where you expected an error (the second *Break it* below).
 
 # %% [markdown] claim="interpreter.type_checker" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: one parameter without an annotation</summary>
 #
-# An unannotated parameter is `Any`: the checker believes everything, silently. (`--strict` reports the missing annotation, not the bug.)
+# An unannotated parameter is `Any`, and the checker silently accepts everything. (`--strict` reports the
+# missing annotation, not the bug.)
 #
 # ```diff
 # -PROGRAM = "def double(seats: int) -> int:\n    return seats * 2\n\n\nprint(double('12A'))\n"
@@ -1149,7 +1170,7 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 # <summary><b>Break it</b>: a value that can be read as a number</summary>
 #
 # By default pydantic *parses*: `"12"` becomes 12. That is right for query strings and wrong for a booking's
-# amount; `strict=True` decides.
+# amount. With `strict=True` it raises an error instead.
 #
 # ```diff
 # -SEAT = "12A"
@@ -1163,10 +1184,10 @@ show_table([{"call": name, "ns": 1e9 * timing.best} for name, timing in calls.it
 # %% [markdown] minutes=3
 # ## When an annotation is evaluated
 #
-# An annotation is an expression. Up to 3.13 it is *evaluated* when the function is defined, and the result
-# stored; since 3.14 ([PEP 649](https://peps.python.org/pep-0649/)) it is compiled into a function of its own
-# that runs when somebody asks. (With `from __future__ import annotations` it is kept as a string, in every version.)
-# Count the evaluations, in this kernel and in 3.14:
+# An annotation is an expression. Up to 3.13 it is *evaluated* when the function is defined, and the result is
+# stored. Since 3.14 ([PEP 649](https://peps.python.org/pep-0649/)) it is compiled into a function of its own,
+# which runs when the annotations are read. (With `from __future__ import annotations` it is kept as a string,
+# in every version.) Count the evaluations, in this kernel and in 3.14:
 
 # %%
 COUNT_EVALUATIONS = textwrap.dedent("""
@@ -1207,9 +1228,9 @@ show_table(
 
 # %% [markdown] claim="interpreter.lazy_annotations" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ask at the definition</summary>
+# <summary><b>Break it</b>: read the annotations at the definition</summary>
 #
-# A decorator that reads `__annotations__` (pydantic's, for one) makes the evaluation happen at once again.
+# A decorator that reads `__annotations__`, for example pydantic's, makes Python evaluate them at once again.
 #
 # ```diff
 # -    def double(seats: seat_type()):
@@ -1235,10 +1256,10 @@ show_table(
 #
 # ### The right executor (10 minutes)
 #
-# Three workloads of the airline: `"fares"` computes in pure Python; `"checksums"` hashes large buffers that lie
-# in shared memory and must not be copied; `"partners"` makes 40 blocking calls at a time. Return an executor of
-# `concurrent.futures` for each. The check runs the workloads on it and measures what is reached: parallelism 2
-# for the first two, 40 calls at the same time for the third.
+# The airline has three workloads. `"fares"` computes in pure Python. `"checksums"` hashes large buffers that
+# lie in shared memory and must not be copied. `"partners"` makes 40 blocking calls at a time. Return an
+# executor of `concurrent.futures` for each. The check runs the workloads on it and measures the result:
+# parallelism 2 for the first two, and 40 calls at the same time for the third.
 
 # %% exercise="interpreter.right_executor" tags=["exercise"]
 def right_executor(workload):
@@ -1252,10 +1273,10 @@ check("interpreter.right_executor", right_executor)
 # %% [markdown]
 # ### Sell under a lock (5 minutes)
 #
-# `store.read()` and `store.write(n)` talk to a slow seat store that knows no transactions. Many threads call
-# `sell(store, lock)`; each call must sell one seat and return the number of seats sold *including its own*. A write may
-# fail; then the caller must get the exception, and the next sale must be possible. The check holds your thread after
-# every read and write until another one has had its chance.
+# `store.read()` and `store.write(n)` talk to a slow seat store without transactions. Many threads call
+# `sell(store, lock)`. Each call must sell one seat and return the number of seats sold *including its own*. A
+# write may fail. Then the caller must get the exception, and the next sale must be possible. The check stops
+# your thread after every read and write until another one has had its chance.
 
 # %% exercise="interpreter.sell_locked" tags=["exercise"]
 def sell(store, lock):
@@ -1269,8 +1290,8 @@ check("interpreter.sell_locked", sell)
 # %% [markdown]
 # ### Sell without a lock (15 minutes)
 #
-# This store has no lock to share, but an atomic operation: `store.swap(expected, new)` writes `new` only if the
-# store still holds `expected`, and says whether it did. Same task, same check.
+# This store has no lock to share, but it has an atomic operation: `store.swap(expected, new)` writes `new` only
+# if the store still holds `expected`, and returns whether it did. The task and the check are the same.
 
 # %% exercise="interpreter.sell_swapping" tags=["exercise"]
 def sell_by_swap(store):
@@ -1287,23 +1308,24 @@ check("interpreter.sell_swapping", sell_by_swap)
 # <details>
 # <summary>Python has a GIL. Why do you still need locks?</summary>
 #
-# The GIL protects the interpreter's data, not your invariants. `interpreter.forced_race` loses a sale every time;
-# `interpreter.race_hidden` and `interpreter.race_shown` show that *seeing* no race says nothing.
+# The GIL protects the interpreter's data, not your invariants. `interpreter.forced_race` loses a sale every
+# time. `interpreter.race_hidden` and `interpreter.race_shown` show that a race can exist where you see none.
 #
 # </details>
 #
 # <details>
 # <summary>Your threaded service got slower p99s when a nightly report moved into it. Explain.</summary>
 #
-# Each blocking call must take the GIL back from the thread that computes, and waits about a switch interval for it,
-# longer if several threads compute (`interpreter.latency_follows`). Move the report into a process.
+# After each blocking call a thread must take the GIL back from the thread that computes. It waits about a
+# switch interval, and longer if several threads compute (`interpreter.latency_follows` tests one). Move the
+# report to another process.
 #
 # </details>
 #
 # <details>
 # <summary>When do threads speed up CPU-bound work?</summary>
 #
-# When the work is C code that releases the GIL (`interpreter.released_by_hash`, and not for small pieces:
+# They help when the work is C code that releases the GIL (`interpreter.released_by_hash`; not for small pieces,
 # `interpreter.held_for_small`), or when there is no GIL (`interpreter.free_threaded`).
 #
 # </details>
@@ -1311,25 +1333,27 @@ check("interpreter.sell_swapping", sell_by_swap)
 # <details>
 # <summary>Is Python interpreted or compiled?</summary>
 #
-# Compiled to bytecode at import, cached (`interpreter.pyc`), interpreted, and specialised while it runs
-# (`interpreter.specialised`). Since 3.13 a build may also carry a JIT that turns hot traces into machine code; the
-# table after `interpreter.specialised` says whether yours do.
+# Both. CPython compiles a module to bytecode at import and caches it (`interpreter.pyc`). It interprets the
+# bytecode and specialises it while it runs (`interpreter.specialised`). Since 3.13 a build may also contain a
+# JIT that turns hot traces into machine code. The table after `interpreter.specialised` says whether yours do.
 #
 # </details>
 #
 # <details>
 # <summary>A deploy went through, the file on disk is right, and the old code runs. What happened?</summary>
 #
-# Among other suspects: equal time and size, so the `.pyc` was taken for fresh (`interpreter.stale_pyc`). Cure:
-# hash-based `.pyc` files, or delete `__pycache__` whenever the source changes.
+# One possible cause: the new source has the same modification time and size as the old one, so the import took
+# the `.pyc` for fresh (`interpreter.stale_pyc`). Use hash-based `.pyc` files, or delete `__pycache__` whenever
+# the source changes.
 #
 # </details>
 #
 # <details>
 # <summary>What do type annotations cost, and what do they buy?</summary>
 #
-# Nothing at a call, since nothing looks at them (`interpreter.not_enforced`); until 3.13 an evaluation at the
-# definition (`interpreter.lazy_annotations`). They buy what a checker or validator makes of them.
+# They cost nothing at a call, because the interpreter does not look at them (`interpreter.not_enforced`). Until
+# 3.13 they cost an evaluation at the definition (`interpreter.lazy_annotations`). Their use depends on the
+# checker or the validator that reads them (`interpreter.type_checker`, `interpreter.validator`).
 #
 # </details>
 
@@ -1338,23 +1362,33 @@ check("interpreter.sell_swapping", sell_by_swap)
 #
 # You have shown that …
 #
-# 1. threads of one GIL compute one at a time (`interpreter.gil_threads`); processes, subinterpreters and the threads of a
-#    free-threaded build at the same time (`interpreter.processes`, `interpreter.subinterpreters`,
-#    `interpreter.free_threaded`);
-# 2. C code that works on large buffers lets other threads run (`interpreter.released_by_hash`,
-#    `interpreter.released_by_zlib`, `interpreter.released_by_blas`), not on small ones (`interpreter.held_for_small`),
-#    and waiting does (`interpreter.waiting_overlaps`);
-# 3. a thread that computes delays its neighbours by switch intervals (`interpreter.latency_follows`,
-#    `interpreter.latency_short`);
-# 4. the GIL does not protect your invariants (`interpreter.forced_race`), even where a race seems never to happen
-#    (`interpreter.race_hidden`, `interpreter.race_shown`, `interpreter.race_free_threaded`), and one lock round read and
-#    write does (`interpreter.lock`);
-# 5. source is compiled and cached (`interpreter.pyc`), the cache can be stale (`interpreter.stale_pyc`), and bytecode is rewritten as it runs (`interpreter.cold`, `interpreter.specialised`);
-# 6. a large int in a list weighs at least four times its 8 bytes (`interpreter.boxed`), a small one less, since it
-#    is shared (`interpreter.small_ints`), and in an array hardly more than the 8 (`interpreter.unboxed`);
-#    annotations are checked by nobody (`interpreter.not_enforced`,
-#    `interpreter.lazy_annotations`) but a type checker (`interpreter.type_checker`) or a validator
-#    (`interpreter.validator`).
+# 1. With a GIL, threads that compute in Python run one at a time. Processes, subinterpreters and the threads of
+#    a free-threaded build run at the same time.
+# 2. Threads overlap while they wait, and in C code that releases the GIL. `hashlib` releases it for large
+#    buffers and keeps it for small ones.
+# 3. A thread that computes delays the other threads of its process. A blocking call can then cost about one
+#    switch interval.
+# 4. The GIL does not protect your invariants, even where a race never seems to happen. One lock around read and
+#    write does.
+# 5. Source is compiled and cached, and the cache can be stale. Bytecode is specialised while it runs.
+# 6. A large int in a list takes at least four times its 8 bytes. The interpreter does not check annotations; a
+#    type checker or a validator does.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `interpreter.gil_threads`, `interpreter.processes`, `interpreter.subinterpreters`,
+#    `interpreter.free_threaded`
+# 2. `interpreter.waiting_overlaps`, `interpreter.released_by_hash`, `interpreter.released_by_zlib`,
+#    `interpreter.released_by_blas`, `interpreter.held_for_small`
+# 3. `interpreter.latency_follows`, `interpreter.latency_short`
+# 4. `interpreter.forced_race`, `interpreter.race_hidden`, `interpreter.race_shown`,
+#    `interpreter.race_free_threaded`, `interpreter.lock`
+# 5. `interpreter.pyc`, `interpreter.stale_pyc`, `interpreter.cold`, `interpreter.specialised`
+# 6. `interpreter.boxed`, `interpreter.small_ints`, `interpreter.unboxed`, `interpreter.not_enforced`,
+#    `interpreter.lazy_annotations`, `interpreter.type_checker`, `interpreter.validator`
+#
+# </details>
 #
 # **Further reading.** [PEP 703](https://peps.python.org/pep-0703/), on what it takes to remove a GIL ·
 # [PEP 659](https://peps.python.org/pep-0659/), the specialising interpreter ·

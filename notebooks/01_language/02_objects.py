@@ -14,16 +14,20 @@
 # > Deep knowledge of the language: a deep understanding of OOP (encapsulation, polymorphism, inheritance,
 # > abstraction).
 #
+# A service keeps a few million bookings in memory. Somebody switches on a debug line that looks at each
+# booking, and switches it off an hour later. Does the service still need the same memory? Many surprises with
+# Python's objects begin as harmlessly, and a few rules explain them.
+#
 # 135 minutes. Needs no service, only the course's environment.
 #
 # **You will be able to show that …**
 #
-# 1. what an object weighs, and which innocent operations change that;
-# 2. who answers for `booking.fare`, in which order, and when nobody is asked at all;
-# 3. what underscores, properties and slots protect, and what they do not;
-# 4. how Python puts base classes in order, and whom `super()` calls;
-# 5. who is asked first by `a + b` and `a == b`, and what becomes of a key that changes;
-# 6. what an ABC, a protocol and a dataclass check, when, and what that costs.
+# 1. harmless operations can change the memory that an object needs;
+# 2. the lookup of `booking.fare` follows one order, and `len(booking)` follows another rule;
+# 3. underscores, properties and slots protect some things and not others;
+# 4. Python puts all base classes in one order, and `super()` uses it;
+# 5. operators ask their operands in a fixed order, and keys must not change;
+# 6. ABCs, protocols and dataclasses check little, each at its own time and its own price.
 
 # %%
 import abc
@@ -55,7 +59,8 @@ set_hypothesis_home_dir(hypothesis_home.name)  # it would write beside the noteb
 stamp()
 
 # %% [markdown]
-# One helper for the whole notebook: what an attempt returns, or the name of what it raises.
+# The whole notebook uses one helper. It returns the result of an attempt, or the name of the exception that it
+# raises.
 
 # %%
 def outcome(attempt):
@@ -69,8 +74,8 @@ def outcome(attempt):
 # %% [markdown] minutes=7
 # ## A line in the log
 #
-# The booking service keeps the day's bookings in memory, a few million objects of four fields. Somebody adds a debug
-# line that logs `vars(booking)`, once for each booking. An hour later the log level is changed back.
+# The booking service keeps the day's bookings in memory, a few million objects of four fields. Somebody adds a
+# debug line that logs `vars(booking)` once for each booking. An hour later the log level is changed back.
 
 # %%
 class Booking:
@@ -93,7 +98,7 @@ class SlottedBooking:
 
 # %% [markdown] predict="objects.q1"
 # **Predict.** `vars(booking)` is evaluated once for each of 100,000 bookings, and its result is thrown away.
-# What remains?
+# What remains in memory?
 #
 # - **a** nothing: it hands out a dictionary that every such object has anyway
 # - **b** nothing: the dictionary is made for the call and freed after it
@@ -103,8 +108,8 @@ class SlottedBooking:
 answer("objects.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# `measure.held` counts, with `tracemalloc`, what stays allocated. Each field refers to an object that exists anyway, so
-# only the booking itself is weighed; 8 bytes are its place in the list.
+# `measure.held` uses `tracemalloc` to count the memory that stays allocated. Each field refers to an object
+# that exists anyway, so only the booking itself is counted, without the 8 bytes for its place in the list.
 
 # %%
 FIELDS = ("UA1545", "EWR", "IAH", 12)
@@ -148,7 +153,7 @@ bytes_each = {
 show_bars(bytes_each, title="A booking of four fields", x="bytes an object", text="{:.0f}".format)
 
 # %% [markdown]
-# Who else looks? Some of these are in every service.
+# Other operations look at an object too. Some of these are in every service.
 
 # %%
 habits = {
@@ -180,32 +185,36 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
       baseline=bytes_each["as created"])
 
 # %% [markdown]
-# **Reading it.** 104 bytes, 168 once somebody looked, 64 with slots (3.13 and 3.14; 96, 160 and 64 on 3.12: measured).
-# The first attribute that was invented later cost nothing. The second took every object to 376 bytes (3.12: 320).
+# **Reading it.** A booking takes 104 bytes, 168 after somebody looked at it, and 64 with slots (3.13 and 3.14;
+# on 3.12 it is 96, 160 and 64: measured). The first attribute that was added later cost nothing. With the
+# second, every object grew to 376 bytes (3.12: 320).
 #
-# **Why.** Since 3.13 the values of an instance lie *inside* the object, behind its header, in the order of a key
-# table that all instances of the class share. There is no dictionary. 104 = 16 (garbage collector) + 16 (pointers to
-# a dictionary and to weak references, both empty) + 16 (reference count, type) + 56: the 4 values, one spare place,
-# and 16 bytes that say which are in use and in which order they came. (In 3.12 the values are a block of their own.)
-# Whoever asks for `__dict__` makes CPython build a dictionary object of 64 bytes over those values and *keep* it: it
-# must be the same object at the next call, and a write through it must be seen by the attribute.
+# **Why.** Since 3.13 the values of an instance lie *inside* the object, behind its header, in the order of a
+# key table that all instances of the class share. There is no dictionary. 104 = 16 (garbage collector) + 16
+# (pointers to a dictionary and to weak references, both empty) + 16 (reference count, type) + 56: the 4 values,
+# one spare place, and 16 bytes that say which places are in use and in which order they were filled. (In 3.12
+# the values are a separate block.) When you ask for `__dict__`, CPython creates a dictionary object of 64 bytes
+# over those values and *keeps* it. It must be the same object at the next call, and a write to it must change
+# the attribute.
 # ([`Objects/object_layout.md`](https://github.com/python/cpython/blob/v3.13.0/Objects/object_layout.md).)
 #
-# The shared key table is filled by what the first instances do. Every instance that is made takes one of its free
-# places away, down to the last: that is the spare one. Whoever needs two gets a complete dictionary with a key table
-# of its own: 64 + 208 bytes. (`_PyObject_InitInlineValues` in
+# The first instances fill the shared key table. Every new instance reduces its number of free places, down to
+# one: this is the spare place. An object that needs two gets a complete dictionary with a key table of its own:
+# 64 + 208 bytes. (`_PyObject_InitInlineValues` in
 # [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.13.0/Objects/dictobject.c).)
 #
-# **In production.** Set every attribute in `__init__`, in one order, with `None` where the value comes later. Do not
-# keep a cache of objects through which a debug log, `copy` or `pickle` walks, and then size the pod by the first
-# figure. Slots make the size constant, and forbid what costs: the price list comes further down.
+# **In production.** Set every attribute in `__init__`, always in the same order, with `None` where the value
+# comes later. If a debug log, `copy` or `pickle` reads the objects of a cache, do not choose the memory limit
+# by the size of a new object. Slots make the size constant, but some features then fail. The section on slots
+# below lists them.
 
 # %% [markdown] also=["objects.lookers", "objects.slots_bytes"] claim="objects.looked_at" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: three small differences</summary>
 #
-# Log the field instead of all of them: nothing remains. Look for `x` in the dictionary instead of by `hasattr`.
-# And a base class without `__slots__` gives every subclass the dictionary back, whatever the subclass says.
+# The first change logs one field instead of all, and nothing remains. The second looks for `x` in the
+# dictionary instead of calling `hasattr`. The third adds a base class without `__slots__`. Such a base gives
+# every subclass a dictionary, even if the subclass has `__slots__`.
 #
 # ```diff
 # -    "after vars(booking)": bytes_of(Booking, lambda booking: vars(booking)),
@@ -228,7 +237,7 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 
 # %% [markdown] claim="objects.late_attributes" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: say in <code>__init__</code> what will come</summary>
+# <summary><b>Mend it</b>: set all attributes in <code>__init__</code></summary>
 #
 # ```diff
 # -    class Extended(Booking):
@@ -246,9 +255,10 @@ claim("objects.late_attributes", "two attributes that __init__ did not know cost
 # %% [markdown] core=true minutes=7
 # ## Who answers for `booking.fare`?
 #
-# Three parties can: the instance, its class, and a `__getattr__` of last resort. The class may hold
-# a plain value or a **descriptor**, an object whose type has `__get__`, `__set__` or `__delete__`: properties, methods,
-# slots and the columns of an ORM are descriptors. Let all compete, and take the winner away each time.
+# Three places can provide the value: the instance, its class, and a `__getattr__` as the last resort. The class
+# may hold a plain value or a **descriptor**, an object whose type has `__get__`, `__set__` or `__delete__`.
+# Properties, methods, slots and the columns of an ORM are descriptors. Let all of them compete, and remove the
+# winner after each round.
 
 # %%
 class Tariff:
@@ -273,7 +283,7 @@ vars(tariff_booking)["fare"] = "instance"
 
 # %% [markdown] predict="objects.q2"
 # **Predict.** The instance's own dictionary holds "fare". Its class holds a descriptor with `__get__` and
-# `__set__`. Who answers?
+# `__set__`. Which of them provides `tariff_booking.fare`?
 #
 # - **a** the instance: the more specific one wins
 # - **b** the descriptor
@@ -298,8 +308,8 @@ claim("objects.lookup_order", "first who controls assignment, then the instance,
       proves={"objects.q2": "b"})
 
 # %% [markdown]
-# One object is an anecdote. Here is the rule as a program: `object.__getattribute__`, and the fallback behind it. Does
-# it agree with CPython in every case that we can make?
+# One object proves little. Here is the rule as a program: `object.__getattribute__`, and the fallback after it.
+# Does it agree with CPython in every case that we can construct?
 
 # %%
 NOTHING = object()
@@ -333,9 +343,9 @@ def look_up_without_fallback(instance, name, owner):
 
 
 # %% [markdown]
-# All combinations of what the class can hold (nothing, a value, an object that is no descriptor, eleven kinds that
-# are), where it holds it, whether the instance has an entry, and whether there is a fallback. And five objects that
-# have no dictionary:
+# The next cell builds all combinations of four choices: the attribute of the class (nothing, a value, an object
+# that is no descriptor, eleven kinds of descriptor), the class that holds it, with or without an entry in the
+# instance, with or without a fallback. Five objects without a dictionary are added.
 
 # %%
 def answering(self, booking, owner=None):
@@ -383,22 +393,25 @@ claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's a
       len(disagreements), equals=0, did=len(verdicts))
 
 # %% [markdown]
-# **Why this order.** A descriptor that also controls assignment (`__set__` or `__delete__`) is a **data descriptor**.
-# It has to come before the instance, or `booking.__dict__["fare"] = 0` would get round the property. A descriptor
-# with `__get__` alone, which every function is, comes after it, so that one object can shadow a method of its class.
-# `__delete__` alone is enough to count; so is `__set__` alone, but then there is no `__get__` to call, and the
-# instance answers. ([Invoking descriptors](https://docs.python.org/3/reference/datamodel.html#invoking-descriptors);
+# **Why this order.** A descriptor that also controls assignment (`__set__` or `__delete__`) is a **data
+# descriptor**. It must come before the instance, or `booking.__dict__["fare"] = 0` would bypass the property. A
+# descriptor with `__get__` alone comes after the instance, so that one object can replace a method of its
+# class. Every function is such a descriptor. `__delete__` alone makes a data descriptor. So does `__set__`
+# alone, but then there is no `__get__` to call, and the instance answers. ([Invoking
+# descriptors](https://docs.python.org/3/reference/datamodel.html#invoking-descriptors);
 # `_PyObject_GenericGetAttrWithDict` in
-# [`Objects/object.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/object.c) is the function above in C.)
+# [`Objects/object.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/object.c) is the function above in
+# C.)
 #
-# **In production.** This is why a mock can replace a method on one object but not a property; why Django's and
-# SQLAlchemy's fields see every assignment; and why a slot, being a data descriptor, needs no dictionary.
+# **In production.** This rule explains several things. A mock can replace a method on one object, but not a
+# property. The columns of SQLAlchemy and the foreign keys of Django see every assignment. A slot needs no
+# dictionary, because it is a data descriptor.
 
 # %% [markdown] claim="objects.lookup_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: keep one hand on assignment</summary>
+# <summary><b>Break it</b>: keep <code>__delete__</code></summary>
 #
-# `__delete__` is enough to remain a data descriptor: the instance loses the second round too.
+# With `__delete__` alone it is still a data descriptor, so the instance loses the second round too.
 #
 # ```diff
 # -    def __set__(self, booking, value):
@@ -415,7 +428,7 @@ claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's a
 
 # %% [markdown] claim="objects.lookup_rule" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the rule as most people recite it</summary>
+# <summary><b>Break it</b>: the common short form of the rule</summary>
 #
 # ```diff
 # -    controls = hasattr(kind, "__set__") or hasattr(kind, "__delete__")
@@ -429,8 +442,8 @@ claim("objects.lookup_rule", "twenty lines of Python predict the interpreter's a
 # %% [markdown] minutes=2
 # ## Computed once, or every time
 #
-# The invoice of a group booking is expensive to compute. `property` and `functools.cached_property` look alike in
-# the class body. By the order above they cannot behave alike.
+# The invoice of a group booking is expensive to compute. `property` and `functools.cached_property` look alike
+# in the class body. But by the order above they must behave differently.
 
 # %%
 class Invoice:
@@ -461,21 +474,23 @@ claim("objects.cached_once", "1,000 reads ask the property 1,000 times and the c
       baseline=invoice.added_up["total"])
 
 # %% [markdown]
-# **Why.** `cached_property` has `__get__` and no `__set__`. At the first read nothing else answers, so it is called,
-# computes, and writes the result into the instance's dictionary *under its own name*. From then on the instance comes
-# first and the descriptor is never asked again: caching costs nothing per read, and is never refreshed (`tax` above
-# still belongs to 200, not 300). `del invoice.tax` makes it compute anew.
+# **Why.** `cached_property` has `__get__` and no `__set__`. At the first read the instance has no value, so the
+# descriptor is called. It computes the value and writes it into the instance's dictionary *under its own name*.
+# From then on the instance comes first, and the descriptor is not asked again. So a cached read costs no more
+# than an ordinary attribute, but the value is never refreshed: `tax` above still belongs to 200, not 300.
+# `del invoice.tax` makes it compute again.
 #
-# **In production.** Two threads may both find it empty and both compute: the lock that it once had was removed in 3.12
-# ([`functools.cached_property`](https://docs.python.org/3/library/functools.html#functools.cached_property)). It
-# needs a dictionary (no slots), and it makes the object larger, by the table of the first experiment.
+# **In production.** Two threads may both find no value and both compute it, because its lock was removed in
+# 3.12
+# ([`functools.cached_property`](https://docs.python.org/3/library/functools.html#functools.cached_property)).
+# It needs a dictionary (so no slots), and it makes the object larger, as the first experiment shows.
 
 # %% [markdown] claim="objects.cached_once" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cache of one's own, with a <code>__set__</code></summary>
+# <summary><b>Break it</b>: write a cache with a <code>__set__</code></summary>
 #
-# Somebody wants `invoice.tax = 0` to be refused. Now it is a data descriptor, and the cached value lies
-# in the dictionary where nobody finds it.
+# Somebody wants `invoice.tax = 0` to raise an error. Now it is a data descriptor. The cached value is in the
+# dictionary, but the lookup never reaches it.
 #
 # ```diff
 # -    @functools.cached_property
@@ -499,8 +514,8 @@ claim("objects.cached_once", "1,000 reads ask the property 1,000 times and the c
 # %% [markdown] minutes=3
 # ## A spelling mistake
 #
-# A partner airline sends bookings as JSON. A thin wrapper makes the fields of the record attributes, and adds a
-# `total`. In the property there is a spelling mistake: the record says `tax`.
+# A partner airline sends bookings as JSON. A thin wrapper turns the fields of the record into attributes and
+# adds a `total`. The property has a spelling mistake: the record says `tax`.
 
 # %%
 class PartnerBooking:
@@ -520,7 +535,7 @@ class PartnerBooking:
 partner = PartnerBooking({"fare": 120, "tax": 12})
 
 # %% [markdown] predict="objects.q3"
-# **Predict.** `self.taxes` fails inside the property. What does `partner.total` say?
+# **Predict.** `self.taxes` fails inside the property. Which error does `partner.total` raise?
 #
 # - **a** AttributeError: the partner's record has no 'taxes'
 # - **b** AttributeError: the partner's record has no 'total'
@@ -546,17 +561,18 @@ claim("objects.free_ticket", "getattr with a default takes the bug for a missing
       charged, equals=0, did=message)
 
 # %% [markdown]
-# **Why.** `__getattr__` is called when the normal look-up *raised* `AttributeError`, and nothing tells whether that
-# came from the look-up or from the body of a property that was found and run. CPython clears the first error,
-# together with the traceback that points at the mistake, and asks `__getattr__("total")`. `hasattr` and `getattr`
-# with a default believe the same exception.
-# ([`object.__getattr__`](https://docs.python.org/3/reference/datamodel.html#object.__getattr__) says it in brackets;
-# `_Py_slot_tp_getattr_hook` in
+# **Why.** `__getattr__` is called when the normal lookup *raised* `AttributeError`. Nothing tells whether the
+# error came from the lookup or from the body of a property that was found and run. CPython clears the first
+# error, together with the traceback that points at the mistake, and calls `__getattr__("total")`. `hasattr` and
+# `getattr` with a default trust the same exception.
+# ([`object.__getattr__`](https://docs.python.org/3/reference/datamodel.html#object.__getattr__) says it in
+# brackets; `_Py_slot_tp_getattr_hook` in
 # [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c) does it.)
 #
-# **In production.** Everything with a dynamic `__getattr__` has this trap: wrappers of records, lazily loaded
-# modules, clients that build methods from names. Where a class has `__getattr__`, a property that computes turns its
-# own `AttributeError` into another exception, or is a method: a method's body runs after the look-up is over.
+# **In production.** A class with a dynamic `__getattr__` has this problem: wrappers of records, lazily loaded
+# objects, clients that build methods from names. There are two solutions. A property that computes can turn its
+# own `AttributeError` into another exception. Or make it a method: the body of a method runs after the lookup
+# is over.
 
 # %% [markdown] also=["objects.free_ticket"] claim="objects.misspelt" tags=["break-it"]
 # <details>
@@ -577,8 +593,8 @@ claim("objects.free_ticket", "getattr with a default takes the bug for a missing
 # %% [markdown] minutes=3
 # ## A transparent wrapper
 #
-# Operations want to know who reads the waiting lists. Somebody writes a wrapper in a few lines that records each access
-# and hands everything on. All tests of the service use `waiting.append(…)` and pass.
+# The operations team wants a record of all reads of the waiting lists. Somebody writes a short wrapper that
+# records each access and delegates it. All tests of the service use `waiting.append(…)`, and they pass.
 
 # %%
 class Watched:
@@ -595,7 +611,7 @@ class Watched:
 waiting = Watched([])
 
 # %% [markdown] predict="objects.q4"
-# **Predict.** The waiting list is empty. `if waiting: call_next(waiting)`: what does the wrapper do?
+# **Predict.** The waiting list is empty. What does the wrapper do at `if waiting: call_next(waiting)`?
 #
 # - **a** it delegates `__bool__`, then `__len__`: the condition is false
 # - **b** TypeError: the wrapper has no length
@@ -623,25 +639,26 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
       waiting._asked, equals=["__len__"])
 
 # %% [markdown]
-# **Why.** `len(waiting)` is not `waiting.__len__()`. The interpreter looks for a special method on the *type*, in a
-# table of C function pointers that is filled when the class is made (`tp_as_sequence->sq_length`), and passes by the
-# instance, `__getattr__` and even `__getattribute__`. It must: `hash(int)` has to mean the hash of the class `int`,
-# not a call of `int.__hash__` without an argument; and it is faster. ([Special method
-# lookup](https://docs.python.org/3/reference/datamodel.html#special-method-lookup).)
+# **Why.** `len(waiting)` is not `waiting.__len__()`. The interpreter looks for a special method on the *type*,
+# in a table of C function pointers that is filled when the class is created (`tp_as_sequence->sq_length`). It
+# does not use the instance, `__getattr__` or even `__getattribute__`. There are two reasons. `hash(int)` must
+# mean the hash of the class `int`, and not a call of `int.__hash__` without an argument. It is also faster.
+# ([Special method lookup](https://docs.python.org/3/reference/datamodel.html#special-method-lookup).)
 #
-# Of the four that are no attribute access two fail loudly. The other two have a default: an object without `__bool__`
-# and `__len__` is true, and an object without `__eq__` equals only itself. That is the waiting list which is never
-# empty.
+# Four of the five expressions are not attribute accesses. Two of them raise an error. The other two have a
+# default: an object without `__bool__` and `__len__` is true, and an object without `__eq__` equals only
+# itself. So the waiting list is never empty.
 #
-# **In production.** A wrapper needs every special method that its callers use, written on its class. `MagicMock`
-# configures them for you, on a class that it makes for each mock; `wrapt.ObjectProxy` and Django's `SimpleLazyObject`
-# spell them out; `Mock` does not. When you wrap a client, test it with `len`, `in`, `with`, `bool` and `==`.
+# **In production.** A wrapper needs every special method that its callers use, and its class must define them.
+# `MagicMock` configures them for you, on a class that it creates for each mock. `wrapt.ObjectProxy` and
+# Django's `SimpleLazyObject` define them one by one. `Mock` does not. When you wrap a client, test it with
+# `len`, `in`, `with`, `bool` and `==`.
 
 # %% [markdown] also=["objects.never_asked"] claim="objects.implicit" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: two methods on the class</summary>
 #
-# `bool` and `len` are right at once, and `list` too.
+# Now `bool`, `len` and `list` are right.
 #
 # ```diff
 # -    def __getattr__(self, name):
@@ -666,8 +683,8 @@ claim("objects.never_asked", "of five uses the wrapper saw one, the one that was
 # %% [markdown] minutes=5
 # ## One underscore, two underscores
 #
-# The base class tracks whether a booking is paid. Another team's subclass tracks whether an upgrade is wanted. Both
-# call it *state*, neither reads the other's source.
+# The base class tracks whether a booking is paid. Another team's subclass tracks whether an upgrade is wanted.
+# Both teams call the field *state*, and neither reads the source of the other.
 
 # %%
 class Payable:
@@ -717,12 +734,12 @@ show_table(
 )
 
 # %% [markdown]
-# Then a third team makes a compatible version. It imports the class and gives the new one the old one's name, so
+# Then a third team writes a compatible version. It imports the class and gives the new class the same name, so
 # that callers need not change a line.
 
 # %% [markdown] predict="objects.q5"
-# **Predict.** `class PrivatePayable(PrivatePayable)`: base and subclass have the same name, each sets
-# `self.__state`. How many fields?
+# **Predict.** `class PrivatePayable(PrivatePayable)`: base and subclass have the same name, and each sets
+# `self.__state`. How many fields does the object have?
 #
 # - **a** two: they are different classes
 # - **b** one
@@ -754,20 +771,21 @@ claim("objects.same_name", "two classes of one name share it again",
       proves={"objects.q5": "b"})
 
 # %% [markdown]
-# **Why.** Two leading underscores are not an access right. The *compiler* replaces `__state` in the text of a class
-# body by `_PrivatePayable__state`; at run time no class, no caller and no permission is looked at. So the protection
-# is as good as the name is different, leading underscores of the class name are dropped (`_Booking` and `Booking`
-# collide), and a name in a string is left as it is: `getattr(booking, "__state")` finds nothing, and
+# **Why.** Two leading underscores are not an access right. The *compiler* replaces `__state` in the text of a
+# class body by `_PrivatePayable__state`. At run time nobody checks the class or the caller. So the protection
+# works only if the class names are different. Leading underscores of the class name are dropped, so `_Booking`
+# and `Booking` collide. A name in a string is not replaced: `getattr(booking, "__state")` finds nothing, and
 # `booking._PrivatePayable__state` finds everything. ([Private name
 # mangling](https://docs.python.org/3/reference/expressions.html#private-name-mangling).)
 #
-# **In production.** One underscore says *not part of the interface*: linters and reviewers enforce it. Two
-# underscores are for classes that strangers subclass, and mixins, to keep their names out of each other's way. Using
-# them for "really private" costs you readable tests, dumps and error messages, and buys no secrecy.
+# **In production.** One underscore says *not part of the interface*, and linters and reviewers enforce it. Two
+# underscores are for mixins and for classes that strangers subclass, so that their names do not collide. Do not
+# use them to make a field "really private". They make tests, dumps and error messages harder to read, and they
+# hide nothing.
 
 # %% [markdown] also=["objects.two_underscores"] claim="objects.one_underscore" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: exchange the underscores</summary>
+# <summary><b>Break it</b>: swap one and two underscores</summary>
 #
 # ```diff
 # -class Upgradable(Payable):
@@ -791,7 +809,7 @@ claim("objects.same_name", "two classes of one name share it again",
 
 # %% [markdown] claim="objects.same_name" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: another name</summary>
+# <summary><b>Mend it</b>: use another class name</summary>
 #
 # ```diff
 # -    class PrivatePayable(base):
@@ -813,8 +831,8 @@ claim("objects.same_name", "two classes of one name share it again",
 # %% [markdown] minutes=3
 # ## One passenger more
 #
-# A flight of two seats guards its passengers: a private list, a property without a setter, and `board`, which
-# counts. The gate agent's script does not use `board`.
+# A flight has two seats and protects its list of passengers: the list is private, the property has no setter,
+# and `board` counts. The gate agent's script does not use `board`.
 
 # %%
 class Flight:
@@ -836,7 +854,7 @@ flight.board("Anna")
 flight.board("Boris")
 
 # %% [markdown] predict="objects.q6"
-# **Predict.** `flight.passengers += ["Vera"]` on the full flight. What happens?
+# **Predict.** The script runs `flight.passengers += ["Vera"]` on the full flight. What happens?
 #
 # - **a** AttributeError, and two passengers
 # - **b** no error, and three passengers
@@ -858,20 +876,22 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
       (told, len(flight.passengers)), equals=("AttributeError", 3), proves={"objects.q6": "c"})
 
 # %% [markdown]
-# **Why.** `x.y += z` is three steps: get `x.y`, call `__iadd__` on what came back, set `x.y` to the result. A list's
-# `__iadd__` extends the list *in place*; then the third step fails, and nobody takes the second back.
-# ([Augmented assignment](https://docs.python.org/3/reference/simple_stmts.html#augmented-assignment-statements).)
+# **Why.** `x.y += z` has three steps: get `x.y`, call `__iadd__` on the result, set `x.y` to what it returns. A
+# list's `__iadd__` extends the list *in place*. Then the third step fails, but the second is not undone.
+# ([Augmented
+# assignment](https://docs.python.org/3/reference/simple_stmts.html#augmented-assignment-statements).)
 #
-# The `+=` only makes it spectacular: `flight.passengers.append("Vera")` would have gone through in silence. A property
-# guards a *name*. What encapsulation has to guard is the *reference*: whoever gets hold of the list can change it.
+# `+=` at least raises an error. `flight.passengers.append("Vera")` would have worked silently. A property
+# protects a *name*. But encapsulation must protect the *reference*, because any code that has the list can
+# change it.
 #
-# **In production.** Hand out what cannot be changed (a tuple, a `frozenset`, a `MappingProxyType`, an iterator) and
-# copy what you are handed. A tuple of 200 passengers costs less than a microsecond (measured: 0.2 µs); finding out
-# who else holds the list costs an afternoon.
+# **In production.** Return something that cannot be changed (a tuple, a `frozenset`, a `MappingProxyType`, an
+# iterator), and copy the collections that you receive. A tuple of 200 passengers costs less than a microsecond
+# (measured: 0.2 µs). A search for other code that holds the list takes much longer.
 
 # %% [markdown] claim="objects.augmented" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hand out a tuple</summary>
+# <summary><b>Mend it</b>: return a tuple</summary>
 #
 # ```diff
 # -    def passengers(self):
@@ -890,8 +910,8 @@ claim("objects.augmented", "the assignment is refused, and the passenger is on b
 # %% [markdown] minutes=3
 # ## The price of slots
 #
-# 64 bytes instead of 104, or of 168 once somebody looked, is a good trade, if you know the price. Here is what stops
-# working, on the slotted seat of a seat map.
+# Slots reduce a booking from 104 bytes, or from 168 after somebody looked, to 64 bytes. That is good if you
+# know what stops working. Here are some attempts with the slotted seat of a seat map.
 
 # %%
 class Seat:
@@ -945,21 +965,23 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
       equals=[True, True, True])
 
 # %% [markdown]
-# **Why.** `__slots__` makes the class reserve one pointer a name *in the object itself* and put a descriptor of the
-# type `member_descriptor` under each name, which knows the offset. There is no dictionary and no pointer for weak
-# references unless you list `"__dict__"` or `"__weakref__"`. Two bases that both reserve something claim the same
-# offset: *multiple bases have instance lay-out conflict*. A default in the class body would lie where the descriptor
-# must lie. ([`__slots__`](https://docs.python.org/3/reference/datamodel.html#slots).)
+# **Why.** With `__slots__` the class reserves one pointer per name *in the object itself*. Under each name it
+# puts a descriptor of the type `member_descriptor`, which knows the offset. There is no dictionary and no
+# pointer for weak references unless you list `"__dict__"` or `"__weakref__"`. Two bases that both reserve
+# something claim the same offset: *multiple bases have instance lay-out conflict*. A default in the class body
+# would need the same name as the descriptor.
+# ([`__slots__`](https://docs.python.org/3/reference/datamodel.html#slots).)
 #
-# **In production.** Good: many small objects of a closed set of fields (seats, points, rows, messages), and a
-# spelling mistake in an assignment becomes an error. Bad: mixins, base classes of a framework, anything that a
-# library decorates or observes weakly. `@dataclass(slots=True)` writes them for you, with a catch that comes below.
+# **In production.** Slots are good for many small objects with a fixed set of fields (seats, points, rows,
+# messages). A spelling mistake in an assignment becomes an error. Slots are bad for mixins, for base classes of
+# a framework, and for objects that a library decorates or refers to weakly. `@dataclass(slots=True)` writes
+# them for you, with a problem that is shown below.
 
 # %% [markdown] also=["objects.slots_undone"] claim="objects.slots_break" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: buy the dictionary back</summary>
+# <summary><b>Mend it</b>: ask for a dictionary</summary>
 #
-# Four of the seven work again, and the memory is gone.
+# Four of the seven work again, but the memory is not saved any more.
 #
 # ```diff
 # -    __slots__ = ("letter", "row")
@@ -986,7 +1008,7 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 # %% [markdown] core=true minutes=7
 # ## Which base comes first?
 #
-# The airline's classes have grown: `Booking`, `GroupBooking(Booking)`, and now somebody writes a charter.
+# The airline has the classes `Booking` and `GroupBooking(Booking)`. Now somebody writes a class for charters.
 
 # %% [markdown] predict="objects.q7"
 # **Predict.** `GroupBooking` derives from `Booking`. What does `class Charter(Booking, GroupBooking)` do?
@@ -999,9 +1021,9 @@ claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: i
 answer("objects.q7", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Python puts a class and all its ancestors into one order, by **C3**: a class comes before its bases, bases keep the
-# order in which they are named, and what held in every base's own order holds in the subclass's. The algorithm is a
-# merge: take the first head that stands in nobody's tail.
+# Python puts a class and all its ancestors into one order, by **C3**. A class comes before its bases. The bases
+# keep the order in which they are named. The order of every base is kept in the order of the subclass. The
+# algorithm is a merge: take the first head that is not in the tail of any list.
 
 # %%
 def merge(orders):
@@ -1029,8 +1051,8 @@ def by_hand(hierarchy):
 
 
 # %% [markdown]
-# A hierarchy is a tuple: the entry of each class names its bases by number, as `class` statements would, one after the
-# other. CPython gets the same ones:
+# A hierarchy is a tuple. The entry of each class gives the numbers of its bases, as if the `class` statements
+# came one after the other. CPython gets the same hierarchies:
 
 # %%
 def by_cpython(hierarchy):
@@ -1051,7 +1073,7 @@ print(by_hand(charter), by_cpython(charter))
 print(by_hand(swapped), by_cpython(swapped))
 
 # %% [markdown]
-# Now *all* hierarchies of three and of four classes, and nearly two thousand larger ones that
+# Now compare *all* hierarchies of three and of four classes, and nearly two thousand larger ones that
 # [Hypothesis](https://hypothesis.readthedocs.io/) invents: five to eight classes with one to three bases each.
 
 # %%
@@ -1107,20 +1129,20 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
       len(disputed), equals=0, did=len(orders_of))
 
 # %% [markdown]
-# **Why refuse?** Naming `Booking` first says that it comes before `GroupBooking`. Being its base, it comes after it.
-# No order keeps both. Python 2.2 had an algorithm that always found something (depth first, left to right, duplicates
-# dropped), and the price was that a subclass could turn the order of two ancestors round, so that adding a class
-# changed which method *other* classes' code called. C3 keeps every order it was given, or says no at the class
-# statement, in the developer's terminal and not in production. ([The Python 2.3 method resolution
-# order](https://docs.python.org/3/howto/mro.html); `pmerge` in
+# **Why refuse?** `Booking` is named first, so it must come before `GroupBooking`. It is also the base of
+# `GroupBooking`, so it must come after it. No order keeps both. Python 2.2 had an algorithm that always found
+# an order (depth first, left to right, duplicates dropped). But then a subclass could reverse the order of two
+# ancestors, and a new class could change the method that *other* classes' code called. C3 keeps every order it
+# was given, or raises an error at the class statement, when the developer runs it and not later in production.
+# ([The Python 2.3 method resolution order](https://docs.python.org/3/howto/mro.html); `pmerge` in
 # [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c) is `merge`.)
 #
-# **In production.** *Specific before general*: mixins first, the class that stands alone last. The order is computed
-# once, when the class is made, and is open to everyone as `Charter.__mro__`.
+# **In production.** Name the *specific before the general*: mixins first, and the class that works alone last.
+# The order is computed when the class is created, and you can read it as `Charter.__mro__`.
 
 # %% [markdown] claim="objects.c3_agrees" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: take the first head without a look at the tails</summary>
+# <summary><b>Break it</b>: take the first head without checking the tails</summary>
 #
 # ```diff
 # -        fit = [head for head in heads if not any(head in order[1:] for order in orders)]
@@ -1135,8 +1157,8 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
 # <details>
 # <summary><b>Break it</b>: single inheritance</summary>
 #
-# With one base a class there is nothing to merge, and nothing to refuse. (Java and C# stop here, and let you implement
-# many interfaces.)
+# With one base per class there is nothing to merge, and nothing to refuse. (Java and C# allow only one base
+# class, and many interfaces.)
 #
 # ```diff
 # -    return [list(itertools.permutations(range(number), count)) for count in range(most + 1)]
@@ -1150,15 +1172,15 @@ claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and ref
 # %% [markdown] minutes=4
 # ## Saved twice
 #
-# A paid booking is audited and announced. Each of the two features was written as a subclass that does its part and
-# then lets the base class save. Then somebody combines them.
+# A paid booking is audited and announced. Each of the two features is a subclass that does its part and then
+# lets the base class save. Then somebody combines them.
 #
-# ```mermaid
-# graph BT
-#     A[Audited] --> R[Record]
-#     N[Announced] --> R
-#     P[PaidBooking] --> A
-#     P --> N
+# ```text
+#            Record
+#           ↗      ↖
+#     Audited     Announced
+#           ↖      ↗
+#          PaidBooking
 # ```
 
 # %%
@@ -1230,22 +1252,23 @@ claim("objects.super_order", "super() in Audited goes on to whoever follows Audi
       equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves={"objects.q8": "b"}, baseline=calls["Audited"])
 
 # %% [markdown]
-# **Why.** `super()` does not mean *my base class*. It takes two arguments that the compiler fills in: `__class__`, a
-# closure cell with the class whose body contains the text, and the method's first argument. It searches
-# `type(self).__mro__` *behind* `__class__`. So the same line of `Audited` calls `Record` for an audited booking, and
-# `Announced` for a paid one. ([`super`](https://docs.python.org/3/library/functions.html#super),
-# [PEP 3135](https://peps.python.org/pep-3135/); since 3.12 the call is compiled to `LOAD_SUPER_ATTR`, and no `super`
-# object is made.)
+# **Why.** `super()` does not mean *my base class*. It takes two arguments that the compiler fills in. One is
+# `__class__`, a closure cell with the class whose body contains the text. The other is the method's first
+# argument. `super()` searches `type(self).__mro__` *after* `__class__`. So the same line of `Audited` calls
+# `Record` for an audited booking, and `Announced` for a paid one.
+# ([`super`](https://docs.python.org/3/library/functions.html#super), [PEP
+# 3135](https://peps.python.org/pep-3135/). Since 3.12 the call is compiled to `LOAD_SUPER_ATTR`, and no `super`
+# object is created.)
 #
-# Three conditions make it work: somebody at the end does *not* call `super()` (here `Record`); everybody else does;
-# and all pass on the arguments that they do not know, which is why cooperative `__init__`s take `**rest`. One class
-# that calls its base by name cuts everybody behind it off, silently:
+# This works under three conditions. The last class does *not* call `super()` (here `Record`). All the others
+# do. And all pass on the arguments that they do not know, so cooperative `__init__`s take `**rest`. If one
+# class calls its base by name, all classes after it are silently skipped:
 
 # %% [markdown] claim="objects.super_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one class of the chain names its base</summary>
+# <summary><b>Break it</b>: one class of the chain calls its base by name</summary>
 #
-# Nobody is announced any more, and no error says so. `Audited` works alone, with all its tests.
+# Nothing is announced any more, and there is no error. `Audited` alone still works, with all its tests.
 #
 # ```diff
 # -        done.append("Audited")
@@ -1285,8 +1308,9 @@ claim("objects.super_order", "super() in Audited goes on to whoever follows Audi
 # %% [markdown] minutes=6
 # ## Who is asked first?
 #
-# Fares are `Money`. A voucher is a kind of money, miles are not: they come from the loyalty team's library. `a + b`
-# is a negotiation between two types. Let every method write down that it was asked, and decline.
+# Fares are `Money`. A voucher is a kind of money. Miles are not, because they come from the loyalty team's
+# library. In `a + b` the interpreter asks the two types in turn. Let every method write down that it was asked,
+# and decline.
 
 # %%
 asked = []
@@ -1313,8 +1337,8 @@ Voucher = kind_of("Voucher", Money, methods=("__radd__", "__gt__"))  # has its o
 Refund = kind_of("Refund", Money)  # inherits everything
 
 # %% [markdown] predict="objects.q9"
-# **Predict.** `Money() + Voucher()`: Voucher is a subclass of Money and overrides `__radd__`. Who is asked
-# first?
+# **Predict.** In `Money() + Voucher()`, Voucher is a subclass of Money and overrides `__radd__`. Which method
+# is called first?
 #
 # - **a** `Money.__add__`: the left operand
 # - **b** `Voucher.__add__`, inherited: the subclass
@@ -1357,21 +1381,21 @@ claim("objects.same_type", "of two operands of one type + asks one and == asks b
       equals=[("Money.__add__", "TypeError"), ("Money.__eq__", "Money.__eq__", False)])
 
 # %% [markdown]
-# **Reading it.** A refusal by all means `TypeError`, except for `==` and `!=`, which fall back on identity and
-# answer. `+=` tries `__iadd__` and then behaves like `+`. The reflection of `<` is `>`, and `int.__eq__` (the last
-# line's second party, which writes nothing down) declines as politely as ours do.
+# **Reading it.** If all decline, the result is a `TypeError`. Only `==` and `!=` then compare identity and
+# return an answer. `+=` tries `__iadd__` and then behaves like `+`. The reflection of `<` is `>`. In the last
+# line the second method is `int.__eq__`. It does not write anything down, but it declines too.
 #
-# **Why.** Arithmetic: if both operands have one type, the reflected method could only say the same again, so it is
-# not asked. A subclass that *provides a different* reflected method goes first, because it knows its base and the
-# base does not know it; one that inherits it has nothing to add. (`SLOT1BINFULL` and `method_is_overloaded` in
-# [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c).) Comparison has a
-# protocol of its own, in which the subclass goes first whether it overrides anything or not, and both sides are asked
-# even if they are of one type (`do_richcompare` in
+# **Why.** In arithmetic with two operands of one type, the reflected method would only give the same answer
+# again, so it is not asked. A subclass that *provides a different* reflected method goes first, because it
+# knows its base and the base does not know it. A subclass that inherits the method has nothing to add.
+# (`SLOT1BINFULL` and `method_is_overloaded` in
+# [`Objects/typeobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/typeobject.c).) Comparison has
+# different rules. The subclass goes first, even if it overrides nothing, and both sides are asked even if they
+# have the same type (`do_richcompare` in
 # [`Objects/object.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/object.c); [`__radd__` and the
 # rest](https://docs.python.org/3/reference/datamodel.html#object.__radd__)).
 #
-# To decline is part of the protocol. A method that *raises* ends the negotiation, and the loyalty team's library
-# never gets its turn:
+# Declining is part of the protocol. If a method *raises* instead, the loyalty team's library is never asked:
 
 # %%
 class Points:
@@ -1397,13 +1421,14 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
       payments, equals=["paid with points", "TypeError"])
 
 # %% [markdown]
-# **In production.** Return the constant `NotImplemented` (not the exception `NotImplementedError`) for every type
-# that you do not know, from `__eq__` too: `False` there would hide your object from a mock's `ANY`. And never test
-# it: `not a.__eq__(b)` used to take `NotImplemented` for true, warned since 3.9, and raises `TypeError` from 3.14.
+# **In production.** Return the constant `NotImplemented` (not the exception `NotImplementedError`) for every
+# type that you do not know, also from `__eq__`. If `__eq__` returned `False`, a comparison with a mock's `ANY`
+# would be false. And never use it as a condition: `not a.__eq__(b)` used to take `NotImplemented` for true,
+# warned since 3.9, and raises `TypeError` since 3.14.
 
 # %% [markdown] claim="objects.operator_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the voucher inherits its opinion</summary>
+# <summary><b>Break it</b>: the voucher inherits <code>__radd__</code></summary>
 #
 # ```diff
 # -Voucher = kind_of("Voucher", Money, methods=("__radd__", "__gt__"))  # has its own opinion
@@ -1416,9 +1441,9 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 
 # %% [markdown] also=["objects.declining"] claim="objects.same_type" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a subclass that changes nothing; and a fare that answers instead of declining</summary>
+# <summary><b>Break it</b>: a subclass that changes nothing; and a fare that declines instead of raising</summary>
 #
-# `Refund` inherits every method, and yet it is another type: `+` asks both.
+# `Refund` inherits every method, but it is another type, so `+` asks both.
 #
 # ```diff
 # -    "Money() + Money()": lambda: Money() + Money(),
@@ -1435,8 +1460,8 @@ claim("objects.declining", "a method that declines lets the other side pay; one 
 # %% [markdown] core=true minutes=4
 # ## A seat changes its row
 #
-# Who sits where is a dictionary from seats to passengers. A seat is compared by value, so it is hashed by value. Then
-# the aircraft is changed, and row 12 becomes row 14: somebody sets `seat.row`.
+# A dictionary maps seats to passengers. A seat is compared by value, so it is hashed by value. Then the
+# aircraft is changed, and row 12 becomes row 14: somebody sets `seat.row`.
 
 # %%
 @dataclass(unsafe_hash=True)
@@ -1450,8 +1475,8 @@ passengers = {seat: "Anna"}
 seat.row = 14
 
 # %% [markdown] predict="objects.q10"
-# **Predict.** The very same object is still a key of the dictionary. Row 14 may be luck. So we move 12A to each of the
-# other rows from 1 to 60, each time with a new dictionary. For how many rows is `seat in passengers` True?
+# **Predict.** The same object is still a key of the dictionary. One row may be luck. So we move 12A to each of
+# the other rows from 1 to 60, each time with a new dictionary. For how many rows is `seat in passengers` True?
 #
 # - **a** for all: identity is compared before anything else
 # - **b** for some
@@ -1494,7 +1519,7 @@ show_table([{"looked for": case, "found": found[case], "rows": len(rows[case])} 
 print("in a dictionary after a move to row", rows["the seat itself, in a dictionary"])
 
 # %% [markdown]
-# Back to row 14, which is not among them. What does an assignment do?
+# Back to row 14, for which the seat is not found. What does an assignment do?
 
 # %%
 passengers[seat] = "Boris"
@@ -1510,27 +1535,30 @@ claim("objects.equal_keys", "then one object is a key twice, and in a copy too; 
       (len(passengers), len(copied), len(inserted)), equals=(2, 2, 1))
 
 # %% [markdown]
-# **Why.** A dictionary stores the hash of each key at the time of insertion, and the stored hash decides where the key
-# is. A lookup computes the hash anew and searches the places to which the new hash leads. A small dictionary has eight
-# places, so sometimes the search comes across the key. Then the dictionary compares identity first and the stored hash
-# second: the same object is found, although its hash is another one. A set compares the stored hash first, and does
-# not find it. An equal seat that was made anew fails in both: it is not the same object, and its hash is not the stored
-# one. The seat *as it was* has the right hash and finds the right place, but then `==` says no.
-# (`compare_generic` in [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.13.0/Objects/dictobject.c),
-# `set_lookkey` in [`Objects/setobject.c`](https://github.com/python/cpython/blob/v3.13.0/Objects/setobject.c).)
+# **Why.** A dictionary stores the hash of each key at the time of insertion, and the stored hash decides the
+# place of the key. A lookup computes the hash again and searches the places to which the new hash leads. A
+# small dictionary has eight places, so sometimes the search reaches the key. Then the dictionary compares
+# identity first and the stored hash second. So it finds the same object, although its hash is now different. A
+# set compares the stored hash first, and does not find it. An equal seat that was created later fails in both:
+# it is not the same object, and its hash is not the stored one. The seat *as it was* has the right hash and
+# leads to the right place, but then `==` is false. (`compare_generic` in
+# [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.13.0/Objects/dictobject.c), `set_lookkey`
+# in [`Objects/setobject.c`](https://github.com/python/cpython/blob/v3.13.0/Objects/setobject.c).)
 #
-# A dictionary that grows does not repair this, and neither does `dict(passengers)`: both move the stored hashes and do
-# not call `__hash__` again. Pairs from `items()` are inserted one by one, and each key is hashed anew.
+# A dictionary that grows does not repair this, and neither does `dict(passengers)`: both move the stored hashes
+# and do not call `__hash__` again. Pairs from `items()` are inserted one by one, so each key is hashed again.
 #
-# An error that depends on luck is worse than one that always happens: the test with one seat passes.
+# An error that depends on luck is worse than one that always happens, because a test with one seat may pass.
 #
-# **In production.** The contract has two halves: *equal objects have equal hashes* and *the hash never changes while
-# the object is a key*. ([`object.__hash__`](https://docs.python.org/3/reference/datamodel.html#object.__hash__).)
-# Keep it by `frozen=True`, or hash only what identifies: the booking's locator, not its state. For ORM entities,
-# which are made before they have a primary key, that means a key made by the application, or identity.
+# **In production.** The contract has two halves: *equal objects have equal hashes* and *the hash never changes
+# while the object is a key*.
+# ([`object.__hash__`](https://docs.python.org/3/reference/datamodel.html#object.__hash__).) Use `frozen=True`,
+# or hash only the fields that identify the object: the booking's locator, not its state. ORM entities are
+# created before they have a primary key. So give them a key that the application creates, or compare them by
+# identity.
 #
-# Python protects you where it can: a class that defines `__eq__` and no `__hash__` gets `__hash__ = None`, even if its
-# base has one. That is why a plain `@dataclass` cannot be a key, and why `unsafe_hash` carries its name.
+# Python protects you where it can. A class that defines `__eq__` and no `__hash__` gets `__hash__ = None`, even
+# if its base has one. That is why a plain `@dataclass` cannot be a key, and why `unsafe_hash` has this name.
 
 # %%
 class Passenger:
@@ -1556,8 +1584,8 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 # <details>
 # <summary><b>Mend it</b>: hash only what does not change</summary>
 #
-# The hash stays the same, so the seat itself is always found, in the set too. An equal new seat is found as well. The
-# price: 180 seats have only six different hashes, one per letter, so lookups get slower.
+# The hash stays the same, so the seat itself is always found, in the set too. An equal new seat is found as
+# well. But 180 seats have only six different hashes, one per letter, so lookups become slower.
 #
 # ```diff
 # -class Seat:
@@ -1574,7 +1602,7 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 
 # %% [markdown] claim="objects.hash_dropped" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: say that the hash is still right</summary>
+# <summary><b>Mend it</b>: keep the hash of the base class</summary>
 #
 # ```diff
 # -        return super().__eq__(other)
@@ -1590,9 +1618,9 @@ claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no 
 # %% [markdown] minutes=7
 # ## A new kind of disruption
 #
-# Passengers are compensated by what went wrong. Three colleagues wrote the rule in three ways: by a method of the
-# event (duck typing), by `functools.singledispatch`, by structural pattern matching. All three pass the tests for the
-# two kinds that exist. (Amounts simplified from Regulation EC 261.)
+# The compensation of a passenger depends on the disruption. Three colleagues wrote the rule in three ways: as a
+# method of the event (duck typing), with `functools.singledispatch`, and with structural pattern matching. All
+# three pass the tests for the two kinds that exist. (Amounts simplified from Regulation EC 261.)
 
 # %%
 @dataclass
@@ -1641,8 +1669,8 @@ def by_pattern(event):
 
 
 # %% [markdown]
-# Then come three events that nobody thought of: a *subclass* of `Delay`; a *look-alike* from a partner's library, with
-# the right method and no common base; and a new kind altogether.
+# Then three new events arrive: a *subclass* of `Delay`; a *look-alike* from a partner's library, with the right
+# method and no common base; and a completely new kind.
 
 # %%
 class TechnicalDelay(Delay):
@@ -1687,22 +1715,23 @@ claim("objects.look_alike", "all serve a subclass; only duck typing serves a loo
       equals=([250, 250, 250], [250, "TypeError", None]), baseline=paid["TechnicalDelay"])
 
 # %% [markdown]
-# **Why.** `match` is a statement, a chain of tests. No case fits, nothing happens; there is no `MatchError` ([PEP
-# 634](https://peps.python.org/pep-0634/)). `case Delay(...)` is an `isinstance` test followed by attribute look-ups;
-# the *first* case that fits wins, so a special case behind a general one is dead. `singledispatch` looks for the best
-# implementation along the event's method resolution order, caches it by type, and calls the default if there is none
-# ([PEP 443](https://peps.python.org/pep-0443/)); order does not matter, and any module can register a kind of its
-# own.
+# **Why.** `match` is a statement, a chain of tests. If no case fits, nothing happens: there is no `MatchError`
+# ([PEP 634](https://peps.python.org/pep-0634/)). `case Delay(...)` is an `isinstance` test followed by
+# attribute lookups. The *first* case that fits wins, so a special case after a general one is never reached.
+# `singledispatch` looks for the best implementation along the event's method resolution order, caches it by
+# type, and calls the default if there is none ([PEP 443](https://peps.python.org/pep-0443/)). The order of the
+# functions does not matter, and any module can register a new kind.
 #
-# | | who adds a *kind* | who adds an *operation* | a kind without a rule |
+# | | to add a *kind* | to add an *operation* | for a kind without a rule |
 # |---|---|---|---|
-# | method | writes one class | edits every class | `AttributeError`, or whatever the base answers |
-# | `singledispatch` | registers, from any module | writes one function | the default |
-# | `match` | edits every `match` | writes one function | silence, unless you end with `case _:` |
+# | method | write one class | edit every class | `AttributeError`, or the answer of the base class |
+# | `singledispatch` | register a function, from any module | write one function | the default |
+# | `match` | edit every `match` | write one function | silence, unless you end with `case _:` |
 #
 # **In production.** End every `match` over kinds with `case _: assert_never(event)`
-# ([`typing.assert_never`](https://docs.python.org/3/library/typing.html#typing.assert_never)): it raises at run time,
-# and a type checker reports a kind that reaches it before that. One trap remains, and it sits in one line:
+# ([`typing.assert_never`](https://docs.python.org/3/library/typing.html#typing.assert_never)). It raises at run
+# time, and before that a type checker reports every kind that can reach it. There is one more trap, and it
+# needs only one line:
 
 # %%
 CANCELLED = "cancelled"
@@ -1722,15 +1751,15 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
       refunds, equals=["nothing", "250, because cancelled", "250, because landed"])
 
 # %% [markdown]
-# A bare name is a *capture pattern*. Only a dotted name (`Status.CANCELLED`) is looked up and compared. In front of
-# other cases the compiler refuses it (*makes remaining patterns unreachable*); as the last one it pays every
+# A bare name is a *capture pattern*. Only a dotted name (`Status.CANCELLED`) is looked up and compared. Before
+# other cases the compiler refuses it (*makes remaining patterns unreachable*). As the last case it pays every
 # passenger who landed.
 
 # %% [markdown] also=["objects.look_alike"] claim="objects.three_ways" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: match by shape, and refuse the rest</summary>
 #
-# `object(minutes=…)` fits everything that has such an attribute: duck typing in a pattern.
+# `object(minutes=…)` fits everything that has such an attribute. This is duck typing in a pattern.
 #
 # ```diff
 # -        case Delay(minutes=late) if late >= 180:
@@ -1750,7 +1779,7 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
 
 # %% [markdown] claim="objects.name_in_case" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a dot in the name</summary>
+# <summary><b>Mend it</b>: use a dotted name</summary>
 #
 # ```diff
 # -        case CANCELLED:
@@ -1771,8 +1800,8 @@ claim("objects.name_in_case", "a bare name in a case is not compared with anythi
 # %% [markdown] minutes=9
 # ## Who checks the contract, and when?
 #
-# Notifications go by e-mail today and by SMS tomorrow. The booking service wants a contract: something that has
-# `send(passenger, text)`. Python has two ways to write it down.
+# Notifications are sent by e-mail today and by SMS tomorrow. The booking service wants a contract: an object
+# that has `send(passenger, text)`. Python has two ways to write it down.
 
 # %%
 class NotifierBase(abc.ABC):
@@ -1790,7 +1819,7 @@ class Notifier(Protocol):
 
 
 # %% [markdown]
-# Five candidates, from honest to absurd:
+# Here are five candidates. Only the first is correct.
 
 # %%
 class Email(NotifierBase):
@@ -1817,8 +1846,8 @@ class Number:
 
 
 # %% [markdown] predict="objects.q12"
-# **Predict.** `isinstance(Number(), Notifier)`: `Number.send` is the integer 5. And is the Pigeon, without any
-# `send`, a NotifierBase?
+# **Predict.** `Number.send` is the integer 5. Is `isinstance(Number(), Notifier)` true? And is a Pigeon, which
+# has no `send`, an instance of NotifierBase?
 #
 # - **a** no, and no
 # - **b** yes, and yes
@@ -1840,7 +1869,7 @@ checks = [
 show_table(checks)
 
 # %% [markdown]
-# The third inspector does not run the program at all.
+# The third check does not run the program at all.
 
 # %%
 PROGRAM = """\
@@ -1888,15 +1917,16 @@ claim("objects.static_checks", "a type checker reports the wrong signature and t
 
 # %% [markdown]
 # **Why.** An abstract method is a function with a mark (`__isabstractmethod__`). `ABCMeta` collects the marked
-# *names* that nobody has overridden, and `object.__new__` refuses to make an instance while there are any. So the
-# check comes with the first *instance*, knows names only, and happens not at all for `register`, which is a promise
-# that nobody reads ([`abc`](https://docs.python.org/3/library/abc.html)). `isinstance` with a runtime-checkable
-# protocol asks whether each member *exists* (and is not `None`): the documentation warns that signatures are not
-# looked at ([`runtime_checkable`](https://docs.python.org/3/library/typing.html#typing.runtime_checkable)). Only the
-# type checker compares signatures, and it needs no `isinstance`, no base class and no import of yours in the
-# partner's library ([PEP 544](https://peps.python.org/pep-0544/)).
+# *names* that no class has overridden, and `object.__new__` refuses to create an instance while there are any.
+# So the check happens at the first *instance* and knows only names. For `register` there is no check at all
+# ([`abc`](https://docs.python.org/3/library/abc.html)). `isinstance` with a runtime-checkable protocol asks
+# whether each member *exists* (and, if it is a method, is not `None`). The documentation warns that signatures
+# are not checked
+# ([`runtime_checkable`](https://docs.python.org/3/library/typing.html#typing.runtime_checkable)). Only the type
+# checker compares signatures. It needs no `isinstance` and no base class, and the partner's library need not
+# import your code ([PEP 544](https://peps.python.org/pep-0544/)).
 #
-# What does asking at run time cost? Counted in bytecode instructions, so a busy machine changes nothing:
+# What does a check at run time cost? We count bytecode instructions, so a busy machine changes nothing:
 
 # %%
 class Detached:
@@ -1933,23 +1963,24 @@ claim("objects.missed_check", "a protocol that the class does not fulfil looks t
       min(prices["a protocol, the instance has it"], prices["a protocol, nobody has it"]), at_least=100)
 
 # %% [markdown]
-# **Reading it.** A positive answer is cached for the class. A negative one is not final for an object, since it may
-# have the member on itself; so each time `inspect.getattr_static` walks the object and the method resolution order,
-# for every member of the protocol until one is missing. (`_ProtocolMeta.__instancecheck__` in
+# **Reading it.** A positive answer is cached for the class. A negative answer for the class is not final for an
+# object, because the object itself may have the member. So each time `inspect.getattr_static` searches the
+# object and the method resolution order, for every member of the protocol until one is missing.
+# (`_ProtocolMeta.__instancecheck__` in
 # [`Lib/typing.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/typing.py).)
 #
-# **In production.** ABC: your own hierarchy, shared code, and an error when the first instance is made instead of when
-# the missing method is called. (Make the instances at start-up, and the error comes at start-up.)
-# Protocol: what you *need*, declared where it is used, fulfilled by classes that do not know you (this is how the
-# ports of 6.1 are written). Keep `isinstance` against a protocol out of hot loops; `hasattr`, or simply calling, says
-# as much.
+# **In production.** Use an ABC for your own hierarchy with shared code. The error comes when the first instance
+# is created, and not when the missing method is called. (If you create the instances at start-up, the error
+# comes at start-up.) Use a protocol to declare what you *need* where you use it. Classes that do not know your
+# code can fulfil it (the ports of a hexagonal architecture are written in this way). Do not use `isinstance`
+# against a protocol in hot loops. `hasattr`, or simply the call, tells you the same.
 
 # %% [markdown] also=["objects.cached_check", "objects.runtime_checks"] claim="objects.abc_instance" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget the base; and let the number be nothing</summary>
+# <summary><b>Break it</b>: forget the base class; and replace the number by <code>None</code></summary>
 #
-# Without `abc.ABC` the decorator alone marks a function that nobody counts. `None` is the one value that makes a member
-# count as missing; and what is missing is asked for anew each time.
+# Without `abc.ABC` the decorator only marks a function, and nothing reads the mark. A method that is `None`
+# counts as missing, and the check for a missing member is repeated each time.
 #
 # ```diff
 # -class NotifierBase(abc.ABC):
@@ -1969,10 +2000,10 @@ claim("objects.missed_check", "a protocol that the class does not fulfil looks t
 
 # %% [markdown] also=["objects.cached_check", "objects.missed_check"] claim="objects.static_checks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a protocol that promises anything; and caches that are not used</summary>
+# <summary><b>Break it</b>: a protocol without types; and caches that are not used</summary>
 #
-# A `send` of which nothing is said is `Any`, and the type checker believes everybody. The two objects that fulfil the
-# protocol, one by its class, one by itself, change places.
+# A `send` without types is `Any`, and the type checker accepts everything. The second change swaps the two
+# objects that fulfil the protocol, one by its class and one by itself.
 #
 # ```diff
 # -    def send(self, passenger: str, text: str) -> bool: ...
@@ -1998,9 +2029,10 @@ claim("objects.missed_check", "a protocol that the class does not fulfil looks t
 # %% [markdown] minutes=6
 # ## A seat map that is a dictionary
 #
-# The seat map must refuse seats that the aircraft does not have. It is a dictionary with a rule, so it derives from
-# `dict` and overrides `__setitem__`. A second colleague uses `collections.UserDict`, a third keeps a dictionary
-# inside and derives from `MutableMapping`, which builds the other methods on five that you write.
+# The seat map must refuse seats that the aircraft does not have. It is a dictionary with a rule, so the first
+# class derives from `dict` and overrides `__setitem__`. A second colleague uses `collections.UserDict`. A third
+# keeps a dictionary inside and derives from `MutableMapping`, which provides the other methods on top of five
+# that you write.
 
 # %%
 def must_exist(seat):
@@ -2043,8 +2075,8 @@ class ComposedMap(MutableMapping):
 
 
 # %% [markdown] predict="objects.q13"
-# **Predict.** There are five ways to put a passenger on seat 13A. How many of them does `InheritedMap`, the
-# dict, refuse?
+# **Predict.** There are five ways to put a passenger on seat 13A. How many of them does `InheritedMap` (the
+# subclass of `dict`) refuse?
 #
 # - **a** all: they end in `__setitem__`
 # - **b** four: the constructor is C code
@@ -2086,26 +2118,26 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
       (refusals["UserMap"], refusals["ComposedMap"]), equals=(4, 5), baseline=refusals["UserMap"])
 
 # %% [markdown]
-# **Why.** `dict.update`, the constructor and the rest are C functions that insert straight into the table. They do
-# not call `__setitem__` of a subclass: that would cost every plain dictionary a look-up per key, and the
-# documentation does not promise it. Overriding a method changes what *callers* of that method get; whether the
-# class's *other methods* are among its callers is the private business of the base. This is the **fragile base
-# class**: you inherit not only an interface but also the pattern of calls inside, which nobody specified and any
-# release may change.
+# **Why.** `dict.update`, the constructor and the others are C functions that insert straight into the table.
+# They do not call the `__setitem__` of a subclass. That would cost every plain dictionary a lookup per key, and
+# the documentation does not promise it. If you override a method, you change the result for *callers* of that
+# method. But the base class decides whether its *other methods* call it. This is the problem of the **fragile
+# base class**: you inherit an interface, and also a pattern of internal calls that nobody specified and that
+# any release may change.
 #
-# `UserDict` is written in Python on top of `MutableMapping`, and its methods do call each other. Its `|=`, added in
-# 3.9, hands the other mapping to the inner `dict` and misses yours
-# ([`Lib/collections/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/collections/__init__.py)). The
-# composed map has no `|=` at all: `TypeError` where nobody has thought about it.
+# `UserDict` is written in Python on top of `MutableMapping`, and its methods do call each other. But its `|=`,
+# added in 3.9, passes the other mapping to the inner `dict` and skips your `__setitem__`
+# ([`Lib/collections/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/collections/__init__.py)).
+# The composed map has no `|=` at all, so the result is a `TypeError`.
 #
-# **In production.** Derive from `dict` and `list` to *add* methods, not to enforce rules. To enforce a rule keep the
-# container inside, so that every way in is one that you wrote: composition.
+# **In production.** Derive from `dict` and `list` to *add* methods, not to enforce rules. To enforce a rule,
+# keep the container inside your class, so that you wrote every method that changes it. This is composition.
 
 # %% [markdown] claim="objects.dict_refused" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: close the other ways one by one</summary>
+# <summary><b>Mend it</b>: override the other methods one by one</summary>
 #
-# Until the next release of Python adds a sixth.
+# This works until a release of Python adds another method.
 #
 # ```diff
 # -class InheritedMap(dict):
@@ -2141,8 +2173,8 @@ claim("objects.composed_refused", "UserDict refuses four, and the composed map a
 # %% [markdown] minutes=5
 # ## The requirement changes
 #
-# Bookings come in fares. *Flexible* ones may be changed free of charge, the others cost 75. The first version says it
-# by inheritance, as the textbook does; the second gives each booking its rule.
+# A booking has a fare. A *flexible* booking may be changed free of charge, the others cost 75. The first
+# version uses inheritance, as textbooks do. The second gives each booking a list of rules.
 
 # %%
 @dataclass(eq=False)
@@ -2172,8 +2204,8 @@ def flexible(fee):
 
 
 # %% [markdown]
-# The change request: *passengers can buy flexibility after they booked.* By then the booking is known to others: the
-# seat map, the invoice run, the waiting list for an upgrade.
+# Then there is a change request: *passengers can buy flexibility after they booked.* By then other parts of the
+# program hold the booking: the seat map, the invoice run, and the waiting list for an upgrade.
 
 # %%
 class Holder:
@@ -2207,8 +2239,8 @@ show_table([{"design": design, "seat map": a, "invoice run": b, "waiting list": 
             for design, (a, b, c) in fees.items()])
 
 # %% [markdown]
-# The second change request: *group discount, loyalty status and a waiver in bad weather, in any combination.* In the
-# first design each combination is a class.
+# The second change request is *group discount, loyalty status and a waiver in bad weather, in any combination.*
+# In the first design each combination needs a class.
 
 # %%
 rules = ("flexible", "group", "loyal", "weather")
@@ -2222,24 +2254,24 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
       fees["inheritance"], equals=[0, 75, 75])
 
 # %% [markdown]
-# **Why.** Inheritance answers *what is it?* once, when the object is made. The requirement asks *what applies to it
-# now?* What may change during an object's life, or be combined freely, belongs in a field: that is all that
-# *composition over inheritance* says (Gamma and others, *Design Patterns*, 1994, introduction; the pattern is
-# Strategy).
+# **Why.** Inheritance answers the question *what is it?* once, when the object is created. The requirement asks
+# *what applies to it now?* If something may change during an object's life, or may be combined freely, it
+# belongs in a field. This is the meaning of *composition over inheritance* (Gamma and others, *Design
+# Patterns*, 1994, introduction; the pattern is Strategy).
 #
-# **In production.** The pull towards inheritance comes from sharing code, and that is the weakest reason for it.
-# Inherit where each of these is true: it *is* one for all its life; you may use the subclass wherever the base is
-# expected, including the exceptions it raises (Liskov); base and subclass are released together. Frameworks meet all
-# three (`TestCase`, `View`); business rules seldom do. The price of composition is one more hop when you read the
-# code, and rules whose *order* matters: a fee reduced by 10 and then halved is another fee than one halved and then
-# reduced.
+# **In production.** People often use inheritance to share code, and that is the weakest reason for it. Inherit
+# if three things are true: the object *is* one for all its life; you may use the subclass wherever the base is
+# expected, including the exceptions it raises (Liskov); base and subclass are released together. Frameworks
+# often meet all three (`TestCase`, `View`), business rules seldom do. Composition has a price too. There is one
+# more step when you read the code, and the *order* of the rules matters: a fee reduced by 10 and then halved is
+# another fee than one halved and then reduced.
 
 # %% [markdown] claim="objects.upgrade_missed" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: an object <i>can</i> change its class</summary>
 #
-# All holders see it. But no `__init__` has run, a class with other slots is refused (*object layout differs*), and
-# the type checker is not told.
+# All holders see the change. But no `__init__` has run, a class with other slots is refused (*object layout
+# differs*), and the type checker does not know of it.
 #
 # ```diff
 # -    return FlexibleBooking(booking.locator)  # an object cannot change its class …
@@ -2255,7 +2287,8 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 # <details>
 # <summary><b>Break it</b>: copy on upgrade</summary>
 #
-# With immutable bookings, composition alone does not help: then holders must keep the *locator* and ask a repository.
+# With immutable bookings, composition alone does not help. Then the holders must keep the *locator* and ask a
+# repository.
 #
 # ```diff
 # -    booking.rules.append(flexible)
@@ -2270,8 +2303,8 @@ claim("objects.upgrade_missed", "who holds the old object goes on charging the o
 # %% [markdown] minutes=7
 # ## The everyday form
 #
-# Most classes of a backend are records with a few rules, and `@dataclass` writes their methods. It protects you from
-# the mutable default, which would be shared by all instances. From which ones?
+# Most classes of a backend are records with a few rules, and `@dataclass` writes their methods. It protects you
+# from a mutable default, which all instances would share. Does it find every such default?
 
 # %%
 class Extras:
@@ -2297,8 +2330,8 @@ def with_list_default():
 
 
 # %% [markdown] predict="objects.q14"
-# **Predict.** `extras: list = []` is refused by `@dataclass`. And `extras: Extras = NO_EXTRAS`, an object with
-# a list inside?
+# **Predict.** `@dataclass` refuses `extras: list = []`. What happens to `extras: Extras = NO_EXTRAS`, an object
+# with a list inside?
 #
 # - **a** refused as well: it is mutable
 # - **b** accepted; every booking gets a copy
@@ -2318,12 +2351,12 @@ claim("objects.extras_default", "a list as default is refused; an object of your
       proves={"objects.q14": "c"})
 
 # %% [markdown]
-# **Why.** Nothing in Python says whether an object can change. `dataclasses` takes *unhashable* for *mutable*
-# (`f.default.__class__.__hash__ is None` in
-# [`Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)), and an ordinary class is
-# hashable, by identity. `field(default_factory=Extras)` makes one for each instance.
+# **Why.** Python has no mark that says whether an object can change. `dataclasses` takes *unhashable* for
+# *mutable* (`f.default.__class__.__hash__ is None` in
+# [`Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)), and an ordinary
+# class is hashable, by identity. `field(default_factory=Extras)` creates one object for each instance.
 #
-# The three switches that a value object wants, and where each ends:
+# A value object usually wants three options. Each of them has a limit:
 
 # %%
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -2357,8 +2390,9 @@ claim("objects.kw_only", "kw_only fields are given by name, so a subclass may ad
       list(tried.values())[4:], equals=["TypeError", 13])
 
 # %% [markdown]
-# `frozen=True` writes a `__setattr__` that raises: a rule for colleagues, not a lock (`object.__setattr__` is
-# what the generated `__init__` itself uses). `slots=True` has a mechanism that shows. Watch a registry of fare classes:
+# `frozen=True` writes a `__setattr__` that raises. It is a rule for colleagues and not a lock: the generated
+# `__init__` itself uses `object.__setattr__`. `slots=True` has a visible side effect. Watch a registry of fare
+# classes:
 
 # %%
 registered = []
@@ -2378,9 +2412,9 @@ class MilesFare(Registered):
 print([kind.__qualname__ for kind in registered], [kind is MilesFare for kind in registered])
 
 # %% [markdown]
-# The first of the two is still referred to by the methods: `super()` without arguments finds its class in a closure
-# cell that was filled by the first class statement. Here is a decorator that makes a class again naively, beside
-# `dataclass`.
+# The methods still refer to the first of the two classes: `super()` without arguments finds its class in a
+# closure cell that the first class statement filled. Here is a simple decorator that creates a class again,
+# next to `dataclass`.
 
 # %%
 def made_again(cls):
@@ -2411,19 +2445,21 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
       stale, equals=["TypeError", True if sys.version_info >= (3, 14) else "TypeError"])
 
 # %% [markdown]
-# **Why.** Slots must be known when a class is made, and a decorator comes after that. So `@dataclass(slots=True)`
-# makes a *new* class with the same name and the right `__slots__`, and returns it. `__init_subclass__` has run for
-# both; the first one lives as long as somebody refers to it (your registry does). Methods whose closure cell
-# `__class__` refers to the first class give `super()` the wrong one. Since 3.14 `dataclasses` repairs that cell
-# ([gh-90562](https://github.com/python/cpython/issues/90562)); before, write `super(MilesFare, self)`.
+# **Why.** Slots must be known when a class is created, and a decorator runs after that. So
+# `@dataclass(slots=True)` creates a *new* class with the same name and the right `__slots__`, and returns it.
+# `__init_subclass__` has run for both. The first class lives as long as something refers to it, and your
+# registry does. The closure cell `__class__` of the methods refers to the first class, so `super()` gets the
+# wrong one. Since 3.14 `dataclasses` repairs that cell
+# ([gh-90562](https://github.com/python/cpython/issues/90562)). Before 3.14, write `super(MilesFare, self)`.
 #
-# **In production.** For values: `frozen=True, slots=True`, tuples instead of lists inside, `kw_only=True` from four
-# fields on. For entities: `eq=False`, since two bookings are the same booking if their locators are. Validation of
-# what comes from outside is not the dataclass's business (1.1 shows a validator).
+# **In production.** For values, use `frozen=True, slots=True`, tuples instead of lists inside, and
+# `kw_only=True` from four fields on. For entities use `eq=False`, because two bookings are the same booking if
+# their locators are the same. A dataclass does not validate data from outside ([1.1](01_interpreter.ipynb)
+# shows a validator).
 
 # %% [markdown] also=["objects.frozen"] claim="objects.extras_default" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a factory; and a tuple inside the frozen fare</summary>
+# <summary><b>Mend it</b>: use a factory; and a tuple inside the frozen fare</summary>
 #
 # ```diff
 # -    extras: Extras = NO_EXTRAS
@@ -2441,8 +2477,8 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 # <details>
 # <summary><b>Mend it</b>: slots written by hand; and positions instead of names</summary>
 #
-# Slots that the class statement sees need no second class. A class that is not made again has the right cell, on any
-# version.
+# If the class statement itself has the slots, no second class is needed. A class that is not created again has
+# the right cell, on any version.
 #
 # ```diff
 # -@dataclass(slots=True)
@@ -2478,10 +2514,11 @@ claim("objects.stale_cell", "super() fails in a class that was made again; datac
 #
 # ### A field that knows its limits (10 minutes)
 #
-# `class Leg: delay = Minutes(-60, 1440); taxi = Minutes(0, 240)`. Write `Minutes`: assigning anything but an `int`
-# raises `TypeError`, an `int` outside of the limits (which are allowed) `ValueError` with the field's name in the
-# message; reading a field that was never set raises `AttributeError`; `Leg.delay` is the descriptor itself. Legs may
-# be unhashable, and a leg that nobody needs any more must not be kept alive.
+# `class Leg: delay = Minutes(-60, 1440); taxi = Minutes(0, 240)`. Write `Minutes`. The limits themselves are
+# allowed. An assignment of anything but an `int` raises `TypeError`. An `int` outside the limits raises
+# `ValueError` with the field's name in the message. Reading a field that was never set raises `AttributeError`.
+# `Leg.delay` is the descriptor itself. Legs may be unhashable, and the descriptor must not keep a leg alive
+# when nothing else refers to it.
 
 # %% exercise="objects.bounded" tags=["exercise"]
 class Minutes:
@@ -2497,9 +2534,10 @@ check("objects.bounded", Minutes)
 # %% [markdown]
 # ### Money that adds up (15 minutes)
 #
-# `Money(cents, currency)`, a value: equal by both, usable as a dictionary key, unchangeable. `a + b` adds amounts of
-# one currency and raises `ValueError` for two. `sum(fares)` works (it begins with `0 + fares[0]`); any other number
-# is not money. Every type that you do not know gets its turn, in `+` and in `==`.
+# Write `Money(cents, currency)`, a value: two are equal if both fields are, it can be a dictionary key, and it
+# cannot be changed. `a + b` adds amounts of one currency and raises `ValueError` for two. `sum(fares)` works
+# (it begins with `0 + fares[0]`), but any other number is not money. For every type that you do not know, the
+# other operand must be asked, in `+` and in `==`.
 
 # %% exercise="objects.money" tags=["exercise"]
 class Money:
@@ -2515,10 +2553,10 @@ check("objects.money", Money)
 # %% [markdown]
 # ### The order of the mixins (15 minutes)
 #
-# You get a list of classes. Each has `save(self, done)`, which appends its own class to `done`; mixins then call
-# `super().save(done)`, a class that stands alone does not. Return two things: an order (a tuple of all of the
-# classes) with which `type("Booking", order, {})` makes a class whose `save` reaches each of them, or `None` if there
-# is none; and the set of all orders for which `type()` raises.
+# You get a list of classes. Each has `save(self, done)`, which appends its own class to `done`; mixins then
+# call `super().save(done)`, and a class that works alone does not. Return two things: First, an order (a tuple
+# of all of the classes) with which `type("Booking", order, {})` makes a class whose `save` reaches each of
+# them, or `None` if there is none. Second, the set of all orders for which `type()` raises.
 
 # %% exercise="objects.mixin_order" tags=["exercise"]
 def mixin_order(classes):
@@ -2535,72 +2573,78 @@ check("objects.mixin_order", mixin_order)
 # <details>
 # <summary>Walk me through <code>obj.attr</code>.</summary>
 #
-# `type(obj).__getattribute__`: find the name along the class's order; if it is a data descriptor, it answers; else the
-# instance's dictionary; else the descriptor's `__get__`, or the class attribute itself; else `__getattr__`
-# (`objects.lookup_order`; as a program that agrees with the interpreter on over 100 objects: `objects.lookup_rule`).
-# Special methods called by the interpreter skip the instance altogether (`objects.implicit`).
+# `type(obj).__getattribute__` first finds the name in the class and its bases, in their order. A data
+# descriptor with `__get__` wins. Then comes the instance's dictionary. Then comes the descriptor's `__get__`,
+# or the class attribute itself. If all fail, `__getattr__` is called (`objects.lookup_order`;
+# `objects.lookup_rule` is a program that agrees with the interpreter on over 100 objects). When the interpreter
+# itself calls a special method, it skips the instance (`objects.implicit`).
 #
 # </details>
 #
 # <details>
 # <summary>What do slots save, and what do they cost?</summary>
 #
-# 64 bytes instead of 104 for four fields (`objects.slots_bytes`), 168 if anybody looked at the dictionary
-# (`objects.looked_at`). They cost weak references, `cached_property`, defaults in the class body, two slotted bases
-# (`objects.slots_break`), and a single subclass without slots undoes them (`objects.slots_undone`).
+# An object of four fields takes 64 bytes instead of 104 (`objects.slots_bytes`), or instead of 168 if something
+# looked at its dictionary (`objects.looked_at`). Slots cost you weak references, `cached_property`, defaults in
+# the class body, and two slotted bases (`objects.slots_break`). A single subclass without slots has a
+# dictionary again (`objects.slots_undone`).
 #
 # </details>
 #
 # <details>
 # <summary>What is private in Python?</summary>
 #
-# Nothing. One underscore is a convention; two are a renaming by the compiler, against accidents between base and
-# subclass (`objects.one_underscore`, `objects.two_underscores`), that fails when both have one name
-# (`objects.same_name`). And no underscore helps if you hand out the list (`objects.augmented`).
+# Nothing is private. One underscore is a convention. Two underscores make the compiler rename the field, which
+# prevents accidents between base and subclass (`objects.one_underscore`, `objects.two_underscores`). This fails
+# if both classes have the same name (`objects.same_name`). And no underscore helps if you return the list
+# itself (`objects.augmented`).
 #
 # </details>
 #
 # <details>
 # <summary>Whom does <code>super()</code> call?</summary>
 #
-# The next in the order of the *object's* class behind the class whose body holds the text: for a diamond a sibling
-# that the class does not know (`objects.super_order`). The order is C3 (`objects.c3_agrees`), which refuses to
-# contradict a base (`objects.three_classes`).
+# It calls the next class in the order of the *object's* class, after the class whose body contains the text. In
+# a diamond this is a sibling that the class does not know (`objects.super_order`). The order is C3
+# (`objects.c3_agrees`). C3 refuses a class whose bases contradict each other (`objects.three_classes`).
 #
 # </details>
 #
 # <details>
 # <summary>Why can a set contain an object that <code>in</code> does not find?</summary>
 #
-# Its hash changed after it went in. The set still has the old hash, and compares hashes before identity. In a
-# dictionary identity comes first, so there the object is sometimes found, by luck (`objects.moved_key`). Hash only
-# what never changes. A class with `__eq__` and without `__hash__` is unhashable for this reason (`objects.hash_dropped`).
+# Its hash changed after it was added. The set still has the old hash, and compares hashes before identity. In a
+# dictionary identity comes first, so there the object is sometimes found, by luck (`objects.moved_key`). Hash
+# only fields that never change. A class with `__eq__` and without `__hash__` is unhashable for this reason
+# (`objects.hash_dropped`).
 #
 # </details>
 #
 # <details>
 # <summary><code>return NotImplemented</code> or <code>raise TypeError</code> in <code>__add__</code>?</summary>
 #
-# Decline: otherwise the other operand's `__radd__` never gets its turn (`objects.declining`). The interpreter raises
-# `TypeError` when all have declined (`objects.operator_order`).
+# Return `NotImplemented`. Otherwise the other operand's `__radd__` is never asked (`objects.declining`). The
+# interpreter raises `TypeError` when all have declined (`objects.operator_order`).
 #
 # </details>
 #
 # <details>
 # <summary>ABC or Protocol?</summary>
 #
-# An ABC checks names when an *instance* is made (`objects.abc_instance`), of classes that know it. A protocol is
-# checked by the type checker, signatures included, for classes that do not know it (`objects.static_checks`);
-# `isinstance` sees names only (`objects.runtime_checks`), and misses are slow (`objects.missed_check`).
+# An ABC checks names when an *instance* is created, for classes that derive from it (`objects.abc_instance`). A
+# type checker checks a protocol with signatures, for classes that do not know it (`objects.static_checks`).
+# `isinstance` sees only names (`objects.runtime_checks`), and a negative answer is slow
+# (`objects.missed_check`).
 #
 # </details>
 #
 # <details>
 # <summary>Composition over inheritance: give me a case where it mattered.</summary>
 #
-# A container with a rule: a subclass of `dict` refused one of five ways in (`objects.dict_refused`), a class with a
-# dict inside all five (`objects.composed_refused`). A booking whose fare can change: holders of the old object never
-# see the new class (`objects.upgrade_missed`).
+# One case is a container with a rule. A subclass of `dict` refused one of five ways to add a wrong seat
+# (`objects.dict_refused`), and a class with a dict inside refused all five (`objects.composed_refused`).
+# Another case is a booking whose fare can change: holders of the old object never see the new class
+# (`objects.upgrade_missed`).
 #
 # </details>
 
@@ -2609,29 +2653,36 @@ check("objects.mixin_order", mixin_order)
 #
 # You have shown that …
 #
-# 1. an object's dictionary is made when somebody looks, by `vars`, `copy` or `pickle`, and stays
-#    (`objects.looked_at`, `objects.lookers`); attributes that come late cost more than the object itself
-#    (`objects.late_attributes`), slots make the size constant (`objects.slots_bytes`);
-# 2. a data descriptor answers before the instance, the instance before the class, `__getattr__` last
-#    (`objects.lookup_order`, `objects.lookup_rule`, `objects.cached_once`), also when a property fails
-#    (`objects.misspelt`, `objects.free_ticket`); `len` and its like ask nobody but the class (`objects.implicit`,
-#    `objects.never_asked`);
-# 3. underscores protect names from accidents (`objects.one_underscore`, `objects.two_underscores`,
-#    `objects.same_name`), a property does not protect what it hands out (`objects.augmented`), and slots have a price
-#    (`objects.slots_break`, `objects.slots_undone`, `objects.slot_is_descriptor`);
-# 4. base classes are put in order by C3, or refused (`objects.c3_agrees`, `objects.c3_many`,
-#    `objects.three_classes`), and `super()` follows the order of the object's class (`objects.super_order`,
-#    `objects.saved_twice`);
-# 5. the left operand is asked first unless the right one's class knows better (`objects.operator_order`,
-#    `objects.same_type`, `objects.declining`), a key whose hash changes is found by luck or not at all (`objects.moved_key`,
-#    `objects.equal_keys`, `objects.hash_dropped`), and a `match` without a default keeps quiet (`objects.three_ways`,
-#    `objects.look_alike`, `objects.name_in_case`);
-# 6. ABCs and protocols check names, at different times (`objects.abc_instance`, `objects.runtime_checks`), signatures
-#    are the type checker's (`objects.static_checks`), and asking in vain is what costs (`objects.cached_check`,
-#    `objects.missed_check`); rules belong in fields (`objects.dict_refused`, `objects.composed_refused`,
-#    `objects.upgrade_seen`, `objects.upgrade_missed`); a dataclass shares your mutable default
-#    (`objects.extras_default`), freezes one level (`objects.frozen`, `objects.kw_only`) and makes a slotted class
-#    twice (`objects.made_twice`, `objects.stale_cell`).
+# 1. An object gets a dictionary when `vars`, `copy` or `pickle` looks at it, and keeps it. Slots make its size
+#    constant, and some features then fail.
+# 2. A data descriptor comes before the instance, the instance before the class, and `__getattr__` last. `len`,
+#    `bool` and `==` ask only the class.
+# 3. Underscores prevent accidents with names, and a property does not protect the list that it returns.
+# 4. C3 puts base classes in one order or refuses the class. `super()` follows the order of the object's class.
+# 5. In `a + b` the left operand is asked first, unless the right one is of a subclass with its own `__radd__`.
+#    A key whose hash changes is found by luck or not at all. A `match` without a default case is silent.
+# 6. At run time ABCs and protocols check only names, and a type checker also checks signatures. A rule that can
+#    change belongs in a field. A dataclass shares a mutable default of your own class, and freezes only one
+#    level.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `objects.looked_at`, `objects.lookers`, `objects.late_attributes`, `objects.slots_bytes`,
+#    `objects.slots_break`, `objects.slots_undone`, `objects.slot_is_descriptor`
+# 2. `objects.lookup_order`, `objects.lookup_rule`, `objects.cached_once`, `objects.misspelt`,
+#    `objects.free_ticket`, `objects.implicit`, `objects.never_asked`
+# 3. `objects.one_underscore`, `objects.two_underscores`, `objects.same_name`, `objects.augmented`
+# 4. `objects.c3_agrees`, `objects.c3_many`, `objects.three_classes`, `objects.super_order`,
+#    `objects.saved_twice`
+# 5. `objects.operator_order`, `objects.same_type`, `objects.declining`, `objects.moved_key`,
+#    `objects.equal_keys`, `objects.hash_dropped`, `objects.three_ways`, `objects.look_alike`,
+#    `objects.name_in_case`
+# 6. `objects.abc_instance`, `objects.runtime_checks`, `objects.static_checks`, `objects.cached_check`,
+#    `objects.missed_check`, `objects.dict_refused`, `objects.composed_refused`, `objects.upgrade_seen`, `objects.upgrade_missed`,
+#    `objects.extras_default`, `objects.frozen`, `objects.kw_only`, `objects.made_twice`, `objects.stale_cell`
+#
+# </details>
 #
 # **Further reading.** [Data model](https://docs.python.org/3/reference/datamodel.html), the chapter that an
 # interviewer has read · [Descriptor guide](https://docs.python.org/3/howto/descriptor.html), with properties, methods

@@ -13,17 +13,21 @@
 # >
 # > Deep knowledge of the language: decorators, context managers, metaclasses.
 #
-# 120 minutes. Needs no service, only the course's environment; with `python3.14` beside it, one experiment compares
-# it.
+# A team wants to count the calls of its fares service. Somebody writes a decorator of five lines and puts it
+# above every function. All tests pass. Then the mobile app gets errors from every endpoint, and the nightly
+# process pool does not start. What did the five lines change?
+#
+# 120 minutes. Needs no service, only the course's environment. With `python3.14` installed as well, one
+# experiment compares it.
 #
 # **You will be able to show that …**
 #
-# 1. who reads what a decorator leaves behind, and what `functools.wraps` can and cannot mend;
-# 2. what order, missing parentheses, methods and `async def` do to a decorator;
-# 3. what a layer costs, by count, and what a type checker still sees through it;
-# 4. on which paths a context manager lets go, and what the value of its `__exit__` decides;
-# 5. in which order a class comes into being, and which hook sees what;
-# 6. how four plug-in registries differ, what none of them sees, and what Python 3.14 changed for metaclasses.
+# 1. different tools read different parts of a decorated function, and `functools.wraps` repairs most of them;
+# 2. the order of decorators, their parentheses, methods and `async def` can change the result without an error;
+# 3. a layer has a price that you can count, and a type checker needs its own information;
+# 4. the way out of a `with` block matters, and so does the value of `__exit__`;
+# 5. a class is created in a fixed order of steps, and each hook sees only a part;
+# 6. four plug-in registries hold the same classes and miss the same ones, and Python 3.14 changed metaclasses.
 
 # %%
 import asyncio
@@ -60,7 +64,8 @@ from helpers import show_table
 stamp()
 
 # %% [markdown]
-# One helper for the whole notebook: what an attempt returns, or the name of what it raises.
+# The whole notebook uses one helper. It returns the result of an attempt, or the name of the exception that it
+# raises.
 
 # %%
 def outcome(attempt):
@@ -72,13 +77,11 @@ def outcome(attempt):
 
 
 # %% [markdown] core=true minutes=5
-# ## One layer more
+# ## One more layer
 #
-# The fares service should count its calls. Somebody writes a decorator of five lines, and puts it above every
-# function. The tests pass, for they call the functions. Then the mobile app gets errors from every endpoint, and
-# the nightly process pool does not start.
+# The tests pass because they only call the functions. But other tools read the functions as well.
 #
-# Here is that decorator, and a second one that differs by one line.
+# Here is the decorator that counts calls, and a second one that differs by one line.
 
 # %%
 calls = Counter()
@@ -115,7 +118,7 @@ def fare(flight: str, seats: int = 1) -> float:
 
 
 # %% [markdown] predict="metaprogramming.q1"
-# **Predict.** `fare_bare` becomes an HTTP endpoint of FastAPI. What does the API ask its callers for?
+# **Predict.** `fare_bare` becomes an HTTP endpoint of FastAPI. Which parameters must its callers send?
 #
 # - **a** flight and seats: it looks through the layer
 # - **b** nothing: `*args` and `**kwargs` may be empty
@@ -125,9 +128,9 @@ def fare(flight: str, seats: int = 1) -> float:
 answer("metaprogramming.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# FastAPI comes in section 2 of the course. Here it only registers the function, and its own OpenAPI document says which
-# parameters a caller has to send. (FastAPI reads them with `inspect.signature`; it evaluates annotations that are
-# strings in the globals of the *unwrapped* function, since
+# Section 2 of the course is about FastAPI. Here it only registers the function, and its own OpenAPI document
+# says which parameters a caller has to send. (FastAPI reads them with `inspect.signature`. If annotations are
+# strings, it evaluates them in the globals of the *unwrapped* function, since
 # [fastapi#5077](https://github.com/fastapi/fastapi/pull/5077).)
 
 # %%
@@ -181,29 +184,29 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
       seen["a process pool"], equals=[False, True])
 
 # %% [markdown]
-# **Why.** `@counted_bare` over a `def` means `fare_bare = counted_bare(fare_bare)` ([function
-# definitions](https://docs.python.org/3/reference/compound_stmts.html#function-definitions)): the name now stands
-# for another function, `wrapper`, and every reader asks that one. `wraps` does three things, all in
-# `update_wrapper` of [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py): it
-# copies six attributes (module, name, qualified name, docstring, annotations, type parameters), updates `__dict__`,
-# and sets `__wrapped__`. Up to 3.13 the fifth is the dictionary `__annotations__`; since 3.14 it is `__annotate__`, the
-# function that makes this dictionary when somebody asks.
+# **Why.** `@counted_bare` above a `def` means `fare_bare = counted_bare(fare_bare)` ([function
+# definitions](https://docs.python.org/3/reference/compound_stmts.html#function-definitions)). The name now
+# refers to another function, `wrapper`, and every tool reads that one. `wraps` does three things, all in
+# `update_wrapper` of [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py). It
+# copies six attributes (module, name, qualified name, docstring, annotations, type parameters), updates
+# `__dict__`, and sets `__wrapped__`. Up to 3.13 the fifth attribute is the dictionary `__annotations__`. Since
+# 3.14 it is `__annotate__`, the function that creates this dictionary on request.
 #
-# Different readers use different parts. `inspect.signature` follows `__wrapped__` ([PEP
-# 362](https://peps.python.org/pep-0362/)). `pickle` never looks at a function's code: it writes `__module__` and
-# `__qualname__`, looks the name up, and demands to find *the same object*. For the bare layer the qualified name is
-# `counted_bare.<locals>.wrapper`, and no import gets there. The two *Break its* below set one part without the
+# Different tools use different parts. `inspect.signature` follows `__wrapped__` ([PEP
+# 362](https://peps.python.org/pep-0362/)). `pickle` never reads a function's code. It writes `__module__` and
+# `__qualname__`, looks the name up, and must find *the same object*. For the bare layer the qualified name is
+# `counted_bare.<locals>.wrapper`, and no import can find that. The two changes below set one part without the
 # other.
 #
-# **In production.** `wraps` on every wrapper, no exceptions; a lint rule or a test over `inspect.signature` of all
-# public functions costs less than the incident. Pytest's fixtures, FastAPI, Typer, pluggy: everything that injects
-# arguments by name reads the signature.
+# **In production.** Put `wraps` on every wrapper. A lint rule, or a test that checks `inspect.signature` of all
+# public functions, costs less than the incident. Everything that injects arguments by name reads the signature:
+# pytest's fixtures, FastAPI, Typer, pluggy.
 
 # %% [markdown] also=["metaprogramming.endpoint"] claim="metaprogramming.signature" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: copy names and text by hand, as one did before <code>functools</code></summary>
+# <summary><b>Break it</b>: copy names and text by hand</summary>
 #
-# Good enough for `help()` and for `pickle`; the parameters are still those of the wrapper.
+# This is enough for `help()` and for `pickle`. But the parameters are still those of the wrapper.
 #
 # ```diff
 # -def counted(function):
@@ -231,8 +234,8 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # <details>
 # <summary><b>Mend it</b>: set <code>__wrapped__</code> alone</summary>
 #
-# The signature is right again, since its reader follows the link, and FastAPI reads the signature. Name, text and
-# annotations are read from the wrapper itself, so they are still wrong.
+# The signature is right again, because `inspect.signature` follows the link, and FastAPI uses the signature.
+# Name, text and annotations are read from the wrapper itself, so they are still wrong.
 #
 # ```diff
 # -def counted(function):
@@ -256,10 +259,10 @@ claim("metaprogramming.pickled", "the bare layer cannot be sent to another proce
 # ▶ In a new cell: `break_it("metaprogramming.help")`
 
 # %% [markdown] minutes=4
-# ## What `wraps` does not mend
+# ## What `wraps` does not repair
 #
-# Three readers are not convinced by copied attributes: the traceback, a pickle that finds somebody else under the
-# name, and a caller who trusts the signature.
+# Copied attributes do not help in three cases: a traceback, a pickle that finds another object under the name,
+# and a caller who trusts the signature.
 
 # %%
 def logged(function):
@@ -290,8 +293,8 @@ print(logged_refund.__name__, frames)
 sent = outcome(lambda: pickle.dumps(logged_refund))
 
 # %% [markdown]
-# The third: a layer that supplies an argument. The desk's agent comes from the session, callers give the booking
-# alone.
+# In the third case a layer supplies an argument. The desk's agent comes from the session, and callers pass only
+# the booking.
 
 # %%
 def by_agent(function):
@@ -331,20 +334,20 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
       sent, equals="PicklingError")
 
 # %% [markdown]
-# **Why.** Tracebacks, profilers and `sys.settrace` read the *code object* (`co_name`, `co_qualname`), which `wraps`
-# does not touch: all layers of one decorator look alike. That is right, since the frame is the wrapper's; so name
-# the inner function after what it does, not `wrapper`, and the 3 a.m. traceback reads better. `pickle` found
-# `refund`, and it was *not the same object*: a decorated function must live under its own name, which is what the
-# `@` does and `logged_refund = logged(refund)` does not.
+# **Why.** Tracebacks, profilers and `sys.settrace` read the *code object* (`co_name`, `co_qualname`), which
+# `wraps` does not touch. So all layers of one decorator look alike. This is right, because the frame is the
+# wrapper's. Name the inner function after its work, not `wrapper`, and tracebacks are easier to read. `pickle`
+# found `refund`, and it was *not the same object*. A decorated function must be stored under its own name. `@`
+# does this, and `logged_refund = logged(refund)` does not.
 #
-# And `wraps` copies, it does not check. It is meant for layers with the *same* parameters. A layer that adds or
-# removes one must say so: `inspect.signature` prefers a `__signature__` attribute to `__wrapped__`.
+# `wraps` copies and does not check. It is meant for layers with the *same* parameters. A layer that adds or
+# removes a parameter must say so: `inspect.signature` prefers a `__signature__` attribute to `__wrapped__`.
 
 # %% [markdown] claim="metaprogramming.added_argument" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: say what the layer takes away</summary>
+# <summary><b>Mend it</b>: declare the parameter that the layer removes</summary>
 #
-# Now FastAPI would ask for `booking` alone. Libraries that inject arguments do this.
+# Now FastAPI would ask only for `booking`. Libraries that inject arguments do this.
 #
 # ```diff
 # -        return function("agent 7", *args, **kwargs)
@@ -366,7 +369,7 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 # <details>
 # <summary><b>Break it</b>: rename the code object, and let the layer take the name</summary>
 #
-# Possible, and seldom wise: three frames named `refund`, of which only one is.
+# This is possible, but seldom wise. The traceback has three frames named `refund`, and only one of them is.
 #
 # ```diff
 # -    return log_and_call
@@ -384,8 +387,8 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 # %% [markdown] minutes=3
 # ## The type checker's view
 #
-# A type checker does not run `wraps`. It sees a call, `counted(fare)`, and believes the annotation of `counted`.
-# Three annotated decorators; behind each of the calls that follow stands a mistake.
+# A type checker does not run `wraps`. It sees a call, `counted(fare)`, and trusts the annotation of `counted`.
+# Here are three annotated decorators. Each of the first three calls contains a mistake.
 
 # %%
 PROGRAM = textwrap.dedent("""\
@@ -446,17 +449,16 @@ claim("metaprogramming.typed",
                      "behind Concatenate": True, "right": False})
 
 # %% [markdown]
-# **Why.** `Callable[..., R]` says *any arguments*, so the checker gives up on all callers of all functions under
-# that decorator: one loose layer over the service's functions, and the typed code base is untyped at every call.
-# `**P` ([PEP 612](https://peps.python.org/pep-0612/), in the syntax of [PEP
-# 695](https://peps.python.org/pep-0695/)) is a variable that stands for a whole parameter list; `Concatenate[str,
-# P]` is that list with a parameter before it, which is how the layer above that injects an agent can be typed
-# correctly. `P.args` and `P.kwargs` must be used together: only then does the checker know that the call is
-# complete.
+# **Why.** `Callable[..., R]` says *any arguments*, so the checker accepts all calls of all functions under that
+# decorator. One loose layer over the functions of a service removes the type checks from every call. `**P`
+# ([PEP 612](https://peps.python.org/pep-0612/), in the syntax of [PEP 695](https://peps.python.org/pep-0695/))
+# is a variable for a whole parameter list. `Concatenate[str, P]` is that list with one parameter before it, so
+# it can describe the layer above that supplies an agent. `P.args` and `P.kwargs` must be used together, because
+# only then does the checker know that the call is complete.
 #
-# **In production.** Overloads (`@strict` and `@strict()` both allowed) cost two more signatures; many libraries
-# split them into two names instead. Note that run time and checker are told *separately*, `wraps` for the one,
-# `ParamSpec` for the other, and nobody compares the two.
+# **In production.** Overloads (both `@strict` and `@strict()` allowed) need two more signatures, so many
+# libraries use two names instead. Note that run time and type checker need *separate* information: `wraps` for
+# the one, `ParamSpec` for the other. Nothing compares the two.
 
 # %% [markdown] claim="metaprogramming.typed" tags=["break-it"]
 # <details>
@@ -474,8 +476,8 @@ claim("metaprogramming.typed",
 # %% [markdown] minutes=6
 # ## Which layer is outside?
 #
-# The refund endpoint is registered by one decorator and guarded by another. Whoever wrote it put the guard on top,
-# since that is what must happen first.
+# One decorator registers the refund endpoint, and another one guards it. The author put the guard on top,
+# because the guard must run first.
 
 # %%
 routes = {}
@@ -506,7 +508,8 @@ def pay_back(user, booking):
 
 
 # %% [markdown] predict="metaprogramming.q3"
-# **Predict.** Nobody is signed in. What do a unit test that calls `pay_back` and a request to `/refund` get?
+# **Predict.** Nobody is signed in. A unit test calls `pay_back`, and a request goes to `/refund`. What do they
+# get?
 #
 # - **a** both PermissionError
 # - **b** the test PermissionError, the request a refund
@@ -521,8 +524,8 @@ claim("metaprogramming.guard_order", "the test sees the guard; the request goes 
       (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves={"metaprogramming.q3": "b"}, baseline=by_test)
 
 # %% [markdown]
-# Decorators with arguments add a step: the expression behind the `@` is evaluated first, and gives the decorator.
-# Write down every step of two of them.
+# Decorators with arguments add a step: Python first evaluates the expression after the `@`, and the result is
+# the decorator. Record every step of two of them.
 
 # %%
 def layer(name, events):
@@ -558,7 +561,7 @@ board("12A")
 print(" → ".join(steps))
 
 # %% [markdown]
-# And the parentheses that somebody forgets, since the decorator has a default for its only argument:
+# A decorator with a default for its only argument invites another mistake. Somebody forgets the parentheses:
 
 # %%
 def tried(times=3):
@@ -593,24 +596,24 @@ claim("metaprogramming.parentheses",
       (type(taken_seat).__name__, bool(taken_seat)), equals=("function", True))
 
 # %% [markdown]
-# **Why.** Two stacked decorators are `upper(lower(function))`, with both decorator expressions evaluated first, in
-# the order in which they stand. Whatever `lower` does with the function, it does with the *inner* one. `route`
-# stored what it was given: the naked refund. The guard exists, but only in the module's namespace, where tests and
-# nobody else look. (Flask's documentation of [view
-# decorators](https://flask.palletsprojects.com/en/stable/patterns/viewdecorators/) says it in one sentence: `route`
-# must be the outermost.)
+# **Why.** Two stacked decorators mean `upper(lower(function))`, and both decorator expressions are evaluated
+# first, from the top. `lower` always receives the *inner* function. `route` stored the function that it
+# received, and this was the refund without the guard. The guard exists only in the module's namespace, where
+# tests look. (Flask's documentation of [view
+# decorators](https://flask.palletsprojects.com/en/stable/patterns/viewdecorators/) says it in one sentence:
+# `route` must be the outermost.)
 #
-# `@tried` without parentheses calls `tried(seat_is_free)`: `times` is now a function, and `seat_is_free` is
-# `decorate`, which takes anything for a function to wrap. No step of that is an error.
+# `@tried` without parentheses calls `tried(seat_is_free)`. Now `times` is a function, and `seat_is_free` is
+# `decorate`, which accepts anything as the function to wrap. None of these steps is an error.
 #
 # **In production.** Test an endpoint through the router, not by calling the function. A decorator with options
-# takes `(function=None, /, *, times=3)`, returns `functools.partial(tried, times=times)` when `function` is `None`,
-# and works with and without parentheses. Where the order matters for safety, do not rely on it: let the router
-# demand a guard.
+# takes `(function=None, /, *, times=3)` and returns `functools.partial(tried, times=times)` when `function` is
+# `None`. Then it works with and without parentheses. Where the order matters for security, do not rely on it:
+# let the router demand a guard.
 
 # %% [markdown] claim="metaprogramming.guard_order" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: register what is guarded</summary>
+# <summary><b>Mend it</b>: register the guarded function</summary>
 #
 # ```diff
 # -@signed_in
@@ -644,7 +647,7 @@ claim("metaprogramming.parentheses",
 # %% [markdown] minutes=5
 # ## The layer meets `self`
 #
-# A counter should be asked how often the function ran, so this decorator is an object. On functions it works.
+# You want to ask the counter how often a function ran, so this decorator is an object. On functions it works.
 
 # %%
 class Counted:
@@ -680,7 +683,7 @@ print(on_function, "|", on_method)
 print({kind.__name__: hasattr(kind, "__get__") for kind in (type(Gate.__init__), Counted)})
 
 # %% [markdown]
-# The other classic: a cache on a method. A hundred itineraries are priced, and forgotten.
+# Another common case is a cache on a method. A hundred itineraries are priced and then dropped.
 
 # %%
 cached = functools.lru_cache(maxsize=128)  # its default
@@ -717,8 +720,8 @@ def alive_after_use(make, use, count=100):
 
 
 # %% [markdown] predict="metaprogramming.q4"
-# **Predict.** 100 itineraries were used once, and no name for them is left. How many does `lru_cache` keep
-# alive?
+# **Predict.** 100 itineraries were used once, and no name refers to them any more. How many does `lru_cache`
+# keep alive?
 #
 # - **a** none: a cache holds results, here integers
 # - **b** one, the last
@@ -741,20 +744,22 @@ claim("metaprogramming.method_cache",
       kept, equals=(100, 0), proves={"metaprogramming.q4": "c"})
 
 # %% [markdown]
-# **Why.** There is no special rule for methods. `gate.announce` finds something in the *class's* dictionary, and if
-# its type has `__get__`, calls that with the instance. Functions have one, and it returns a bound method: that is
-# all that `self` is ([descriptor guide](https://docs.python.org/3/howto/descriptor.html#functions-and-methods)). A
-# wrapper that is a function gets it for nothing. `Counted` has no `__get__`, so `gate.announce` *is* the one
-# `Counted` object, and knows of no gate. (Up to 3.13 a `functools.partial` in a class body behaves like `Counted`,
-# with a warning in 3.13; since 3.14 it is a method descriptor and passes `self`.)
+# **Why.** There is no special rule for methods. `gate.announce` finds an object in the *class's* dictionary. If
+# the type of that object has `__get__`, Python calls it with the instance. The `__get__` of a function returns
+# a bound method, and this is where `self` comes from ([descriptor
+# guide](https://docs.python.org/3/howto/descriptor.html#functions-and-methods)). A wrapper that is a function
+# gets it for free. `Counted` has no `__get__`, so `gate.announce` *is* the one `Counted` object and does not
+# know the gate. (Up to 3.13 a `functools.partial` in a class body behaves like `Counted`, with a warning in
+# 3.13. Since 3.14 it is a method descriptor and passes `self`.)
 #
-# The cache hangs on the function, hence on the class, hence lives as long as the process; its keys are the
-# arguments, and the first argument is `self`. `cached_property` puts the result into the instance's own `__dict__`,
-# where it dies with the instance.
+# The cache belongs to the function, and the function belongs to the class. So the cache usually lives as long
+# as the process. Its keys are the arguments, and the first argument is `self`. `cached_property` puts the
+# result into the instance's own `__dict__`, and it disappears with the instance.
 #
-# **In production.** The "leak" of a web service after somebody speeds up a model's method by `lru_cache`: each
-# entry holds a request's object, and what that refers to, its session included. With `maxsize=128`, the default, it
-# stays at 128 per method; `@functools.cache` has no limit. (Ruff's rule B019 finds it; 1.10 compares the cures.)
+# **In production.** A web service "leaks" after somebody speeds up a method of a model with `lru_cache`. Each
+# entry holds the object of a request, and everything that this object refers to, for example its session. With
+# `maxsize=128`, the default, this stops at 128 per method. `@functools.cache` has no limit. (Ruff's rule B019
+# finds it, and [1.10](10_standard_tools.ipynb) compares the solutions.)
 
 # %% [markdown] claim="metaprogramming.lost_self" tags=["break-it"]
 # <details>
@@ -778,7 +783,7 @@ claim("metaprogramming.method_cache",
 # <details>
 # <summary><b>Break it</b>: a smaller cache</summary>
 #
-# What is kept is not a result, but as many of your objects as the cache has room for.
+# The cache keeps your objects, as many as it has room for.
 #
 # ```diff
 # -cached = functools.lru_cache(maxsize=128)  # its default
@@ -792,8 +797,8 @@ claim("metaprogramming.method_cache",
 # %% [markdown] minutes=6
 # ## The layer meets `async def`
 #
-# The watch on the partner airline's API: note the start, catch the time-out, note the stop. It was written for
-# plain functions, and then the client became asynchronous.
+# A decorator watches the partner airline's API: it notes the start, catches the time-out, and notes the stop.
+# It was written for plain functions. Then the client became asynchronous.
 
 # %%
 def watched(function):
@@ -867,7 +872,7 @@ show_table(
 )
 
 # %% [markdown]
-# A layer for both kinds must ask, when it is applied, what it is applied to.
+# A layer for both kinds must check the kind of the function when it is applied.
 
 # %%
 def watched_both(function):
@@ -911,26 +916,27 @@ claim("metaprogramming.recognised",
       recognised, equals=[False, True])
 
 # %% [markdown]
-# **Why.** Calling a coroutine function or a generator function runs none of its body: it makes the object that can
-# be run ([1.4](04_generators.ipynb)). The plain layer surrounds the *making*. Everything that a layer does around a
-# call, a timer, a `try`, a transaction, a lock, a log context, is over before the work begins; and all of it looks
-# right in review.
+# **Why.** A call of a coroutine function or a generator function runs none of its body. It creates an object
+# that can be run later ([1.4](04_generators.ipynb)). The plain layer surrounds only the *creation*. Everything
+# that a layer does around a call is over before the work begins: a timer, a `try`, a transaction, a lock, a log
+# context. And in a code review it all looks right.
 #
-# For an `async def`, `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`). `wraps` does not
-# copy it, since the wrapper has a code object of its own.
-# Starlette asks that question of each endpoint
-# ([`is_async_callable`](https://github.com/encode/starlette/blob/master/starlette/_utils.py)), and what is not a
-# coroutine function it calls in a thread pool: a coroutine comes back that nobody awaits. For wrappers that return
-# an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12). This mark is an attribute, and attributes
-# `wraps` does copy: a plain wrapper around a *marked* function passes for a coroutine function, whatever it returns.
+# For an `async def`, `inspect.iscoroutinefunction` reads a flag of the code object (`CO_COROUTINE`). `wraps`
+# does not copy it, because the wrapper has a code object of its own. Starlette checks each endpoint in this way
+# ([`is_async_callable`](https://github.com/encode/starlette/blob/master/starlette/_utils.py)). It calls
+# everything that is not a coroutine function in a thread pool. The result is a coroutine that nobody awaits.
+# FastAPI looks through `__wrapped__` as well and awaits it (tried with FastAPI 0.165), so there `wraps` helps.
+# For wrappers that return an awaitable on purpose there is `inspect.markcoroutinefunction` (3.12). This mark is
+# an attribute, and `wraps` does copy attributes. So a plain wrapper around a *marked* function passes for a
+# coroutine function, whatever it returns.
 #
-# **In production.** A dashboard on which the asynchronous endpoints take 0.02 ms each. A retry decorator that has
-# never retried. A `@transaction` that commits before the first statement. Test a decorator on all the kinds that it
-# may meet, and let it refuse the others when it is *applied*.
+# **In production.** This is how a dashboard comes to show 0.02 ms for each asynchronous endpoint, how a retry
+# decorator never retries, and how a `@transaction` commits before the first statement. Test a decorator with
+# all the kinds of functions that it may meet, and let it refuse the others when it is *applied*.
 
 # %% [markdown] also=["metaprogramming.recognised"] claim="metaprogramming.layer_and_coroutine" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a second kind of layer for the second kind of function</summary>
+# <summary><b>Mend it</b>: an asynchronous layer for coroutine functions</summary>
 #
 # ```diff
 # -    @wraps(function)
@@ -962,7 +968,7 @@ claim("metaprogramming.recognised",
 # <details>
 # <summary><b>Break it</b>: <code>async def</code>, and a forgotten <code>await</code></summary>
 #
-# It passes for a coroutine function, and is as blind as the plain layer.
+# It passes for a coroutine function, but it sees as little as the plain layer.
 #
 # ```diff
 # -            return await function(*args)
@@ -976,8 +982,8 @@ claim("metaprogramming.recognised",
 # %% [markdown] minutes=4
 # ## The price of a layer
 #
-# "Decorators are free", says one review, "each costs a stack frame", says the next. Count the bytecode instructions
-# of one call, with none to five idle layers, and of a `with` around nothing, written in two ways.
+# One review says "decorators are free", and the next says "each costs a stack frame". Count the bytecode
+# instructions of one call with none to five idle layers, and of an empty `with` that is written in two ways.
 
 # %%
 def passed_through(function):
@@ -1060,24 +1066,24 @@ claim("metaprogramming.generator_price",
       generator_price / class_price, at_least=3, unit="×", baseline=class_price)
 
 # %% [markdown]
-# **Reading it.** Instructions do not count what is done in C; the clock, in the column beside them, counts both.
-# Eight instructions per layer: build a tuple and a dictionary of the arguments, call with them,
-# return. By the clock it is about 100 ns (the table, measured), far more than eight simple instructions
-# cost, because `*args, **kwargs` allocates, and a call through them is not one of those that the interpreter
-# specialises. Beside a query of 1 ms nobody will find five layers; around a function that is called for each of
-# 336,776 rows they are the profile.
+# **Reading it.** The count of instructions leaves out the work that is done in C. The time in the column beside
+# it contains both. A layer takes eight instructions: build a tuple and a dictionary of the arguments, call with
+# them, return. This takes about 100 ns (the table, measured), far more than eight simple instructions. One
+# reason is that `*args, **kwargs` allocates. Another is that the interpreter does not specialise such a call
+# (3.13). Next to a query of 1 ms, five layers do not matter. Around a function that is called for each of
+# 336,776 rows, they dominate the profile.
 #
-# `@contextmanager` costs what it does for you: a generator, an object around it, `next`, and on the way out the
-# test of whether the generator stopped as it should, all in Python
-# ([`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py)). Convenient at the edges
-# of a request, out of place in an inner loop.
+# `@contextmanager` does more work: a generator, an object around it, `next`, and on the way out a check that
+# the generator has stopped, all in Python
+# ([`Lib/contextlib.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/contextlib.py)). It is convenient at
+# the edges of a request, and too slow for an inner loop.
 
 # %% [markdown] also=["metaprogramming.layers_alike"] claim="metaprogramming.layer_price" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a layer that looks through all the layers below it</summary>
+# <summary><b>Break it</b>: a layer that searches all the layers below it</summary>
 #
-# On every call, instead of once, when it is applied. The fifth layer now costs more than the first, and five cost
-# more than five times one.
+# It does so on every call and not only once, when it is applied. The fifth layer now costs more than the first,
+# and five cost more than five times one.
 #
 # ```diff
 # -    def pass_on(*args, **kwargs):
@@ -1095,7 +1101,7 @@ claim("metaprogramming.generator_price",
 # <details>
 # <summary><b>Break it</b>: a context manager in C</summary>
 #
-# `threading.Lock`, files and `sqlite3.Connection` are such; here a memory view.
+# `threading.Lock`, files and `sqlite3.Connection` are context managers in C. Here it is a memory view.
 #
 # ```diff
 # -    with held():
@@ -1111,7 +1117,7 @@ claim("metaprogramming.generator_price",
 # %% [markdown] core=true minutes=7
 # ## Seven ways out of a `with`
 #
-# A gate is taken for a flight and must be given back. Three ways to write it; the third forgot something.
+# A flight takes a gate and must give it back. Here are three ways to write this.
 
 # %%
 class TakenGate:
@@ -1142,8 +1148,8 @@ def forgetful_gate(log):
 
 
 # %% [markdown]
-# Seven ways to leave the block. The last two come from outside: somebody closes a generator that waits inside the
-# `with`, and somebody cancels a task that does.
+# There are seven ways to leave the block. The last two come from outside: somebody closes a generator that
+# waits inside the `with`, and somebody cancels a task that waits there.
 
 # %%
 async def to_the_end(gate):
@@ -1240,35 +1246,38 @@ claim("metaprogramming.seven_ways",
       equals=["by_error", "by_exit", "by_closing_a_generator", "by_cancelling_a_task"])
 
 # %% [markdown]
-# **Why.** For `with` the compiler emits two exits ([PEP 343](https://peps.python.org/pep-0343/)): whatever leaves
-# *normally*, be it the end, `return`, `break` or `continue`, calls `__exit__(None, None, None)`; whatever leaves as
-# an exception calls it with the exception. Closing a generator raises `GeneratorExit` at its `yield`, cancelling a
-# task raises `CancelledError` at its `await`, `sys.exit` raises `SystemExit`. So a `with` needs to know nothing of
-# generators and tasks.
+# **Why.** For `with` the compiler emits two exits ([PEP 343](https://peps.python.org/pep-0343/)). A *normal*
+# exit (the end, `return`, `break` or `continue`) calls `__exit__(None, None, None)`. An exit by an exception
+# calls it with the exception. Closing a generator raises `GeneratorExit` at its `yield`, cancelling a task
+# raises `CancelledError` at its `await`, and `sys.exit` raises `SystemExit`. So a `with` needs no special rule
+# for generators and tasks.
 #
-# `@contextmanager` translates: a normal exit is `next(generator)`, an exceptional one `generator.throw(error)`. The
-# error arrives *at the `yield`*, and what stands behind it is skipped, as behind any other line that raises. The
-# test suite of `forgetful_gate` was green, since tests leave by the end.
+# `@contextmanager` translates a normal exit into `next(generator)`, and an exceptional one into
+# `generator.throw(error)`. The error arrives *at the `yield`*. The lines after it are skipped, as after any
+# other line that raises. The tests of `forgetful_gate` passed, because in a test the block usually runs to its
+# end.
 #
-# In some cases no `__exit__` runs at all: `os._exit`, SIGKILL, a lost power supply, and by default SIGTERM. Python
+# In some cases no `__exit__` runs at all: `os._exit`, SIGKILL, a power failure, and by default SIGTERM. Python
 # installs a handler for SIGINT (Ctrl-C) and none for SIGTERM
-# ([signal](https://docs.python.org/3/library/signal.html#general-rules)), so the kernel ends the process at once; its
-# parent sees the exit code −15. (As process 1 of a container it is not ended either, until SIGKILL comes:
-# [`pid_namespaces(7)`](https://man7.org/linux/man-pages/man7/pid_namespaces.7.html).) A program that must clean up
-# installs a handler that raises: `signal.signal(signal.SIGTERM, lambda *_: sys.exit())` makes a `SystemExit` of the
-# signal. Servers such as uvicorn bring a handler of their own.
+# ([signal](https://docs.python.org/3/library/signal.html#general-rules)), so the kernel ends the process at
+# once. Its parent sees the exit code −15. (If the process is process 1 of a container, SIGTERM does not end it
+# at all, and only SIGKILL does:
+# [`pid_namespaces(7)`](https://man7.org/linux/man-pages/man7/pid_namespaces.7.html).) A program that must clean
+# up installs a handler that raises: `signal.signal(signal.SIGTERM, lambda *_: sys.exit())` turns the signal
+# into a `SystemExit`. Servers such as uvicorn have a handler of their own.
 #
-# And a generator that nobody closes, but somebody keeps, holds the gate as long as it is kept.
+# A generator that is not closed keeps the gate as long as something refers to the generator.
 #
-# **In production.** The lock that is held for ever after the *first* failed request; the pool that loses a
-# connection for each client that hangs up (a cancellation). Between `yield` and clean-up there must be a `finally`.
+# **In production.** With this mistake a lock is held forever after the *first* failed request, and a pool loses
+# a connection for each client that disconnects (a cancellation). Put the clean-up after a `yield` into a
+# `finally`.
 
 # %% [markdown] claim="metaprogramming.released" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: <code>except Exception</code> in place of <code>finally</code></summary>
 #
-# The last three ways are no `Exception`: `SystemExit`, `GeneratorExit` and `CancelledError` descend from
-# `BaseException` directly, so that exactly this does not catch them.
+# The last three ways do not raise an `Exception`: `SystemExit`, `GeneratorExit` and `CancelledError` derive
+# directly from `BaseException`, so that `except Exception` does not catch them.
 #
 # ```diff
 # -    try:
@@ -1308,7 +1317,8 @@ claim("metaprogramming.seven_ways",
 # %% [markdown] minutes=4
 # ## Ctrl-C during a sale
 #
-# A sale writes a line into a journal when it is over, however it ended. Then somebody presses Ctrl-C in the middle.
+# Every sale writes a line into a journal when it ends, for whatever reason. Then somebody presses Ctrl-C in the
+# middle of a sale.
 
 # %%
 class Journal:
@@ -1346,7 +1356,7 @@ ended = {type(failure).__name__: outcome(lambda: sell(Journal(), failure)) for f
 show_table([{"raised in the block": name, "sell": end} for name, end in ended.items()], left=2)
 
 # %% [markdown]
-# Two more ways in which the first error is not the one that you see:
+# There are two more cases in which you do not see the first error, or not all of the block runs:
 
 # %%
 @contextmanager
@@ -1389,22 +1399,24 @@ claim("metaprogramming.rest_skipped",
       tidied, equals=["boarding passes"])
 
 # %% [markdown]
-# **Why.** After an exception the interpreter looks at what `__exit__` returned, and if it is *true*, goes on behind
-# the block ([the with statement](https://docs.python.org/3/reference/compound_stmts.html#the-with-statement)).
-# `file.write` returns the number of characters. Nobody decided to swallow anything; `return` was written where none
-# was needed. In a generator the same happens where an `except` does not raise again: the generator goes on to its
-# end, and `contextmanager` reports *handled*.
+# **Why.** After an exception the interpreter looks at the return value of `__exit__`. If it is *true*, the
+# program continues after the block ([the with
+# statement](https://docs.python.org/3/reference/compound_stmts.html#the-with-statement)). `file.write` returns
+# the number of characters. Nobody decided to swallow an exception: there was only a `return` where none was
+# needed. In a generator the same happens if an `except` does not raise again. Then the generator runs to its
+# end, and `contextmanager` reports that the exception was *handled*.
 #
-# A block that was left by an exception is not resumed, ever: `suppress` decides about the way *out*. One `suppress`
-# a statement, or a loop.
+# A block that was left by an exception is never resumed. `suppress` only decides whether the exception goes
+# further. So use one `suppress` per statement, or a loop.
 #
-# **In production.** Annotate `__exit__` as `-> None`: a type checker then knows that the block's errors go through,
-# and finds the `return` above. `-> bool` says that they may not. Log both errors of a chain: an alert that quotes
-# the last one says *the server went away*, while the seat is what was wrong.
+# **In production.** Annotate `__exit__` as `-> None`. Then a type checker knows that the errors of the block
+# propagate, and it finds the `return` above. `-> bool` says that they may be swallowed. Log both errors of a
+# chain. An alert that quotes only the last one says *the server went away*, although the real problem was the
+# seat.
 
 # %% [markdown] also=["metaprogramming.masked"] claim="metaprogramming.exit_value" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: no <code>return</code>; and a clean-up that keeps its trouble to itself</summary>
+# <summary><b>Mend it</b>: no <code>return</code>; and a clean-up that suppresses its own error</summary>
 #
 # ```diff
 # -        return self.file.write(f"ended by {kind and kind.__name__}\n")
@@ -1421,7 +1433,7 @@ claim("metaprogramming.rest_skipped",
 
 # %% [markdown] claim="metaprogramming.rest_skipped" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: suppress each statement by itself</summary>
+# <summary><b>Mend it</b>: suppress only the statement that may fail</summary>
 #
 # ```diff
 # -with contextlib.suppress(FileNotFoundError):
@@ -1439,10 +1451,10 @@ claim("metaprogramming.rest_skipped",
 # ▶ In a new cell: `break_it("metaprogramming.rest_skipped")`
 
 # %% [markdown] minutes=5
-# ## As many as there are
+# ## A gate at each airport
 #
-# A flight with three legs needs a gate at each airport: a number of resources that is known at run time, any of
-# which may refuse. `with a, b, c` cannot say that.
+# A flight with three legs needs a gate at each airport. The number of gates is known only at run time, and each
+# airport may refuse. `with a, b, c` cannot express that.
 
 # %%
 class GateAt:
@@ -1483,8 +1495,8 @@ gates.close()
 print(" ".join(naive_log), "|", " ".join(refused_log), "|", " ".join(log))
 
 # %% [markdown]
-# And asynchronously: one of the gates needs a message to an airport before it is free again, and the task that
-# holds both is cancelled.
+# Now do the same asynchronously. One of the gates must send a message to an airport before it is free again,
+# and the task that holds both gates is cancelled.
 
 # %%
 @contextlib.asynccontextmanager
@@ -1531,23 +1543,24 @@ claim("metaprogramming.async_exit",
       equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]), baseline=was_cancelled)
 
 # %% [markdown]
-# **Why.** An [`ExitStack`](https://docs.python.org/3/library/contextlib.html#contextlib.ExitStack) is the `with`
-# statement as an object: a list of exit callbacks, run last in, first out, each with the exception that the one
-# before left. `pop_all` moves the list into a new stack; the old one leaves with nothing to do. That is the idiom
-# for *acquire several, and give them out only if all went well*. `with` over a list cannot be written, and a loop
-# of `__enter__` calls leaves those before the failure open.
+# **Why.** An [`ExitStack`](https://docs.python.org/3/library/contextlib.html#contextlib.ExitStack) is the
+# `with` statement as an object. It holds a list of exit callbacks and runs the last one first. Each callback
+# gets the exception that the previous one left. `pop_all` moves the list into a new stack, so the old one has
+# nothing to do. Use this to *acquire several resources, and return them only if all went well*. You cannot
+# write a `with` over a list. A loop of `__enter__` calls leaves the earlier ones open when a later one fails.
 #
-# A cancellation is *one* exception, delivered once. Afterwards the task may await again, and must be able to: a
-# rollback is a message to a server. A **second** cancellation hits that very `await` (the second *Break it*).
+# A cancellation is *one* exception, and it is delivered once. Afterwards the task may await again. It must be
+# able to, because a rollback is a message to a server. A **second** cancellation interrupts that `await` (the
+# second *Break it*).
 #
-# **In production.** Kubernetes sends SIGTERM, the framework cancels the handlers, and ten seconds later somebody's
-# shutdown timeout cancels them again, in the middle of the rollback. Keep clean-up short; what must not be
-# interrupted runs in a task of its own behind `asyncio.shield` (1.6). FastAPI keeps the dependencies of a request
-# that `yield` in an `AsyncExitStack`.
+# **In production.** This can happen when a service is stopped: the handlers are cancelled, and some seconds
+# later a shutdown timeout cancels them again, in the middle of the rollback. Keep clean-up short. If something
+# must not be interrupted, run it in a task of its own behind `asyncio.shield` ([1.6](06_concurrency.ipynb)).
+# FastAPI keeps the `yield` dependencies of a request in an `AsyncExitStack`.
 
 # %% [markdown] also=["metaprogramming.handed_on"] claim="metaprogramming.all_or_none" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: enter them, and forget to tell the stack</summary>
+# <summary><b>Break it</b>: enter the gates without the stack</summary>
 #
 # ```diff
 # -            stack.enter_context(GateAt(airport, log))
@@ -1562,7 +1575,7 @@ claim("metaprogramming.async_exit",
 # <details>
 # <summary><b>Break it</b>: cancel twice</summary>
 #
-# The airport was asked, and its answer never read.
+# The task asks the airport, but never reads the answer.
 #
 # ```diff
 # -    task.cancel()
@@ -1580,8 +1593,9 @@ claim("metaprogramming.async_exit",
 # %% [markdown] core=true minutes=6
 # ## How a class comes into being
 #
-# The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks the
-# lot. Five hooks offer themselves, and each is right for one of these. Let all of them write down when they run.
+# The ORM of the bookings service gives each column its name, registers each table, adds an index, and checks
+# the result. There are five hooks for this, and each suits one of these tasks. Let all of them record when they
+# run.
 
 # %%
 trace = []
@@ -1643,7 +1657,7 @@ def indexed(on):
 
 
 # %% [markdown] predict="metaprogramming.q8"
-# **Predict.** `@indexed(…) class Booking(Table)`: what is already true when `__init_subclass__` runs?
+# **Predict.** In `@indexed(…) class Booking(Table)`, what has already happened when `__init_subclass__` runs?
 #
 # - **a** nothing: it runs before the class body
 # - **b** the columns know their names, the decorator has not run
@@ -1695,19 +1709,20 @@ claim("metaprogramming.late_attribute",
       Booking.gate.name or "nameless", equals="nameless")
 
 # %% [markdown]
-# **Reading it.** Three bars lie under `metaclass.__new__`. That is where the class object is made, by
-# `type.__new__`, and where it tells first its attributes and then its base that it exists. All that comes later,
-# `metaclass.__init__` and the decorator, gets a finished class.
+# **Reading it.** Three bars lie under `metaclass.__new__`. There `type.__new__` creates the class object. It
+# first informs the attributes and then the base class. Everything that comes later, `metaclass.__init__` and
+# the decorator, gets a finished class.
 #
-# **Why.** A `class` statement is a call. The compiler turns the body into a function, and `__build_class__`
+# **Why.** A `class` statement is a call. The compiler turns the body into a function. Then `__build_class__`
 # ([`Python/bltinmodule.c`](https://github.com/python/cpython/blob/v3.14.0/Python/bltinmodule.c)) finds the
-# metaclass, asks it for a namespace, runs the body in it, and calls `metaclass(name, bases, namespace, **options)`,
-# hence `__new__`, then `__init__`. `type.__new__` makes the object, then calls `__set_name__` for each attribute in
-# the order of the body, then `super().__init_subclass__(**options)` ([PEP 487](https://peps.python.org/pep-0487/);
-# [creating the class object](https://docs.python.org/3/reference/datamodel.html#creating-the-class-object)). The
-# decorator was *evaluated* before everything else, and is *applied* to what comes out.
+# metaclass, asks it for a namespace, runs the body in it, and calls
+# `metaclass(name, bases, namespace, **options)`. This runs `__new__` and then `__init__`. `type.__new__`
+# creates the object. Then it calls `__set_name__` for each attribute in the order of the body, and after that
+# `super().__init_subclass__(**options)` ([PEP 487](https://peps.python.org/pep-0487/); [creating the class
+# object](https://docs.python.org/3/reference/datamodel.html#creating-the-class-object)). The decorator was
+# *evaluated* before everything else, and is *applied* to the result.
 #
-# | to … | take | since it |
+# | to … | use | because it |
 # |---|---|---|
 # | let a field know its name and owner | `__set_name__` | belongs to the field, needs nothing of the class |
 # | check or register every subclass | `__init_subclass__` | is inherited, takes options, causes no metaclass conflict (but each hook must call `super()`) |
@@ -1717,9 +1732,9 @@ claim("metaprogramming.late_attribute",
 
 # %% [markdown] also=["metaprogramming.what_the_hook_sees"] claim="metaprogramming.class_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: make the class empty, and add its columns afterwards</summary>
+# <summary><b>Break it</b>: create the class empty, and add its columns afterwards</summary>
 #
-# What many a home-made factory does. `__set_name__` is called by `type.__new__` and by nobody else.
+# Many home-made factories do this. But only `type.__new__` calls `__set_name__`.
 #
 # ```diff
 # -            return super().__new__(mcs, name, bases, namespace, **options)
@@ -1737,7 +1752,7 @@ claim("metaprogramming.late_attribute",
 
 # %% [markdown] claim="metaprogramming.late_attribute" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: do by hand what <code>type.__new__</code> would have done</summary>
+# <summary><b>Mend it</b>: call <code>__set_name__</code> by hand</summary>
 #
 # ```diff
 # -Booking.gate = Column()  # a column that somebody adds later
@@ -1755,7 +1770,8 @@ claim("metaprogramming.late_attribute",
 # ## One registry, four ways
 #
 # The delay report is delivered as CSV, as TSV and as JSON, and partners add formats of their own. Which class
-# writes `.tsv`? Four ways to know. Each gets the same family of classes; `Tsv` is a `Csv` with another separator.
+# writes `.tsv`? Four registries can answer this. Each gets the same family of classes. `Tsv` is a `Csv` with
+# another separator.
 
 # %%
 def formats_of(base, decorate=lambda cls: cls):
@@ -1821,7 +1837,7 @@ class Metaclassed(metaclass=Registering):
 kept_metaclassed = formats_of(Metaclassed)
 
 # %% [markdown]
-# The fourth keeps no registry at all: every class knows its direct subclasses, by weak references.
+# The fourth way keeps no registry at all: every class knows its direct subclasses, by weak references.
 
 # %%
 class Plain:
@@ -1844,8 +1860,8 @@ claim("metaprogramming.same_content", "four ways, one content",
       names, equals=[{".csv": "Csv", ".tsv": "Tsv", ".json": "Json"}] * 4)
 
 # %% [markdown]
-# Then somebody makes one of the formats a dataclass with slots, which is made twice (1.2: `objects.made_twice`). What
-# does that do to the four?
+# Then somebody turns one of the formats into a dataclass with slots. Such a class is created twice
+# ([1.2](02_objects.ipynb): `objects.made_twice`). What does a registry see?
 
 # %%
 seen_classes = []
@@ -1867,22 +1883,23 @@ claim("metaprogramming.slotted_dataclass",
       [cls is Xml for cls in seen_classes], equals=[False, True])
 
 # %% [markdown]
-# **Why.** Slots decide about the layout of instances, and must be in the namespace when `type.__new__` runs. The
-# decorator comes later (the experiment before), so `dataclass` builds a *second* class from the first one's
-# namespace ([`_add_slots` in
-# `Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)). attrs does the same.
-# (1.2 shows what becomes of `super()` in such a class: `objects.stale_cell`.) A registry keyed by name ends up with
-# the second, by luck; one that refuses duplicates refuses its own class.
+# **Why.** Slots decide the layout of instances, so they must be in the namespace when `type.__new__` runs. The
+# decorator comes later (as in the experiment before). So `dataclass` builds a *second* class from the namespace
+# of the first ([`_add_slots` in
+# `Lib/dataclasses.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/dataclasses.py)). attrs does the
+# same. ([1.2](02_objects.ipynb) shows how `super()` fails in such a class: `objects.stale_cell`.) A registry
+# keyed by name ends up with the second class, by luck. A registry that refuses duplicates refuses its own
+# class.
 #
 # | registry by … | gains | pays |
 # |---|---|---|
 # | decorator | visible at each class; works on functions; opt-in | can be forgotten, and nothing tells you |
 # | `__init_subclass__` | cannot be forgotten, takes options, mixes with any metaclass | needs the common base; a hook that does not call `super()` cuts off the next; sees abstract classes; runs before decorators |
 # | metaclass | can also change what a class *is* | conflicts with every other metaclass (below); hardest to read |
-# | `__subclasses__()` | no state to reset between tests | forgets what is collected; walks the tree each time; must recurse |
+# | `__subclasses__()` | no state to reset between tests | forgets classes that are garbage-collected; walks the tree each time; must recurse |
 #
-# Take `__init_subclass__` where there is a base class anyway, the decorator where there is none, entry points
-# (below) across packages, and a metaclass when the class itself must behave differently.
+# Use `__init_subclass__` where there is a base class anyway, and a decorator where there is none. Use entry
+# points (below) across packages, and a metaclass when the class itself must behave differently.
 
 # %% [markdown] claim="metaprogramming.same_content" tags=["break-it"]
 # <details>
@@ -1912,10 +1929,10 @@ claim("metaprogramming.slotted_dataclass",
 # ▶ In a new cell: `break_it("metaprogramming.slotted_dataclass")`
 
 # %% [markdown] minutes=5
-# ## One file a format
+# ## One file per format
 #
-# The formats move into modules of their own, and a partner brings one in a package that is installed beside ours.
-# The registry is the best of the four above, and the tests of each module are green.
+# The formats move into modules of their own, and a partner delivers one in a package that is installed beside
+# ours. The registry uses `__init_subclass__`, and the tests of each module pass.
 
 # %%
 FILES = {
@@ -1967,8 +1984,8 @@ for name, text in FILES.items():
 sys.path.insert(0, str(site))
 
 # %% [markdown] predict="metaprogramming.q9"
-# **Predict.** `airline_formats` has modules for CSV and JSON; its `__init__` imports the first. What is
-# registered then?
+# **Predict.** `airline_formats` has modules for CSV and JSON; its `__init__` imports only the first. Which
+# formats are registered after `import airline_formats`?
 #
 # - **a** .csv and .json: both are part of the package
 # - **b** .csv alone
@@ -1982,8 +1999,9 @@ airline_formats = importlib.import_module("airline_formats")
 after_import = sorted(airline_formats.known)
 
 # %% [markdown]
-# Two cures. Within a package, import what lies there. Across packages, read what the *installed distributions*
-# declare: an entry point is a line of metadata, so it can be listed without running a line of the partner's code.
+# There are two solutions. Within a package, import all its modules. Across packages, read the metadata of the
+# *installed distributions*. An entry point is a line of this metadata, so a program can list it without running
+# the partner's code.
 
 # %%
 for found_module in pkgutil.iter_modules(airline_formats.__path__, "airline_formats."):
@@ -2008,21 +2026,22 @@ claim("metaprogramming.entry_points",
       (listed, loaded, set(after_load) - set(after_scan)), equals=((["xml"], False), ["Xml"], {".xml"}))
 
 # %% [markdown]
-# **Why.** All four registries run *when the class statement runs*, and that is when its module is imported. In the
-# tests it was: the test of the JSON format imports it. In production nobody needs the name, so no linter misses the
-# import either (an import "for its side effect" is the first that an autofix removes). Scanning imports everything,
-# errors and start-up time included; entry points
-# ([specification](https://packaging.python.org/en/latest/specifications/entry-points/)) turn the question round:
-# the package that *offers* says so, and the program decides what to load. pytest, Flask's commands, SQLAlchemy's
-# dialects work this way.
+# **Why.** Three of the four registries fill up *when the class statement runs*, and the fourth finds only
+# existing classes. A class statement runs when its module is imported. In the tests this happens, because the
+# test of the JSON format imports it. In production no code uses the name, so no linter misses the import
+# either. (An autofix is quick to remove an import that is needed only for its side effect.) A scan imports
+# everything, with all errors and all start-up time. With entry points
+# ([specification](https://packaging.python.org/en/latest/specifications/entry-points/)) it is the other way
+# round: the package that *offers* something declares it, and the program decides which to load. pytest's
+# plug-ins, Flask's commands and SQLAlchemy's dialects work this way.
 #
-# **In production.** Django's `autodiscover` and Celery's `include=` exist for this reason; the Alembic migration that
-# drops every table, because `target_metadata` was empty, is the same import forgotten. Let the program say at start
-# what it found, and fail if something expected is missing.
+# **In production.** Django's `autodiscover` and Celery's `include=` exist for this reason. A forgotten import
+# can also make an Alembic migration drop every table, because `target_metadata` was empty. Let the program log
+# at start-up which plug-ins it found, and let it fail if an expected one is missing.
 
 # %% [markdown] also=["metaprogramming.scanned"] claim="metaprogramming.after_import" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: import the module in <code>__init__</code>; and a format that lies outside of the package</summary>
+# <summary><b>Mend it</b>: import the module in <code>__init__</code>; and add a format that only the scan finds</summary>
 #
 # ```diff
 # -        from airline_formats import csv_format
@@ -2046,7 +2065,7 @@ claim("metaprogramming.entry_points",
 # <details>
 # <summary><b>Break it</b>: a typo in the group's name</summary>
 #
-# Not an error: a group that nobody asks for is as legal as one that nobody fills.
+# This is not an error. A group that no program reads is as legal as a group that no package uses.
 #
 # ```diff
 # -        [airline.formats]
@@ -2060,9 +2079,9 @@ claim("metaprogramming.entry_points",
 # %% [markdown] minutes=3
 # ## Two metaclasses
 #
-# Our report formats are registered by a metaclass. A library numbers its documents, by a metaclass of its own. A
-# format that is such a document has both as bases. Then the same, with `__init_subclass__` in place of each
-# metaclass.
+# A metaclass registers our report formats. A library numbers its documents with a metaclass of its own. A
+# format that is also such a document has both as bases. Then try the same with `__init_subclass__` in place of
+# each metaclass.
 
 # %%
 def both_by_metaclass():
@@ -2116,21 +2135,22 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
       by_hooks, equals=("Pdf", 1))
 
 # %% [markdown]
-# **Why.** A class has one type. Of the metaclasses of its bases the *most derived* wins, and it must be a subclass
-# of all the others ([determining the appropriate
-# metaclass](https://docs.python.org/3/reference/datamodel.html#determining-the-appropriate-metaclass)): else a
-# base's special methods on the class would be lost. The cure is a third metaclass that inherits from both, if their
-# authors called `super()`; whoever *combines* two libraries must write it. Hooks are ordinary methods in an
-# ordinary MRO ([1.2](02_objects.ipynb)), so they chain.
+# **Why.** A class has one type. Python takes the *most derived* of the metaclasses of its bases, and this must
+# be a subclass of all the others ([determining the appropriate
+# metaclass](https://docs.python.org/3/reference/datamodel.html#determining-the-appropriate-metaclass)).
+# Otherwise the special methods of one metaclass would be lost. The solution is a third metaclass that inherits
+# from both, if their authors called `super()`. You must write it if you *combine* two libraries. Hooks are
+# ordinary methods in an ordinary MRO ([1.2](02_objects.ipynb)), so one can call the next.
 #
-# **In production.** An ABC with a Qt widget, an SQLAlchemy model with a home-made singleton, an `Enum` with an ABC: each
-# brings two metaclasses together. `Enum` needs its own, because it changes what the class does (`len(Cabin)`,
-# `Cabin("economy")`); a registry or a singleton does not. A library that exports a metaclass takes the one place of
-# that kind in its users' classes. Hooks do not conflict, but they have to cooperate: see the *Break it* below.
+# **In production.** Two metaclasses meet in an ABC with a Qt widget, in an SQLAlchemy model with a home-made
+# singleton, and in an `Enum` with an ABC. `Enum` needs its own, because it changes what the class does
+# (`len(Cabin)`, `Cabin("economy")`). A registry or a singleton does not need one. A library that exports a
+# metaclass takes the only place for a metaclass in its users' classes. Hooks do not conflict, but they have to
+# cooperate: see the *Break it* below.
 
 # %% [markdown] claim="metaprogramming.conflict" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the metaclass that inherits from both</summary>
+# <summary><b>Mend it</b>: write a metaclass that inherits from both</summary>
 #
 # ```diff
 # -    class Pdf(Format, Numbered):
@@ -2160,7 +2180,7 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # <details>
 # <summary><b>Break it</b>: a hook that does not call the next one</summary>
 #
-# No error at the class: the other hook was simply never called.
+# The class statement raises no error. The other hook is simply not called.
 #
 # ```diff
 # -            super().__init_subclass__(**options)
@@ -2175,9 +2195,9 @@ claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if e
 # %% [markdown] minutes=4
 # ## The fields of an old ORM
 #
-# A small ORM, written in 2019, collects its fields in a metaclass, from the annotations in the namespace. The same
-# program runs here in this kernel's interpreter and in 3.14; in each, once as it is and once as a module that
-# begins with `from __future__ import annotations`.
+# A small ORM from 2019 collects its fields in a metaclass, from the annotations in the namespace. The same
+# program runs in this kernel's interpreter and in 3.14. In each it runs once as it is, and once as a module
+# that begins with `from __future__ import annotations`.
 
 # %%
 ORM = textwrap.dedent("""
@@ -2244,22 +2264,23 @@ claim("metaprogramming.when_made",
       equals=[["flight", "seat"]] * (4 if newer else 2))
 
 # %% [markdown]
-# **Why.** Since [PEP 649](https://peps.python.org/pep-0649/) the annotations of a class are compiled into a
-# function that is called when somebody asks for `__annotations__` ([1.1](01_interpreter.ipynb) counts it). While
-# the class is being made nobody has asked: the namespace holds that function (under a name that is CPython's own
-# business), and no dictionary. With the `__future__` import they are strings, need no evaluation, and are stored as
-# before, which is why half of a code base goes on working. `dict.get` with a default turns the change into silence:
-# an ORM without fields, a settings class without settings
+# **Why.** Since [PEP 649](https://peps.python.org/pep-0649/) (Python 3.14) the annotations of a class are
+# compiled into a function that is called when `__annotations__` is read ([1.1](01_interpreter.ipynb) counts
+# it). While the class is being created, nothing has read it yet. The namespace holds that function (under a
+# name that is private to CPython) and no dictionary. With the `__future__` import the annotations are strings.
+# They need no evaluation and are stored as before, so a part of the code base still works. `dict.get` with a
+# default hides the change: the result is an ORM without fields, or a settings class without settings
 # ([cpython#139186](https://github.com/python/cpython/issues/139186)).
 #
-# **In production.** Ask the finished class, by `inspect.get_annotations(cls)` or, from 3.14,
-# [`annotationlib.get_annotations`](https://docs.python.org/3/library/annotationlib.html), which can also return
-# names that do not exist yet (`Format.FORWARDREF`). A metaclass that must know *before* the class exists (slots!)
-# calls `annotationlib.get_annotate_from_class_namespace(namespace)`. Better: do it in `__init_subclass__`.
+# **In production.** Read the annotations of the finished class, with `inspect.get_annotations(cls)` or, from
+# 3.14, [`annotationlib.get_annotations`](https://docs.python.org/3/library/annotationlib.html), which can also
+# return names that do not exist yet (`Format.FORWARDREF`). A metaclass that needs them *before* the class
+# exists (for slots) calls `annotationlib.get_annotate_from_class_namespace(namespace)`. It is better to use
+# `__init_subclass__`.
 
 # %% [markdown] claim="metaprogramming.in_the_namespace" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the cure, in the metaclass</summary>
+# <summary><b>Mend it</b>: read the annotations of the finished class</summary>
 #
 # ```diff
 # -            cls.in_namespace = sorted(namespace.get("__annotations__", {}))
@@ -2274,7 +2295,7 @@ claim("metaprogramming.when_made",
 # <details>
 # <summary><b>Break it</b>: annotate in <code>__init__</code></summary>
 #
-# The type checker is content with both. Annotations of attributes and of local variables are stored nowhere.
+# The type checker accepts both. But annotations of `self` attributes and of local variables are not stored.
 #
 # ```diff
 # -        flight: str
@@ -2296,12 +2317,12 @@ claim("metaprogramming.when_made",
 #
 # ### A registry without a metaclass (10 minutes)
 #
-# Write the base class of all report formats. `class Csv(Format, suffix=".csv")` enters itself into the dictionary
-# `Format.known`; a subclass without a suffix is abstract and is not entered (`suffix=""` is one: files without a dot).
-# A second class for the same suffix is
-# a `ValueError`, unless it is the same class made again (same `__module__` and `__name__`, as by a reload or by
-# `@dataclass(slots=True)`), which takes the first one's place. `Format` must get along with `abc.ABC` and with
-# other bases that take options of their own.
+# Write the base class of all report formats. `class Csv(Format, suffix=".csv")` enters itself into the
+# dictionary `Format.known`. A subclass without a suffix is abstract and is not entered (`suffix=""` counts as a
+# suffix: files without a dot). A second class for the same suffix raises `ValueError`, unless it is the same
+# class created again (same `__module__` and `__name__`, as by a reload or by `@dataclass(slots=True)`). Then it
+# replaces the first one. `Format` must work together with `abc.ABC` and with other bases that take options of
+# their own.
 
 # %% exercise="metaprogramming.registry" tags=["exercise"]
 class Format:
@@ -2319,11 +2340,11 @@ check("metaprogramming.registry", Format)
 # %% [markdown]
 # ### Retry, for both colours of function (15 minutes)
 #
-# `@retry(ConnectionError, pauses=(0.1, 0.2, 0.4))` calls again after each failure, with these pauses in between (so
-# four attempts at most), and lets the last error go to the caller. Other errors are not retried. It works on
-# functions and on coroutine functions, which must not block the event loop, and what it makes looks like what it
-# was given: name, signature, coroutine function or not. Wait by `sleep` or `await async_sleep`, never directly: the
-# check looks at the clock that it handed you.
+# `@retry(ConnectionError, pauses=(0.1, 0.2, 0.4))` calls again after each failure, with these pauses in between
+# (so four attempts at most). The last error goes to the caller. Other errors are not retried. It works on
+# functions and on coroutine functions, and must not block the event loop. The decorated function looks like the
+# original: name, signature, coroutine function or not. Wait by `sleep` or `await async_sleep`, never directly,
+# because the check watches the clock that it passed to you.
 
 # %% exercise="metaprogramming.retry" tags=["exercise"]
 def retry(errors, *, pauses, sleep=time.sleep, async_sleep=asyncio.sleep):
@@ -2337,12 +2358,12 @@ check("metaprogramming.retry", retry)
 # %% [markdown]
 # ### A transaction that nests (15 minutes)
 #
-# `with transaction(connection):` on a `sqlite3` connection in autocommit mode (`isolation_level=None`: nothing
-# begins or commits but by your statements). The outermost one is `BEGIN` … `COMMIT`, those inside are savepoints.
-# Whatever exception leaves a block undoes what this block did, and nothing more, and goes on to the caller. No path
-# may leave a transaction open behind it: a `COMMIT` can fail too, and then the transaction is still there.
-# (`connection.in_transaction` tells whether one is open. [Savepoints in
-# SQLite](https://www.sqlite.org/lang_savepoint.html): mind what `ROLLBACK TO` leaves.)
+# Write `with transaction(connection):` for a `sqlite3` connection in autocommit mode (`isolation_level=None`:
+# only your statements begin and commit). The outermost transaction is `BEGIN` … `COMMIT`, and those inside are
+# savepoints. An exception that leaves a block undoes the work of this block and nothing more, and then
+# propagates to the caller. No path may leave a transaction open. A `COMMIT` can fail too, and then the
+# transaction is still there. (`connection.in_transaction` tells whether one is open. [Savepoints in
+# SQLite](https://www.sqlite.org/lang_savepoint.html): note what `ROLLBACK TO` leaves.)
 
 # %% exercise="metaprogramming.transaction" tags=["exercise"]
 def transaction(connection):
@@ -2359,69 +2380,69 @@ check("metaprogramming.transaction", transaction)
 # <details>
 # <summary>What does <code>functools.wraps</code> do, and who notices when it is missing?</summary>
 #
-# It copies name, text, annotations and the like, and sets `__wrapped__`. Without it the signature is `(*args,
-# **kwargs)` (`metaprogramming.signature`), a framework that injects by name asks for `args` and `kwargs`
-# (`metaprogramming.endpoint`), help is empty (`metaprogramming.help`), and the function cannot be pickled
-# (`metaprogramming.pickled`). It does not change the code object (`metaprogramming.frames`), nor check that the
-# parameters agree (`metaprogramming.added_argument`).
+# It copies the name, the docstring, the annotations and more, and sets `__wrapped__`. Without it the signature
+# is `(*args, **kwargs)` (`metaprogramming.signature`), a framework that injects by name asks for `args` and
+# `kwargs` (`metaprogramming.endpoint`), `help()` has no text (`metaprogramming.help`), and the function cannot
+# be pickled (`metaprogramming.pickled`). It does not change the code object (`metaprogramming.frames`), and it
+# does not check that the parameters agree (`metaprogramming.added_argument`).
 #
 # </details>
 #
 # <details>
 # <summary>The authorisation decorator stands above the route decorator. What is wrong?</summary>
 #
-# The router holds the function below the guard. Tests that call the function by name see the guard, requests do not
-# (`metaprogramming.guard_order`).
+# The router holds the function without the guard. Tests that call the function by name see the guard, and
+# requests do not (`metaprogramming.guard_order`).
 #
 # </details>
 #
 # <details>
 # <summary>Your timing decorator says that the asynchronous endpoints take 0.02 ms. Why?</summary>
 #
-# It times the making of the coroutine. `try`, `with` and timers of a plain layer end before the body begins
-# (`metaprogramming.layer_and_coroutine`), and frameworks no longer recognise a coroutine function
-# (`metaprogramming.recognised`).
+# It measures only the creation of the coroutine. `try`, `with` and timers of a plain layer end before the body
+# begins (`metaprogramming.layer_and_coroutine`). `inspect.iscoroutinefunction`, and so Starlette, no longer
+# recognises the function as a coroutine function (`metaprogramming.recognised`).
 #
 # </details>
 #
 # <details>
 # <summary>Why does <code>lru_cache</code> on a method leak, and what do you write instead?</summary>
 #
-# The cache belongs to the function in the class; its keys hold `self`. 100 objects used, 100 kept; by
-# `cached_property` none (`metaprogramming.method_cache`).
+# The cache belongs to the function in the class, and its keys hold `self`. Of 100 objects that were used, 100
+# were kept. Write `cached_property`, which kept none (`metaprogramming.method_cache`).
 #
 # </details>
 #
 # <details>
 # <summary>When does a <code>@contextmanager</code> function need <code>try … finally</code>?</summary>
 #
-# Whenever something stands behind the `yield` that must happen. Without it four of seven ways out leak, and closing
-# a generator and cancelling a task are among them (`metaprogramming.seven_ways`).
+# Whenever something after the `yield` must happen. Without it, four of seven ways out skip the clean-up. Two of
+# them are a generator that is closed and a task that is cancelled (`metaprogramming.seven_ways`).
 #
 # </details>
 #
 # <details>
 # <summary>What happens if <code>__exit__</code> returns something?</summary>
 #
-# If it is true, the exception is gone, KeyboardInterrupt included: a journal that returned the result of
-# `file.write` sold the seat (`metaprogramming.exit_value`).
+# If the value is true, the exception is swallowed, even KeyboardInterrupt. A journal that returned the result
+# of `file.write` sold the seat (`metaprogramming.exit_value`).
 #
 # </details>
 #
 # <details>
 # <summary>When did you last need a metaclass?</summary>
 #
-# Registration, checking and naming do not need one: `__init_subclass__` and `__set_name__` run inside
+# Registration, checking and naming do not need one. `__init_subclass__` and `__set_name__` run inside
 # `type.__new__` (`metaprogramming.class_order`) and give the same registry (`metaprogramming.same_content`),
-# without the conflict (`metaprogramming.conflict`, `metaprogramming.cooperation`). One is needed where the class
-# itself must behave differently: `__prepare__`, `__call__`, `__iter__` of a class, as in `Enum`.
+# without the conflict (`metaprogramming.conflict`, `metaprogramming.cooperation`). You need a metaclass if the
+# class itself must behave differently: `__prepare__`, `__call__`, `__iter__` of a class, as in `Enum`.
 #
 # </details>
 #
 # <details>
 # <summary>A plug-in works in its tests and is unknown in production.</summary>
 #
-# Its module was imported by the tests and by nobody else (`metaprogramming.after_import`). Scan the package
+# Only the tests imported its module (`metaprogramming.after_import`). Import all modules of the package
 # (`metaprogramming.scanned`), or declare an entry point (`metaprogramming.entry_points`).
 #
 # </details>
@@ -2431,32 +2452,38 @@ check("metaprogramming.transaction", transaction)
 #
 # You have shown that …
 #
-# 1. signature, API, help and pickle each read another part of what a decorator leaves (`metaprogramming.signature`,
-#    `metaprogramming.endpoint`, `metaprogramming.help`, `metaprogramming.pickled`), and `wraps` mends these, but
-#    neither tracebacks nor a changed parameter list (`metaprogramming.frames`, `metaprogramming.added_argument`,
-#    `metaprogramming.other_object`);
-# 2. the lower decorator gets the naked function (`metaprogramming.stacking`, `metaprogramming.guard_order`),
-#    forgotten parentheses raise nothing (`metaprogramming.parentheses`), an object as a decorator loses `self`
-#    (`metaprogramming.lost_self`), a cache keeps it (`metaprogramming.method_cache`), and a plain layer is over
-#    before a coroutine begins (`metaprogramming.layer_and_coroutine`, `metaprogramming.awaited`,
-#    `metaprogramming.recognised`);
-# 3. each layer costs the same handful of instructions (`metaprogramming.layer_price`,
-#    `metaprogramming.layers_alike`), a generator as a context manager several times a class
-#    (`metaprogramming.generator_price`), and only a ParamSpec lets the type checker through
-#    (`metaprogramming.typed`);
-# 4. `with` lets go on every path (`metaprogramming.released`) unless the `finally` is missing
-#    (`metaprogramming.seven_ways`); a true result of `__exit__` swallows the error (`metaprogramming.exit_value`),
-#    an error in it hides the first (`metaprogramming.masked`), `suppress` skips the rest
-#    (`metaprogramming.rest_skipped`), and a stack takes all or none (`metaprogramming.all_or_none`,
-#    `metaprogramming.handed_on`), under cancellation too (`metaprogramming.async_exit`);
-# 5. the hooks of a class run in one order (`metaprogramming.class_order`), `__init_subclass__` sees named fields
-#    and no decorator (`metaprogramming.what_the_hook_sees`), and what is set later learns no name
-#    (`metaprogramming.late_attribute`);
-# 6. four registries hold the same (`metaprogramming.same_content`), a dataclass with slots enters twice
-#    (`metaprogramming.slotted_dataclass`), none sees what nobody imported (`metaprogramming.after_import`,
-#    `metaprogramming.scanned`, `metaprogramming.entry_points`), metaclasses conflict and hooks cooperate
-#    (`metaprogramming.conflict`, `metaprogramming.cooperation`), and on 3.14 the annotations are not in the
-#    namespace any more (`metaprogramming.in_the_namespace`, `metaprogramming.when_made`).
+# 1. The signature, an API, `help()` and `pickle` each read another part of a decorated function. `wraps`
+#    repairs these, but not tracebacks or a changed parameter list.
+# 2. The lower decorator gets the original function, so the order decides what a router calls. A plain layer is
+#    over before a coroutine begins.
+# 3. Each idle layer costs the same handful of instructions. A type checker sees through a layer only with a
+#    `ParamSpec`.
+# 4. `with` cleans up on every way out that we tried; `@contextmanager` needs a `finally` for that. A true
+#    result of `__exit__` swallows the exception.
+# 5. The hooks of a class statement run in one order. `__init_subclass__` sees named fields and no decorator.
+# 6. Four kinds of registry hold the same classes, and a class that was never imported is in no registry. Two
+#    unrelated metaclasses conflict, while hooks can cooperate. On 3.14 a class namespace holds annotations only
+#    with the `__future__` import.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `metaprogramming.signature`, `metaprogramming.endpoint`, `metaprogramming.help`, `metaprogramming.pickled`,
+#    `metaprogramming.frames`, `metaprogramming.added_argument`, `metaprogramming.other_object`
+# 2. `metaprogramming.stacking`, `metaprogramming.guard_order`, `metaprogramming.parentheses`,
+#    `metaprogramming.lost_self`, `metaprogramming.method_cache`, `metaprogramming.layer_and_coroutine`,
+#    `metaprogramming.awaited`, `metaprogramming.recognised`
+# 3. `metaprogramming.layer_price`, `metaprogramming.layers_alike`, `metaprogramming.generator_price`,
+#    `metaprogramming.typed`
+# 4. `metaprogramming.released`, `metaprogramming.seven_ways`, `metaprogramming.exit_value`,
+#    `metaprogramming.masked`, `metaprogramming.rest_skipped`, `metaprogramming.all_or_none`,
+#    `metaprogramming.handed_on`, `metaprogramming.async_exit`
+# 5. `metaprogramming.class_order`, `metaprogramming.what_the_hook_sees`, `metaprogramming.late_attribute`
+# 6. `metaprogramming.same_content`, `metaprogramming.slotted_dataclass`, `metaprogramming.after_import`,
+#    `metaprogramming.scanned`, `metaprogramming.entry_points`, `metaprogramming.conflict`,
+#    `metaprogramming.cooperation`, `metaprogramming.in_the_namespace`, `metaprogramming.when_made`
+#
+# </details>
 #
 # **Further reading.** [Data model: customising class
 # creation](https://docs.python.org/3/reference/datamodel.html#customizing-class-creation) · [PEP

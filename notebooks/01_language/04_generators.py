@@ -13,16 +13,20 @@
 # >
 # > Deep knowledge of the language: generators, iterators, coroutines.
 #
+# A job adds up the departure delays of one month, in a container with 64 MiB of memory to spare. It has run for
+# years. Then somebody asks for a whole year, and the kernel kills the container. A colleague proposes to replace
+# square brackets by round ones. Does that help, and how would you prove it?
+#
 # 75 minutes. Needs no service, only the course's environment.
 #
 # **You will be able to show that …**
 #
-# 1. how the memory of a generator pipeline depends on its input, and which instrument proves it;
-# 2. an exhausted iterator fails silently, and how an iterable differs from it;
+# 1. the memory of a pipeline depends on how it is written, and not every tool can see that memory;
+# 2. an exhausted iterator fails silently, and an iterable does not;
 # 3. a generator is a suspended frame that can be resumed, fed, interrupted and closed;
-# 4. laziness has a price per item, and you can count it;
-# 5. a coroutine is driven by the same protocol, so that 60 lines of event loop serve 200 sockets;
-# 6. what becomes of an async generator that you leave early.
+# 4. each stage of a pipeline has a price per item, and you can count it;
+# 5. a coroutine runs on the same protocol: 60 lines of event loop serve 200 sockets;
+# 6. it is not the same to leave a plain and an async generator early.
 
 # %%
 import asyncio
@@ -52,8 +56,8 @@ from helpers import show_lines, show_table
 stamp()
 
 # %% [markdown]
-# The raw material of this notebook is a text file, the way a partner airline would send it: one line
-# a departure, `carrier,flight,origin,dest,dep_delay`, no delay where the flight was cancelled. All
+# The data of this notebook is a text file, as a partner airline would send it. It has one line per departure:
+# `carrier,flight,origin,dest,dep_delay`. The delay is empty where the flight was cancelled. The file holds all
 # 336,776 departures of 2013 from New York, in order of time.
 
 # %%
@@ -71,10 +75,10 @@ with departures.open() as file:
 # %% [markdown] core=true minutes=5
 # ## A month, then a year
 #
-# The operations desk wants the total departure delay. The job ran for years on a month of data, in a
-# container with 64 MiB to spare. Then somebody asked for the whole year, and the container was killed.
+# The operations desk wants the total departure delay, first of a month and then of the year.
 #
-# Two ways to write it differ only in the kind of brackets. The third reads a bounded number of rows at a time.
+# Here are three ways to write the job. The first two differ only in the kind of brackets. The third reads a
+# fixed number of rows at a time.
 
 # %%
 def by_list(path, rows):
@@ -103,7 +107,7 @@ def by_chunks(path, rows, chunk=4096):
 
 
 # %% [markdown] predict="generators.q1"
-# **Predict.** 64 times as many rows: what happens to the pipeline's peak memory?
+# **Predict.** You give the pipeline 64 times as many rows. What happens to its peak memory?
 #
 # - **a** it grows about 64-fold, like the list's, from a lower start
 # - **b** it grows by some bytes a row: less than the list's, but it grows
@@ -113,8 +117,8 @@ def by_chunks(path, rows, chunk=4096):
 answer("generators.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# `measure.peak` runs a call under `tracemalloc`, which records every allocation that goes through
-# CPython's own allocators, and reports the highest total.
+# `measure.peak` runs a call and reports its highest memory use. It relies on `tracemalloc`, which records every
+# allocation that goes through CPython's own allocators.
 
 # %%
 row_counts = [1_000, 4_000, 16_000, 64_000]
@@ -140,32 +144,33 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
       peaks["by_pipeline"][-1] / peaks["by_pipeline"][0], at_most=1.5, unit="×", proves={"generators.q1": "c"})
 
 # %% [markdown]
-# **Reading it.** The list way pays about 450 bytes for each row, and pays them all at once: the line, the list of its
-# fields, five strings. The pipeline's peak does not depend on the rows. It is some 23 KiB, nearly all of it the file's
-# read buffer and decoder; on 3.14, which reads files through larger buffers, it is 147 KiB (measured by the authors:
-# Python 3.13.0 and 3.14.7, 2 cores of x86-64). The chunks' peak grows until the second chunk is full, since the first is still named while
-# the second is read, and stays there.
+# **Reading it.** The list needs about 450 bytes for each row, for all rows at the same time: the line, the list
+# of its fields, and five strings. The pipeline's peak does not depend on the number of rows. It is some 23 KiB,
+# and nearly all of that is the file's read buffer and decoder. Python 3.14 reads files through larger buffers,
+# so there it is 147 KiB (measured by the authors: Python 3.13.0 and 3.14.7, 2 cores of x86-64). The peak of the
+# chunked reader grows until the second chunk is full, because the first chunk is still referenced while the
+# second is read. Then it stays there.
 #
-# **Why.** A list comprehension runs to its end before anything else happens. A generator expression
-# builds a generator object and stops before the first line of its body; only its leftmost iterable
-# (`islice(file, rows)`) is evaluated at once. `sum` then asks the last stage for one value; that stage asks
-# the stage before it; one line is read, split, converted, added. The stages' loop variables still hold that
-# row while the next one is read, and let go of it when they are rebound; CPython frees an object when its
-# last reference goes. So at most two rows are alive, and they take turns in the same two places in memory.
-# ([Language reference: generator expressions](https://docs.python.org/3/reference/expressions.html#generator-expressions),
-# [PEP 289](https://peps.python.org/pep-0289/).)
+# **Why.** A list comprehension runs to its end before anything else happens. A generator expression creates a
+# generator object and stops before the first line of its body. Only its leftmost iterable
+# (`islice(file, rows)`) is evaluated at once. `sum` then asks the last stage for one value, and that stage asks
+# the stage before it. One line is read, split, converted and added. The loop variables of the stages still
+# refer to that row while the next one is read. When they are rebound, the last reference to the old row is
+# gone, and CPython frees it. So at most two rows are alive at any time. ([Language reference: generator
+# expressions](https://docs.python.org/3/reference/expressions.html#generator-expressions), [PEP
+# 289](https://peps.python.org/pep-0289/).)
 #
-# **In production.** The pipeline wins wherever the result is small and the input is not: exports,
-# imports, reports, backfills. The list wins when you need `len`, a second pass, sorting or indexing; and its
-# errors surface where it is built rather than where it is consumed. Speed goes either way: resuming
-# a generator costs some nanoseconds per item, memory that no longer fits the cache costs more. (For 64,000 rows the
-# pipeline took 0.42× the list's time, measured by the authors: Python 3.13.0, 2 cores of x86-64.)
+# **In production.** Use a pipeline where the input is large and the result is small: exports, imports, reports,
+# backfills. Use a list when you need `len`, a second pass, sorting or indexing. A list also raises its errors
+# where it is built, not where it is consumed. The pipeline may be faster or slower. Resuming a generator costs
+# some nanoseconds per item, but memory that no longer fits the cache costs more. (For 64,000 rows the pipeline
+# took 0.42× the list's time, measured by the authors: Python 3.13.0, 2 cores of x86-64.)
 
 # %% [markdown] claim="generators.flat" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: square brackets in one stage of the pipeline</summary>
 #
-# One stage that materialises is enough: the peak is that of the greediest stage.
+# One stage that builds a list is enough. The largest stage decides the peak.
 #
 # ```diff
 # -        delays = (int(field[4]) for field in fields if field[4])
@@ -180,7 +185,7 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 
 # %% [markdown] claim="generators.linear" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: cap the rows</summary>
+# <summary><b>Break it</b>: read at most 16,000 rows</summary>
 #
 # ```diff
 # -        lines = list(islice(file, rows))
@@ -194,17 +199,17 @@ claim("generators.flat", "64 times the rows, and the pipeline's peak is the same
 # %% [markdown] minutes=4
 # ## Ask the kernel: a fresh process for each way
 #
-# `tracemalloc` counts what Python's allocators hand out. The container was killed by the kernel, and
-# the kernel counts *resident pages*. So run each way in a process that has done nothing else, and read
-# the high-water mark of its resident set before and after. `measure.rss_growth` sends a function's
-# source to a fresh interpreter and does that.
+# `tracemalloc` counts the memory that Python's allocators hand out. But the container was killed by the kernel,
+# and the kernel counts *resident pages*. So run each way in a fresh process, and read the highest resident set
+# of that process before and after. `measure.rss_growth` does this: it sends a function's source to a fresh
+# interpreter.
 #
-# The first version of this measurement used `resource.getrusage(…).ru_maxrss`, and reported that a
-# *list of a whole year* needed 0 bytes. That counter survives `exec`: a process that `subprocess` starts (by
-# `vfork`) begins with the high-water mark of its launcher, here a notebook kernel with Arrow loaded. `VmHWM` in
-# `/proc/self/status` belongs to the address space and starts anew.
-# ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html);
-# `setmax_mm_hiwater_rss` in the kernel's [`fs/exec.c`](https://github.com/torvalds/linux/blob/master/fs/exec.c).)
+# The first version of this measurement used `resource.getrusage(…).ru_maxrss`. It reported that a *list of a
+# whole year* needed 0 bytes. That counter survives `exec`. A process that `subprocess` starts (by `vfork`)
+# begins with the high-water mark of its launcher, and here the launcher is a notebook kernel with Arrow loaded.
+# `VmHWM` in `/proc/self/status` belongs to the address space, so it starts from zero.
+# ([proc_pid_status(5)](https://man7.org/linux/man-pages/man5/proc_pid_status.5.html); `setmax_mm_hiwater_rss`
+# in the kernel's [`fs/exec.c`](https://github.com/torvalds/linux/blob/master/fs/exec.c).)
 
 # %%
 def list_of_year(path, rows):
@@ -253,23 +258,25 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
       resident["chunks_of_year"][-1], at_most=16 * 2**20, unit="B")
 
 # %% [markdown]
-# **Reading it.** The kernel confirms `tracemalloc`: the list's line rises, the two others lie on the
-# floor. The chunked reader is the compromise that databases and columnar formats force on you: bounded,
-# with the chunk size as the knob between memory and the fixed cost of each step. (While a chunk is being read
-# the one before it is still named, so two are alive at the peak.) `fetchmany`, server-side cursors, `yield_per` and
-# Parquet row groups are all this picture.
+# **Reading it.** The kernel confirms `tracemalloc`: the line of the list rises, and the two others stay near
+# zero. The chunked reader is a compromise that databases and columnar formats often ask for. Its memory is
+# bounded, and the chunk size trades memory against the fixed cost of each step. (The previous chunk is still
+# referenced while the next one is read, so two are alive at the peak.) `fetchmany`, server-side cursors,
+# `yield_per` and Parquet row groups all work in this way.
 #
-# **In production.** Set the memory limit of a job from the peak of the *resident* curve, not from a sum of object
-# sizes: the limit is tested at the worst moment. Whether memory comes back afterwards depends on the allocator.
-# CPython's returns an arena once nothing in it is alive, but a few long-lived objects scattered over many arenas keep
-# them all. (After the list of a year, 167 MiB fell to 13 MiB; the free-threaded build, with another allocator, kept
-# 200 MiB: measured by the authors: Python 3.13.0 and 3.14.7, 2 cores of x86-64.)
+# **In production.** Set the memory limit of a job from its peak *resident* memory, not from a sum of object
+# sizes. The worst moment decides whether the job is killed. Whether the memory comes back afterwards depends on
+# the allocator. CPython's allocator returns an arena once nothing in it is alive, but a few long-lived objects
+# in many arenas keep all of these arenas. (After the list of a year, 167 MiB fell to 13 MiB. The free-threaded
+# build has another allocator and kept 200 MiB: measured by the authors: Python 3.13.0 and 3.14.7, 2 cores of
+# x86-64.)
 
 # %% [markdown] claim="generators.year_pipeline" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: read all lines first</summary>
 #
-# `file.readlines()` is the most common way to lose a pipeline: everything after it is lazy, in vain.
+# `file.readlines()` is a common way to lose the benefit of a pipeline. Everything after it is lazy, but the
+# whole file is already in memory.
 #
 # ```diff
 # -    fields = (line.rstrip("\n").split(",") for line in islice(open(path), rows))
@@ -284,7 +291,7 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 # <details>
 # <summary><b>Break it</b>: a list of delays only; and one chunk as large as the year</summary>
 #
-# 328,521 small integers in one list are a few MiB: what fills the memory is the rows' strings.
+# 328,521 small integers in one list need a few MiB. It is the strings of the rows that fill the memory.
 #
 # ```diff
 # -    lines = list(islice(open(path), rows))
@@ -303,7 +310,8 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 # %% [markdown] minutes=3
 # ## A second instrument
 #
-# A colleague reads the same flights from Parquet with Arrow, all 19 columns, and watches `tracemalloc`.
+# A colleague reads the same flights from Parquet with Arrow, all 19 columns, and watches the memory with
+# `tracemalloc`.
 
 # %% [markdown] predict="generators.q2"
 # **Predict.** `pq.read_table` loads 336,776 rows of 19 columns. What does `tracemalloc` report as the peak?
@@ -316,7 +324,7 @@ claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, 
 answer("generators.q2", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Arrow allocates from a memory pool of its own. A proxy in front of the pool counts what passes through.
+# Arrow allocates from a memory pool of its own. A proxy in front of that pool counts its allocations.
 
 # %%
 def traced_and_pooled(read, pool):
@@ -361,21 +369,23 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
       did={"whole table": whole_traced.did, "batches": chunks_traced.did})
 
 # %% [markdown]
-# **Reading it.** Two instruments, one call, more than three orders of magnitude apart. Neither is broken. Arrow
-# allocates by `mimalloc` or `jemalloc` (`pa.default_memory_pool().backend_name` says which), aligned to 64 bytes,
-# outside `PyMem_*` and `PyObject_*`, which is all that
-# [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) hooks. (NumPy reports its buffers to `tracemalloc`
-# by hand, so what pandas keeps in NumPy shows up. What it keeps in Arrow does not: since pandas 3 that includes
-# every column of strings: 27 of the 37 MiB of this table as a frame are not seen; measured by the authors: pandas 3.1.1,
-# 2 cores of x86-64.)
+# **Reading it.** The two tools measured the same call, and their results differ by more than three orders of
+# magnitude. Neither is broken. Arrow allocates by `mimalloc` or `jemalloc`
+# (`pa.default_memory_pool().backend_name` says which), aligned to 64 bytes.
+# [tracemalloc](https://docs.python.org/3/library/tracemalloc.html) hooks only `PyMem_*` and `PyObject_*`, and
+# Arrow's allocations do not go through them. (NumPy reports its buffers to `tracemalloc` itself, so data that
+# pandas keeps in NumPy is visible. Data that pandas keeps in Arrow is not. Since pandas 3 this includes every
+# column of strings: `tracemalloc` misses 27 of the 37 MiB of this table as a frame; measured by the authors:
+# pandas 3.1.1, 2 cores of x86-64.)
 #
-# The pool is not the whole truth either: in a fresh process the kernel sees about 50 MiB for the whole table (measured
-# by the authors: Python 3.13.0, 2 cores of x86-64), since decompressing and decoding need buffers of their own.
+# The pool does not show everything either. In a fresh process the kernel sees about 50 MiB for the whole table
+# (measured by the authors: Python 3.13.0, 2 cores of x86-64), because decompressing and decoding need buffers
+# of their own.
 #
-# **In production.** "We profiled the memory and found nothing" is a statement about an instrument.
-# Choose it by who allocates: `tracemalloc` for Python objects,
-# [`total_allocated_bytes`](https://arrow.apache.org/docs/python/memory.html) for Arrow, the resident set
-# for everything, and a native profiler such as memray where you must know which line of C++ it was.
+# **In production.** If a memory profile shows nothing, ask whether the tool could see the memory at all. Choose
+# the tool by the allocator: `tracemalloc` for Python objects,
+# [`total_allocated_bytes`](https://arrow.apache.org/docs/python/memory.html) for Arrow, and the resident set
+# for everything together. A native profiler such as memray tells you which line of C++ allocated.
 
 # %% [markdown] claim="generators.arrow_unseen" tags=["break-it"]
 # <details>
@@ -396,8 +406,8 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
 # <details>
 # <summary><b>Break it</b>: read the one column that the report needs; and keep all the batches</summary>
 #
-# The cheapest row is the one that is never read: a columnar file lets you skip columns as well. And batches help only
-# who lets go of them.
+# A columnar file lets you skip columns, and data that is never read costs nothing. Reading in batches helps
+# only if you drop each batch after use.
 #
 # ```diff
 # -whole_traced, whole_pooled = traced_and_pooled(lambda: pq.read_table(flights_file), pools[0])
@@ -414,11 +424,11 @@ claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
 # ▶ In a new cell: `break_it("generators.arrow_pool")`
 
 # %% [markdown] minutes=3
-# ## The second pass finds nothing
+# ## The sum, then the count
 #
-# A report prints the mean delay: the sum, divided by the count. Somebody "optimised" the list into a
-# generator. No exception, no warning, and a division by zero two functions further down, or worse: a
-# mean over nothing that was silently replaced by 0.
+# A report prints the mean delay: the sum divided by the count. Somebody "optimised" the list into a generator.
+# There was no exception and no warning at that place. Two functions later there was a division by zero. In a
+# worse case the code would have replaced the missing mean by 0, and nobody would have noticed.
 
 # %%
 def delays_of(path, rows):
@@ -435,10 +445,10 @@ count = sum(1 for _ in delays)
 print(f"{total:,} minutes over {count} flights")
 
 # %% [markdown]
-# An **iterator** has `__next__`, and an `__iter__` that returns itself: one pass, one position. An
-# **iterable** has an `__iter__` that makes a *new* iterator on every call. `for`, `sum`, `list`
-# and unpacking begin with `iter(…)`, and so does `in` where there is no `__contains__`; none of them can tell which
-# of the two it was given.
+# An **iterator** has `__next__`, and an `__iter__` that returns itself. It has one position and allows one
+# pass. An **iterable** has an `__iter__` that should make a *new* iterator on every call. `for`, `sum`, `list`
+# and unpacking begin with `iter(…)`, and so does `in` where there is no `__contains__`. None of them can tell
+# which of the two it was given.
 
 # %%
 class Delays:
@@ -462,20 +472,22 @@ claim("generators.iterable", "an iterable gives every pass an iterator of its ow
       second_pass, equals=first_pass)
 
 # %% [markdown]
-# **Why.** `StopIteration` means *no more*, and the protocol demands that an iterator which has raised
-# it once raises it for ever ([iterator types](https://docs.python.org/3/library/stdtypes.html#iterator-types)).
-# An empty input and an exhausted one are the same thing to every consumer.
+# **Why.** `StopIteration` means *no more*. The protocol demands that an iterator which has raised it once
+# raises it on every later call ([iterator
+# types](https://docs.python.org/3/library/stdtypes.html#iterator-types)). So a consumer cannot tell an
+# exhausted iterator from an empty one.
 #
-# **In production.** Annotate what a function really needs: `Iterable[Flight]` promises one pass,
-# `Collection` or `Sequence` more. Where a caller could hand you an iterator and you need two passes, ask:
-# `iter(flights) is flights` is true of iterators alone. And beware of the reading that looks innocent:
+# **In production.** Annotate a function with the type that it really needs. `Iterable[Flight]` promises one
+# pass, `Collection` and `Sequence` promise more. If you need two passes and a caller could hand you an
+# iterator, check it: `iter(flights) is flights` is true only for iterators. And look out for reads that do not
+# look like reads:
 
 # %%
 carriers = (carrier for carrier in ["UA", "DL", "B6", "AA"])
 print("B6" in carriers, list(carriers))
 
 # %% [markdown]
-# The membership test consumed everything up to and including its hit.
+# The membership test consumed everything up to its hit, and the hit as well.
 
 # %% [markdown] claim="generators.exhausted" tags=["break-it"]
 # <details>
@@ -499,8 +511,8 @@ print("B6" in carriers, list(carriers))
 # <details>
 # <summary><b>Break it</b>: make the iterator once, in the constructor</summary>
 #
-# The class still has `__iter__`, and passes every type check, even `iter(x) is x`. Only two passes show it:
-# `iter(x) is iter(x)`.
+# The class still has `__iter__` and passes every type check. The test `iter(x) is x` does not find it either.
+# Only two passes show the error: `iter(x) is iter(x)` is true.
 #
 # ```diff
 # -        self.path, self.rows = path, rows
@@ -517,8 +529,8 @@ print("B6" in carriers, list(carriers))
 # %% [markdown] core=true minutes=6
 # ## A frame that waits
 #
-# What *is* the object that a generator function returns? A frame, the same structure that every call
-# gets, except that it is not thrown away when it stops: it is kept, and continued.
+# What *is* the object that a generator function returns? It holds a frame, the same structure that every call
+# gets. But when this frame stops at a `yield`, it is not thrown away. It is kept, and can be continued.
 
 # %%
 inside = []
@@ -559,13 +571,13 @@ claim("generators.four_ways", "next, send and throw continue one frame where it 
       (replies, inside), equals=([0, 1, 2], ["order 'last call'", "caught gate change", "finally"]))
 
 # %% [markdown]
-# Four ways in: `next` continues, `send` continues and makes the `yield` *evaluate* to something, `throw`
-# makes it raise, `close` makes it raise `GeneratorExit`, so that `finally` runs. Between two of them the frame
-# sleeps with its locals, its value stack and its place in the code (which also tells in which `try` it is: since 3.11 a
-# table in the code object maps places to handlers).
+# There are four ways into the frame. `next` continues it. `send` continues it and gives the `yield` expression
+# a value. `throw` raises an exception at the `yield`. `close` raises `GeneratorExit` there, so that `finally`
+# runs. Between two calls the frame keeps its locals, its value stack and its place in the code. The place also
+# tells in which `try` it is: since 3.11 a table in the code object maps places to exception handlers.
 #
-# Three times the protocol refuses, and once it ends as it should; each message is worth knowing before you meet it
-# at night:
+# In the next cell the protocol refuses three times, and once a generator ends normally. It is good to know
+# these messages before you meet them at night:
 
 # %%
 def stubborn():
@@ -605,11 +617,11 @@ print(refusal(lambda: next(first_of_nothing())))
 print(refusal(lambda: next(last_word())))
 
 # %% [markdown]
-# The third is [PEP 479](https://peps.python.org/pep-0479/): a `StopIteration` that escapes *inside* a generator would
-# end it silently, so it is turned into an error. The last is no refusal but the normal end: the return value travels in
-# the exception.
+# The third message comes from [PEP 479](https://peps.python.org/pep-0479/). A `StopIteration` that escapes
+# *inside* a generator would end it silently, so Python turns it into an error. The last message is the normal
+# end: the return value travels in the exception.
 #
-# The frame costs nothing but memory while it sleeps. How much?
+# While it sleeps, the frame costs only memory. How much?
 
 # %% [markdown] predict="generators.q3"
 # **Predict.** 10,000 suspended generators wait at their `yield`. How much memory does one of them take?
@@ -640,25 +652,25 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
       bytes_each, at_most=1024, unit="B", proves={"generators.q3": "a"})
 
 # %% [markdown]
-# **Reading it.** Of these bytes, some 190 are the generator and its frame (`sys.getsizeof`), 32 the number it was
-# called with, 8 its place in the list.
+# **Reading it.** Some 190 of these bytes are the generator and its frame (`sys.getsizeof`), 32 are the number
+# that it was called with, and 8 are its place in the list.
 #
-# **Why so little.** Since CPython 3.11 the frame of a generator lies *inside* the generator object: the
-# header, the locals, and a value stack exactly as deep as the compiler found this function to need
-# (`co_stacksize`), in one allocation.
+# **Why so little.** Since CPython 3.11 the frame of a generator lies *inside* the generator object. One
+# allocation holds the header, the locals, and a value stack that is exactly as deep as this function needs
+# (`co_stacksize`, which the compiler computes).
 # ([`InternalDocs/generators.md`](https://github.com/python/cpython/blob/v3.14.0/InternalDocs/generators.md),
-# [`Objects/genobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/genobject.c).) It has no C stack:
-# a generator can only be suspended in its own frame, never in the middle of a call that it made. That
-# limit is the price of the size, and the reason why `await` must be written at every level.
+# [`Objects/genobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/genobject.c).) A generator has
+# no C stack. So it can be suspended only in its own frame, and never in the middle of a call that it made. This
+# is the reason why `await` must be written at every level.
 #
-# A thread reserves a stack: with glibc, the soft limit of `ulimit -s`, usually 8 MiB of address space
-# ([pthread_create(3)](https://man7.org/linux/man-pages/man3/pthread_create.3.html)). Only the pages that were touched
-# take memory, plus what the kernel keeps for the thread. Ten thousand waiting generators are a list; ten thousand waiting
-# threads are a capacity plan.
+# A thread reserves a stack. With glibc its size is the soft limit of `ulimit -s`, usually 8 MiB of address
+# space ([pthread_create(3)](https://man7.org/linux/man-pages/man3/pthread_create.3.html)). Only the pages that
+# were touched take memory, plus the memory that the kernel keeps for the thread. Ten thousand waiting
+# generators fit in a small list. Ten thousand waiting threads need planning.
 
 # %% [markdown] claim="generators.four_ways" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: <code>next</code> in place of <code>send</code>; swallow what was thrown, and do not count it</summary>
+# <summary><b>Break it</b>: <code>next</code> in place of <code>send</code>; ignore the exception, and do not count it</summary>
 #
 # With `next` the reply is the same, but no order reaches the frame.
 #
@@ -677,10 +689,10 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 
 # %% [markdown] claim="generators.frame" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: give every frame luggage</summary>
+# <summary><b>Break it</b>: keep a large list in every frame</summary>
 #
-# The frame keeps *all* its locals alive for as long as it waits. A forgotten `rows` above a `yield` is
-# the usual leak in a long-lived generator.
+# The frame keeps *all* its locals alive for as long as it waits. A forgotten `rows` above a `yield` is a
+# typical leak in a long-lived generator.
 #
 # ```diff
 # -    seat = number % 180
@@ -692,10 +704,10 @@ claim("generators.frame", "a suspended generator, frame and locals included, tak
 # ▶ In a new cell: `break_it("generators.frame")`
 
 # %% [markdown] minutes=3
-# ## Clean-up, and who runs it
+# ## Who closes the cursor?
 #
-# A generator that reads from a cursor holds the cursor while it waits. Three consumers leave it in three
-# ways; when is the cursor closed?
+# A generator that reads from a cursor keeps the cursor open while it waits. Three consumers leave it in three
+# ways. When is the cursor closed?
 
 # %%
 def rows_from(cursor, events):
@@ -741,19 +753,19 @@ claim("generators.kept", "one that somebody still refers to stays open",
       order["stop_early_but_keep"], equals="opened → report sent")
 
 # %% [markdown]
-# **Why.** `break` does not touch the generator. It drops the loop's reference, and with the last
-# reference CPython deallocates the generator, whose finaliser calls `close()`. That is reference
-# counting at work, not the language: an implementation with a tracing collector (PyPy), a generator in
-# a reference cycle, or a variable that still names it, and the cursor stays open for a while or for ever.
+# **Why.** `break` does not touch the generator. It drops the loop's reference. When the last reference is gone,
+# CPython deallocates the generator, and its finaliser calls `close()`. This is reference counting at work, and
+# the language does not promise it. With a tracing collector (PyPy), with a generator in a reference cycle, or
+# with a variable that still names the generator, the cursor stays open for a while or forever.
 #
-# **In production.** If what a generator holds is scarce (connections, locks, files), say so in the
-# consumer: `with contextlib.closing(rows_from(cursor, events)) as rows:`.
+# **In production.** If a generator holds something scarce (a connection, a lock, a file), close it explicitly
+# in the consumer: `with contextlib.closing(rows_from(cursor, events)) as rows:`.
 
 # %% [markdown] claim="generators.dropped" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: name the generator before the loop</summary>
 #
-# The loop is the same. One more name, and the clean-up moves behind the report.
+# The loop is the same, but there is one more name, so the cursor is closed only after the report.
 #
 # ```diff
 # -    for _ in rows_from(range(3), events):
@@ -771,7 +783,7 @@ claim("generators.kept", "one that somebody still refers to stays open",
 
 # %% [markdown] claim="generators.kept" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: close it by a <code>with</code></summary>
+# <summary><b>Mend it</b>: close it with a <code>with</code> statement</summary>
 #
 # ```diff
 # -    rows = rows_from(range(3), events)
@@ -791,8 +803,8 @@ claim("generators.kept", "one that somebody still refers to stays open",
 # %% [markdown] minutes=3
 # ## Delegation: what `yield from` forwards
 #
-# A generator that loops over another and yields its items looks like `yield from`. It is not: `send`,
-# `throw` and the return value stop at the loop.
+# A generator that loops over another one and yields its items looks like `yield from`, but it is not the same.
+# `send`, `throw` and the return value stop at the loop.
 
 # %%
 def gate_agent():
@@ -845,19 +857,19 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
       looped, equals=[0, "boarded ?", "StopIteration"])
 
 # %% [markdown]
-# **Reading it.** Through the loop the very first seat was lost: `send("12A")` arrived at the loop's own
-# `yield`, which threw it away and called `next` on the agent. The agent received `None` and went home.
+# **Reading it.** The loop lost the very first seat. `send("12A")` arrived at the loop's own `yield`. The loop
+# ignored the value and called `next` on the agent. So the agent received `None` and returned.
 #
-# **Why.** `yield from` hands the inner generator to the *caller*: until it returns, `next`, `send`,
-# `throw` and `close` go straight to it ([PEP 380](https://peps.python.org/pep-0380/) spells the semantics
-# out as 40 lines of Python). The `return` value travels in `StopIteration.value`. Put these together: a
-# frame that can be suspended from outside, resumed with a value or an error, and that delegates to
-# another with a result. That is everything a coroutine needs, and `await` *is* `yield from` with a
-# stricter idea of what may follow it ([PEP 492](https://peps.python.org/pep-0492/)).
+# **Why.** `yield from` connects the inner generator to the *caller*. Until the inner generator returns, `next`,
+# `send`, `throw` and `close` go straight to it ([PEP 380](https://peps.python.org/pep-0380/) spells this out in
+# 40 lines of Python). The `return` value travels in `StopIteration.value`. So a frame can be suspended, it can
+# be resumed from outside with a value or an error, and it can delegate to another frame and receive a result.
+# That is everything a coroutine needs. `await` *is* `yield from` with a stricter rule for the object that
+# follows it ([PEP 492](https://peps.python.org/pep-0492/)).
 
 # %% [markdown] claim="generators.yield_from" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: do not take the result</summary>
+# <summary><b>Break it</b>: ignore the result</summary>
 #
 # ```diff
 # -    boarded = yield from gate_agent()
@@ -872,10 +884,9 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
 
 # %% [markdown] claim="generators.loop_forwards_nothing" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: forward by hand what was sent</summary>
+# <summary><b>Mend it</b>: forward the sent values by hand</summary>
 #
-# This loop forwards `send`, but not yet `throw`, `close` or the result. Doing all of it right is what
-# `yield from` is.
+# This loop forwards `send`, but not yet `throw`, `close` or the result. `yield from` does all of it.
 #
 # ```diff
 # -    for answer_ in gate_agent():
@@ -897,9 +908,9 @@ claim("generators.loop_forwards_nothing", "a loop around the same generator lose
 # %% [markdown] minutes=3
 # ## The price of a stage
 #
-# Laziness is not free: each item passes through each stage by a resumption and a suspension. Count it:
-# `measure.instructions` counts executed bytecode instructions by
-# [`sys.monitoring`](https://docs.python.org/3/library/sys.monitoring.html). A count does not care how busy
+# Laziness is not free. At each stage, each item costs one resumption and one suspension. `measure.instructions`
+# counts this price in executed bytecode instructions, by
+# [`sys.monitoring`](https://docs.python.org/3/library/sys.monitoring.html). A count does not depend on how busy
 # the machine is.
 
 # %%
@@ -943,18 +954,18 @@ claim("generators.stage_price", "every further stage costs each item the same ha
       price, between=(3, 12), unit="instructions")
 
 # %% [markdown]
-# **Reading it.** A stage adds a constant per item. On 3.13 it is five instructions: fetch, store-and-load (one
-# instruction since 3.13), yield, drop what `send` gave, jump back; the monitor does not count `RESUME`. On the
-# machine this was committed from that is some 10 ns (measured), in which a database row, a JSON object or a network
-# packet does not even begin to be produced. Split pipelines by meaning. Fuse stages only in loops over
-# plain numbers, and there NumPy or Arrow beats both.
+# **Reading it.** A stage adds a constant number of instructions per item. On 3.13 there are five: fetch; store
+# and load (one instruction since 3.13); yield; drop the value that `send` gave; jump back. The monitor does not
+# count `RESUME`. On the machine this was committed from, this takes some 10 ns (measured). Fetching a database
+# row, parsing a JSON object or receiving a network packet takes much longer. So split pipelines by meaning.
+# Fuse stages only in loops over plain numbers, and there NumPy or Arrow is faster than both.
 
 # %% [markdown] claim="generators.stage_price" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: let C code do the forwarding</summary>
 #
-# `map` and `itertools` stages execute no bytecode: the instructions vanish from the count. They are
-# also cheaper by the clock, which is why `itertools` exists.
+# A stage made of `itertools`, or of `map` with a function written in C, executes no bytecode, so its
+# instructions vanish from the count. It also takes less time.
 #
 # ```diff
 # -        flow = (m for m in flow)
@@ -970,9 +981,9 @@ claim("generators.stage_price", "every further stage costs each item the same ha
 # %% [markdown] core=true minutes=9
 # ## From generator to coroutine: an event loop in 60 lines
 #
-# Now build the thing that asyncio is. A **task** is a coroutine; the loop advances it by `send(None)`,
-# the very `send` from above. What it *yields* is a wish: wake me when this socket can be read, or at
-# that time. The loop keeps the wishes, sleeps in the kernel until one comes true, and resumes its task.
+# Now build a small asyncio. A **task** is a coroutine. The loop advances it by `send(None)`, the same `send` as
+# above. The task *yields* a wish: wake me when this socket can be read, or at that time. The loop stores the
+# wishes and sleeps in the kernel until one comes true. Then it resumes the task of that wish.
 
 # %%
 class Loop:
@@ -1021,7 +1032,7 @@ class Loop:
 
 
 # %% [markdown]
-# The bottom of every `await` chain is a generator that yields to the loop. There are two:
+# At the bottom of every `await` chain there is a generator that yields to the loop. This loop needs two:
 
 # %%
 @types.coroutine
@@ -1035,9 +1046,9 @@ def sleep(seconds):
 
 
 # %% [markdown]
-# On top of it, a departures desk: a line comes in (`UA17`), a database is asked (5 ms of waiting, no
-# CPU), a line goes out. TCP delivers a stream, not lines, so the handler keeps what is incomplete. The
-# desk counts how many clients it has open at a time.
+# The departures desk uses them. A line comes in (`UA17`), the desk asks a database (5 ms of waiting, no CPU),
+# and a line goes out. TCP delivers a stream and not lines, so the handler keeps incomplete lines. The desk
+# counts how many clients are open at the same time.
 
 # %%
 DATABASE = 0.005  # seconds that a query takes
@@ -1093,8 +1104,9 @@ async def accept(listener, loop, desk):
 
 
 # %% [markdown]
-# The crowd is a process of its own: 200 clients, each waits for the server's welcome and then for all
-# the others, so that all are open at once; then each asks two questions, every one in two pieces.
+# The clients are in a process of their own. Each of the 200 clients waits for the server's welcome, and then
+# for all the other clients, so that all are open at once. Then each client asks two questions, and sends each
+# question in two pieces.
 
 # %%
 def crowd(port):
@@ -1118,7 +1130,8 @@ with socket.create_server(("127.0.0.1", 0), backlog=CLIENTS) as listener:
 print(our_answers[17:18], "…")
 
 # %% [markdown]
-# The same desk on asyncio. `reader.readline` hides the buffer, `asyncio.sleep` the timer heap.
+# Here is the same desk on asyncio. `reader.readline` hides the buffer, and `asyncio.sleep` hides the heap of
+# timers.
 
 # %%
 async def serve_by_asyncio(desk):
@@ -1149,29 +1162,31 @@ claim("generators.loop_concurrency", "one thread had all 200 clients open at the
       (our_desk.peak, asyncio_desk.peak), equals=(CLIENTS, CLIENTS), baseline=asyncio_desk.peak)
 
 # %% [markdown]
-# **Reading it.** There is no thread and no magic in there. `await readable(client)` runs down a chain of
-# frames to the one `yield`, the whole chain is suspended, and the loop goes to the next task. When the
-# kernel says that the socket has data, `send(None)` runs down the chain again and continues at its bottom.
+# **Reading it.** The loop has no threads. `await readable(client)` runs down a chain of frames to the one
+# `yield`. The whole chain is suspended, and the loop goes on to the next task. When the kernel says that the
+# socket has data, `send(None)` runs down the chain again and continues at its bottom.
 #
-# Four consequences that you can read off the code. *Between two suspensions nothing else runs*, so
-# `self.open += 1` needs no lock. *A handler that computes for a second stops all 200 clients for a
-# second*: `step` returns only when the task yields. *Nobody interrupts a task from outside*: cancellation must be
-# an exception thrown in at its `yield`, as you did with `throw` above. And *one handler's exception is everybody's*:
-# `step` catches `StopIteration` and nothing else, so a client that resets its connection, or one that does not read
-# its answers (`BlockingIOError` from `sendall`), ends this loop for all 200.
+# You can read four consequences in the code. *Between two suspensions no other task runs*, so `self.open += 1`
+# needs no lock. *A handler that computes for a second stops all 200 clients for a second*, because `step`
+# returns only when the task yields. *Nobody can interrupt a task from outside*, so a cancellation must be an
+# exception that is thrown in at its `yield`, as you did with `throw` above. *An exception in one handler stops
+# everybody*, because `step` catches only `StopIteration`. A client that resets its connection ends this loop
+# for all 200. So does a client that does not read its answers (`BlockingIOError` from `sendall`).
 #
-# What the other 14,000 lines of asyncio (counted in 3.13; and a C accelerator) are for: exceptions kept in the task that raised them,
-# writability and back-pressure, cancellation and timeouts, threads that call in, signals, subprocesses, TLS, Windows.
-# (`_run_once` in [`asyncio/base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)
-# is `wait` and the loop in `run`; `Task.__step` in
+# asyncio has about 14,000 lines (counted in 3.13), and a C accelerator. The rest of them handle exceptions
+# (each is kept in the task that raised it), writability and back-pressure, cancellation and timeouts, calls
+# from other threads, signals, subprocesses, TLS and Windows. (`_run_once` in
+# [`asyncio/base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py) is
+# `wait` and the loop in `run`; `Task.__step` in
 # [`tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py) is `step`.)
 
 # %% [markdown] also=["generators.loop_answers"] claim="generators.loop_concurrency" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: serve one client to its end before the next is accepted</summary>
 #
-# One word, `await` instead of `spawn`. Client 1 waits for the crowd, the crowd for the server, the server
-# for client 1: a deadlock without a single lock in the program. The loop's deadline ends it.
+# The change is `await` instead of `spawn`. Client 1 waits for the other clients, they wait for the server, and
+# the server waits for client 1. This is a deadlock without a single lock in the program. The loop's deadline
+# ends it.
 #
 # ```diff
 # -        loop.spawn(serve(client, desk))
@@ -1187,9 +1202,9 @@ claim("generators.loop_concurrency", "one thread had all 200 clients open at the
 
 # %% [markdown] claim="generators.loop_answers" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: believe that one <code>recv</code> is one line</summary>
+# <summary><b>Break it</b>: assume that one <code>recv</code> returns one line</summary>
 #
-# It works on your laptop, where lines are short and arrive whole.
+# This often works on a laptop, where short lines arrive whole.
 #
 # ```diff
 # -        received += part
@@ -1203,10 +1218,12 @@ claim("generators.loop_concurrency", "one thread had all 200 clients open at the
 # %% [markdown] minutes=4
 # ## Leaving an async generator early
 #
-# The cursor again, now asynchronous. The consumer stops at the first late flight, then sends its report.
+# This is the cursor again, now asynchronous. The consumer stops at the first late flight and then sends its
+# report.
 
 # %% [markdown] predict="generators.q4"
-# **Predict.** `async for row in rows(): break`, and then the next statement. Is the cursor closed by then?
+# **Predict.** A coroutine runs `async for row in rows(): break`. Is the cursor closed when the next statement
+# runs?
 #
 # - **a** yes: break drops the last reference, as with the plain generator above
 # - **b** no: it is closed some time later, by another task
@@ -1261,23 +1278,28 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
       left["leave_early_closing"], equals=["opened", "closed by the report's task", "report sent"])
 
 # %% [markdown]
-# **Why.** The `finally` of an async generator may need to `await`, and a deallocator cannot. So when the
-# last reference goes, CPython calls a hook that the event loop installed
-# ([`sys.set_asyncgen_hooks`](https://docs.python.org/3/library/sys.html#sys.set_asyncgen_hooks),
-# [PEP 525](https://peps.python.org/pep-0525/#finalization)), and asyncio schedules a *new task* that runs
-# `aclose()` later. Later: your code goes on with the cursor open. Here there is no `await` between the `break` and the
-# report, so the report always comes first. With an `await` between them the order depends on how many turns of the loop
-# that takes: after two, the cursor was closed before the report (measured by the authors: Python 3.13.0, 2 cores of
-# x86-64). Another task: a *copy* of your
-# context (values can be read, `var.reset(token)` raises *was created in a different Context*), and no
-# `CancelledError` of yours. What is bound to the task that entered it goes wrong: a `TaskGroup` that is open across
-# the `yield` ends in a `BaseExceptionGroup` that nobody awaits; an `asyncio.timeout` that expires during the clean-up
-# cancels *you*, who left long ago; anyio's scopes raise *Attempted to exit cancel scope in a different task*.
+# **Why.** The `finally` of an async generator may need to `await`, and a deallocator cannot. So when the last
+# reference is gone, CPython calls a hook that the event loop installed
+# ([`sys.set_asyncgen_hooks`](https://docs.python.org/3/library/sys.html#sys.set_asyncgen_hooks), [PEP
+# 525](https://peps.python.org/pep-0525/#finalization)). asyncio then schedules a *new task* that runs
+# `aclose()` later, and your code goes on with the cursor open. Here there is no `await` between the `break` and
+# the report, so the report always comes first. With an `await` between them the order depends on how many turns
+# of the loop that takes. After two turns, the cursor was closed before the report (measured by the authors:
+# Python 3.13.0, 2 cores of x86-64).
 #
-# **In production.** This is the connection that "leaks under load": every early `break`, `return` and
-# exception keeps a connection for a few turns of the loop, and under load those turns are long. Write
-# `async with aclosing(…)` around every async generator that holds something; better, give out such things by
-# an async context manager that *returns* an iterator.
+# The new task has a *copy* of your context: values can be read, but `var.reset(token)` raises *was created in a
+# different Context*. A cancellation of your task does not reach it. Everything that is bound to the task that
+# entered it goes wrong:
+#
+# - A `TaskGroup` that is open across the `yield` ends in a `BaseExceptionGroup` that nobody awaits.
+# - An `asyncio.timeout` that expires during the clean-up cancels *your* task, although it left the generator
+#   long ago.
+# - anyio's scopes raise *Attempted to exit cancel scope in a different task*.
+#
+# **In production.** This is how connections leak under load. Every early `break`, `return` and exception keeps
+# a connection for a few turns of the loop, and under load those turns are long. Write `async with aclosing(…)`
+# around every async generator that holds something. It is better still to hand out such resources by an async
+# context manager that *returns* an iterator.
 
 # %% [markdown] claim="generators.async_left_open" tags=["break-it"]
 # <details>
@@ -1302,7 +1324,7 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 
 # %% [markdown] claim="generators.aclosing" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the context manager that closes nothing</summary>
+# <summary><b>Break it</b>: use a context manager that closes nothing</summary>
 #
 # ```diff
 # -    async with contextlib.aclosing(rows(events)) as flow:
@@ -1316,8 +1338,8 @@ claim("generators.aclosing", "aclosing closes it where you leave it, in your own
 # %% [markdown] minutes=2
 # ## When the loop ends first
 #
-# A log is followed by an async generator that somebody still refers to. Then the program ends. Who closes the log?
-# `asyncio.run` closes what is still suspended; a loop of your own does not, unless you tell it to.
+# An async generator follows a log, and a variable still refers to it when the program ends. Is the log closed?
+# Compare `asyncio.run` with an event loop that you create, run and close yourself.
 
 # %%
 kept = []
@@ -1360,15 +1382,16 @@ claim("generators.shutdown", "asyncio.run closes suspended async generators, a b
       list(at_the_end.values()), equals=[["opened", "closed"], ["opened"]])
 
 # %% [markdown]
-# **Why.** The loop installs a second hook, which tells it of every async generator that is iterated for the first time; it
-# keeps a weak reference to each. `shutdown_asyncgens()` awaits `aclose()` of all that still live, and `asyncio.run`
-# calls it before it closes the loop
-# ([`shutdown_asyncgens`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.shutdown_asyncgens)). A loop
-# that is closed without it can run nothing any more, the `finally` included.
+# **Why.** `asyncio.run` closes the generators that are still suspended. A loop of your own does so only if you
+# tell it to. The loop installs a second hook, which reports every async generator at its first iteration. The
+# loop keeps a weak reference to each. `shutdown_asyncgens()` awaits `aclose()` of all that are still alive, and
+# `asyncio.run` calls it before it closes the loop
+# ([`shutdown_asyncgens`](https://docs.python.org/3/library/asyncio-eventloop.html#asyncio.loop.shutdown_asyncgens)).
+# A closed loop cannot run anything any more, so the `finally` does not run either.
 
 # %% [markdown] claim="generators.shutdown" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the line that a loop of your own needs before <code>close</code></summary>
+# <summary><b>Mend it</b>: shut down the async generators before <code>close</code></summary>
 #
 # ```diff
 # -    loop.run_until_complete(read_one(events))
@@ -1389,8 +1412,8 @@ claim("generators.shutdown", "asyncio.run closes suspended async generators, a b
 # ### Daily totals, as the days go by (10 minutes)
 #
 # `rows` is a stream of `(day, delay)` pairs, sorted by day and possibly endless. Yield `(day, total delay)` for
-# each day *as soon as the day is over*: when the first row of the next day was seen, or the stream ended. Hold
-# nothing that grows with the number of rows or of days.
+# each day *as soon as the day is over*, that is, when you have seen the first row of the next day or the end of
+# the stream. Hold nothing that grows with the number of rows or of days.
 
 # %% exercise="generators.daily_totals" tags=["exercise"]
 def daily_totals(rows):
@@ -1404,10 +1427,10 @@ check("generators.daily_totals", daily_totals)
 # %% [markdown]
 # ### A stage that can be held (15 minutes)
 #
-# A departures board shows flights one by one. Operations can hold it. Write the pipeline stage: it yields
-# the items of `upstream`; after `send("hold")` it yields `None`, and takes *nothing* from upstream, until
-# `send("go")` makes it continue with the next flight. Nothing may be lost or shown twice. When a stage that was
-# started is closed, `upstream.close()` is called.
+# A departures board shows flights one by one. Operations can hold it. Write the pipeline stage. It yields the
+# items of `upstream`. After `send("hold")` it yields `None` and takes *nothing* from upstream, until
+# `send("go")` makes it continue with the next flight. No flight may be lost or shown twice. When a stage that
+# was started is closed, it calls `upstream.close()`.
 
 # %% exercise="generators.holdable" tags=["exercise"]
 def holdable(upstream):
@@ -1424,45 +1447,47 @@ check("generators.holdable", holdable)
 # <details>
 # <summary>What is the difference between an iterable and an iterator, and when did it bite you?</summary>
 #
-# An iterable makes iterators; an iterator *is* one position, and returns itself from `__iter__`. It bites at
-# the second pass: see `generators.exhausted`, where the count of a generator that was already summed is 0
-# and nothing complains.
+# An iterable makes iterators. An iterator *is* one position, and returns itself from `__iter__`. The difference
+# matters at the second pass: in `generators.exhausted` the count of a generator that was already summed is 0,
+# and there is no error.
 #
 # </details>
 #
 # <details>
 # <summary>A generator pipeline over 50 GB still got OOM-killed. Where do you look?</summary>
 #
-# For a stage that materialises (`sorted`, `list`, `readlines`, `tee` with one slow side): one is enough
-# (`generators.flat` and its Break it). For memory that your instrument cannot see (`generators.arrow_unseen`). For
-# locals that a suspended frame keeps (`generators.frame`).
+# First look for a stage that builds a collection (`sorted`, `list`, `readlines`, `tee` with one slow side). One
+# is enough (`generators.flat` and its Break it). Then look for memory that your tool cannot see
+# (`generators.arrow_unseen`), and for locals that a suspended frame keeps (`generators.frame`).
 #
 # </details>
 #
 # <details>
 # <summary>How does <code>await</code> work without threads?</summary>
 #
-# As `yield from`: the chain of frames is suspended at its bottom `yield`, the loop gets the wish, and resumes
-# the chain by `send` when the selector says so. You ran 200 clients on 60 lines of it
-# (`generators.loop_concurrency`).
+# It works like `yield from`. The chain of frames is suspended at its bottom `yield`, and the loop receives the
+# wish. The loop resumes the chain by `send` when the selector says that the wish came true. You ran 200 clients
+# on 60 lines of this (`generators.loop_concurrency`).
 #
 # </details>
 #
 # <details>
 # <summary>Is <code>finally</code> in a generator guaranteed to run?</summary>
 #
-# Once it has been started: when it is exhausted, closed or deallocated. One that was never started never entered its
-# `try`; while somebody keeps it, and a traceback does too, it waits (`generators.kept`). For async generators, later and in another task (`generators.async_left_open`), or never, if the loop ends without
-# `shutdown_asyncgens` (`generators.shutdown`).
+# Not always. A generator that was never started has not entered its `try`. A started one runs its `finally`
+# when it is exhausted, closed or deallocated. While anything refers to it, for example a traceback, it waits
+# (`generators.kept`). The `finally` of an async generator runs later and in another task
+# (`generators.async_left_open`), or never, if the loop ends without `shutdown_asyncgens`
+# (`generators.shutdown`).
 #
 # </details>
 #
 # <details>
 # <summary>Generators or threads for 10,000 mostly idle connections?</summary>
 #
-# A suspended generator is a few hundred bytes (`generators.frame`) and switching costs a handful of
-# instructions (`generators.stage_price`). But one task that computes stops all the others: the loop goes on only
-# when the task yields (`step`, above).
+# Coroutines, unless the work is computing. A suspended generator takes a few hundred bytes
+# (`generators.frame`), and a switch costs a handful of instructions (`generators.stage_price`). But one task
+# that computes stops all the others, because the loop goes on only when the task yields (`step`, above).
 #
 # </details>
 
@@ -1471,17 +1496,28 @@ check("generators.holdable", holdable)
 #
 # You have shown that …
 #
-# 1. the memory of a generator pipeline does not depend on its input (`generators.flat`, `generators.year_pipeline`),
-#    and `tracemalloc` proves it only for Python's own allocators (`generators.arrow_unseen`);
-# 2. an exhausted iterator fails silently, and an iterable starts anew (`generators.exhausted`, `generators.iterable`);
-# 3. a generator is a suspended frame of a few hundred bytes (`generators.frame`) that can be resumed, fed, interrupted
-#    and closed (`generators.four_ways`), through any depth of delegation (`generators.yield_from`), and is closed when
-#    its last reference goes (`generators.dropped`, `generators.kept`);
-# 4. a stage costs every item a handful of instructions (`generators.stage_price`);
-# 5. the same protocol drives coroutines: 60 lines served 200 clients at once (`generators.loop_answers`,
-#    `generators.loop_concurrency`);
-# 6. an async generator that you leave early is closed later, by another task (`generators.async_left_open`), unless you
-#    say otherwise (`generators.aclosing`), or never (`generators.shutdown`).
+# 1. The peak memory of a generator pipeline does not grow with its input. `tracemalloc` proves this only for
+#    Python's own allocators.
+# 2. An exhausted iterator fails silently on the second pass. An iterable makes a new iterator for every pass.
+# 3. A generator is a suspended frame of a few hundred bytes. It can be resumed, fed, interrupted and closed,
+#    also through `yield from`. CPython closes it when its last reference is gone.
+# 4. Each generator stage costs every item a handful of bytecode instructions.
+# 5. The same protocol drives coroutines. An event loop of 60 lines served 200 clients at once on one thread.
+# 6. An async generator that you leave early is closed later, by another task. `aclosing` closes it in time. A bare
+#    event loop that ends first leaves it open.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `generators.flat`, `generators.year_pipeline`, `generators.arrow_unseen`
+# 2. `generators.exhausted`, `generators.iterable`
+# 3. `generators.frame`, `generators.four_ways`, `generators.yield_from`, `generators.dropped`,
+#    `generators.kept`
+# 4. `generators.stage_price`
+# 5. `generators.loop_answers`, `generators.loop_concurrency`
+# 6. `generators.async_left_open`, `generators.aclosing`, `generators.shutdown`
+#
+# </details>
 #
 # **Further reading.** [PEP 255](https://peps.python.org/pep-0255/) (simple generators) and
 # [PEP 342](https://peps.python.org/pep-0342/) (send, throw, close), both short and still the best motivation ·

@@ -13,17 +13,20 @@
 # >
 # > Deep knowledge of the language: exceptions and how they are handled.
 #
-# 95 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it shows a warning that is
-# new there.
+# A reviewer says that a `try` in a hot loop is slow. The memory of a service climbs while one partner is down, and
+# falls when the partner is back. A bank declines a payment, and the log says nothing. Each line of the code looks
+# right.
+#
+# 95 minutes. Needs only the course's environment. With `python3.14` beside it, it shows a warning that is new there.
 #
 # **You will be able to show that …**
 #
-# 1. what a `try` costs while nothing is raised, what a raised error costs, and when asking first is a race;
-# 2. what a chain of errors stores, what the log prints of it, and what a `finally` can make of an error;
-# 3. how long an error lives, what lives as long as it does, and what happens to one that is raised again and again;
-# 4. what becomes of several errors that happen at once;
-# 5. how a service turns a driver's errors into its own, which may be tried again, and which class a clause catches;
-# 6. what of an error crosses a process boundary, and what else it can take down.
+# 1. a `try` and a raised error have very different costs, and asking first can be a race;
+# 2. the log prints only a part of what a chain of errors stores, and a `finally` can end an error;
+# 3. a kept error keeps other objects alive;
+# 4. several errors at once need a clause of their own;
+# 5. a service decides in one place which errors may be tried again;
+# 6. not every error crosses a process boundary.
 
 # %%
 import abc
@@ -53,7 +56,8 @@ from helpers.labs.language import exceptions as lab
 stamp()
 
 # %% [markdown]
-# Three helpers for the whole notebook: the error that a call ends with, its name, and the length of its traceback.
+# Three helpers for the whole notebook. They return the error that a call ends with, its name, and the length of its
+# traceback.
 
 # %%
 def raised_by(call):
@@ -77,7 +81,8 @@ def entries(error):
 # ## "Take the `try` out of the loop"
 #
 # The delay report adds up a partner's column of minutes. Some fields are empty, so the addition is guarded. The
-# review says: *a `try` in a hot loop is slow, put it around the loop*. But then one empty field would end the report.
+# reviewer says: *a `try` in a hot loop is slow, put it around the loop*. But then one empty field would end the
+# report.
 
 # %%
 def total_delay(fields):
@@ -117,9 +122,9 @@ print(f"{added:g} a round; {total_delay_guarded(['5', '', '7'])} minutes althoug
 
 # %% [markdown]
 # How does the interpreter know where to go when `int` raises? The code object has a table, which is read only when
-# something was raised. Each entry says: for the instructions from here to there, the handler starts at that offset.
-# The table is packed. Each byte holds six bits of a number; the seventh bit says that more bits follow, and the eighth
-# marks the start of an entry.
+# something was raised. Each entry says: "for the instructions from here to there, the handler starts at that offset".
+# The table is packed. Each byte holds six bits of a number. The seventh bit says that more bits follow, and the
+# eighth marks the start of an entry.
 
 # %%
 def number(table):
@@ -162,26 +167,27 @@ claim("exceptions.table", "a table covers the addition; its entry points to an i
       equals=(None, "PUSH_EXC_INFO"))
 
 # %% [markdown]
-# **Reading it.** The one instruction is a `NOP` on the line of the word `try`: the compiler keeps it so that a
+# **Reading it.** The one instruction is a `NOP` on the line of the word `try`. The compiler keeps it so that a
 # debugger can stop there. The first entry of the table covers the call and the addition. It points to the handler,
 # which is in the same bytecode, below the loop, and starts with `PUSH_EXC_INFO`. The other entries cover the handler
-# itself: if *it* raises, the error that was being handled before has to be put back first (`POP_EXCEPT`).
+# itself. If *it* raises, the error that was being handled before has to be put back first (`POP_EXCEPT`).
 #
-# **Why.** Until Python 3.10 an instruction (`SETUP_FINALLY`) pushed a block at each `try`, and `POP_BLOCK` took it
-# away. Since 3.11 the compiler writes down ranges instead, sorted, and the interpreter searches them only when an
-# error is on its way: pop the value stack down to the depth that the entry names, push the error, jump. No entry
-# means that the frame is left, a traceback entry is made for it, and the caller's table is asked in its turn.
+# **Why.** Until Python 3.10 an instruction (`SETUP_FINALLY`) pushed a block at each `try`, and `POP_BLOCK` removed
+# it. Since 3.11 the compiler writes a sorted list of ranges instead. The interpreter searches it only when an error
+# was raised. It adds the frame to the traceback and looks for an entry that covers the instruction. If there is one, it
+# pops the value stack down to the depth that the entry names, pushes the error, and jumps. If there is none, it leaves
+# the frame and goes on with the caller's table.
 # ([`InternalDocs/exception_handling.md`](https://github.com/python/cpython/blob/v3.14.0/InternalDocs/exception_handling.md).)
 #
-# **In production.** Put the `try` where one failure belongs to one item; the place costs nothing. What costs is
-# *raising*: the next experiment. And a context manager is not a `try`: the first *Break it* counts what `suppress`
-# adds to a round.
+# **In production.** Put the `try` where one failure belongs to one item. The place costs next to nothing. *Raising*
+# does cost, as the next experiment shows. And a context manager is not a `try`: the first *Break it* counts what
+# `suppress` adds to each round.
 
 # %% [markdown] claim="exceptions.happy_path" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: <code>contextlib.suppress</code> in the loop</summary>
 #
-# It reads better, and calls a constructor, `__enter__` and `__exit__` in every round.
+# It reads better, but it calls a constructor, `__enter__` and `__exit__` in every round.
 #
 # ```diff
 # -        try:
@@ -200,7 +206,7 @@ claim("exceptions.table", "a table covers the addition; its entry points to an i
 # <details>
 # <summary><b>Break it</b>: ask before you convert</summary>
 #
-# No table, and a question in every round. (It also gets `-5`, a flight that left early, wrong.)
+# There is no table now, but a question in every round. (It also gets `-5` wrong, a flight that left early.)
 #
 # ```diff
 # -        try:
@@ -218,8 +224,8 @@ claim("exceptions.table", "a table covers the addition; its entry points to an i
 # %% [markdown] minutes=5
 # ## Ask first, or try?
 #
-# The report looks up flight codes; some are unknown. *Ask first* (LBYL, look before you leap) or *try and see* (EAFP,
-# easier to ask forgiveness than permission)?
+# The report looks up flight codes, and some of them are unknown. Should it *ask first* (LBYL, look before you leap)
+# or *try and see* (EAFP, easier to ask forgiveness than permission)?
 
 # %%
 known = {f"UA{number}": number % 60 for number in range(1_000)}
@@ -248,8 +254,8 @@ cancelled = data.flights(["dep_delay"])["dep_delay"].isna().mean()
 print(f"{cancelled:.1%} of the flights of 2013 have no delay: they never left")
 
 # %% [markdown]
-# That is the share of failures if the report tries for every flight. First a count. A key object that counts how
-# often it is hashed shows how often the dictionary was asked.
+# That is the share of failures if the report tries for every flight. Count first. The key object below counts how
+# often it is hashed. Each lookup hashes the key once, so this is the number of lookups.
 
 # %%
 class Code:
@@ -277,7 +283,7 @@ claim("exceptions.hashes", "for a known code, asking first looks it up twice, tr
 # %% [markdown] predict="exceptions.q2"
 # **Predict.** Now every code is unknown. Trying, compared with asking first, takes …
 #
-# - **a** about half the time: still one look-up in place of two
+# - **a** about half the time: still one lookup in place of two
 # - **b** about the same time
 # - **c** several times as long
 
@@ -313,22 +319,22 @@ claim("exceptions.all_misses", "no code known: trying takes several times as lon
       ratios[-1], at_least=2.5, unit="×", proves={"exceptions.q2": "c"})
 
 # %% [markdown]
-# **Reading it.** The lines cross near one unknown code in ten. The last line of the output above says where the two ends
-# are; they move with machine and version. Strings keep their hash after the first time, so the second lookup of a
-# string is cheap. A key with a `__hash__` in Python pays the full price for each lookup.
+# **Reading it.** The lines cross near one unknown code in ten. The last line of the output above gives the ratio at
+# the two ends. It differs between machines and versions. A string keeps its hash after the first time, so its second
+# lookup is cheap. A key with a `__hash__` in Python pays the full price for each lookup.
 #
 # **Why.** A raise makes an object of the error, fills its `args`, makes a traceback entry, searches the table,
-# compares the class, and frees all of it again: about 0.15 µs here. And each further frame that the error passes on
-# its way up adds a traceback entry and a search.
+# compares the class, and frees all of it again. Each further frame that the error passes on its way up adds a
+# traceback entry and a search.
 #
-# **In production.** Below a few per cent of failures choose what reads best. Where failing is ordinary (a cache, a
-# parser that meets free text) ask for a value that says *no*: `known.get(code)` is one look-up and no raise. And if
-# the rate of failures depends on what strangers send you, so does your CPU: that is the curve to look at before an
+# **In production.** Below a few per cent of failures, choose what reads best. Where failures are ordinary (a cache, a
+# parser of free text), ask for a value that says *no*: `known.get(code)` is one lookup and no raise. And if strangers
+# decide the rate of failures by what they send, they also decide how much CPU you spend. Look at this curve before an
 # endpoint parses by exception.
 
 # %% [markdown] claim="exceptions.all_hits" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a context manager for each look-up</summary>
+# <summary><b>Break it</b>: a context manager for each lookup</summary>
 #
 # ```diff
 # -        try:
@@ -345,9 +351,9 @@ claim("exceptions.all_misses", "no code known: trying takes several times as lon
 
 # %% [markdown] also=["exceptions.hashes"] claim="exceptions.all_misses" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a dictionary that never says no; and a second look-up that never happens</summary>
+# <summary><b>Break it</b>: a dictionary that never says no; and a second lookup that never happens</summary>
 #
-# `defaultdict` raises nothing, and quietly grows by every unknown code that somebody asks it for.
+# `defaultdict` does not raise here. Instead it grows by every unknown code that somebody asks it for.
 #
 # ```diff
 # -known = {f"UA{number}": number % 60 for number in range(1_000)}
@@ -366,9 +372,9 @@ claim("exceptions.all_misses", "no code known: trying takes several times as lon
 # %% [markdown] core=true minutes=3
 # ## Two desks, one seat
 #
-# So far it was a question of speed. Now two desks hold seat 12A at the same moment: who holds it owns a file of that
-# name. One version asks whether the file exists. The other tries to *create* it. `meet` makes both desks stop at the
-# same place, where a busy day would stop them by chance.
+# So far it was a question of speed. Now two desks want seat 12A at the same moment. The desk that holds the seat owns
+# a file of that name. One version asks whether the file exists. The other tries to *create* it. `meet` makes both
+# desks stop at the same place, where a busy day would stop them by chance.
 
 # %%
 def hold_if_free(seat, meet):
@@ -407,20 +413,20 @@ claim("exceptions.tried", "both desks tried, one succeeded",
       holders(hold_or_fail), equals=1)
 
 # %% [markdown]
-# **Why.** The answer to a question is old when you read it. Mode `"x"` is `open(2)` with `O_CREAT | O_EXCL`: test and
-# creation are *one* operation of the kernel, and its way to say "you lost" is an error number, which Python turns
-# into `FileExistsError`. ([`open(2)`](https://man7.org/linux/man-pages/man2/open.2.html).) The exception is not the
-# awkward version of the test; it is the result of the only operation that decides.
+# **Why.** The answer to a question may be out of date when you read it. Mode `"x"` is `open(2)` with `O_CREAT |
+# O_EXCL`: test and creation are *one* operation of the kernel. The operation says "you lost" by an error number,
+# which Python turns into `FileExistsError`. ([`open(2)`](https://man7.org/linux/man-pages/man2/open.2.html).) So the
+# exception is not an awkward test. It is the result of the only operation that decides.
 #
-# **In production.** The same holds for `INSERT` against a `UNIQUE` constraint instead of `SELECT` and then `INSERT`,
-# for `dict.pop(key)` shared by threads, for `os.remove`, for `mkdir`. Let the resource decide and handle its no. Ask
-# first only to be *polite* (a better message in a form), never to be *right*.
+# **In production.** The same holds for `INSERT` against a `UNIQUE` constraint in place of `SELECT` and then `INSERT`,
+# for `dict.pop(key)` on a dictionary that threads share, for `os.remove`, and for `mkdir`. Let the resource decide,
+# and handle its refusal. Ask first only to be *polite* (a better message in a form), never to be *right*.
 
 # %% [markdown] claim="exceptions.asked_first" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: one desk after the other</summary>
 #
-# With one thread the question works every time. That is how it passed the tests.
+# With one thread the version that asks works every time. That is how it passed the tests.
 #
 # ```diff
 # -DESKS = 2
@@ -447,8 +453,8 @@ claim("exceptions.tried", "both desks tried, one succeeded",
 # %% [markdown] core=true minutes=5
 # ## What the log shows
 #
-# The seat map is a dictionary; the desk's callers should see a `SeatUnknown`, not a `KeyError`. Four handlers differ
-# in one word. (The first carries a `noqa`: linters know it as B904.)
+# The seat map is a dictionary. The desk's callers should see a `SeatUnknown`, not a `KeyError`. The four handlers
+# differ in a word or a line. (The first carries a `noqa`: linters know it as B904.)
 
 # %%
 class SeatUnknown(Exception):
@@ -520,7 +526,8 @@ show_table(
 )
 
 # %% [markdown]
-# The sentence between two printed tracebacks tells a bug in a handler from a translation:
+# The sentence between two printed tracebacks says whether a handler has a bug, or somebody translated the error on
+# purpose:
 
 # %%
 for way in ("silently", "from_error"):
@@ -540,27 +547,27 @@ claim("exceptions.note", "a note changes neither class nor chain, and ends the p
       equals=("KeyError", "no error", "no error", "while looking for seat 99Z of UA1545"))
 
 # %% [markdown]
-# **Why.** Each thread of control keeps a stack of the errors *being handled* (`sys.exception()` is its top). Whoever
-# raises while it is not empty gets its top as `__context__`, also three calls further down, where no `except` is in
-# sight (`_PyErr_SetObject` in [`Python/errors.c`](https://github.com/python/cpython/blob/v3.14.0/Python/errors.c)).
-# `raise … from x` sets `__cause__` to `x` and `__suppress_context__` to true, and `from None` is nothing but that
-# with a cause of `None` ([PEP 3134](https://peps.python.org/pep-3134/),
-# [PEP 415](https://peps.python.org/pep-0415/)). Notes are strings in a list, `__notes__`
-# ([PEP 678](https://peps.python.org/pep-0678/)).
+# **Why.** Each thread, and each running generator or coroutine, keeps a stack of the errors *being handled*.
+# `sys.exception()` is its top. A new error that is raised while the stack is not empty gets this top as its
+# `__context__`. This also happens three calls further down, where no `except` is in sight (`_PyErr_SetObject` in
+# [`Python/errors.c`](https://github.com/python/cpython/blob/v3.14.0/Python/errors.c)). `raise … from x` sets
+# `__cause__` to `x` and `__suppress_context__` to true. `from None` does the same with a cause of `None` ([PEP
+# 3134](https://peps.python.org/pep-3134/), [PEP 415](https://peps.python.org/pep-0415/)). Notes are strings in a
+# list, `__notes__` ([PEP 678](https://peps.python.org/pep-0678/)).
 #
 # **In production.** *During handling of the above exception, another exception occurred* means: look at the handler,
-# it failed. *The above exception was the direct cause* means: somebody translated on purpose. Write `from error` at
-# every translation and the on-call engineer can tell the two apart. `from None` is for the case where the first error
-# says nothing (a `KeyError` of an internal table), and it deletes nothing: the frames of the first error stay alive,
-# and an error tracker that walks `__context__` still sends them. Add a *note* where you know the row, the flight, the
-# request, and cannot say more about the kind of error.
+# it failed. *The above exception was the direct cause* means: somebody translated on purpose. If you write `from
+# error` at every translation, the on-call engineer can tell the two apart. `from None` is for a first error that says
+# nothing to the reader, such as the `KeyError` of an internal table. It deletes nothing. The frames of the first
+# error stay alive, and an error tracker that walks `__context__` can still send them. Add a *note* where you know the
+# row, the flight or the request, but the kind of error stays the same.
 
 # %% [markdown] also=["exceptions.chaining"] claim="exceptions.from_none" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: leave the handler before you raise; and forget the <code>from</code></summary>
 #
-# After the `except` block nothing is being handled any more, so there is no context to store. This is how to let go
-# of the first error for good.
+# After the `except` block no error is being handled any more, so there is no context to store. This is how to drop
+# the first error for good.
 #
 # ```diff
 # -    except KeyError:
@@ -579,7 +586,7 @@ claim("exceptions.note", "a note changes neither class nor chain, and ends the p
 
 # %% [markdown] claim="exceptions.note" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: wrap, in order to say more</summary>
+# <summary><b>Break it</b>: wrap the error to say more</summary>
 #
 # Every caller that had `except KeyError` now misses it.
 #
@@ -596,8 +603,8 @@ claim("exceptions.note", "a note changes neither class nor chain, and ends the p
 # %% [markdown] minutes=5
 # ## One error, raised 1,000 times
 #
-# The reservation system is down. The client notes the error once, and from then on gives every request the same
-# object, at once: a circuit breaker, a connection pool, a cache of failures all do it.
+# The reservation system is down. The client stores the error once. From then on it gives the same object to every
+# request without delay. Circuit breakers, connection pools and caches of failures can all do this.
 
 # %%
 class Client:
@@ -611,7 +618,8 @@ class Client:
 
 
 # %% [markdown] predict="exceptions.q4"
-# **Predict.** `ask` was called and caught 1,000 times. How many places does the error's traceback list then?
+# **Predict.** `ask` was called and its error caught 1,000 times. How many places does the error's traceback list
+# then?
 #
 # - **a** as many as after the first call: each raise starts a new traceback
 # - **b** 1,000 times as many
@@ -637,7 +645,7 @@ failed.set_exception(ConnectionError("the reservation system is down"))
 growths = {"one stored error": growth(Client().ask), "Future.result()": growth(failed.result)}
 
 # %% [markdown]
-# `asyncio` keeps a failure and hands it to everyone who awaits, too.
+# `asyncio`, too, keeps a failure and raises it for everybody who awaits it.
 
 # %%
 async def growth_awaited(future):
@@ -656,8 +664,8 @@ growths["await future"] = await growth_awaited(awaited)
 show_table([{"who raises": who, "traceback grew": f"{times:g} ×"} for who, times in growths.items()])
 
 # %% [markdown]
-# Every entry holds the frame that it passed, with its locals. A handler that has a request of 20 kB in a local
-# variable therefore leaves it there.
+# Every traceback entry holds a frame that the error passed, with its locals. So a handler with a request of 20 kB in
+# a local variable leaves the request there.
 
 # %%
 def serve(client):
@@ -685,19 +693,19 @@ claim("exceptions.requests_kept", "each request that met the stored error is kep
       bytes_a_request, at_least=15_000, unit="B")
 
 # %% [markdown]
-# **Why.** `raise error` looks whether the error has a traceback already and goes on from there
-# (`PyException_GetTraceback` at the end of `_PyErr_SetObject`). That is right for the usual case, an error that is
-# caught and raised again on its way up. It is wrong for an object that is raised by many, independently. asyncio once
-# had this fault, and cured it by keeping the traceback apart: `raise
-# self._exception.with_traceback(self._exception_tb)`
+# **Why.** `raise error` looks whether the error has a traceback already, and continues it (`PyException_GetTraceback`
+# at the end of `_PyErr_SetObject`). That is right for the usual case, an error that is caught and raised again on its
+# way up. It is wrong for an object that many callers raise independently. asyncio once had this fault. The cure keeps
+# the traceback apart: `raise self._exception.with_traceback(self._exception_tb)`
 # ([`asyncio/futures.py`](https://github.com/python/cpython/blob/v3.13.0/Lib/asyncio/futures.py),
-# [gh-90082](https://github.com/python/cpython/issues/90082)); the cure had a fault of its own, it lost the first
-# frames from the second `await` on ([gh-154791](https://github.com/python/cpython/issues/154791)).
+# [gh-90082](https://github.com/python/cpython/issues/90082)). The cure had a fault of its own: from the second
+# `await` on it lost the first frames ([gh-154791](https://github.com/python/cpython/issues/154791)).
 #
-# **In production.** A circuit breaker that raises a stored object is a leak with a delay: memory climbs while the
-# partner is down, and falls when it comes back. The log grows too, and logging a traceback of 100,000 entries takes
-# its time. Two cures: `raise ConnectionError(…) from stored`, a new error each time, or `raise
-# stored.with_traceback(None)`. (In two threads only the first is safe: they would share one `__traceback__`.)
+# **In production.** A circuit breaker that raises a stored object is a leak that comes and goes: memory climbs while
+# the partner is down, and falls when the error is replaced. The log grows too, and it takes time to log a traceback
+# of 100,000 entries. There are two cures. `raise ConnectionError(…) from stored` makes a new error each time. `raise
+# stored.with_traceback(None)` drops the old traceback. (Only the first is safe in two threads, which would otherwise
+# share one `__traceback__`.)
 
 # %% [markdown] also=["exceptions.requests_kept"] claim="exceptions.raised_again" tags=["break-it"]
 # <details>
@@ -714,7 +722,7 @@ claim("exceptions.requests_kept", "each request that met the stored error is kep
 
 # %% [markdown] also=["exceptions.await_resets"] claim="exceptions.future_raised_again" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a new error around the stored one; and a future's error raised by hand</summary>
+# <summary><b>Mend it</b>: a new error around the stored one; and a future's error raised by hand</summary>
 #
 # ```diff
 # -growths = {"one stored error": growth(Client().ask), "Future.result()": growth(failed.result)}
@@ -736,7 +744,7 @@ claim("exceptions.requests_kept", "each request that met the stored error is kep
 # ## A payment, and a `finally`
 #
 # `charge` reports how the payment ended. Somebody moved the `return` into the `finally`, "so that it always returns".
-# The code is in a string, because a compiler may have something to say about it.
+# The code is in a string, because a newer compiler has something to say about it.
 
 # %%
 CHARGE = textwrap.dedent("""
@@ -792,9 +800,9 @@ for error in (CardDeclined(), MemoryError(), KeyboardInterrupt(), asyncio.Cancel
 show_table([{"pay raises": what, "charge": said} for what, said in reported.items()], left=2)
 
 # %% [markdown]
-# Where does the error go? Look into the bytecode of a `finally` without any `return` in it. How many copies of its body
-# does the compiler write? The `try` of the first function is left in two ways: at its end, or with an error. The other
-# two have one `return` and two `return`s in the `try`, which are further ways out.
+# Where does the error go? Look at the bytecode of a `finally` that has no `return` in it. How many copies of its body
+# does the compiler write? The `try` of the first function can be left in two ways: at its end, or with an error. The
+# other two functions have one and two `return`s in the `try`, which are further exits.
 
 # %%
 PLAIN = CHARGE.replace("        return status", "    return status")
@@ -817,7 +825,8 @@ claim("exceptions.finally_return", "return in finally: a declined payment is cha
       set(reported.values()), equals={"charged"}, proves={"exceptions.q5": "b"})
 
 # %% [markdown]
-# From 3.14 on the compiler warns. Ask one that is new enough: this kernel's, or one beside it.
+# From 3.14 on the compiler warns. We ask a compiler that is new enough: the one in this kernel, or a Python 3.14 that
+# is installed beside it.
 
 # %%
 ASK_COMPILER = textwrap.dedent("""
@@ -844,18 +853,19 @@ claim("exceptions.finally_warns", "a compiler of 3.14 or later warns of it",
 print("this kernel", sys.version.split()[0], "says", warnings_of(sys.executable))
 
 # %% [markdown]
-# **Why.** The body of a `finally` is compiled once for each exit of its `try`. The copy at the end of the `try` goes on
-# to what follows. The copy for each `return` ends with that return. The copy for an error starts with
+# **Why.** The compiler writes the body of a `finally` once for each exit of its `try`. The copy at the end of the
+# `try` goes on to what follows. The copy for each `return` ends with that return. The copy for an error starts with
 # `PUSH_EXC_INFO` and ends with `RERAISE`. A `return` inside this copy leaves the function before `RERAISE`, and the
-# error that waited on the value stack is dropped with the frame. Nobody decided to handle it.
-# ([The `finally` clause](https://docs.python.org/3/reference/compound_stmts.html#finally-clause): the saved exception
-# *is discarded*; [PEP 765](https://peps.python.org/pep-0765/).) `break` and `continue` do the same.
+# error that waited on the value stack is dropped with the frame. Nobody decided to handle it. The reference says that
+# the saved exception [*is discarded*](https://docs.python.org/3/reference/compound_stmts.html#finally-clause); [PEP
+# 765](https://peps.python.org/pep-0765/) has the reasons for the warning. `break` and `continue` that leave a
+# `finally` do the same.
 #
-# **In production.** Worse than the declined card are the last two rows: a task that swallows `CancelledError` cannot be
-# cancelled, and a worker that swallows `KeyboardInterrupt` does not stop. `__exit__` has the same power
-# (`metaprogramming.exit_value`): returning something true from it drops the error. A linter finds the `return` (B012 of
-# flake8-bugbear and Ruff). No linter finds the `__exit__` that ends with `return self.rollback()`, on the day when
-# `rollback` starts to return a count.
+# **In production.** The last two rows are worse than the declined card. A task that swallows `CancelledError` cannot
+# be cancelled, and a worker that swallows `KeyboardInterrupt` does not stop. `__exit__` has the same power
+# (`metaprogramming.exit_value`): it drops the error when it returns a true value. A linter finds the `return` (B012
+# of flake8-bugbear and Ruff). This rule does not look at `__exit__`. One that ends with `return self.rollback()`
+# starts to drop errors on the day when `rollback` returns a count.
 
 # %% [markdown] also=["exceptions.finally_warns", "exceptions.finally_twice"] claim="exceptions.finally_return" tags=["break-it"]
 # <details>
@@ -878,8 +888,8 @@ print("this kernel", sys.version.split()[0], "says", warnings_of(sys.executable)
 # %% [markdown] minutes=6
 # ## The bad row of a manifest
 #
-# An import reads a manifest, meets a bad row, keeps the error for its report, and returns a string. The manifest
-# has 10,000 rows. When is its memory free? A weak reference tells, with the cyclic collector held still meanwhile.
+# An import reads a manifest, meets a bad row, keeps the error for its report, and returns a string. The manifest has
+# 10,000 rows. When is its memory free? A weak reference shows it. The cyclic collector is switched off meanwhile.
 
 # %%
 class Manifest:
@@ -945,17 +955,17 @@ claim("exceptions.as_deleted", "under the name of the except clause alone it kee
 
 # %% [markdown]
 # **Why.** The error refers to its traceback, the traceback to the frame, the frame to its local variable `problem`,
-# and that to the error: a cycle, which reference counting cannot free, and everything else that the frame holds hangs
-# on it. Because this would be so with *every* `except … as error`, the compiler adds `error = None; del error` to the
-# end of each such clause ([PEP 3110](https://peps.python.org/pep-3110/)). That is why the name is unbound below it,
-# and why assigning the error to another name undoes the protection. (concurrent.futures has a `finally: self = None`
-# in the method that raises its stored error, for this very cycle:
+# and `problem` to the error. Reference counting cannot free such a cycle, nor anything else that the frame holds.
+# Every `except … as error` would make this cycle. So the compiler adds `error = None; del error` to the end of each
+# such clause ([PEP 3110](https://peps.python.org/pep-3110/)). That is why the name is unbound below the clause. It is
+# also why a second name for the error undoes the protection. (concurrent.futures has a `finally: self = None` in the
+# method that raises its stored error, to break this same cycle:
 # [`_base.py`](https://github.com/python/cpython/blob/v3.13.0/Lib/concurrent/futures/_base.py).)
 #
 # ### The report of a batch
 #
-# The cycle is the small case. The large one is a list of errors that somebody means to keep: 100 bad rows, each
-# caught in a function that had 20 kB in hand.
+# The cycle is the small case. The large case is a list of errors that somebody keeps on purpose: 100 bad rows, each
+# caught after a function that had 20 kB in a local variable.
 
 # %%
 def parse(row):
@@ -993,11 +1003,11 @@ claim("exceptions.kept_text", "its formatted text keeps the text",
       kept_text, at_most=4_000, unit="B")
 
 # %% [markdown]
-# **In production.** A report, a cache, a `return_exceptions=True`, a queue of failures for later: each of them holds
-# frames, and frames hold connections, requests and other people's data. Store what you will print: the text, or
-# `traceback.TracebackException.from_exception(error)`, which keeps lines and names without the frames
-# ([traceback](https://docs.python.org/3/library/traceback.html#traceback.TracebackException)). If it must be the
-# error itself, `traceback.clear_frames(error.__traceback__)` empties the frames that have ended.
+# **In production.** Reports, caches, results of `return_exceptions=True` and queues of failures can all hold errors.
+# Errors hold frames, and frames hold connections, requests and other people's data. Store what you will print: the
+# text, or `traceback.TracebackException.from_exception(error)`, which keeps lines and names without the frames
+# ([traceback](https://docs.python.org/3/library/traceback.html#traceback.TracebackException)). If you need the error
+# itself, `traceback.clear_frames(error.__traceback__)` empties the frames that have ended.
 
 # %% [markdown] also=["exceptions.as_deleted"] claim="exceptions.second_name" tags=["break-it"]
 # <details>
@@ -1044,9 +1054,9 @@ claim("exceptions.kept_text", "its formatted text keeps the text",
 # %% [markdown] core=true minutes=5
 # ## Several errors at once
 #
-# The desk asks four partners at the same time. The first says that its gate is closed, which the desk can handle: it
-# rebooks. The second is down, and its call fails at once. The third is slow. The fourth is down too, but its call would
-# fail one turn of the event loop later.
+# The desk asks four partners at the same time. The first says that its gate is closed. The desk can handle this: it
+# rebooks. The second is down, and its call fails at once. The third is slow. The fourth is down too, but its call
+# would fail one turn of the event loop later.
 
 # %%
 async def closed_gate(log):
@@ -1139,7 +1149,7 @@ claim("exceptions.group_siblings", "two partners were cancelled; the error that 
       [sorted(log[:2]) for _, log in ended.values()], equals=[["never fails", "slow partner cancelled"]] * 2)
 
 # %% [markdown]
-# Groups nest as tasks do. `split`, which `except*` uses, keeps the nesting, and the very same errors as leaves:
+# Groups nest as tasks do. `except*` uses `split`, which keeps the nesting. The leaves are the same objects as before:
 
 # %%
 gate, down = lab.GateClosed("B4"), lab.PartnerDown("no route")
@@ -1153,29 +1163,31 @@ claim("exceptions.group_shape", "split keeps the nesting on both sides, and copi
 
 # %% [markdown]
 # **Why.** When a task of a `TaskGroup` fails, the group cancels the others, waits for *all* of them, and raises the
-# errors together. A `CancelledError` that it caused itself is left out. The group holds two errors here because both
-# tasks failed in the same turn of the event loop, before the cancellation could reach the second one. A partner that
-# would fail one turn later is cancelled first: its error never happens, and nobody hears of it. So do not expect a group
-# to list all that is wrong. (A cancelled task that fails in its own clean-up does add that error to the group.)
+# errors together. A task that ends with `CancelledError` adds nothing to the group. The group holds two errors here
+# because both tasks failed in the same turn of the event loop, before the cancellation could reach the second one. A
+# partner that would fail one turn later is cancelled first. Its error never happens, and nobody hears of it. So do
+# not expect a group to list everything that is wrong. (A cancelled task that fails in its own cleanup does add that
+# error to the group.)
 #
-# The group is an ordinary exception of the class `ExceptionGroup`, so `except GateClosed` does not match, and
-# `except Exception` matches the whole. `except* T` is compiled to a split by `T`: the matching part is handled as a group, each clause gets what the
-# clauses before it left, and at the end the rest is raised again, together with whatever the clauses raised.
-# ([PEP 654](https://peps.python.org/pep-0654/),
-# [`except*` clause](https://docs.python.org/3/reference/compound_stmts.html#except-star).) A lone `GateClosed` that
-# arrives at `except*` is wrapped into a group for the clause, so that one handler serves both.
+# The group is an ordinary exception of the class `ExceptionGroup`. So `except GateClosed` does not match it, and
+# `except Exception` matches the whole group. `except* T` splits the group by `T`, and the clause handles the matching
+# part as a group. Each clause gets what the clauses before it left. At the end the rest is raised again, together
+# with the errors that the clauses raised. ([PEP 654](https://peps.python.org/pep-0654/), [`except*`
+# clause](https://docs.python.org/3/reference/compound_stmts.html#except-star).) A single `GateClosed` that arrives at
+# `except*` is wrapped in a group for the clause, so that one handler serves both.
 #
-# **In production.** Moving from `gather` to `TaskGroup` changes the *type* of what your callers catch: look for every
-# `except` above it. Inside `except*` there is no `return`, `break` or `continue` (a SyntaxError: other parts of the
-# group still wait), and `error.exceptions` may hold groups again, so a handler that needs the leaves must walk. A
-# group of `BaseException`s is a `BaseExceptionGroup`, which passes `except Exception`, as it should.
+# **In production.** Moving from `gather` to `TaskGroup` changes the *type* of what your callers catch, so look at
+# every `except` above it. A `return`, `break` or `continue` cannot leave an `except*` clause (it is a SyntaxError),
+# because other parts of the group still wait. `error.exceptions` may hold groups again, so a handler that needs the
+# leaves must walk the tree. A group with a `KeyboardInterrupt` or another error that is not an `Exception` is a
+# `BaseExceptionGroup`, and `except Exception` does not catch it.
 
 # %% [markdown] also=["exceptions.group_split"] claim="exceptions.plain_except" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: catch the group; and handle more than you know</summary>
 #
-# `except* Exception` is `except Exception` over again: the partner that is down was "rebooked" too, and nobody will
-# hear of it.
+# `except* Exception` makes the same mistake as a plain `except Exception`: the partner that is down was "rebooked"
+# too, and nobody will hear of it.
 #
 # ```diff
 # -    except lab.GateClosed:
@@ -1216,9 +1228,9 @@ claim("exceptions.group_shape", "split keeps the nesting on both sides, and copi
 # %% [markdown] minutes=6
 # ## One map, at one boundary
 #
-# The booking service keeps its seats in SQLite. Its callers must not know that: they need to know whether to choose
-# another seat, to try again, or to wake somebody up. So the service has errors of its own, and *one* place where the
-# driver's errors become the service's.
+# The booking service keeps its seats in SQLite, which is no business of its callers. They need to know whether to
+# choose another seat, to try again, or to wake somebody up. So the service has errors of its own, and *one* place
+# where the driver's errors become the service's.
 
 # %%
 class BookingError(Exception):
@@ -1248,8 +1260,8 @@ def boundary(seat):
 
 
 # %% [markdown]
-# Three things go wrong, for real: a seat that is sold, a store that another connection has locked, and a column that
-# somebody misspelt.
+# Three real faults follow: a seat that is already sold, a store that another connection has locked, and a misspelt
+# column.
 
 # %%
 store_folder = tempfile.TemporaryDirectory(prefix="course-")  # goes when the kernel goes
@@ -1300,7 +1312,7 @@ show_table(
 )
 
 # %% [markdown]
-# Whether a call may be repeated is now a property of the error, and a retry needs no list of classes:
+# Whether a call may be repeated is now a property of the error, and the code that retries needs no list of classes:
 
 # %%
 def attempts(call, may_repeat, most=3):
@@ -1337,16 +1349,18 @@ claim("exceptions.tries", "only the locked store is tried again",
       {what: ours for what, (ours, _) in tried.items()}, equals={"sold": 1, "locked": 3, "misspelt": 1})
 
 # %% [markdown]
-# **Why.** DB-API 2.0 ([PEP 249](https://peps.python.org/pep-0249/#exceptions)) sorts errors by *whose fault* it might
-# be, not by *what to do*; `OperationalError` holds everything from a lock to a lost server. What to do is in the code
-# of the store: `sqlite_errorcode` here (with extended codes, whose low byte is the family:
-# [result codes](https://www.sqlite.org/rescode.html)), SQLSTATE with PostgreSQL (40001 and 40P01 may be repeated,
-# 23505 may not).
+# **Why.** DB-API 2.0 ([PEP 249](https://peps.python.org/pep-0249/#exceptions)) sorts errors by *where the fault might
+# be*, not by *what to do*. `OperationalError` holds everything from a lock to a lost server. The store's own code
+# says what to do. SQLite has `sqlite_errorcode`, with extended codes whose low byte is the family ([result
+# codes](https://www.sqlite.org/rescode.html)). PostgreSQL has SQLSTATE: a transaction that fails with 40001 or 40P01
+# may be repeated as a whole, and for 23505, a duplicate key, [it
+# depends](https://www.postgresql.org/docs/current/mvcc-serialization-failure-handling.html).
 #
-# **In production.** Four rules are in these twenty lines. Map at *one* place, where the driver is called. Map what
-# you *know*, and let the rest through: an unknown error that is dressed as one of yours is a bug that gets retried.
-# Always `from error`. Never catch `BaseException` there. And a retry belongs to the caller that knows whether the
-# operation may happen twice: `StoreBusy` says that nothing was written, a timeout does not say so.
+# **In production.** These twenty lines follow four rules. Map at *one* place, where the driver is called. Map the
+# errors that you *know*, and let the rest propagate: an unknown error that is disguised as one of yours is a bug that
+# gets retried. Always write `from error`. Never catch `BaseException` there. A fifth rule is for the callers: only
+# the code that knows whether the operation may happen twice should retry. Here `StoreBusy` means that the statement
+# wrote nothing. A timeout does not tell you that.
 
 # %% [markdown] also=["exceptions.tries"] claim="exceptions.mapped" tags=["break-it"]
 # <details>
@@ -1381,8 +1395,8 @@ claim("exceptions.tries", "only the locked store is tried again",
 # %% [markdown] minutes=3
 # ## A marker on somebody else's class
 #
-# A timeout of a partner's library may be repeated. Its class is not ours to change, so somebody declares it retryable
-# by an abstract base class. `isinstance` agrees.
+# A partner's library raises a timeout that may be repeated. We cannot change its class, so somebody declares it
+# retryable with an abstract base class. `isinstance` agrees.
 
 # %%
 class PartnerTimeout(TimeoutError):
@@ -1423,18 +1437,18 @@ claim("exceptions.marker", "isinstance sees the registered class, the except cla
 
 # %% [markdown]
 # **Why.** `CHECK_EXC_MATCH` calls `PyErr_GivenExceptionMatches`, which asks `PyType_IsSubtype`: is the class in the
-# other's real MRO? `__instancecheck__` and `__subclasscheck__` are not called. The reference says so in one word: a
-# clause matches a *non-virtual* base class
-# ([the `except` clause](https://docs.python.org/3/reference/compound_stmts.html#except-clause)). Python code that
-# could run, and raise, while an error is already on its way would be a poor place for a decision.
+# real MRO of the error's class? `__instancecheck__` and `__subclasscheck__` are not called. The reference says it in
+# one word: a clause matches a *non-virtual* base class ([the `except`
+# clause](https://docs.python.org/3/reference/compound_stmts.html#except-clause)). With virtual base classes, Python
+# code would run, and might raise, while an error is already being matched.
 #
-# **In production.** To group errors that are not yours, use what a clause does accept: a tuple of classes, `RETRYABLE
-# = (PartnerTimeout, ConnectionError)`, evaluated only when something was raised. Or map them at the boundary, as
-# above, to a class that really is a base.
+# **In production.** To group errors of other libraries, use a tuple of classes, which a clause does accept:
+# `RETRYABLE = (PartnerTimeout, ConnectionError)`. It is evaluated only when something was raised. Or map the errors
+# at the boundary, as above, to a class that really is a base.
 
 # %% [markdown] claim="exceptions.marker" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a base class that is one</summary>
+# <summary><b>Mend it</b>: a real base class</summary>
 #
 # ```diff
 # -Retryable.register(PartnerTimeout)
@@ -1453,8 +1467,8 @@ claim("exceptions.marker", "isinstance sees the registered class, the except cla
 # %% [markdown] minutes=5
 # ## Through a process boundary
 #
-# Bookings are priced in worker processes. Seat 12A is taken, so its call raises `SeatTaken`; the three others are
-# fine. The class reads well:
+# Bookings are priced in worker processes. Seat 12A is taken, so its call raises `SeatTaken`. The three others
+# succeed. The class reads well:
 
 # %%
 show_source(lab.SeatTaken, lab.book, lab.worker, lab.outcome)
@@ -1497,17 +1511,18 @@ claim("exceptions.four_callers", "one error that cannot be read fails the calls 
       callers, equals=["11C"] + ["BrokenProcessPool"] * 3, proves={"exceptions.q9": "c"})
 
 # %% [markdown]
-# **Why.** An exception is pickled as its class, `args`, and `__dict__` (`BaseException.__reduce__`): unpickling
-# *calls* `SeatTaken(*args)`. But `args` is what was passed to `super().__init__`, one sentence, and `__init__` wants
-# two arguments. The worker does not notice: it pickles. The parent reads the result in the thread that manages the
-# pool, and what fails there has no caller: which of the calls was it? The number is in the bytes that could not be
-# read. So the pool declares itself broken, with all that is pending (`wait_result_broken_or_wakeup` in
+# **Why.** An exception is pickled as its class, its `args`, and its `__dict__` (`BaseException.__reduce__`).
+# Unpickling *calls* `SeatTaken(*args)`. But `args` is what was passed to `super().__init__`, here one sentence, and
+# `__init__` wants two arguments. The worker does not notice, because pickling works. The parent reads the result in
+# the thread that manages the pool. When unpickling fails there, this thread cannot know which call it belongs to: the
+# number of the call is in the bytes that could not be read. So the pool declares itself broken, and every pending
+# call fails (`wait_result_broken_or_wakeup` in
 # [`concurrent/futures/process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)).
 # `multiprocessing.Pool` does worse: its results thread dies, and the callers wait for ever
 # ([gh-79492](https://github.com/python/cpython/issues/79492), reported in 2018; measured with 3.12.1, 3.13.0 and
 # 3.14.7).
 #
-# **The cure**: hand to `args` what `__init__` takes, and make the sentence in `__str__`.
+# **The cure**: pass to `args` what `__init__` takes, and make the sentence in `__str__`.
 
 # %%
 show_source(lab.PortableSeatTaken)
@@ -1519,7 +1534,7 @@ copied = there_and_back(cured("UA1545", "12A"))
 print(answers, copied)
 
 # %% [markdown]
-# It arrives. Not all of it does:
+# The error arrives, but not all of it:
 
 # %%
 def refused():
@@ -1557,13 +1572,13 @@ claim("exceptions.baggage", "fields and notes cross; cause and traceback do not"
 
 # %% [markdown]
 # **Reading it.** Notes are in `__dict__`, so they travel. `__cause__`, `__context__` and `__traceback__` are fields
-# of the C structure, and `__reduce__` does not know them. `ProcessPoolExecutor` helps itself: it formats the
+# of the C structure, and `__reduce__` leaves them out. `ProcessPoolExecutor` makes up for it: it formats the
 # traceback in the worker and attaches the *text* as a new `__cause__` (`_RemoteTraceback`).
 #
 # **In production.** `copy.copy` and `copy.deepcopy` use the same protocol, and so does every pool and queue that
-# pickles. One parametrised test over all subclasses of your root error, *there and back*, is ten lines and finds them
-# all. An error of somebody else's library is best translated in the worker, before it travels: you cannot know what
-# its `__init__` wants.
+# pickles. One parametrised test over all subclasses of your root error, *there and back*, is ten lines and finds such
+# classes. Translate an error of another library in the worker, before it travels, because you cannot know what its
+# `__init__` wants.
 
 # %% [markdown] also=["exceptions.unpickled"] claim="exceptions.four_callers" tags=["break-it"]
 # <details>
@@ -1582,8 +1597,8 @@ claim("exceptions.baggage", "fields and notes cross; cause and traceback do not"
 # <details>
 # <summary><b>Break it</b>: an error that keeps no seat; and a thread in place of a process</summary>
 #
-# `LookupError` travels well, as every error whose `__init__` is the inherited one does, with its two values in
-# `args`. In a pool of threads the caller gets the very object that was raised, cause, frames and all.
+# `LookupError` travels well, with its two values in `args`, because its `__init__` is the inherited one. In a pool of
+# threads the caller gets the object that was raised, with its cause and frames.
 #
 # ```diff
 # -cured = lab.PortableSeatTaken
@@ -1604,14 +1619,14 @@ claim("exceptions.baggage", "fields and notes cross; cause and traceback do not"
 # %% [markdown] minutes=35
 # ## Exercises
 #
-# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
-# `solution("…")` shows the worked answer after an attempt.
+# Work in the cell, run it, then run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows
+# the worked answer after an attempt.
 #
 # ### An error boundary (10 minutes)
 #
 # `store.hold(seat)` returns a reservation or raises. The driver's only class is `lab.StoreError`, with a `code`. Code
 # `"unique"` means that the seat is taken: raise `lab.Taken`. Code `"busy"`: raise `lab.Busy`. Both must name the seat
-# and have the driver's error as their cause. Everything else passes as the very object that it is: other codes, bugs,
+# and have the driver's error as their cause. Everything else propagates as the same object: other codes, bugs,
 # `KeyboardInterrupt`, and errors of the service (`lab.BookingError`) that the store raised itself.
 
 # %% exercise="exceptions.error_boundary" tags=["exercise"]
@@ -1643,8 +1658,8 @@ check("exceptions.some_of_a_group", rebook_closed)
 # ### An error that travels (10 minutes)
 #
 # Write `FlightFull(flight, *, waiting)`: two fields, `str(error)` is `"UA1545 is full, 7 waiting"`. It must survive
-# `copy.copy` and `pickle`, as must a subclass of it (as the subclass) and the notes that somebody added. `waiting`
-# stays keyword-only.
+# `copy.copy` and `pickle`. So must a subclass (as the subclass) and the notes that somebody added. `waiting` stays
+# keyword-only.
 
 # %% exercise="exceptions.travels" tags=["exercise"]
 class FlightFull(Exception):
@@ -1661,17 +1676,18 @@ check("exceptions.travels", FlightFull)
 # <details>
 # <summary>Is <code>try</code> expensive in Python?</summary>
 #
-# Entering it is not: no instruction but a `NOP` (`exceptions.happy_path`). A table says which handler in the code
-# belongs to which instructions, and it is read only when something was raised (`exceptions.table`). Raising is: several times a failed lookup (`exceptions.all_misses`). So it depends on
-# the share of failures, and on who decides that share.
+# Entering it is not: it adds no instruction but a `NOP` (`exceptions.happy_path`). A table says which handler belongs
+# to which instructions, and it is read only when something was raised (`exceptions.table`). Raising is expensive: it
+# costs several times a failed lookup (`exceptions.all_misses`). So it depends on the share of failures, and on who
+# decides that share.
 #
 # </details>
 #
 # <details>
 # <summary>EAFP or LBYL?</summary>
 #
-# Where the answer can change between question and act, only EAFP is right (`exceptions.asked_first`,
-# `exceptions.tried`). Where it cannot, it is a matter of the failure rate (`exceptions.all_hits`,
+# If the answer can change between question and act, only EAFP is right (`exceptions.asked_first`,
+# `exceptions.tried`). If it cannot, it is a matter of the failure rate (`exceptions.all_hits`,
 # `exceptions.all_misses`), and often `get` beats both.
 #
 # </details>
@@ -1680,49 +1696,50 @@ check("exceptions.travels", FlightFull)
 # <summary>What is the difference between <code>raise X</code>, <code>raise X from e</code> and <code>raise X from None</code> in a handler?</summary>
 #
 # All three store `e` as `__context__`. `from e` also sets `__cause__`, which changes the sentence in the log
-# (`exceptions.chaining`); `from None` only stops the printing (`exceptions.from_none`).
+# (`exceptions.chaining`). `from None` only stops the printing (`exceptions.from_none`).
 #
 # </details>
 #
 # <details>
 # <summary>Memory of a service climbs while one partner is down, and falls when the partner is back. Your guess?</summary>
 #
-# One stored error that is raised for every request: its traceback grows and keeps the requests' frames
-# (`exceptions.raised_again`, `exceptions.requests_kept`). Next guess: a list of errors (`exceptions.kept_frames`).
+# One stored error that is raised for every request. Its traceback grows and keeps the requests' frames
+# (`exceptions.raised_again`, `exceptions.requests_kept`). My next guess is a list of errors
+# (`exceptions.kept_frames`).
 #
 # </details>
 #
 # <details>
 # <summary>Why is the name after <code>except … as e</code> gone below the clause?</summary>
 #
-# To cut the cycle error → traceback → frame → error (`exceptions.as_deleted`). Whoever keeps the error under another
-# name keeps the whole frame until the collector comes (`exceptions.second_name`).
+# To break the cycle error → traceback → frame → error (`exceptions.as_deleted`). A second name for the error keeps
+# the whole frame until the collector comes (`exceptions.second_name`).
 #
 # </details>
 #
 # <details>
 # <summary>A payment failed, the function returned "charged", and no log says a word. Where do you look?</summary>
 #
-# For `return`, `break` or `continue` in a `finally` (`exceptions.finally_return`; 3.14 warns,
-# `exceptions.finally_warns`), and for an `__exit__` that returns something true.
+# I look for `return`, `break` or `continue` in a `finally` (`exceptions.finally_return`; 3.14 warns,
+# `exceptions.finally_warns`), and for an `__exit__` that returns a true value.
 #
 # </details>
 #
 # <details>
 # <summary>After the move to <code>TaskGroup</code> your <code>except Timeout</code> no longer catches timeouts. Why?</summary>
 #
-# It raises a group of the errors that happened before the cancellation (`exceptions.plain_except`). `except*` takes the timeouts out and lets the rest go on
-# (`exceptions.group_split`).
+# It raises a group of the errors that happened before the cancellation (`exceptions.plain_except`). `except*` takes
+# the timeouts out and lets the rest propagate (`exceptions.group_split`).
 #
 # </details>
 #
 # <details>
 # <summary>How do you design the exceptions of a service?</summary>
 #
-# By what the caller can do: one root, few classes, `retryable` as a property, the driver's errors mapped at one place
-# and by code, with `from` (`exceptions.mapped`, `exceptions.same_class`, `exceptions.tries`). Unknown errors propagate.
-# Real base classes, since `except` ignores virtual ones (`exceptions.marker`). `args` that fit `__init__`, since
-# errors travel (`exceptions.four_callers`, `exceptions.portable`).
+# By what the caller can do. One root, few classes, and `retryable` as a property. Map the driver's errors at one
+# place, by code, and with `from` (`exceptions.mapped`, `exceptions.same_class`, `exceptions.tries`). Let unknown
+# errors propagate. Use real base classes, since `except` ignores virtual ones (`exceptions.marker`). Let `args` fit
+# `__init__`, since errors travel (`exceptions.four_callers`, `exceptions.portable`).
 #
 # </details>
 
@@ -1731,25 +1748,34 @@ check("exceptions.travels", FlightFull)
 #
 # You have shown that …
 #
-# 1. a `try` costs at most one idle instruction (`exceptions.happy_path`), a table points to its handlers
-#    (`exceptions.table`); trying saves a look-up (`exceptions.hashes`, `exceptions.all_hits`), a raised error costs
-#    several look-ups (`exceptions.all_misses`), and asking first is a race that only the operation itself decides
-#    (`exceptions.asked_first`, `exceptions.tried`);
-# 2. a context is always stored (`exceptions.chaining`), `from None` only hides it (`exceptions.from_none`), a note
-#    changes nothing else (`exceptions.note`); a `finally` is compiled once for each exit (`exceptions.finally_twice`), and a
-#    `return` in it drops any error (`exceptions.finally_return`, `exceptions.finally_warns`);
-# 3. an error keeps the frames that it passed (`exceptions.kept_frames`, `exceptions.kept_text`), itself among them if
-#    a local variable names it (`exceptions.second_name`, `exceptions.as_deleted`), and more of them at every raise
-#    (`exceptions.raised_again`, `exceptions.future_raised_again`, `exceptions.requests_kept`), which asyncio prevents
-#    (`exceptions.await_resets`);
-# 4. errors of tasks that fail in the same turn arrive as one group (`exceptions.plain_except`), which `except*` divides
-#    (`exceptions.group_split`) without losing its shape (`exceptions.group_shape`), while the other tasks are
-#    cancelled, and the errors that they would have raised never happen (`exceptions.group_siblings`);
-# 5. a boundary maps by code what the driver lumps together (`exceptions.same_class`, `exceptions.mapped`), so that
-#    only what may be repeated is (`exceptions.tries`); a clause catches real subclasses only (`exceptions.marker`);
-# 6. an error is unpickled by calling its class with `args` (`exceptions.unpickled`), one that cannot be breaks the
-#    pool for others (`exceptions.four_callers`), one that can arrives with its fields and notes
-#    (`exceptions.portable`) and without cause and traceback (`exceptions.baggage`).
+# 1. A `try` costs at most one idle instruction; a raised error costs several lookups. Asking first is a race, and
+#    only the operation itself can decide it.
+# 2. An error that is raised in a handler stores the first error, and `from None` only hides it. A `return` in a
+#    `finally` drops the error.
+# 3. A kept error keeps the locals of the frames that it passed. A stored error that is raised again and again keeps
+#    more each time; asyncio's futures prevent this.
+# 4. A `TaskGroup` raises its errors as one group, and `except*` takes a part out of it. The other tasks are
+#    cancelled, so the errors that they would have raised never happen.
+# 5. A service maps the driver's errors at one boundary, by code, so that only errors that may be repeated are tried
+#    again. An `except` clause catches real subclasses only.
+# 6. Unpickling an error calls its class with `args`. If that fails, the pool breaks for the other callers too. If it
+#    works, the error arrives with its fields and notes, without its cause and traceback.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `exceptions.happy_path`, `exceptions.table`, `exceptions.hashes`, `exceptions.all_hits`, `exceptions.all_misses`,
+#    `exceptions.asked_first`, `exceptions.tried`
+# 2. `exceptions.chaining`, `exceptions.from_none`, `exceptions.note`, `exceptions.finally_twice`,
+#    `exceptions.finally_return`, `exceptions.finally_warns`
+# 3. `exceptions.kept_frames`, `exceptions.kept_text`, `exceptions.second_name`, `exceptions.as_deleted`,
+#    `exceptions.raised_again`, `exceptions.future_raised_again`, `exceptions.requests_kept`,
+#    `exceptions.await_resets`
+# 4. `exceptions.plain_except`, `exceptions.group_split`, `exceptions.group_shape`, `exceptions.group_siblings`
+# 5. `exceptions.same_class`, `exceptions.mapped`, `exceptions.tries`, `exceptions.marker`
+# 6. `exceptions.unpickled`, `exceptions.four_callers`, `exceptions.portable`, `exceptions.baggage`
+#
+# </details>
 #
 # **Further reading.** [PEP 654](https://peps.python.org/pep-0654/), on groups, with the reasons for every rule ·
 # [PEP 3134](https://peps.python.org/pep-3134/), on chaining · [PEP 765](https://peps.python.org/pep-0765/), with a

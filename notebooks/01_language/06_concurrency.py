@@ -13,17 +13,22 @@
 # >
 # > Asynchrony: asyncio, concurrent.futures.
 #
-# 110 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it also looks into a process
-# that hangs.
+# A booking service asks its partners for fares. Some of its requests wait although nobody told them to wait. A
+# payment is made after its deadline has passed. A task does not stop when it is told to stop. No line of the code is
+# obviously wrong, and most of this raises no error.
+#
+# 110 minutes. Needs only the course's environment. With `python3.14` beside it, it also looks into a process that
+# hangs.
 #
 # **You will be able to show that …**
 #
-# 1. how many requests are open at a time decides how long a batch takes, and which limit you did not set decides that;
-# 2. which work freezes an event loop from inside a thread, and what a process rescues;
-# 3. who goes on running when one of several tasks fails, and how long a task lives that nobody holds;
-# 4. what a cancellation is, what survives it, and how a task is stopped without losing the order to stop yourself;
-# 5. what an unbounded queue does, and where a hung program waits;
-# 6. what becomes of errors, cancellations, nested calls and context in a pool.
+# 1. the number of open requests decides how long a batch takes, and a limit that you did not set may decide that
+#    number;
+# 2. some work freezes an event loop even from inside a thread;
+# 3. the calls beside a failed one may go on, and a waiting task may disappear;
+# 4. a cancellation is an exception, which can be lost;
+# 5. a queue without a bound fills up, and a hung program can say where it waits;
+# 6. a pool can lose errors, cancellations and context.
 
 # %%
 import asyncio
@@ -49,10 +54,10 @@ from helpers.labs.language import concurrency as lab
 stamp()
 
 # %% [markdown]
-# A notebook's kernel runs an event loop already, so a cell may `await`, and `asyncio.run` would refuse. Where an
-# experiment needs a loop of its own, it gets one in a thread of its own. `turns` lets the loop go round a number of
-# times: everything that can happen without waiting for the world has then happened. No experiment sleeps in order to
-# be second.
+# A notebook's kernel runs an event loop already. So a cell may `await`, and `asyncio.run` would refuse. An experiment
+# that needs a loop of its own gets one in a thread of its own. `turns` lets the loop go round a number of times.
+# After that, everything has happened that can happen without waiting for the outside world. No experiment uses a
+# sleep to decide which side comes second.
 
 # %%
 def in_a_loop_of_its_own(main, *arguments, debug=False):
@@ -71,8 +76,9 @@ def name_of(error):
 
 
 # %% [markdown]
-# Two instruments. A **heartbeat** shows how a loop fares: a task that sleeps 5 ms and notes the time, again and again.
-# Its longest silence is what every other request had to wait. `Lines` keeps what is logged.
+# There are two instruments. A **heartbeat** shows whether a loop is free: it is a task that sleeps 5 ms and notes the
+# time, again and again. Its longest silence is the time that every other request had to wait. `Lines` keeps what is
+# logged.
 
 # %%
 async def heartbeat(beats, every=0.005):
@@ -95,16 +101,16 @@ class Lines(logging.Handler):
 # %% [markdown] core=true minutes=9
 # ## 500 fares, one answer takes 50 ms
 #
-# A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open; it is a
-# process of its own on this machine and counts *how many it has open at a time*. We want 500 fares, at once. Six ways
-# to ask, each in a fresh process:
+# A partner airline quotes fares by HTTP. Its server answers each request after 50 ms, however many are open. It is a
+# process of its own on this machine, and it counts *how many requests it has open at a time*. We want 500 fares at
+# once. There are six ways to ask, each in a fresh process:
 #
 # | way | client | asks for |
 # |---|---|---|
 # | one after the other | `http.client`, one connection | 50, for 500 would take half a minute |
 # | threads | the same, 50 threads, a connection each | 500 |
 # | processes | the same, 8 processes, a connection each | 500 |
-# | asyncio | aiohttp, 500 tasks, one session, as it comes | 500 |
+# | asyncio | aiohttp, 500 tasks, one session with its default settings | 500 |
 # | asyncio, no limit | aiohttp with `TCPConnector(limit=0)` | 500 |
 # | uvloop, no limit | the same on uvloop, an event loop on libuv, written in Cython | 500 |
 
@@ -112,8 +118,8 @@ class Lines(logging.Handler):
 show_source(lab.Partner, lab.ask, lab.by_tasks)
 
 # %% [markdown] predict="concurrency.q1"
-# **Predict.** 500 tasks, one aiohttp session as it comes. How many requests does the server have open at its
-# peak?
+# **Predict.** 500 tasks share one aiohttp session with its default settings. How many requests does the server have
+# open at its peak?
 #
 # - **a** 500: every task sends its request
 # - **b** 100: the client has a limit that nobody set
@@ -204,42 +210,44 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
       memory_each["process"] / memory_each["thread"], at_least=10, unit="×")
 
 # %% [markdown]
-# **Reading it.** For waiting, one figure rules: *wall ≈ fares × 50 ms / open at a time*. Where the wall lies above it
-# the client's own CPU is the limit: an HTTP request costs aiohttp some tenths of a millisecond of one core, so five times
-# as many open requests make the batch twice as fast on free cores, no more, and on busy ones the two have changed places
-# (measured). And the curve shows what they lose: the *first* answer comes about as late as the last, for the loop first
-# sends 500 requests and only then looks at answers. uvloop's loop is faster in itself, but here most of the time goes to
-# parsing and to tasks, which stay the same Python: it was not faster at all (the table), and would hide behind asyncio's
-# line in the picture, where it is left out.
+# **Reading it.** For waiting, one formula decides: *wall ≈ fares × 50 ms / open at a time*. Where the wall time is
+# longer than that, the client's own CPU is the limit. An HTTP request costs aiohttp some tenths of a millisecond of
+# one core. So on free cores five times as many open requests make the batch only twice as fast, and on busy cores the
+# two have changed places (measured). The curve also shows what is lost: the *first* answer comes about as late as the
+# last, because the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself.
+# But here most of the time goes into parsing and into tasks, which are the same Python on both loops. So uvloop was
+# not faster at all (the table). The picture leaves it out, because its line would hide behind asyncio's.
 #
-# Two columns disagree about the p99. A stopwatch that starts with each call says 60 ms for the loop, and is content; the
-# last of the 50 fares came 2.6 s after it was wanted. Load testers call that *coordinated omission*. With aiohttp it is
-# the other way round: the call begins at once and waits *inside* for one of 100 connections.
+# Two columns disagree about the p99. With one call after the other, a stopwatch that starts with each call says 53 ms
+# and sees no problem. But the last of the 50 fares came 2.6 s after it was wanted. Load testers call this
+# *coordinated omission*. With aiohttp it is the other way round: the call begins at once and waits *inside* for one
+# of 100 connections.
 #
-# **Why.** A thread that waits costs a stack and a scheduler entry, a process an interpreter (about 15 MiB here), a task
-# a few Python objects and a socket. None of them needs a core for waiting: the GIL is released in `recv`
-# (`interpreter.waiting_overlaps` in [1.1](01_interpreter.ipynb)), and a suspended task is nothing but a frame
-# (`generators.loop_concurrency` in [1.4](04_generators.ipynb)). aiohttp's `TCPConnector(limit=100)` is a default of its
-# constructor ([client reference](https://docs.aiohttp.org/en/stable/client_reference.html#tcpconnector)); httpx has one
-# of 100 as well, a `ThreadPoolExecutor` one of `min(32, cores + 4)`, and `asyncio.to_thread` uses just such an executor.
+# **Why.** A waiting thread costs a stack and a scheduler entry. A process costs an interpreter (about 15 MiB here),
+# and a task costs a few Python objects and a socket. None of them needs a core for waiting: the GIL is released in
+# `recv` (`interpreter.waiting_overlaps` in [1.1](01_interpreter.ipynb)), and a suspended task is only a frame
+# (`generators.loop_concurrency` in [1.4](04_generators.ipynb)). aiohttp's `TCPConnector(limit=100)` is a default of
+# its constructor ([client reference](https://docs.aiohttp.org/en/stable/client_reference.html#tcpconnector)). httpx
+# has a default limit of 100 as well. A `ThreadPoolExecutor` has one of `min(32, cores + 4)`, and `asyncio.to_thread`
+# uses such an executor.
 #
 # **In production.**
 #
-# | model | for | pays |
+# | model | good for | cost |
 # |---|---|---|
-# | threads | a library that blocks, some dozens of calls at a time | memory a thread, races, no cancellation |
-# | processes | computing; for waiting never | start-up, memory, pickling |
+# | threads | a library that blocks, some dozens of calls at a time | memory for each thread, races, no cancellation |
+# | processes | computing, not waiting | start-up, memory, pickling |
 # | asyncio | hundreds or thousands of connections that wait | everything on the path must be async |
 #
-# Whatever the model, write the limit down yourself, as a number that the partner agreed to. The one that you did not
-# set is still there.
+# With every model, write the limit down yourself, as a number that the partner agreed to. Otherwise a default
+# decides.
 
 # %% [markdown] also=["concurrency.peak_processes", "concurrency.peak_threads", "concurrency.waits_inside", "concurrency.omission"] claim="concurrency.peak_default" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: swap the models</summary>
 #
-# A loop takes the place of the threads and of the tasks, fifty threads that of the processes. And where only two fares
-# are wanted, the last has not waited long.
+# A loop takes the place of the threads and of the tasks. Fifty threads take the place of the processes. And if only
+# two fares are wanted, the last one has not waited long.
 #
 # ```diff
 # -    "one after the other": ("sequential", 50),
@@ -260,8 +268,8 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 # <details>
 # <summary><b>Break it</b>: a few threads in place of the loop, the limit in place of none</summary>
 #
-# With 50 threads for 50 fares the stopwatch is right, too. And for the memory, a pool of threads is taken for
-# the eight processes.
+# With 50 threads for 50 fares the stopwatch is right, too. For the memory, a pool of threads takes the place of the
+# eight processes.
 #
 # ```diff
 # -    "one after the other": ("sequential", 50),
@@ -281,9 +289,8 @@ claim("concurrency.memory", "a worker process weighs ten threads and more",
 # %% [markdown] core=true minutes=7
 # ## The heart of a loop
 #
-# Everything that the service does, it does on one loop, in one thread. The heartbeat runs beside a call that blocks: on
-# the loop, or in a thread of `asyncio.to_thread`. What counts is its longest silence, compared with the time that the
-# call itself took.
+# The service does everything on one loop, in one thread. The heartbeat runs beside a call that blocks: on the loop,
+# or in a thread of `asyncio.to_thread`. We compare its longest silence with the time that the call itself took.
 
 # %%
 def clocked(work):
@@ -309,9 +316,9 @@ async def silence_during(call, work):
 
 
 # %% [markdown]
-# The work: a partner's schedule of 100,000 flights arrives as JSON; a careless regular expression validates a field; the
-# day's connections are sorted; delays are added up in Python; a backup is hashed; a driver that blocks waits for its
-# server.
+# This is the work. A partner's schedule of 100,000 flights arrives as JSON. A careless regular expression validates a
+# field. The day's connections are sorted. Delays are added up in Python. A backup is hashed. A driver that blocks
+# waits for its server.
 
 # %%
 flights = data.flights(["carrier", "flight", "origin", "dest", "dep_delay"]).head(100_000)
@@ -398,32 +405,33 @@ claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly s
       max(in_thread["hash_backup"], in_thread["ask_by_driver"]), at_most=0.4)
 
 # %% [markdown]
-# **Reading it.** A silence is compared with the duration of the very call that caused it, so a slow or busy machine
-# lengthens both. Three more bars come close to 1: the thread was of no use. The Python loop's silence is some switch
-# intervals long, whatever the loop takes.
+# **Reading it.** A silence is compared with the duration of the call that caused it, so a slow or busy machine
+# lengthens both. Three more bars come close to 1. For them the thread was of no use. The Python loop's silence is
+# some switch intervals long, however long the loop runs.
 #
-# **Why.** The loop needs the GIL for every step. A thread that runs *bytecode* looks at the eval breaker at each
-# backward jump and gives the lock up when somebody has waited for 5 ms. A thread inside *one* C call looks at nothing:
-# `json.loads`, `re` and `list.sort` handle Python objects from beginning to end, never let go, and return when they are
-# done. (`sorted` of objects with a Python `__lt__` would be bytecode again.) `hashlib` and blocking system calls let go
-# themselves (`interpreter.released_by_hash`, `interpreter.held_for_small` in [1.1](01_interpreter.ipynb)). The loop is
-# hit harder than a thread: after each `select` it must win the lock back, so that beside a computing thread every
-# turn of the loop costs up to an interval.
-# ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c); the manual recommends
-# `to_thread` for I/O and says why not for more:
-# [`asyncio.to_thread`](https://docs.python.org/3/library/asyncio-task.html#asyncio.to_thread).)
+# **Why.** The event loop needs the GIL for every step. A thread that runs *bytecode* looks at the eval breaker at
+# each backward jump, and releases the lock if another thread has waited for 5 ms. A thread inside *one* C call does
+# not look at it. `json.loads`, `re` and `list.sort` handle Python objects from beginning to end and keep the lock
+# until they are done. (`sorted` of objects with a Python `__lt__` would run bytecode again.) `hashlib` and blocking
+# system calls release the lock themselves (`interpreter.released_by_hash`, `interpreter.held_for_small` in
+# [1.1](01_interpreter.ipynb)). The event loop suffers more than another thread would. After each `select` it must win
+# the lock back, so every turn of the loop costs up to one interval beside a computing thread.
+# ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c). The manual recommends
+# [`asyncio.to_thread`](https://docs.python.org/3/library/asyncio-task.html#asyncio.to_thread) for I/O and says why
+# not for more.)
 #
-# **In production.** Ask of each blocking call: does it *wait*, does it compute in *bytecode*, or is it *one C call* that
-# keeps the lock? Waiting: a thread. Bytecode: a thread keeps the service alive, a process gives the core back. One long
-# C call: a process, or smaller pieces (`ijson`, a streaming parser, `LIMIT`), or a library that lets go. And measure
-# the loop: a heartbeat like this one, as a metric, finds what no profiler of requests shows.
+# **In production.** Ask of each blocking call: does it *wait*, does it compute in *bytecode*, or is it *one C call*
+# that keeps the lock? For waiting, use a thread. For bytecode, a thread keeps the service alive, and a process also
+# gives the core back. For one long C call, use a process, smaller pieces (`ijson`, a streaming parser, `LIMIT`), or a
+# library that releases the lock. And measure the loop. A heartbeat like this one, as a metric, finds what no profiler
+# of requests shows.
 
 # %% [markdown] also=["concurrency.one_c_call"] claim="concurrency.blocked" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: a driver that waits, in a thread; and a regex without nesting</summary>
 #
-# The second change takes the backtracking out of the pattern: it needs microseconds, during which no silence is
-# long, so give it some work in bytecode instead.
+# The second change takes the backtracking out of the pattern. The search then needs only microseconds, too short for
+# any silence, so the call does some work in bytecode as well.
 #
 # ```diff
 # -blocking = await least_silence(on_the_loop, parse_schedule, times=1)
@@ -442,7 +450,8 @@ claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly s
 # <details>
 # <summary><b>Break it</b>: a loop inside one C call; and 200 MiB translated instead of hashed</summary>
 #
-# `sum` over a `range` is a loop in C, and looks at no breaker. `bytes.translate` is C code that keeps the lock.
+# `sum` over a `range` is a loop in C, which does not look at the eval breaker. `bytes.translate` is C code that keeps
+# the lock.
 #
 # ```diff
 # -    minutes = 0
@@ -461,15 +470,15 @@ claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly s
 # %% [markdown] minutes=4
 # ## A process, then?
 #
-# Another process has another GIL. So the schedule goes to a worker process: once it returns the parsed flights, once
-# only the number that we want of them.
+# Another process has another GIL. So the schedule goes to a worker process. First the worker returns the parsed
+# flights, then only the number that we want.
 
 # %%
 show_source(lab.total_delay)
 
 # %% [markdown] predict="concurrency.q3"
-# **Predict.** `await loop.run_in_executor(processes, json.loads, schedule)`: what does the loop of the parent
-# feel?
+# **Predict.** `await loop.run_in_executor(processes, json.loads, schedule)`: what does the heartbeat of the parent's
+# loop show?
 #
 # - **a** nothing: the parsing is in another process
 # - **b** one long silence again
@@ -479,7 +488,7 @@ show_source(lab.total_delay)
 answer("concurrency.q3", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# The yardstick this time: how long the parent needs to unpickle the parsed schedule.
+# This time we compare with the time that the parent needs to unpickle the parsed schedule.
 
 # %%
 rows = data.flights(["carrier", "flight", "origin", "dest", "dep_delay"]).head(100_000)
@@ -523,14 +532,14 @@ claim("concurrency.number_comes_back", "of a number that comes back the parent f
       silences["one number comes back"] / unpickling, at_most=0.4)
 
 # %% [markdown]
-# **Why.** What a worker returns is pickled there and unpickled here, by the pool's manager thread
+# **Why.** A worker's result is pickled in the worker and unpickled in the parent, by the pool's manager thread
 # (`_ExecutorManagerThread` in
-# [`concurrent/futures/process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)), in
-# one C call that builds as many objects as `json.loads` did. The arguments go the same way: a text is one block and
-# cheap to copy, a list of 100,000 dictionaries is not.
+# [`concurrent/futures/process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)).
+# Unpickling is one C call that builds as many objects as `json.loads` did. The arguments go the same way: a text is
+# one block and cheap to copy, a list of 100,000 dictionaries is not.
 #
-# **In production.** Move the work to where its result is small: parse *and* reduce in the worker, and send a path, a
-# key or bytes, not objects. If the parent needs all the rows, a process does not help; pieces do.
+# **In production.** Move the work to where its result is small. Parse *and* reduce in the worker, and send a path, a
+# key or bytes, not objects. If the parent needs all the rows, a process does not help. Smaller pieces do.
 
 # %% [markdown] claim="concurrency.rows_come_back" tags=["break-it"]
 # <details>
@@ -547,7 +556,7 @@ claim("concurrency.number_comes_back", "of a number that comes back the parent f
 
 # %% [markdown] claim="concurrency.number_comes_back" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ask for the number, and for the rows along with it</summary>
+# <summary><b>Break it</b>: return the number, and the rows along with it</summary>
 #
 # ```diff
 # -        "one number comes back": await longest_silence(processes, lab.total_delay),
@@ -561,7 +570,7 @@ claim("concurrency.number_comes_back", "of a number that comes back the parent f
 # %% [markdown] minutes=2
 # ## Who blocked it?
 #
-# A request was slow, and with it all others. Which handler was it? asyncio's *debug mode* times every step of every
+# One request was slow, and all others with it. Which handler was it? asyncio's *debug mode* times every step of every
 # task.
 
 # %%
@@ -613,18 +622,19 @@ claim("concurrency.debug_thread", "and says nothing of one whose thread silences
 print(re.sub(r"/\S*/", "", said[0]))
 
 # %% [markdown]
-# **Why.** `_run_once` reads the clock before and after each callback when debug is on, and warns above
+# **Why.** When debug is on, `_run_once` reads the clock before and after each callback, and warns above
 # `slow_callback_duration` (0.1 s)
-# ([`base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)). What it cannot name is
-# the thread: the loop stood still *between* its steps and waited for the GIL. That is why a service wants both: the
-# heartbeat says *that* the loop stood still, and debug mode says *who* held it, if it was a handler.
+# ([`base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)). It cannot name the
+# thread: the loop stood still *between* its steps and waited for the GIL. So a service wants both. The heartbeat says
+# *that* the loop stood still. Debug mode says *which handler* held it, if it was a handler.
 #
-# **In production.** Debug mode (`PYTHONASYNCIODEBUG=1`) also remembers where each task was created and finds calls from
-# the wrong thread; it costs too much to be left on. A staging run with it, under load, before each release is cheap.
+# **In production.** Debug mode (`PYTHONASYNCIODEBUG=1`) also remembers where each task was created and finds calls
+# from the wrong thread. It costs too much to be left on. A staging run with it, under load, before each release is
+# cheap.
 
 # %% [markdown] also=["concurrency.debug_thread"] claim="concurrency.debug_names" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: let each do as the other does</summary>
+# <summary><b>Break it</b>: swap the two calls</summary>
 #
 # ```diff
 # -    time.sleep(0.5)  # a driver that blocks
@@ -641,8 +651,8 @@ print(re.sub(r"/\S*/", "", said[0]))
 # %% [markdown] minutes=6
 # ## One partner fails
 #
-# A booking asks two partners at once. The first refuses. The second is about to charge the card: it waits for a signal
-# that comes twenty turns of the loop later. What does the caller know by then, and is the card charged?
+# A booking asks two partners at once. The first refuses. The second is about to charge the card: it waits for a
+# signal that comes twenty turns of the loop later. What does the caller know by then, and is the card charged?
 
 # %%
 class Booking:
@@ -688,8 +698,8 @@ async def by_group(*partners):
 
 
 # %% [markdown] predict="concurrency.q4"
-# **Predict.** `await gather(refuse(), charge())` raises ConnectionError. The caller answers *no booking*. And
-# the card?
+# **Predict.** `await gather(refuse(), charge())` raises ConnectionError. The caller answers *no booking*. What
+# happens to the card?
 #
 # - **a** is not charged: gather cancels what is left
 # - **b** is charged
@@ -734,7 +744,8 @@ claim("concurrency.group_ends_all", "a TaskGroup cancels the other, waits until 
       stories["by_group"], equals=["charge cancelled", "caller gets ExceptionGroup"])
 
 # %% [markdown]
-# And if both fail? `gather` hands on the first error, and takes the second for retrieved: no log says a word of it.
+# What happens if both fail? `gather` delivers the first error and marks the second as retrieved, so the log does not
+# mention it.
 
 # %%
 async def second_error(way):
@@ -764,26 +775,28 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
                          "by_group": (["ConnectionError", "ValueError"], 0)})
 
 # %% [markdown]
-# **Why.** `gather` is a future with a callback on each of its tasks. The first error is set on that future, and the
-# callbacks of the others find it done and fetch their exceptions only to silence the log (`_done_callback` in
-# [`asyncio/tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py)). It is older than the idea
-# that a block should not end before what it started. A `TaskGroup` is that idea: `__aexit__` waits for every child, and
-# a child's error makes it cancel the rest first
-# ([`taskgroups.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/taskgroups.py);
-# [the manual's comparison](https://docs.python.org/3/library/asyncio-task.html#asyncio.gather)). What the group looks
-# like to `except` is in [1.5](05_exceptions.ipynb) (`exceptions.plain_except`, `exceptions.group_siblings`).
+# **Why.** `gather` is a future with a callback on each of its tasks. The first error is set on that future. The
+# callbacks of the others find it done, and fetch their exceptions only to silence the log (`_done_callback` in
+# [`asyncio/tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py)). `gather` is older than
+# the idea that a block should not end before the tasks that it started. `TaskGroup` implements this idea. Its
+# `__aexit__` waits for every child, and when a child fails it first cancels the rest
+# ([`taskgroups.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/taskgroups.py); [the manual's
+# comparison](https://docs.python.org/3/library/asyncio-task.html#asyncio.gather)). [1.5](05_exceptions.ipynb) shows
+# how an `except` clause sees the group (`exceptions.plain_except`, `exceptions.group_siblings`).
 #
 # **In production.**
 #
-# | all or nothing | `TaskGroup` |
+# | you want | use |
 # |---|---|
-# | each for itself, all results wanted | `gather(…, return_exceptions=True)`, and look at each result |
-# | the first good answer wins | `wait(pending, return_when=FIRST_COMPLETED)` until one has succeeded (it returns for a failure, too), then cancel *and await* the rest |
-# | bare `gather` | calls that may go on, unwatched, after you have answered *no* |
+# | all or nothing | `TaskGroup` |
+# | each for itself, with all results | `gather(…, return_exceptions=True)`, and look at each result |
+# | the first good answer | `wait(pending, return_when=FIRST_COMPLETED)` until one has succeeded (it returns for a failure, too), then cancel *and await* the rest |
+#
+# Bare `gather` fits none of these: after you have answered *no*, its calls may go on with nobody watching them.
 
 # %% [markdown] also=["concurrency.wait_goes_on"] claim="concurrency.gather_goes_on" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: cancel what is left, and wait for it</summary>
+# <summary><b>Mend it</b>: cancel the rest, and wait for it</summary>
 #
 # ```diff
 # -    return await asyncio.gather(*partners)
@@ -806,7 +819,7 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
 
 # %% [markdown] also=["concurrency.gather_waits", "concurrency.second_error"] claim="concurrency.group_ends_all" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: swap the two; and a group in which an error is caught by the task itself</summary>
+# <summary><b>Break it</b>: swap the two; and a group in which the task itself catches an error</summary>
 #
 # ```diff
 # -    return await asyncio.gather(*partners, return_exceptions=True)
@@ -823,8 +836,8 @@ claim("concurrency.second_error", "of two errors gather delivers one and drops o
 # %% [markdown] core=true minutes=7
 # ## What a cancellation is
 #
-# `task.cancel()` interrupts nothing. It asks the loop to raise `CancelledError` inside the task, at the `await` where it
-# waits, the next time its turn comes. From there on it is an exception like any other. Five tasks hold a seat; each is
+# `task.cancel()` interrupts nothing. It asks the loop to raise `CancelledError` inside the task, at the `await` where
+# the task waits, at its next turn. From there on it is an exception like any other. Five tasks hold a seat. Each is
 # cancelled once.
 
 # %%
@@ -904,8 +917,8 @@ claim("concurrency.swallowed", "a task that swallows it goes on, and was never c
       ends["suppress(CancelledError)"], equals=(["goes on"], "no error"))
 
 # %% [markdown]
-# A timeout is a cancellation with a clock: at the deadline `asyncio.timeout` cancels its own task, and turns the
-# `CancelledError` that comes out of its block into `TimeoutError`. If it comes out.
+# A timeout is a cancellation with a clock. At the deadline `asyncio.timeout` cancels its own task. If the
+# `CancelledError` comes out of its block, it turns it into `TimeoutError`.
 
 # %%
 async def with_deadline(work):
@@ -929,7 +942,7 @@ claim("concurrency.timeout_swallowed", "swallowed inside, the deadline passed an
       too_late, equals=(["goes on"], True))
 
 # %% [markdown]
-# A clean-up that awaits can be cancelled itself: by an impatient second `cancel`, or by the end of the program.
+# A cleanup that awaits can be cancelled itself: by an impatient second `cancel`, or by the end of the program.
 
 # %%
 async def release(log):
@@ -968,17 +981,19 @@ claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; a s
       equals=[[], ["seat released"]])
 
 # %% [markdown]
-# **Why.** `Task.cancel` cancels the *future* that the task waits for, and that wakes the task. If the task waits for
-# none, `cancel` sets a flag instead. In both cases the next `__step` calls `coro.throw(CancelledError())` in place of
-# `send(None)` ([`tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py); you saw `throw` in
-# [1.4](04_generators.ipynb)). A coroutine that has not begun has no `try` yet: `throw` into it ends it before its first
-# line. `CancelledError` is a `BaseException` since 3.8, so that `except Exception` in a handler lets it pass.
-# `asyncio.shield` puts a future in between: that one is cancelled, the task behind it goes on, in nobody's care.
+# **Why.** `Task.cancel` cancels the *future* that the task waits for, and that wakes the task. If the task does not
+# wait for a future, `cancel` sets a flag instead. In both cases the next `__step` calls
+# `coro.throw(CancelledError())` in place of `send(None)`
+# ([`tasks.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/tasks.py); you saw `throw` in
+# [1.4](04_generators.ipynb)). A coroutine that has not begun has not entered its `try` yet, so `throw` ends it before
+# its first line. `CancelledError` is a `BaseException` since 3.8, so `except Exception` in a handler does not catch
+# it. `asyncio.shield` puts a future in between. That future is cancelled, and the task behind it goes on, but nobody
+# awaits it any more.
 #
-# **In production.** Acquire *inside* the `try`'s reach or hand over what is already held with the coroutine; a task that
-# owns a connection from its arguments leaks it if it never begins. Catch `CancelledError` only to clean up, then
-# `raise`. Keep clean-ups short, and shield the ones that must end (a refund, a rollback), holding the inner task
-# yourself. A computation without `await` cannot be cancelled at all, by anybody.
+# **In production.** A task that receives a connection as an argument leaks it if the task never begins. So acquire
+# inside the task, in reach of its `try`, or keep the duty to release with the caller. Catch `CancelledError` only to
+# clean up, then `raise`. Keep cleanups short. Shield a cleanup that must end (a refund, a rollback), and keep a
+# reference to the inner task. A computation without `await` cannot be cancelled at all.
 
 # %% [markdown] also=["concurrency.never_began", "concurrency.no_await", "concurrency.timeout_swallowed"] claim="concurrency.finally_awaits" tags=["break-it"]
 # <details>
@@ -1003,7 +1018,7 @@ claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; a s
 
 # %% [markdown] also=["concurrency.not_exception", "concurrency.timeout", "concurrency.second_cancel"] claim="concurrency.swallowed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: catch everything, swallow nothing, shield nobody, and come before the deadline</summary>
+# <summary><b>Break it</b>: catch everything, swallow nothing, shield nothing, and end before the deadline</summary>
 #
 # ```diff
 # -    except Exception:
@@ -1028,7 +1043,7 @@ claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; a s
 # %% [markdown] minutes=6
 # ## To stop a task, and to be stopped
 #
-# A connection stops its background task. Everybody writes it like this: cancel, await, suppress the error.
+# A connection stops its background task. The usual code is: cancel, await, suppress the error.
 
 # %%
 async def stop_by_suppress(task):
@@ -1052,8 +1067,8 @@ async def stop_by_wait(task):
 
 
 # %% [markdown] predict="concurrency.q6"
-# **Predict.** While `stop_by_suppress` waits for the background task to clean up, its own task is cancelled
-# too. And then?
+# **Predict.** While `stop_by_suppress` waits for the background task to clean up, its own task is cancelled too. What
+# happens to it?
 #
 # - **a** it ends, cancelled, at once
 # - **b** it goes on as if nothing had happened
@@ -1110,7 +1125,7 @@ claim("concurrency.stop_by_wait", "wait raises only what is meant for the caller
       stops["stop_by_wait"], equals=([], "cancelled"))
 
 # %% [markdown]
-# The count goes down again by `uncancel`, which is how a timeout inside a timeout knows whose deadline it was:
+# `uncancel` lowers the count again. That is how a timeout inside a timeout knows which deadline has passed:
 
 # %%
 async def nested(inner, outer):
@@ -1136,18 +1151,19 @@ claim("concurrency.uncancel", "each deadline turns only its own cancellation int
       deadlines, equals={"inner first": (["inner"], 0), "outer first": (["outer"], 0)})
 
 # %% [markdown]
-# **Why.** A `CancelledError` carries no address. `await task` raises one if the *other* task was cancelled, and one if
-# *you* were; they look alike. What tells them apart is a counter in each task: `cancel` adds one, `uncancel` takes
-# one away, `cancelling` reads it. `timeout` and `TaskGroup` cancel the task they live in, and take back their own. If the
-# count is then still *above* what it was on entry (`timeout`), or not zero (`TaskGroup`), somebody else wants the task to
-# end, and the `CancelledError` goes on
+# **Why.** A `CancelledError` carries no address. `await task` raises one if the *other* task was cancelled, and one
+# if *you* were cancelled, and the two look alike. A counter in each task tells them apart: `cancel` adds one,
+# `uncancel` subtracts one, `cancelling` reads it. `timeout` and `TaskGroup` cancel the task that they live in, and
+# later take back their own cancellation. If the count is then still *above* what it was on entry (`timeout`), or not
+# zero (`TaskGroup`), somebody else wants the task to end, and the `CancelledError` propagates
 # ([`timeouts.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/timeouts.py);
-# [`Task.uncancel`](https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel)). And `await task` passes
-# a cancellation *down* to the task, whose clean-up it interrupts; `asyncio.wait` puts itself in between.
+# [`Task.uncancel`](https://docs.python.org/3/library/asyncio-task.html#asyncio.Task.uncancel)). There is a second
+# problem: `await task` passes a cancellation *down* to the task and interrupts its cleanup. `asyncio.wait` does not.
 #
-# **In production.** Look for `suppress(CancelledError)` in your code base. Each is a service that sometimes does not
-# stop at SIGTERM, or a timeout that sometimes does not fire. Instead, `await asyncio.wait([task])`, then look at
-# `None if task.cancelled() else task.exception()`: of a cancelled task, `exception()` itself raises `CancelledError`.
+# **In production.** Look for `suppress(CancelledError)` in your code base. Where it surrounds an `await task`, the
+# service may fail to stop at SIGTERM, or a timeout may fail to fire. Write `await asyncio.wait([task])` instead, then
+# look at `None if task.cancelled() else task.exception()`. For a cancelled task `exception()` itself raises
+# `CancelledError`.
 
 # %% [markdown] also=["concurrency.cancelling", "concurrency.stop_by_wait"] claim="concurrency.own_swallowed" tags=["break-it"]
 # <details>
@@ -1178,8 +1194,8 @@ claim("concurrency.uncancel", "each deadline turns only its own cancellation int
 # <details>
 # <summary><b>Break it</b>: a deadline by hand, without <code>uncancel</code></summary>
 #
-# It cancels, it converts, and forgets to take back. From then on every scope further out believes that the task is to
-# end.
+# It cancels and converts, and forgets to take its cancellation back. From then on every outer scope believes that the
+# task should end.
 #
 # ```diff
 # -                async with asyncio.timeout(inner):
@@ -1198,9 +1214,9 @@ claim("concurrency.uncancel", "each deadline turns only its own cancellation int
 # %% [markdown] minutes=5
 # ## Fire and forget
 #
-# After a booking, a confirmation is sent by a task that nobody keeps: `asyncio.create_task(confirm())`. One version
-# waits a moment first. One waits for the partner's receipt, a future that only its own connection knows.
-# Then the garbage collector comes by.
+# After a booking, a task sends a confirmation, and nobody keeps the task: `asyncio.create_task(confirm())`. One
+# version waits a moment first. Another waits for the partner's receipt, a future that only its own connection refers
+# to. Then the garbage collector runs.
 
 # %%
 async def waits_for_time(log):
@@ -1283,22 +1299,24 @@ claim("concurrency.kept", "one that somebody holds until it is done is safe, and
       baseline=forgotten["waits for a receipt, kept"])
 
 # %% [markdown]
-# **Why.** Follow the references of a waiting task. The loop's registry of tasks is weak. Its ready queue holds a task
-# only while it is about to run. A task that waits is held by what will wake it: the *future's* list of callbacks. A
-# sleeper's future is held by a timer handle in the loop's heap, a socket's by the selector. A future that hangs from the
-# task itself (task → coroutine → frame → connection → future → callback → task) is a cycle that nobody outside
-# holds, which is what the collector is for. ([`create_task`](https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task):
-# *save a reference*; the long debate is [gh-91887](https://github.com/python/cpython/issues/91887).)
+# **Why.** Follow the references to a waiting task. The loop's registry of tasks is weak. Its ready queue holds a task
+# only while the task is about to run. A waiting task is held by the object that will wake it: the *future* has it in
+# its list of callbacks. A timer handle in the loop's heap holds a sleeper's future, and the selector holds a
+# socket's. In the failing case only the task itself leads to the future (task → coroutine → frame → connection →
+# future → callback → task). That is a cycle with no reference from outside, so the collector frees it. (The manual of
+# [`create_task`](https://docs.python.org/3/library/asyncio-task.html#asyncio.create_task) says *save a reference*;
+# the long debate is [gh-91887](https://github.com/python/cpython/issues/91887).)
 #
-# That is why it "works": most tasks wait for a timer or a socket. It fails in the client library with weak callbacks,
-# at the moment of a full collection.
+# That is why forgotten tasks seem to work: most tasks wait for a timer or a socket. They fail with a client library
+# that holds its callbacks weakly, at the moment of a full collection.
 #
-# **In production.** A `TaskGroup` that lives as long as the service is the best keeper: it also reports errors and ends
-# the tasks at shutdown. Else a set and `add_done_callback(set.discard)`. Linters know it (RUF006).
+# **In production.** A `TaskGroup` that lives as long as the service is the best owner. It also reports errors and
+# ends the tasks at shutdown. Otherwise use a set and `add_done_callback(set.discard)`. Linters find tasks that nobody
+# keeps (RUF006).
 
 # %% [markdown] also=["concurrency.timer_holds", "concurrency.kept"] claim="concurrency.collected" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a library that holds its connections; a timer that is not due; and a set that never lets go</summary>
+# <summary><b>Mend it</b>: a library that holds its connections; a timer that is not due; and a set that keeps its tasks for ever</summary>
 #
 # ```diff
 # -known_connections = weakref.WeakSet()
@@ -1318,8 +1336,8 @@ claim("concurrency.kept", "one that somebody holds until it is done is safe, and
 # %% [markdown] minutes=5
 # ## A queue without end
 #
-# A reader takes bookings off a file and puts them into a queue; two workers write them to a partner, one turn of the loop
-# a booking. `await queue.put(…)` is an await, so reader and workers take turns. Do they?
+# A reader takes bookings from a file and puts them into a queue. Two workers write them to a partner, with one turn
+# of the loop per booking. `await queue.put(…)` is an await, so reader and workers take turns. Do they?
 
 # %%
 async def import_bookings(number, maxsize):
@@ -1398,27 +1416,27 @@ claim("concurrency.memory_flat", "and less than a tenth of that in the bounded o
       growth_of[f"at most {ROOM}"], at_most=100, unit="B")
 
 # %% [markdown]
-# **Reading it.** A booking in the bounded import still leaves a trace: our own list of lengths.
+# **Reading it.** A booking in the bounded import still leaves a trace in memory: our own list of lengths.
 #
-# **Why.** `await` is not a suspension; it is *permission* to suspend. `Queue.put` looks: `while self.full(): await …`,
+# **Why.** `await` is not a suspension. It is *permission* to suspend. `Queue.put` asks `while self.full(): await …`,
 # and a queue without `maxsize` is never full
-# ([`queues.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/queues.py)). The coroutine runs on, down the
-# chain of frames nothing yields, the loop does not get its turn. A bounded queue turns the slowest stage's pace into
-# everybody's: that is *back-pressure*. TCP does the same with its window, and `await writer.drain()` passes it on to
-# your code; without `drain`, `writer.write` is an unbounded queue.
+# ([`queues.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/queues.py)). So the coroutine runs on. No
+# frame in the chain yields, and the loop does not get its turn. With a bounded queue, every stage works at the pace
+# of the slowest one. That is *back-pressure*. TCP does the same with its window, and `await writer.drain()` passes it
+# on to your code. Without `drain`, `writer.write` is an unbounded queue.
 #
-# **In production.** Each queue has a bound, or it has one that you did not choose: the memory of the machine. Choose by
-# time: the bound divided by the rate of the workers is how old a booking is when it is written. At a full queue, wait
-# (a file can), or refuse (`put_nowait` and a 503: a client that has given up should not be served). `create_task` for
-# each row is an unbounded queue as well, made of tasks; the first exercise is about that one. (3.13 added
-# `Queue.shutdown`, which ends getters and putters in an orderly way.)
+# **In production.** Give each queue a bound. Otherwise the machine's memory is the bound. Choose it by time: the
+# bound divided by the rate of the workers is the age of a booking when it is written. When the queue is full, wait (a
+# file can), or refuse (`put_nowait` and a 503, because a client that has given up should not be served).
+# `create_task` for each row is an unbounded queue as well, a queue of tasks. The first exercise is about that one.
+# (3.13 added `Queue.shutdown`, which ends getters and putters in an orderly way.)
 
 # %% [markdown] also=["concurrency.unbounded_peak", "concurrency.bounded_peak", "concurrency.memory_grows"] claim="concurrency.put_never_waits" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: give way after each booking</summary>
+# <summary><b>Mend it</b>: let the loop run after each booking</summary>
 #
-# One line, and the two workers keep up with the reader; the bounded queue does not fill up either. That lasts as long as
-# they are fast enough.
+# With this one line the two workers keep up with the reader, and the bounded queue does not fill up either. That
+# lasts as long as the workers are fast enough.
 #
 # ```diff
 # -            lengths.append(queue.qsize())
@@ -1448,8 +1466,8 @@ claim("concurrency.memory_flat", "and less than a tenth of that in the bounded o
 # %% [markdown] minutes=2
 # ## Where does it hang?
 #
-# Two passengers change seats: UA1545 holds 12A and wants 14C, DL17 holds 14C and wants 12A. The process answers nobody,
-# uses no CPU, logs nothing. From Python 3.14 on one can ask it from outside.
+# Two passengers change seats: UA1545 holds 12A and wants 14C, DL17 holds 14C and wants 12A. The process answers
+# nobody, uses no CPU, and logs nothing. From Python 3.14 on you can ask it from outside.
 
 # %%
 show_source(lab.hung_desk, lab.pstree)
@@ -1478,22 +1496,25 @@ claim("concurrency.pstree", "the tree shows each booking, and that both wait for
       equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree, baseline=tree)
 
 # %% [markdown]
-# **Why.** Since 3.14 tasks are kept in linked lists, and a task knows who awaits it. `python -m asyncio pstree PID` reads
-# that out of the other process's memory (`process_vm_readv`, which needs the rights of a debugger), without stopping
-# the process or running a line in it. A table at the start of `_PyRuntime` tells it at which offsets the fields lie
+# **Why.** Since 3.14 tasks are kept in linked lists, and each task refers to the tasks that await it. `python -m
+# asyncio pstree PID` reads this out of the other process's memory (`process_vm_readv`, which needs the rights of a
+# debugger). It neither stops the process nor runs a line in it. A table at the start of `_PyRuntime` says at which
+# offsets the fields are
 # ([`pycore_debug_offsets.h`](https://github.com/python/cpython/blob/v3.14.0/Include/internal/pycore_debug_offsets.h)).
-# `asyncio.print_call_graph` shows the same from inside ([asyncio introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities)).
-# The caller must be of the same Python version.
+# `asyncio.print_call_graph` shows the same from inside ([asyncio
+# introspection](https://docs.python.org/3/whatsnew/3.14.html#asyncio-introspection-capabilities)). The caller must be
+# of the same Python version.
 #
-# **In production.** A container usually forbids it (`CAP_SYS_PTRACE`); allow it where you debug. *Name your tasks*:
-# `create_task(…, name="UA1545")` is the difference between this tree and forty lines of `Task-17`. The cure of this
-# hang is older than asyncio: take locks in one order, or hold none while you wait.
+# **In production.** The kernel's rules for debuggers decide whether you may do this (`ptrace_scope`,
+# `CAP_SYS_PTRACE`, a container's seccomp profile), so try it before you need it. *Name your tasks*: with
+# `create_task(…, name="UA1545")` you see this tree, without it forty lines of `Task-17`. The cure for this hang is
+# older than asyncio: take locks in one order, or hold none while you wait.
 
 # %% [markdown] claim="concurrency.pstree" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: leave the tasks without their names</summary>
 #
-# The name is all by which you would find them.
+# The names are the only way to find them.
 #
 # ```diff
 # -      [branch(tree, task) for task in ("UA1545", "DL17")],
@@ -1505,10 +1526,10 @@ claim("concurrency.pstree", "the tree shows each booking, and that both wait for
 # ▶ In a new cell: `break_it("concurrency.pstree")`
 
 # %% [markdown] minutes=6
-# ## What a pool does not tell you
+# ## Four quotes in one pool
 #
-# `concurrent.futures` predates asyncio and looks like it. Four quotes in a pool of threads: the first takes long, the
-# second fails, the third is quick, and the fourth still stands in line when it is cancelled.
+# `concurrent.futures` is older than asyncio and looks like it. Four quotes go to a pool of threads. The first takes
+# long, the second fails, and the third is quick. The fourth is still waiting for a worker when it is cancelled.
 
 # %%
 class Quotes:
@@ -1567,7 +1588,7 @@ first, in_order, cancelled_calls, began, logged = two_workers()
 print("as_completed:", first, " in order:", in_order, " cancelled:", cancelled_calls, " began:", began)
 
 # %% [markdown]
-# The same failure in a task of asyncio that nobody awaits:
+# Here is the same failure in an asyncio task that nobody awaits:
 
 # %%
 async def unwatched_task():
@@ -1597,7 +1618,8 @@ claim("concurrency.cancel_running", "cancel takes a call out of the line, and do
       (cancelled_calls, began), equals=({"running": False, "waiting": True}, ["slow began"]))
 
 # %% [markdown]
-# Now through asyncio: a deadline around a call in a thread. The caller gets `TimeoutError`; the thread …
+# Now through asyncio, with a deadline around a call in a thread. The caller gets `TimeoutError`. What does the thread
+# do?
 
 # %%
 async def deadline_round_a_thread():
@@ -1626,19 +1648,21 @@ claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thre
       payment, equals=["caller gets TimeoutError", "paid"])
 
 # %% [markdown]
-# **Why.** A thread has no place at which one could throw something in; `Future.cancel` is a state change under a lock,
-# possible only from PENDING ([`_base.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/_base.py)).
-# `wrap_future` cancels the asyncio side and tries the other, in vain; only a call that has not begun is taken out. The error sits in the future until somebody asks;
-# a `concurrent.futures.Future` has no `__del__` that would complain, an `asyncio.Future` has.
-# `Executor.map` keeps errors too, until you reach their place in the iteration; without iterating you see none.
+# **Why.** asyncio can throw an exception into a coroutine at an `await`. A thread offers no such place.
+# `Future.cancel` only changes a state under a lock, and only from PENDING
+# ([`_base.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/_base.py)). `wrap_future`
+# cancels the asyncio side and tries to cancel the other. That works only for a call that has not begun. The error
+# stays in the future until somebody asks. A `concurrent.futures.Future` has no `__del__` that would complain, but an
+# `asyncio.Future` has. `Executor.map` also keeps errors until you reach their place in the iteration. If you never
+# iterate, you see none.
 #
 # **In production.** Give each `submit` an owner that calls `result()`, or an `add_done_callback` that logs. Put the
 # deadline where the work is: a timeout of the socket, a `statement_timeout`, a flag that the loop reads. A
-# `TimeoutError` round a payment means *unknown*, not *no*.
+# `TimeoutError` around a payment means *unknown*, not *no*.
 
 # %% [markdown] also=["concurrency.lost_error", "concurrency.task_error_logged", "concurrency.thread_goes_on"] claim="concurrency.as_completed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: results in order; a call that logs its failure; a task that is asked; no deadline</summary>
+# <summary><b>Break it</b>: results in order; a call that logs its failure; a task whose result is read; no deadline</summary>
 #
 # ```diff
 # -        first = next(as_completed([slow, quick])).result()
@@ -1678,8 +1702,8 @@ claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thre
 # %% [markdown] minutes=2
 # ## The pool that waits on itself
 #
-# A booking needs a price. Both are functions of the service, both go to *the* pool of the service: `book` submits
-# `price` and waits for its result.
+# A booking needs a price. Both are functions of the service, and both run in *the* pool of the service. `book`
+# submits `price` and waits for its result.
 
 # %%
 show_source(lab.pool_on_itself)
@@ -1695,7 +1719,8 @@ show_source(lab.pool_on_itself)
 answer("concurrency.q10", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Such a pool cannot be left, its workers never come home; so each runs in a process that ends itself.
+# Such a pool cannot be closed, because its workers never return. So each experiment runs in a process that ends
+# itself.
 
 # %%
 def nested(workers, bookings):
@@ -1713,13 +1738,13 @@ claim("concurrency.pool_full", "with a booking in each worker none is: four run,
       proves={"concurrency.q10": "a"})
 
 # %% [markdown]
-# **Why.** It is a deadlock without a lock: the resource is the worker. Nothing detects it, and tests pass, since
-# tests book one seat at a time. asyncio has it as well: a semaphore that is taken again inside itself, a connection
-# pool from which a transaction takes a second connection, and the default executor, shared by `to_thread`,
-# `getaddrinfo` and half of your libraries.
+# **Why.** This is a deadlock without a lock: the resource is the worker. Nothing detects it, and tests pass, because
+# tests book one seat at a time. asyncio has it as well: a semaphore that is acquired again while it is held, a
+# transaction that takes a second connection from its connection pool, and the default executor, which `to_thread`,
+# `getaddrinfo` and many libraries share.
 #
-# **In production.** Never wait inside a pool for the same pool. Two pools in a fixed order, or no inner submit: call
-# `price()` directly. In asyncio *await* the inner call, which holds no worker while it waits.
+# **In production.** Do not wait inside a pool for the same pool. Use two pools in a fixed order, or no inner submit:
+# call `price()` directly. In asyncio *await* the inner call, which holds no worker while it waits.
 
 # %% [markdown] also=["concurrency.pool_spare"] claim="concurrency.pool_full" tags=["break-it"]
 # <details>
@@ -1738,7 +1763,7 @@ claim("concurrency.pool_full", "with a booking in each worker none is: four run,
 # ## Whose request is this?
 #
 # The log line of each call should carry the id of the request. A `ContextVar` holds it. Which ways of starting work
-# take it along, and who sees a change that the work makes?
+# take the id along, and can the starter see a change that the work makes?
 
 # %%
 request_id = lab.request_id
@@ -1819,21 +1844,21 @@ claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves 
       seen["run_in_executor, in a copy"], equals=copy)
 
 # %% [markdown]
-# **Why.** Every thread has a *current context*, an immutable map (a HAMT, so that a copy costs nothing,
-# [PEP 567](https://peps.python.org/pep-0567/)). A task is made with a copy of it, `call_soon` keeps one with the callback,
-# and both run inside theirs. `to_thread` is one line more than `run_in_executor`: `copy_context().run`
-# ([`threads.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/threads.py)). A worker of an executor has the
-# context of its thread, which lives as long as the thread does. (Threads that you start yourself inherit the starter's
-# context by default on free-threaded builds from 3.14 on: `sys.flags.thread_inherit_context`.)
+# **Why.** Every thread has a *current context*, an immutable map (a HAMT, so that a copy costs almost nothing, [PEP
+# 567](https://peps.python.org/pep-0567/)). A task is made with a copy of it, `call_soon` keeps a copy with the
+# callback, and both run inside their copy. `to_thread` is `run_in_executor` plus `copy_context().run`
+# ([`threads.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/threads.py)). A worker of an executor has
+# the context of its thread, which lives as long as the thread does. (Threads that you start yourself inherit the
+# starter's context by default on free-threaded builds from 3.14 on: `sys.flags.thread_inherit_context`.)
 #
-# **In production.** The id of another customer's request in a log line is worse than none. In executors use
-# `to_thread`, or hand the context over; never `set` in a pooled thread without `reset`. To a process, a queue, another
-# service, the id goes as an argument: that is what a `traceparent` header is. And an `await` is a function call: a helper
-# that sets a variable has set it for its caller.
+# **In production.** The id of another customer's request in a log line is worse than no id. For work in threads use
+# `to_thread`, or pass the context on yourself. Never `set` a variable in a pooled thread without `reset`. To a
+# process, a queue or another service, pass the id as an argument: a `traceparent` header is just that. And an `await`
+# of a coroutine is a function call: a helper that sets a variable has set it for its caller.
 
 # %% [markdown] also=["concurrency.copy_by_hand", "concurrency.context_leaks"] claim="concurrency.executor_blind" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a copy where there was none, none where there was a copy</summary>
+# <summary><b>Mend it</b>: a copy where there was none, and no copy where there was one</summary>
 #
 # ```diff
 # -        "run_in_executor": lambda: loop.run_in_executor(threads, change),
@@ -1866,15 +1891,15 @@ claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves 
 # %% [markdown] minutes=40
 # ## Exercises
 #
-# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
-# `solution("…")` shows the worked answer after an attempt.
+# Work in the cell, run it, then run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows
+# the worked answer after an attempt.
 #
 # ### As many as agreed (15 minutes)
 #
 # `await ask(flight)` gets a fare from the partner, who agreed to `limit` requests at a time. Ask for all flights and
-# return the fares in the order of the flights. Use the limit: as soon as one has answered, ask for the next. If one
-# fails, the others must be cancelled *and over* before your caller gets that error, as itself, and no further one may
-# be asked. If you are cancelled, so are they.
+# return the fares in the order of the flights. Use the limit: as soon as one request has been answered, send the
+# next. If one request fails, the others must be cancelled *and over* before your caller gets that error, as itself,
+# and no further request may be sent. If you are cancelled, so are they.
 
 # %% exercise="concurrency.bounded_gather" tags=["exercise"]
 async def ask_all(ask, flights, limit):
@@ -1888,10 +1913,10 @@ check("concurrency.bounded_gather", ask_all)
 # %% [markdown]
 # ### A service that stands still (15 minutes)
 #
-# The morning report needs the sum of all delays in `schedule`, a JSON text of 100,000 flights, and the fares of two
-# flights from `ask_by_driver(flight)`, a driver that blocks for 0.2 s. As it is, the loop stands still meanwhile.
-# Write it so that the loop beats on, and that both fares are asked for at the same time. `processes` is a pool of one
-# process that is up. (What must be importable there is in `lab`.)
+# The morning report needs the sum of all delays in `schedule`, a JSON text of 100,000 flights. It also needs the
+# fares of two flights from `ask_by_driver(flight)`, a driver that blocks for 0.2 s. As it is written now, the loop
+# stands still meanwhile. Write it so that the loop keeps running, and that both fares are requested at the same time.
+# `processes` is a pool with one process that is already running. (`lab` has what must be importable there.)
 #
 # ```python
 # async def report(schedule, ask_by_driver, processes):
@@ -1911,9 +1936,9 @@ check("concurrency.unblock", report)
 # %% [markdown]
 # ### Stop it, and know whose order it was (10 minutes)
 #
-# `await stop(task)` cancels a background task, waits until it is over, clean-up included, and returns the error that
-# it ended with, or None. If *your* task is cancelled meanwhile, you end, cancelled, and the clean-up of the other is
-# not disturbed.
+# `await stop(task)` cancels a background task, waits until it is over, cleanup included, and returns the error that
+# it ended with, or None. If *your* task is cancelled meanwhile, it ends as cancelled, and the cleanup of the other
+# task is not disturbed.
 
 # %% exercise="concurrency.stop" tags=["exercise"]
 async def stop(task):
@@ -1930,17 +1955,17 @@ check("concurrency.stop", stop)
 # <details>
 # <summary>Threads, processes or asyncio for 500 HTTP calls?</summary>
 #
-# What counts is how many are open at a time, and every model has a limit of its own (`concurrency.peak_threads`,
-# `concurrency.peak_default`). For waiting, processes cost ten times the memory and more (`concurrency.memory`). Without
-# any limit you gain a factor of two here, not five: your client's CPU is the next limit, and your partner has not agreed
-# to it (`concurrency.peak_unlimited`).
+# The number of open requests counts, and every model has a limit of its own (`concurrency.peak_threads`,
+# `concurrency.peak_default`). For waiting, processes cost at least ten times the memory (`concurrency.memory`).
+# Without any limit you gain a factor of two here, not five: your client's CPU is the next limit, and your partner has
+# not agreed to it (`concurrency.peak_unlimited`).
 #
 # </details>
 #
 # <details>
 # <summary>A p99 of 60 ms by your own metrics, and the customer waits for seconds. How?</summary>
 #
-# The stopwatch starts when the call does, not when the answer was wanted (`concurrency.omission`). Or it contains the
+# The stopwatch starts when the call does, not when the answer was wanted (`concurrency.omission`). Or it includes the
 # wait for a connection of the pool, and the server is innocent (`concurrency.waits_inside`).
 #
 # </details>
@@ -1948,8 +1973,8 @@ check("concurrency.stop", stop)
 # <details>
 # <summary>We put the slow call into <code>asyncio.to_thread</code> and the loop still freezes. Why?</summary>
 #
-# It is one C call that keeps the GIL (`concurrency.one_c_call`); waiting, and C code that lets go, are rescued
-# (`concurrency.lets_go`). A process helps if its result is small (`concurrency.rows_come_back`,
+# It is one C call that keeps the GIL (`concurrency.one_c_call`). A thread helps for waiting, and for C code that
+# releases the GIL (`concurrency.lets_go`). A process helps if its result is small (`concurrency.rows_come_back`,
 # `concurrency.number_comes_back`).
 #
 # </details>
@@ -1957,7 +1982,7 @@ check("concurrency.stop", stop)
 # <details>
 # <summary><code>gather</code> or <code>TaskGroup</code>?</summary>
 #
-# `gather` raises and lets the others go on (`concurrency.gather_goes_on`), and drops the second error
+# `gather` raises, lets the others go on (`concurrency.gather_goes_on`), and drops the second error
 # (`concurrency.second_error`). A group ends them all before it raises (`concurrency.group_ends_all`).
 #
 # </details>
@@ -1965,24 +1990,24 @@ check("concurrency.stop", stop)
 # <details>
 # <summary>What does <code>task.cancel()</code> do, and when does nothing come of it?</summary>
 #
-# It has `CancelledError` raised at the task's next suspension (`concurrency.finally_awaits`). Nothing comes of it if the
-# task swallows it (`concurrency.swallowed`), does not suspend (`concurrency.no_await`), or waits for a thread: the
-# waiting ends, the thread does not (`concurrency.thread_goes_on`).
+# It raises `CancelledError` at the task's next suspension (`concurrency.finally_awaits`). It has no effect if the
+# task swallows the error (`concurrency.swallowed`) or never suspends (`concurrency.no_await`). If the task waits for
+# a thread, the waiting ends, but the thread goes on (`concurrency.thread_goes_on`).
 #
 # </details>
 #
 # <details>
 # <summary>What is wrong with <code>with suppress(CancelledError): await task</code>?</summary>
 #
-# It swallows the cancellation of the one who waits, too (`concurrency.own_swallowed`). `asyncio.wait([task])` does not
-# (`concurrency.stop_by_wait`).
+# It also swallows the cancellation of the task that waits (`concurrency.own_swallowed`). `asyncio.wait([task])` does
+# not (`concurrency.stop_by_wait`).
 #
 # </details>
 #
 # <details>
 # <summary>Must I keep a reference to a task?</summary>
 #
-# Yes. Most are held by a timer or a socket (`concurrency.timer_holds`), and one day one is not
+# Yes. Most waiting tasks are held by a timer or a socket (`concurrency.timer_holds`), but not all
 # (`concurrency.collected`).
 #
 # </details>
@@ -1990,7 +2015,7 @@ check("concurrency.stop", stop)
 # <details>
 # <summary>The reader has an <code>await</code> in its loop, and still no other task runs. How?</summary>
 #
-# An `await` that has no reason to suspend does not (`concurrency.put_never_waits`). A bound gives it one
+# An `await` that has no reason to suspend does not suspend (`concurrency.put_never_waits`). A bound gives it one
 # (`concurrency.bounded_peak`).
 #
 # </details>
@@ -1998,7 +2023,7 @@ check("concurrency.stop", stop)
 # <details>
 # <summary>The request id in a log line belongs to another customer. Where do you look?</summary>
 #
-# For `run_in_executor` with a `ContextVar` that is set in the thread (`concurrency.context_leaks`).
+# I look for `run_in_executor` with a `ContextVar` that is set in the thread (`concurrency.context_leaks`).
 #
 # </details>
 
@@ -2007,31 +2032,41 @@ check("concurrency.stop", stop)
 #
 # You have shown that …
 #
-# 1. each model opens as many requests as its limit allows (`concurrency.peak_sequential`, `concurrency.peak_threads`,
-#    `concurrency.peak_processes`, `concurrency.peak_default`, `concurrency.peak_unlimited`), at very different weight
-#    (`concurrency.memory`), and that a p99 depends on where its clock starts (`concurrency.omission`,
-#    `concurrency.waits_inside`);
-# 2. a call blocks the loop from the loop (`concurrency.blocked`), one C call also from a thread
-#    (`concurrency.one_c_call`), bytecode and whatever lets go hardly (`concurrency.python_loop`, `concurrency.lets_go`); a
-#    process rescues if little comes back (`concurrency.rows_come_back`, `concurrency.number_comes_back`), and debug mode
-#    names a handler, not a thread (`concurrency.debug_names`, `concurrency.debug_thread`);
-# 3. after a failure `gather` and `wait` let the rest go on (`concurrency.gather_goes_on`, `concurrency.wait_goes_on`,
-#    `concurrency.gather_waits`, `concurrency.second_error`), a group ends it (`concurrency.group_ends_all`); a task lives
-#    as long as somebody holds what it waits for (`concurrency.collected`, `concurrency.timer_holds`,
-#    `concurrency.kept`);
-# 4. a cancellation is an exception at a suspension (`concurrency.finally_awaits`, `concurrency.never_began`,
-#    `concurrency.no_await`, `concurrency.not_exception`), that can be swallowed (`concurrency.swallowed`,
-#    `concurrency.timeout`, `concurrency.timeout_swallowed`), comes twice (`concurrency.second_cancel`), and whose
-#    addressee is told by a count (`concurrency.own_swallowed`, `concurrency.cancelling`, `concurrency.stop_by_wait`,
-#    `concurrency.uncancel`);
-# 5. an unbounded queue takes everything first (`concurrency.put_never_waits`, `concurrency.unbounded_peak`,
-#    `concurrency.memory_grows`), a bounded one its bound (`concurrency.bounded_peak`, `concurrency.memory_flat`); a
-#    hung process says where it waits (`concurrency.pstree`);
-# 6. a pool hands out results by order or by speed (`concurrency.as_completed`), loses errors
-#    (`concurrency.lost_error`, `concurrency.task_error_logged`), stops nothing that runs (`concurrency.cancel_running`,
-#    `concurrency.thread_goes_on`), waits on itself for ever (`concurrency.pool_full`, `concurrency.pool_spare`), and
-#    knows no context (`concurrency.await_shares`, `concurrency.copies`, `concurrency.executor_blind`,
-#    `concurrency.context_leaks`, `concurrency.copy_by_hand`).
+# 1. Each model opens as many requests as its limit allows, and a process weighs at least ten times as much as a
+#    thread. A p99 depends on when its clock starts.
+# 2. A long C call that keeps the GIL freezes the event loop even from a thread. A process helps only if little comes
+#    back.
+# 3. After a failure `gather` and `wait` let the other calls go on; a `TaskGroup` ends them first. A waiting task
+#    lives only as long as something holds the future that it waits for.
+# 4. A cancellation is an exception at a suspension. A task can swallow it, and a counter tells a task whether it was
+#    cancelled itself.
+# 5. An unbounded queue took all bookings before the first was written; a bounded queue held no more than its bound. A
+#    hung process can say where it waits.
+# 6. A pool of threads does not log an error that nobody asks for, cannot stop a running call, and can deadlock on
+#    itself. An executor sees no context unless you pass it on.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `concurrency.peak_sequential`, `concurrency.peak_threads`, `concurrency.peak_processes`,
+#    `concurrency.peak_default`, `concurrency.peak_unlimited`, `concurrency.memory`, `concurrency.omission`,
+#    `concurrency.waits_inside`
+# 2. `concurrency.blocked`, `concurrency.one_c_call`, `concurrency.python_loop`, `concurrency.lets_go`,
+#    `concurrency.rows_come_back`, `concurrency.number_comes_back`, `concurrency.debug_names`,
+#    `concurrency.debug_thread`
+# 3. `concurrency.gather_goes_on`, `concurrency.wait_goes_on`, `concurrency.gather_waits`, `concurrency.second_error`,
+#    `concurrency.group_ends_all`, `concurrency.collected`, `concurrency.timer_holds`, `concurrency.kept`
+# 4. `concurrency.finally_awaits`, `concurrency.never_began`, `concurrency.no_await`, `concurrency.not_exception`,
+#    `concurrency.swallowed`, `concurrency.timeout`, `concurrency.timeout_swallowed`, `concurrency.second_cancel`,
+#    `concurrency.own_swallowed`, `concurrency.cancelling`, `concurrency.stop_by_wait`, `concurrency.uncancel`
+# 5. `concurrency.put_never_waits`, `concurrency.unbounded_peak`, `concurrency.memory_grows`,
+#    `concurrency.bounded_peak`, `concurrency.memory_flat`, `concurrency.pstree`
+# 6. `concurrency.as_completed`, `concurrency.lost_error`, `concurrency.task_error_logged`,
+#    `concurrency.cancel_running`, `concurrency.thread_goes_on`, `concurrency.pool_full`, `concurrency.pool_spare`,
+#    `concurrency.await_shares`, `concurrency.copies`, `concurrency.executor_blind`, `concurrency.context_leaks`,
+#    `concurrency.copy_by_hand`
+#
+# </details>
 #
 # **Further reading.** [asyncio: developing](https://docs.python.org/3/library/asyncio-dev.html), on debug mode, threads
 # and logging · [Notes on structured concurrency](https://vorpus.org/blog/notes-on-structured-concurrency-or-go-statement-considered-harmful/),

@@ -13,16 +13,20 @@
 # >
 # > Optimisation — profiling (cProfile, timeit, memory_profiler).
 #
-# 90 minutes. Needs no service, only the course's environment.
+# A monthly report is slow, and it is asked for all the time. You profile it, fix what the profile shows, and profile
+# it again. Then a second profiler disagrees with the first, and a colleague's benchmark gives a strange result. Which
+# number can you trust?
+#
+# 90 minutes. Needs only the course's environment.
 #
 # **You will be able to show that …**
 #
-# 1. which function, and which line of it, one slow report spends its time in, by three instruments that agree;
-# 2. what a fix saves, in calls and in time, and how the profile foretold it;
-# 3. when a profiler accuses the wrong function, and which of them do;
-# 4. what each instrument costs, what it answers, and what it cannot see: threads, waiting, C;
-# 5. which line needs the memory, which line keeps it, and why three memory profilers give three answers;
-# 6. how a benchmark ends up saying the opposite of the truth.
+# 1. several instruments name the same slow function and line;
+# 2. a profile says beforehand how much a fix can save;
+# 3. a profiler's own cost can change its verdict;
+# 4. each instrument has a price and a blind spot: threads, waiting, C;
+# 5. "which line needs the memory?" is three questions;
+# 6. a benchmark can measure nothing, or the opposite.
 
 # %%
 import asyncio
@@ -57,8 +61,9 @@ from helpers.labs.language import profiling as lab
 stamp()
 
 # %% [markdown]
-# The patient. Every month the operations desk gets a report: per destination and weekday the flights, the mean delay,
-# and the *gravity*, how many quarters of an hour a flight was late. It is right, and nobody wrote it to be slow.
+# This is the code to examine. Every month the operations desk gets a report. Per destination and weekday it shows the
+# flights, the mean delay, and the *gravity*: by how many quarters of an hour a flight was late. The report is
+# correct. Nobody wrote it to be slow.
 
 # %%
 show_source(lab.monthly_report, lab.weekday_of, lab.name_of, lab.gravity, lab.exceeds, lab.grave)
@@ -76,9 +81,9 @@ def report():
 
 
 # %% [markdown]
-# Four instruments for the whole notebook. `cpu_seconds` takes turns between its sides and reads the clock of *this
-# thread's CPU time*: what the machine does for others does not count, and the best of several readings is the least
-# disturbed one.
+# Four instruments serve the whole notebook. `cpu_seconds` takes turns between its sides and reads the clock of *this
+# thread's CPU time*. What the machine does for other programs does not count, and the best of several readings is the
+# least disturbed one.
 
 # %%
 def cpu_seconds(sides, rounds=5):
@@ -131,9 +136,9 @@ def lines_timed(call, *functions):
 
 
 # %% [markdown]
-# The fourth is a sampler. A sampling profiler does not follow the program. It looks, a thousand times a second, at
-# where it stands. The kernel sends a signal, the interpreter calls the handler at its next *safe point*, and the
-# handler gets the frame that runs there: a dozen lines, standard library only.
+# The fourth is a sampler. A sampling profiler does not follow the program. It looks where the program is, a thousand
+# times a second. The kernel sends a signal, the interpreter calls the handler at its next *safe point*, and the
+# handler gets the frame that runs there. That is a dozen lines, with the standard library only.
 
 # %%
 def sampled(call, timer=signal.ITIMER_REAL, every=0.001):
@@ -170,13 +175,13 @@ def share(stacks, *functions):
 # %% [markdown] core=true minutes=4
 # ## Which function?
 #
-# The report takes 0.2 s of CPU for a month, and it is asked for all the time. `name_of` searches a list from its
-# start, twice. `gravity` calls a function sixteen times for each flight. `weekday_of` looks innocent.
+# The report takes 0.2 s of CPU for a month. `name_of` searches a list from its start, twice. `gravity` calls a
+# function sixteen times for each flight. `weekday_of` looks innocent.
 
 # %% [markdown] predict="profiling.q1"
 # **Predict.** 28,485 flights left in July. In which step does the report spend most of its time?
 #
-# - **a** name_of: two linear searches a flight
+# - **a** name_of: two linear searches per flight
 # - **b** gravity: 456,000 calls of exceeds
 # - **c** weekday_of: one call of strptime a flight
 
@@ -184,8 +189,9 @@ def share(stacks, *functions):
 answer("profiling.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# `cProfile` is told of every call and every return, and reads the clock at each. Two columns matter. *Own* time is
-# what passed between the function's own instructions, *cumulative* time includes all that it called.
+# `cProfile` gets an event for every call and every return, and reads the clock at each. Two columns matter. *Own*
+# time is the time between the function's own instructions. *Cumulative* time includes everything that the function
+# called.
 
 # %% tags=["timing"]
 runs = [profiled(report) for _ in range(3)]
@@ -211,25 +217,25 @@ claim("profiling.counted", "its call counts are exact, and the same in every run
       equals=[(flown, flown * len(lab.EDGES))] * 3)
 
 # %% [markdown]
-# **Reading it.** By own time the list is led by functions that nobody here wrote (`_strptime`, in the standard
-# library) or that are called very often. By cumulative time the report's own step stands out. Read cumulative time
-# from the top to find *your* function, own time to find out what it is busy with. The number of calls is the one
-# column in which there is no noise at all, and often it is the whole answer: why 28,485 parses for 31 days?
+# **Reading it.** The list by own time begins with functions that nobody here wrote (`_strptime`, in the standard
+# library) or that are called very often. In the list by cumulative time the report's own step is easy to see. Read
+# cumulative time from the top to find *your* function, and own time to see what it is busy with. The number of calls
+# is the one column without any noise, and often it is the whole answer. Why are there 28,485 parses for 31 days?
 #
 # **Why.** `cProfile` is `_lsprof` in C. Since 3.12 it registers with `sys.monitoring` for the start, resumption and
-# end of Python functions and for calls into C, and keeps one record a function plus one a pair of caller and callee
-# ([`Modules/_lsprof.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/_lsprof.c), [PEP
-# 669](https://peps.python.org/pep-0669/)). Nothing is recorded of *lines*, nor of who called the caller.
+# end of Python functions and for calls into C. It keeps one record per function, and one per pair of caller and
+# callee ([`Modules/_lsprof.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/_lsprof.c), [PEP
+# 669](https://peps.python.org/pep-0669/)). It records no *lines*, and not the callers of the caller.
 #
-# **In production.** `python -m cProfile -o report.prof app.py` needs no change of code and works where nothing may be
-# installed. It is for a workstation: the fourth experiment shows what it does to the thing it measures.
+# **In production.** `python -m cProfile -o report.prof app.py` needs no change of code, and works where you may not
+# install anything. Use it on a workstation: the fourth experiment shows what it does to the program that it measures.
 
 # %% [markdown] also=["profiling.counted"] claim="profiling.function" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: the country's other airports in front of the list that is searched; only the first week</summary>
 #
-# 1,357 codes that nobody flies to, in front of the 101: now each search passes them all, and `name_of` leads. A profile
-# is a statement about *this* input. And the counts are those of the departures that were asked for, to the last one:
+# There are 1,357 codes that nobody flies to, in front of the 101. Now each search passes them all, and `name_of`
+# leads. A profile is a statement about *this* input. And the counts are exactly those of the departures in question:
 # 7,000 departures are not July.
 #
 # ```diff
@@ -247,9 +253,9 @@ claim("profiling.counted", "its call counts are exact, and the same in every run
 # %% [markdown] minutes=5
 # ## Which line?
 #
-# `weekday_of` has three lines. `line_profiler` is told of every *line* of the functions that it was given, and reads
-# the clock between them. In a notebook: `%load_ext line_profiler`, then `%lprun -f lab.weekday_of report()`; `-r`
-# returns the object that `lines_timed` reads here.
+# `weekday_of` has three lines. `line_profiler` gets an event for every *line* of the functions that it was given, and
+# reads the clock between them. In a notebook: `%load_ext line_profiler`, then `%lprun -f lab.weekday_of report()`.
+# `-r` returns the object that `lines_timed` reads here.
 
 # %% tags=["timing"]
 texts = lab.lines_of(lab.monthly_report) | lab.lines_of(lab.weekday_of)
@@ -272,8 +278,8 @@ for function in (lab.monthly_report, lab.weekday_of):
                 for line, text in inside.items()], caption=function.__name__)
 
 # %% [markdown]
-# Now the sampler, and beside it `pyinstrument`, the one you would install. For each sample we take the innermost line
-# that lies in the report's own file, whatever of the standard library was running below it.
+# Now comes the sampler, and beside it `pyinstrument`, a profiler that you would install. For each sample we take the
+# innermost line that is in the report's own file, whatever part of the standard library was running below it.
 
 # %% tags=["timing"]
 stacks = sampled(lambda: [patient(july, airports) for _ in range(3)])
@@ -310,7 +316,7 @@ claim("profiling.line_in_function", "and cProfile the function that it stands in
       max(lab.STEPS, key=lambda step: steps[step][2]), equals="weekday_of")
 
 # %% [markdown]
-# A sampler of signals does not see every line. Here all the time goes to an operator, `in`.
+# A sampler that works by signals does not see every line. Here all the time goes to an operator, `in`.
 
 # %%
 SEATS = (None,) * 300_000
@@ -334,9 +340,9 @@ claim("profiling.operator_line", "a line whose time goes to an operator gets nex
 # %% [markdown]
 # **Why.** The interpreter looks for signals at the start of a function, after a call and at a backward jump
 # (`CHECK_EVAL_BREAKER` in [`Python/bytecodes.c`](https://github.com/python/cpython/blob/v3.13.0/Python/bytecodes.c)),
-# not after an operator. So the sample goes to the line of the next such point: here the jump back, which belongs to
-# the loop's first line, or in 3.14 to its last. A call is followed by a safe point, so the line of `strptime` above
-# gets its own samples.
+# not after an operator. So the sample goes to the line of the next such point. Here this is the jump back, which
+# belongs to the loop's first line, or in 3.14 to its last. A call is followed by a safe point, so the line of
+# `strptime` above gets its own samples.
 
 # %% [markdown] claim="profiling.operator_line" tags=["break-it"]
 # <details>
@@ -352,8 +358,9 @@ claim("profiling.operator_line", "a line whose time goes to an operator gets nex
 # ▶ In a new cell: `break_it("profiling.operator_line")`
 
 # %% [markdown]
-# Stacks can be drawn. Each box is a function, as wide as the share of the samples in which it was on the stack; what
-# it called stands on top of it. That is a flame graph. Its x axis is not time: equal stacks are put side by side.
+# Stacks can be drawn. Each box is a function. It is as wide as the share of the samples in which the function was on
+# the stack, and the functions that it called are on top of it. That is a flame graph. Its x axis is not time: equal
+# stacks are put side by side.
 
 # %% tags=["nbval-ignore-output"]
 def boxes(stacks, start=0.0, depth=0):
@@ -392,24 +399,24 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
     axes.set_title("blue: the report's own file, orange: the standard library", fontsize=9, loc="right")
 
 # %% [markdown]
-# **Reading it.** The wide tower on the left is `weekday_of`, and on top of it the machinery of `strptime`. Most of it is
-# one box, `_strptime` itself, which takes a lock, fetches a compiled regular expression and sorts out the groups of a
-# match; the narrow ones above it look up the locale and match. All that for 31 different days.
+# **Reading it.** The wide tower on the left is `weekday_of`, and on top of it the machinery of `strptime`. Most of it
+# is one box, `_strptime` itself, which takes a lock, fetches a compiled regular expression and sorts out the groups
+# of a match. The narrow boxes above it look up the locale and match. All this work is for 31 different days.
 #
-# **Why.** A flame graph needs whole stacks, and only a sampler has them. `cProfile` keeps pairs: if `strptime` were
+# **Why.** A flame graph needs whole stacks, and `cProfile` does not keep them. It keeps pairs: if `strptime` were
 # called from two places, it knows how much time each direct caller caused, and can only guess for the callers above
-# them. Tools that draw "flames" from a `.prof` file make that guess.
+# them. Tools that draw "flames" from a `.prof` file make that guess. A sampler records whole stacks.
 #
-# **In production.** These lines are a toy in two ways: they see the main thread only, and they cannot be
-# attached to a process that runs already. `py-spy record --pid` reads the stacks from *outside*, out of the other
-# process's memory, and so does `profiling.sampling`, which comes with Python 3.15
-# ([PEP 799](https://peps.python.org/pep-0799/)). That is what you reach for when a service is slow now.
+# **In production.** The sampler above is a toy in two ways: it sees the main thread only, and you cannot attach it to
+# a running process. `py-spy record --pid` reads the stacks from *outside*, out of the other process's memory. So does
+# `profiling.sampling`, which comes with Python 3.15 ([PEP 799](https://peps.python.org/pep-0799/)). Use one of these
+# when a service is slow now.
 
 # %% [markdown] also=["profiling.line_in_function"] claim="profiling.line" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: remember the weekday of each day</summary>
 #
-# The same report with the fix of the next experiment: another line leads, and another step.
+# This is the report with the fix of the next experiment. Another line leads, and another step.
 #
 # ```diff
 # -patient, ten_days = lab.monthly_report, july[:9_000]
@@ -431,9 +438,9 @@ with picture("Where the report's samples fell", "share of the samples, %", heigh
 # ▶ In a new cell: `break_it("profiling.line")`
 
 # %% [markdown] minutes=4
-# ## The fix, and what the profile foretold
+# ## The fix, and what the profile promised
 #
-# There are 31 days in July. Parse each once.
+# July has 31 days. Parse each of them once.
 
 # %%
 @functools.cache
@@ -492,19 +499,20 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
       baseline=seconds["before"])
 
 # %% [markdown]
-# **Reading it.** 919 times fewer parses, and a bit more than a third of the time is left. The share that a function has
-# in the profile is the most that its removal can bring: Amdahl's law, 1 / (1 − share). A profile read this way says
-# *before* the work what the work is worth. `is_cancelled` has 1 %: whatever you do there, nobody will notice.
+# **Reading it.** There are 919 times fewer parses, and a bit more than a third of the time is left. A function's
+# share in the profile is the most that its removal can save. This is Amdahl's law, 1 / (1 − share). Read in this way,
+# a profile says *before* the work what the work is worth. `is_cancelled` has 1 %: nobody will notice whatever you do
+# there.
 #
-# **In production.** Three checks belong to every fix, in this order: the same result, on real input; the count that
-# was to fall did fall; the time followed. The count can be kept as a test for ever. A test on seconds will be switched
-# off by whoever runs it on a busy machine.
+# **In production.** Check three things after every fix, in this order: the result is the same, on real input; the
+# count that should fall did fall; the time followed. You can keep the count as a test for ever. A test on seconds
+# will be switched off by the first person who runs it on a busy machine.
 
 # %% [markdown] also=["profiling.faster", "profiling.foretold"] claim="profiling.fewer_calls" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: the cache asks for the whole text, minutes included</summary>
 #
-# Same rows, and a cache that mostly misses: 16,000 distinct moments. The time is hardly better.
+# The rows are the same, but the cache mostly misses: there are 16,000 distinct moments. The time is hardly better.
 #
 # ```diff
 # -    return datetime.strptime(day, "%Y-%m-%d").weekday()
@@ -523,8 +531,8 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 # <details>
 # <summary><b>Break it</b>: every day is the first of the month; read the wrong line of the profile</summary>
 #
-# Fewer parses still, and wrong weekdays: the count alone would have called it an improvement. And the share of
-# `is_cancelled` foretells nothing of a fix in `weekday_of`.
+# There are still fewer parses, and the weekdays are wrong. The count alone would have called it an improvement. And
+# the share of `is_cancelled` predicts nothing about a fix in `weekday_of`.
 #
 # ```diff
 # -    return weekday_of_day(departure.leaves[:10])
@@ -539,14 +547,14 @@ claim("profiling.foretold", "what is left is what the samples outside of weekday
 # ▶ In a new cell: `break_it("profiling.same_rows")`
 
 # %% [markdown] core=true minutes=6
-# ## The profiler that lies
+# ## Two suspects, four instruments
 #
-# The next hunt, on the fixed report. Two suspects are left: `name_of`, which searches a list of 101 codes twice (two
-# long runs of C), and `gravity`, which calls `exceeds` sixteen times (many very short calls).
+# The next hunt starts from the fixed report. Two suspects are left. `name_of` searches a list of 101 codes twice (two
+# long runs of C). `gravity` calls `exceeds` sixteen times (many very short calls).
 
 # %% [markdown] predict="profiling.q3"
-# **Predict.** cProfile says that `gravity` takes almost twice as long as `name_of`. And in truth, with nobody
-# watching?
+# **Predict.** cProfile says that `gravity` takes almost twice as long as `name_of`. How long do they take when no
+# profiler is running?
 #
 # - **a** the same, cProfile slows everything down alike
 # - **b** a little less, some of it is the profiler's own time
@@ -609,9 +617,9 @@ ratios = {
 }
 
 # %% [markdown]
-# Who is right? Ask without a profiler. Take each suspect's work away and see what the report saves: the search
-# becomes one lookup in a dictionary, or `gravity` returns 0 at once. In a third report only the sixteen calls are gone,
-# and become sixteen comparisons in the loop itself.
+# Who is right? Ask without a profiler. Remove each suspect's work and see what the report saves: the search becomes
+# one lookup in a dictionary, or `gravity` returns 0 at once. A third report removes only the sixteen calls, which
+# become sixteen comparisons in the loop itself.
 
 # %%
 names_by_code = dict(zip(table.codes, table.names, strict=True))
@@ -670,34 +678,34 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
       ratios["pyinstrument"], at_least=1.2, unit="×")
 
 # %% [markdown]
-# **Reading it.** The truth is below 1, and the sampler says so. It is not exact: it gives `gravity` too large a share
-# (the last line above), because its many calls have many safe points. The three others say the opposite, line_profiler
-# the loudest. If you follow cProfile, you spend the afternoon on `gravity` and save less than one line in `name_of`
-# would have saved (the table).
+# **Reading it.** By the clock the ratio is below 1, and the sampler agrees. The last line above compares the two. A
+# sampler may give `gravity` too large a share, because its many calls have many safe points. The three others say the
+# opposite, and line_profiler is the furthest away. If you follow cProfile, you spend the afternoon on `gravity` and
+# save less than one line in `name_of` would have saved (the table).
 #
-# **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs a call (measured), and part of
-# that price falls between the two readings of the clock, into the function's account. A call of `exceeds` costs 0.02
-# to 0.04 µs (what *no calls* saved, by 455,760). So it is charged several times its price, while a search of 0.5 µs in C is
-# charged once. The docs say it in one sentence: profilers are not for benchmarking, and C code seems slower or faster
-# than it is ([What is deterministic
-# profiling](https://docs.python.org/3/library/profile.html#what-is-deterministic-profiling)).
+# **Why.** A deterministic profiler pays a fixed price for each event, here about 0.2 µs per call (measured). Part of
+# that price falls between the two readings of the clock, and so into the function's account. A call of `exceeds`
+# costs 0.02 to 0.04 µs (the time that *no calls* saved, divided by 455,760). So it is charged several times its
+# price, while a search of 0.5 µs in C is charged once. The manual warns that profilers are not for benchmarking: they
+# slow down Python code, but not C functions, so C code seems faster ([Introduction to the
+# profilers](https://docs.python.org/3.14/library/profile.html#introduction-to-the-profilers)).
 #
-# **The surprise** is pyinstrument. It takes a sample only every millisecond, but it has no clock of its own in the
-# kernel: it is a `sys.setprofile` function, called at *every* call and return, that looks at the time and mostly
-# does nothing. That visit is a cost of its own, it is paid per call, and it is on the stack's account like any
-# other time. The author says so ([issue 357](https://github.com/joerick/pyinstrument/issues/357)): *"Python still
-# has to call the profiling function each frame (even if it does nothing)"*. A *statistical* profiler is honest
-# about calls only if the program does not have to stop for it: a signal, or a look from another process.
+# **The surprise** is pyinstrument. It takes a sample only every millisecond. But it does not wait for a signal: it is
+# a `sys.setprofile` function, called at *every* call and return, that looks at the time and mostly does nothing. Each
+# of these visits costs time, and the profile charges this time to the functions on the stack. The author says so
+# ([issue 357](https://github.com/joerick/pyinstrument/issues/357)): *"Python still has to call the profiling function
+# each frame (even if it does nothing)"*. A *statistical* profiler is fair to short functions only if it costs nothing
+# per call: with a signal, or a look from another process.
 #
-# **In production.** If the first places of a profile are tiny functions with huge call counts, do not believe the
-# times. Believe the counts, and ask a second instrument that works in another way, or take the function's cost away
-# for a test and read the clock.
+# **In production.** If a profile begins with tiny functions that have huge call counts, do not believe the times.
+# Believe the counts, and ask a second instrument that works in another way. Or remove the function's cost for a test
+# and read the clock.
 
 # %% [markdown] also=["profiling.sampler_agrees"] claim="profiling.truth" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a table of three airports</summary>
 #
-# A short search: now the accused is guilty, and all instruments are right.
+# With so short a search the suspect is guilty, and all instruments are right.
 #
 # ```diff
 # -table = airports
@@ -712,7 +720,7 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # <details>
 # <summary><b>Break it</b>: a table of 1,458 airports</summary>
 #
-# A search so long that no overhead hides it. The lie needs two suspects that are not far apart.
+# With so long a search the overhead cannot hide it. The wrong verdict needs two suspects that are not far apart.
 #
 # ```diff
 # -table = airports
@@ -727,8 +735,8 @@ claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the oppo
 # %% [markdown] minutes=6
 # ## What it costs to be watched
 #
-# The same report, watched by each instrument in turn, on the clock of CPU time. And the number that explains it:
-# how often is each instrument called for one flight? `sys.monitoring` can count the events that the interpreter would
+# Each instrument in turn watches the same report, on the clock of CPU time. Another number explains the result: how
+# often is each instrument called for one flight? `sys.monitoring` can count the events that the interpreter would
 # deliver.
 
 # %% [markdown] predict="profiling.q4"
@@ -843,21 +851,22 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
       slower["line_profiler"] / slower["cProfile"], at_least=1.8, unit="×", proves={"profiling.q4": "b"})
 
 # %% [markdown]
-# **Reading it.** Each instrument's cost is the number of its events times the price of one. The sampler's events
-# depend on the clock, not on the program: a report of a year gets as many interruptions a second as one of a day.
-# (Measured here: sampler 1.05×, cProfile and pyinstrument 2.6×, line_profiler 10×; tracemalloc 7× on 3.12 and 3.13,
-# 1.6× on 3.14.)
+# **Reading it.** Each instrument's cost is the number of its events times the price of one event. The sampler's
+# events depend on the clock, not on the program: the report of a year gets as many interruptions per second as that
+# of a day. (Measured here: sampler 1.05×, cProfile and pyinstrument 2.6×, line_profiler 10×; tracemalloc 7× on 3.12
+# and 3.13, 1.6× on 3.14.)
 #
-# **Why line_profiler is the dearest.** Its ten functions have few lines, but the sixteen rounds of `gravity` make
-# 50 line events a flight, and each reads the clock. While it is on, the interpreter also runs an instrumented form
-# of *all* code, the standard library's included: the events are asked for globally, and sorted out in the callback.
+# **Why line_profiler is the most expensive.** Its ten functions have few lines, but the sixteen rounds of `gravity`
+# make 50 line events per flight, and each event reads the clock. While line_profiler is on, the interpreter also runs
+# an instrumented form of *all* code, the standard library included, because the events are requested globally and
+# sorted out in the callback.
 #
-# **In production.** Leave a sampler on; switch a deterministic profiler on for one request on a workstation; give a
-# line profiler one function at a time, a function whose lines do something.
+# **In production.** Leave a sampler on. Switch a deterministic profiler on for one request on a workstation. Give a
+# line profiler one function at a time, and choose a function with slow lines.
 
 # %% [markdown] also=["profiling.events_of_samples"] claim="profiling.events_of_calls" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one call a flight</summary>
+# <summary><b>Break it</b>: one call per flight</summary>
 #
 # ```diff
 # -    return lab.monthly_report(few, airports)
@@ -888,10 +897,10 @@ claim("profiling.line_profiler_costs", "watched by line_profiler it takes longes
 # ▶ In a new cell: `break_it("profiling.sampler_costs")`
 
 # %% [markdown] minutes=5
-# ## What it does not see: threads
+# ## Does it see other threads?
 #
-# A second thread does the work, a report waits for a partner, a matrix is multiplied in C: three experiments. First two
-# threads. The hall waits, the desk computes.
+# Three experiments ask what a profiler sees: the work of a second thread, the wait for a partner, and a matrix that
+# is multiplied in C. First come two threads. The hall waits, the desk computes.
 
 # %% [markdown] predict="profiling.q5"
 # **Predict.** The main thread switches cProfile on, then waits for a thread that runs `desk`. Is `desk` in the
@@ -929,7 +938,7 @@ claim("profiling.own_thread", "pyinstrument has not, it samples the thread that 
       "desk" not in seen_by_pyinstrument, equals=True)
 
 # %% [markdown]
-# That is more than a surplus line. `long_report` works for 60 ms, then starts a thread that goes on when `long_report`
+# This does more than add a line. `long_report` works for 60 ms, then starts a thread that goes on when `long_report`
 # returns.
 
 # %%
@@ -964,22 +973,23 @@ claim("profiling.stolen", "cProfile charges a function with next to nothing of i
       max(shares), at_most=0.3)
 
 # %% [markdown]
-# **Surprised?** Everybody says that cProfile sees one thread only, [PEP 799](https://peps.python.org/pep-0799/)
-# among them, and up to 3.11 it was so. Since 3.12 it registers with `sys.monitoring`, whose events are those of the
-# whole interpreter. But it keeps *one* stack of running calls for all threads. A return takes the topmost call off
-# that stack, whoever made it: `long_report` returned, and what was taken off had been put there by the other
-# thread, a moment before. From then on every return is off by one, until the other thread returns too. Counts stay
-# right, times do not. ([gh-138229](https://github.com/python/cpython/pull/138229) talks of collecting data per
-# thread, some day.)
+# **Why.** It is often said that cProfile sees one thread only, also in [PEP 799](https://peps.python.org/pep-0799/).
+# Up to 3.11 this was so. Since 3.12 cProfile registers with `sys.monitoring`, whose events are those of the whole
+# interpreter. But it keeps *one* stack of running calls for all threads. A return takes the topmost call off that
+# stack, whichever thread made it. When `long_report` returned, it took off a call that the other thread had put there
+# a moment before. From then on every return is off by one, until the other thread returns too. Counts stay right,
+# times do not. ([gh-138229](https://github.com/python/cpython/pull/138229) discusses collecting data per thread.)
 #
-# This notebook found it by a red claim. *Jupyter's* kernel has threads of its own, and when one of them woke up during a
-# profile, `gravity` was charged with what `weekday_of` had spent. `profiled` now keeps them waiting, and asks *Linux*
-# whether it did: to hand over the GIL a thread must wait until it gets it back, and a thread that waits gives up its
-# processor. A profile in which that happened is thrown away. A web server with worker threads cannot do so. (Here the
-# second thread is wanted, so no profile can be thrown away, and Jupyter's threads may steal as well. So seven profiles
-# are taken, and the largest share counts: a single honest one would turn the claim red.)
+# We found this because a claim of this notebook failed. *Jupyter's* kernel has threads of its own. When one of them
+# woke up during a profile, `gravity` was charged with the time of `weekday_of`. `profiled` now keeps those threads
+# waiting, and asks *Linux* whether it succeeded. A thread that hands over the GIL must wait until it gets it back,
+# and a waiting thread gives up its processor. A profile in which that happened is thrown away. A web server with
+# worker threads cannot do so. (Here the second thread is wanted, so no profile can be thrown away, and Jupyter's
+# threads may take time as well. So we take seven profiles and look at the largest share: a single correct profile
+# would make the claim false.)
 #
-# A second consequence of `sys.monitoring`: its tools have numbers, `cProfile` and `line_profiler` want the same one.
+# There is a second consequence of `sys.monitoring`. Its tools have numbers, and `cProfile` and `line_profiler` want
+# the same one.
 
 # %%
 def second_profiler(first_is_on):
@@ -1003,9 +1013,10 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
       second_profiler(NESTED).split(":")[0], equals="refused")
 
 # %% [markdown]
-# `coverage`, where it uses `sys.monitoring`, takes number 1, debuggers 0, so they live beside a profiler. Two requests
-# of a web service that both switch cProfile on do not: the second gets this error
-# ([gh-124656](https://github.com/python/cpython/issues/124656)). One profiler a process, behind a lock, or a sampler.
+# `coverage`, where it uses `sys.monitoring`, takes number 1, and debuggers take 0, so they can run beside a profiler.
+# Two requests of a web service that both switch cProfile on cannot: the second gets this error
+# ([gh-124656](https://github.com/python/cpython/issues/124656)). Use one profiler per process, behind a lock, or a
+# sampler.
 
 # %% [markdown] also=["profiling.own_thread"] claim="profiling.other_thread" tags=["break-it"]
 # <details>
@@ -1029,8 +1040,9 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
 # <details>
 # <summary><b>Break it</b>: the other thread returns at once; one profiler at a time</summary>
 #
-# Its call is off the stack before `long_report` returns, and the time is where it belongs. Whoever tests a profiler
-# with threads that never overlap finds it right. A profiler alone in its process is not refused.
+# The other thread's call is off the stack before `long_report` returns, so the time is where it belongs. If you test
+# a profiler only with threads that never overlap, you find it right. And a profiler that is alone in its process is
+# not refused.
 #
 # ```diff
 # -    other.start()
@@ -1050,7 +1062,7 @@ claim("profiling.clash", "two profilers want tool number 2, the second is refuse
 # ▶ In a new cell: `break_it("profiling.stolen")`
 
 # %% [markdown] minutes=2
-# ## What it does not see: waiting
+# ## Does it see waiting?
 #
 # `partner` is a coroutine that awaits three answers of 20 ms each.
 
@@ -1079,11 +1091,11 @@ claim("profiling.waiting", "and its cumulative time has next to nothing of the t
       entry[3] / took, at_most=0.3, did=entry[0])
 
 # %% [markdown]
-# **Why.** A coroutine that awaits leaves the thread: for the profiler that is a return (`PY_YIELD`), and being woken
-# is a call (`PY_RESUME`). The waiting belongs to nobody, or to the event loop's `select`. `pyinstrument` follows the
-# context of a task and puts the waiting back where it was awaited: that is what it is for.
+# **Why.** A coroutine that awaits leaves the thread. For the profiler that is a return (`PY_YIELD`), and the wake-up
+# is a call (`PY_RESUME`). The time between belongs to no function, or to the event loop's `select`. `pyinstrument`
+# follows the context of a task and shows the waiting where it was awaited. That is its purpose.
 #
-# The clock decides what a sampler sees. `ITIMER_REAL` goes on while the program waits, `ITIMER_PROF` counts the CPU
+# The clock decides what a sampler sees. `ITIMER_REAL` goes on while the program waits. `ITIMER_PROF` counts the CPU
 # time of the process.
 
 # %%
@@ -1101,8 +1113,8 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 # <details>
 # <summary><b>Break it</b>: one answer; one long call into C in place of waiting</summary>
 #
-# One `await` is two calls. And a call into C is seen by both clocks, by neither more than once or twice: the handler has
-# to wait until the call returns. All signals that come meanwhile are one sample.
+# One `await` is two calls. And both clocks see a call into C, but neither sees it more than once or twice: the
+# handler has to wait until the call returns. All signals that come meanwhile are one sample.
 #
 # ```diff
 # -AWAITS = 3
@@ -1120,7 +1132,8 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 # <details>
 # <summary><b>Mend it</b>: wait without leaving the thread</summary>
 #
-# A blocking call in a coroutine is charged to it in full. (And it stops the whole loop: 1.6.)
+# A blocking call in a coroutine is charged to it in full. (And it stops the whole loop, see
+# [1.6](06_concurrency.ipynb).)
 #
 # ```diff
 # -        await asyncio.sleep(0.02)
@@ -1133,9 +1146,9 @@ claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU
 # ▶ In a new cell: `break_it("profiling.waiting")`
 
 # %% [markdown] minutes=1
-# ## What it does not see: C
+# ## Does it see C?
 #
-# NumPy's work has no frames. Has it calls?
+# NumPy's work has no frames. Does it have calls?
 
 # %%
 delays = np.ones((365, 1_440))
@@ -1160,10 +1173,10 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
       len(numpy_entries(by_method)), at_least=1)
 
 # %% [markdown]
-# **Why.** The profiler hears of *calls* of C functions. `delays * 2` is no call, it is a `BINARY_OP` whose slot is
-# C; and `np.add` is an object of a class of its own (`ufunc`), not a built-in function, which `_lsprof` does not
-# book. Their time is the caller's own time. What runs *inside* a C function is dark to all instruments of this
-# notebook but those that read native stacks: `py-spy --native`, `memray --native`, `perf` with [`-X
+# **Why.** The profiler gets events for *calls* of C functions. `delays * 2` is not a call: it is a `BINARY_OP` whose
+# slot is C. And `np.add` is an object of a class of its own (`ufunc`), not a built-in function, so `_lsprof` does not
+# record it. The time counts as the caller's own time. The instruments of this notebook do not see what happens
+# *inside* a C function, unless they read native stacks: `py-spy --native`, `memray --native`, `perf` with [`-X
 # perf`](https://docs.python.org/3/howto/perf_profiling.html).
 
 # %% [markdown] also=["profiling.c_method"] claim="profiling.operators" tags=["break-it"]
@@ -1185,14 +1198,14 @@ claim("profiling.c_method", "a method of an array, called by its name, has",
 # %% [markdown] minutes=5
 # ## Which line needs the memory?
 #
-# The audit job reads the year and computes a digest. Its container was killed for its memory. Three lines, three
-# kinds of need:
+# The audit job reads the year and computes a digest. Its container was killed because of its memory. Three lines need
+# memory in three different ways:
 
 # %%
 show_source(lab.audit)
 
 # %% [markdown] predict="profiling.q6"
-# **Predict.** memory_profiler, line by line: by how much does the process grow over the line with
+# **Predict.** memory_profiler works line by line. By how much does the process grow over the line with
 # `sha256(str(…))`, which makes 60,000 dictionaries and a text of some MiB?
 #
 # - **a** by some 20 MiB
@@ -1203,9 +1216,9 @@ show_source(lab.audit)
 answer("profiling.q6", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Each of three memory profilers watches `audit` in a fresh process of its own (a kernel that has worked for an hour
-# has free memory to reuse, and a process that reuses does not grow). `memory_profiler` is what `%mprun -f
-# lab.audit` runs; its README says that it is no longer maintained, and it still works.
+# Each of three memory profilers watches `audit` in a fresh process of its own. (A kernel that has worked for an hour
+# has free memory to reuse, and a process that reuses memory does not grow.) `%mprun -f lab.audit` runs
+# `memory_profiler`. Its README says that it is no longer maintained, but it still works.
 
 # %%
 memory = {
@@ -1247,29 +1260,29 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
       [said("memray", "nowhere") > 2**24, said("memray", "read_table") < 2**20], equals=[True, True])
 
 # %% [markdown]
-# **Reading it.** Three instruments, three questions. `memory_profiler` asks the kernel for the resident set before
-# and after each line (`sys.settrace` and `psutil`): it sees whoever allocates, and nothing of what comes and goes
-# *within* a line. `tracemalloc` hooks CPython's own allocators: exact for objects, blind for C libraries with an
-# allocator of their own; its `get_traced_memory()` knows that there was a peak and not where. `memray` hooks
-# `malloc` and `mmap` of the process and writes every event to a file, so that it can say afterwards who held what
-# at the worst moment.
+# **Reading it.** The three instruments answer three questions. `memory_profiler` asks the kernel for the resident set
+# before and after each line (`sys.settrace` and `psutil`). It sees the memory of every allocator, but not the memory
+# that is taken and given back *within* a line. `tracemalloc` hooks CPython's own allocators. It is exact for objects,
+# and blind for C libraries with an allocator of their own. Its `get_traced_memory()` knows the height of the peak,
+# not the place. `memray` hooks `malloc` and `mmap` of the process and writes every event to a file. So it can say
+# afterwards which line held how much at the peak.
 #
-# **Why Arrow has no line.** It decodes columns in a pool of C++ threads, and these have no Python stack. And we had
-# to tell it to use the system's `malloc` (`ARROW_DEFAULT_MEMORY_POOL=system`): from its usual pool, which reserves
-# memory in advance, memray saw nothing of the read at all (measured).
+# **Why Arrow has no line.** It decodes columns in a pool of C++ threads, which have no Python stack. And we had to
+# tell it to use the system's `malloc` (`ARROW_DEFAULT_MEMORY_POOL=system`). Its usual pool reserves memory in
+# advance, and memray saw nothing of the read at all (measured).
 #
 # **In production.** Growth over hours is a question for snapshots (the next experiment). A killed container is a
-# question for the peak: `memray run --live`, or `memray run -o` and `memray flamegraph`. `%memit report()` gives
-# one number, the highest resident set that a helper process saw, polling ten times a second: a peak that is shorter
-# may be missed.
+# question for the peak: `memray run --live`, or `memray run -o` and `memray flamegraph`. `%memit report()` gives one
+# number, the highest resident set that a helper process saw. It polls ten times a second, so it may miss a shorter
+# peak.
 
 # %% [markdown] also=["profiling.at_the_peak", "profiling.foreign", "profiling.no_line"] claim="profiling.within_a_line" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ask about the lines that Python's own objects belong to</summary>
+# <summary><b>Break it</b>: ask about the lines that own the Python objects</summary>
 #
-# The list of codes is made by this thread and in CPython's allocator, and it is kept: every instrument sees it, at its
-# line, and the process grows by as much as the line holds at the peak. And the line that only slices the table is looked
-# for in vain at the peak.
+# This thread makes the list of codes, in CPython's allocator, and keeps it. So every instrument sees it at its line,
+# and the process grows by as much as the line holds at the peak. The line that only slices the table holds nothing at
+# the peak.
 #
 # ```diff
 # -      said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
@@ -1292,13 +1305,13 @@ claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threa
 # %% [markdown] minutes=4
 # ## A leak, found by comparing snapshots
 #
-# The desk remembers every report that it has given out. Its cache was meant to save work.
+# The desk remembers every report that it has given out. The cache should save work.
 
 # %%
 show_source(lab.Desk)
 
 # %% [markdown] predict="profiling.q7"
-# **Predict.** tracemalloc compares two moments. Which line does it accuse of the growth?
+# **Predict.** tracemalloc compares two moments. Which line does it name for the growth?
 #
 # - **a** self._answers[key] = …, where the rows are kept
 # - **b** the line that made the rows, in another function
@@ -1341,8 +1354,8 @@ for found in grown[:2]:
     print(f"⟨{found.size_diff / KEPT:,.0f} B⟩ a request: {text}")
 
 # %% [markdown]
-# That line is innocent: it makes rows, which is its job. Snapshots were taken with eight frames, so the same growth
-# can be grouped by whole tracebacks, and there the way from the request to the rows can be read.
+# That line is innocent: it makes rows, which is its job. The snapshots were taken with eight frames. So the same
+# growth can be grouped by whole tracebacks, which show the way from the request to the rows.
 
 # %%
 def grown_bytes(later, earlier):
@@ -1365,17 +1378,17 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
       min(grown_bytes(second, first), grown_bytes(third, second)) / KEPT, at_least=1_500, unit="B")
 
 # %% [markdown]
-# **Why.** `tracemalloc` keeps the stack of each live block *from when it was allocated*. Who refers to it now is
-# another question, and `gc.get_referrers` answers that. (Here the cache is keyed by month *and request*: it never
-# hits.)
+# **Why.** `tracemalloc` keeps the stack of each live block *from when it was allocated*. It does not know which
+# object refers to the block now. `gc.get_referrers` does. (Here the cache is keyed by month *and request*, so it
+# never hits.)
 #
-# **How to hunt.** Warm up first, the first requests fill caches that are meant to be filled. Then compare two
-# moments with *N* requests between them, and a third with *N* more: a leak grows by the same amount again, a cache
-# does not. Look at the growth by line, then at the traceback of the worst, then at the referrers of one of its
-# objects.
+# **How to hunt.** Warm up first, because the first requests fill caches that are meant to be filled. Then compare two
+# moments with *N* requests between them, and a third with *N* more. A leak grows by the same amount again, a full
+# cache does not. Look at the growth by line, then at the traceback of the worst line, then at the referrers of one of
+# its objects.
 #
 # **In production.** `tracemalloc.start(1)` in a running service costs memory for each block and time for each
-# allocation; more frames cost more. Switch it on for minutes, by a signal or a protected endpoint, on one instance.
+# allocation. More frames cost more. Switch it on for minutes, by a signal or a protected endpoint, on one instance.
 
 # %% [markdown] also=["profiling.allocated_at", "profiling.kept_by", "profiling.on_the_way"] claim="profiling.a_request" tags=["break-it"]
 # <details>
@@ -1394,10 +1407,10 @@ claim("profiling.a_request", "each request leaves kilobytes behind, in the secon
 # ▶ In a new cell: `break_it("profiling.a_request")`
 
 # %% [markdown] core=true minutes=3
-# ## A benchmark that says the opposite
+# ## The ten worst delays
 #
-# The desk shows the ten worst delays of the month. Sort all and take ten, or ask `heapq.nlargest` for ten? A
-# colleague has measured with `timeit`, twenty rounds a reading, the best of seven: sorting wins easily.
+# The desk shows the ten worst delays of the month. Should it sort all of them and take ten, or ask `heapq.nlargest`
+# for ten? A colleague has measured with `timeit`, twenty rounds per reading, the best of seven. Sorting wins easily.
 
 # %%
 delays = [int(departure.delay) for departure in july if departure.delay]
@@ -1435,7 +1448,7 @@ right = each["sort"] / each["heap"]
 print(f"sorting takes ⟨{wrong:.2f} ×⟩ the heap's time, says their benchmark; ⟨{right:.2f} ×⟩ says ours")
 
 # %% [markdown]
-# A number that counts how often it is compared tells what happened.
+# A number that counts its own comparisons shows what happened.
 
 # %%
 class Minutes(int):
@@ -1463,10 +1476,10 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
       [wrong < 0.8, right > 1.25], equals=[True, True], proves={"profiling.q8": "b"})
 
 # %% [markdown]
-# **Why.** `list.sort` works in place. Of 140 rounds only the first had something to sort; timsort recognises a
-# sorted run with n − 1 comparisons. And `min` then throws away the one honest round. The benchmark must make what it
-# consumes, in each round, outside of the clock or on both sides alike: lists that are sorted, iterators that
-# are exhausted, caches that are filled, connections that are open.
+# **Why.** `list.sort` works in place. Of 140 rounds only the first had something to sort, because timsort recognises
+# a sorted run with n − 1 comparisons. And `min` then throws away the one honest round. A benchmark must make anew
+# whatever it uses up, in each round, outside of the clock or on both sides alike. It may use up an unsorted list, an
+# iterator, an empty cache, a closed connection.
 
 # %% [markdown] also=["profiling.second_round"] claim="profiling.opposite" tags=["break-it"]
 # <details>
@@ -1485,7 +1498,7 @@ claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right o
 # %% [markdown] minutes=2
 # ## Four more ways to measure nothing
 #
-# Each is counted here, no clock needed.
+# Each is counted here, without a clock.
 
 # %%
 parsed = []
@@ -1525,12 +1538,12 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
       collections_during(gc.enable), at_least=3)
 
 # %% [markdown]
-# `map` is lazy, and nobody asked. The product of constants is computed by the compiler. `timeit` turns the
-# collector off, so that it does not fall into one side by chance.
+# `map` is lazy, and nobody asked for its items. The compiler computes the product of constants. `timeit` turns the
+# collector off, so that a collection does not fall into one side by chance.
 #
-# The fourth: the first call is another program. Caches are empty, modules are not yet imported, and the interpreter
-# has not yet replaced its general instructions by specialised ones. A fresh process counts the instructions of its
-# first `strptime` and of the next.
+# The fourth way: the first call runs differently from all others. Caches are empty, modules are not imported yet, and
+# the interpreter has not replaced its general instructions by specialised ones yet. A fresh process counts the
+# instructions of its first `strptime` and of the next ones.
 
 # %%
 warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
@@ -1540,7 +1553,7 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 
 # %% [markdown] also=["profiling.folded", "profiling.no_collector", "profiling.first_call"] claim="profiling.lazy" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: consume; multiply what the compiler does not know; turn the collector on; warm up</summary>
+# <summary><b>Mend it</b>: consume; multiply what the compiler does not know; turn the collector on; warm up</summary>
 #
 # ```diff
 # -LAZY = map
@@ -1578,8 +1591,8 @@ claim("profiling.first_call", "the first strptime of a process executes so many 
 # %% [markdown] minutes=3
 # ## Noise, and two clocks
 #
-# The same work thirty times. A neighbour, here a thread that wants the GIL, joins for the second half. Each reading is
-# taken on two clocks.
+# The same work runs thirty times. A neighbour, here a thread that wants the GIL, joins for the second half. Each
+# reading is taken on two clocks.
 
 # %%
 late = [int(departure.delay) for departure in july[:2_500] if departure.delay]
@@ -1630,19 +1643,19 @@ claim("profiling.autorange", "to measure `pass`, autorange repeats it this often
       number, at_least=100_000)
 
 # %% [markdown]
-# **Min or median?** Noise only adds: the smallest reading is the nearest to what the code needs, so it compares two
-# versions best ([`timeit`](https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat) says so, and why not
-# the mean). The median says what is usual, and the 99th percentile what your customer sees. Use the minimum to
-# choose code, and percentiles to describe a service. `autorange` repeats until a reading takes 0.2 s, so that the
-# clock's own cost and grain vanish in it.
+# **Min or median?** Noise mostly adds time. So the smallest reading is the nearest to what the code needs, and it
+# compares two versions best ([`timeit`](https://docs.python.org/3/library/timeit.html#timeit.Timer.repeat) says so,
+# and why not the mean). The median says what is usual. The 99th percentile says what your unlucky customers see. Use
+# the minimum to choose code, and percentiles to describe a service. `autorange` repeats until a reading takes 0.2 s,
+# so that the clock's own cost and resolution do not matter.
 #
-# **In production.** Interleave the versions, measure CPU time if CPU is the question, count what can be counted,
-# and check that the two versions return the same. If a result surprises you, suspect the benchmark before the
+# **In production.** Interleave the versions. Measure CPU time if CPU is the question. Count what can be counted, and
+# check that the two versions return the same. If a result surprises you, suspect the benchmark before the
 # interpreter.
 
 # %% [markdown] also=["profiling.autorange"] claim="profiling.wall_disturbed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: read the other clock; a statement that is worth a reading by itself</summary>
+# <summary><b>Break it</b>: read the other clock; a statement that takes long enough for one reading</summary>
 #
 # ```diff
 # -    wall.append(time.perf_counter() - started)
@@ -1659,13 +1672,14 @@ claim("profiling.autorange", "to measure `pass`, autorange repeats it this often
 # %% [markdown] minutes=35
 # ## Exercises
 #
-# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
-# `solution("…")` shows the worked answer after an attempt.
+# Work in the cell, run it, then run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows
+# the worked answer after an attempt.
 #
 # ### An honest benchmark (5 minutes)
 #
-# `make()` makes an input, `work(input)` uses it up. Return the time that `work` takes, undisturbed: the least of
-# `rounds` readings of `clock`, each with an input of its own, and nothing but the work between the two readings.
+# `make()` makes an input, `work(input)` uses it up. Return the time that `work` takes, undisturbed: the smallest of
+# `rounds` readings of `clock`. Each reading has an input of its own, and nothing but the work happens between the two
+# looks at the clock.
 
 
 # %% exercise="profiling.honest" tags=["exercise"]
@@ -1680,9 +1694,9 @@ check("profiling.honest", best_of)
 # %% [markdown]
 # ### The second hot spot (15 minutes)
 #
-# Write `report(departures, airports)`: the rows of `lab.monthly_report`, in its order, without its *two* hot spots. The
-# first is the one of this notebook. Find the second with an instrument of your choice. The check compares the rows,
-# also for a table that has changed since the last call, and counts parses and comparisons of codes.
+# Write `report(departures, airports)`: the rows of `lab.monthly_report`, in its order, without its *two* hot spots.
+# The first is the one of this notebook. Find the second with an instrument of your choice. The check compares the
+# rows, also for a table that has changed since the last call. It counts parses and comparisons of codes.
 
 
 # %% exercise="profiling.second_hot_spot" tags=["exercise"]
@@ -1698,9 +1712,9 @@ check("profiling.second_hot_spot", report)
 # ### A service that grows (15 minutes)
 #
 # `lab.Service(compute)` answers `handle(month, request)` and shows its log by `recent()`. It grows with every
-# request, in two places: compare two snapshots. Write one that does not. The answers stay the same; a month is
-# computed once while it is remembered; the twelve months that were asked for last are remembered; `recent()` is a
-# list of the last 100 lines.
+# request, in two places: compare two snapshots. Write a service that does not grow. The answers stay the same. A
+# month is computed once while it is remembered. The twelve months that were requested last are remembered. `recent()`
+# is a list of the last 100 lines.
 
 # %%
 show_source(lab.Service)
@@ -1721,25 +1735,26 @@ check("profiling.leak", Service)
 # <details>
 # <summary>An endpoint is slow. What do you do first, and what last?</summary>
 #
-# First measure where, on real input: a sampler in the process, or beside it. Then the count that explains it
-# (`profiling.counted`). Before the fix, what it can save at most (`profiling.foretold`); after it the same result
-# (`profiling.same_rows`), the count that fell (`profiling.fewer_calls`), and last the time (`profiling.faster`).
+# First I measure where, on real input: with a sampler in the process, or beside it. Then I look for the count that
+# explains it (`profiling.counted`). Before the fix I ask what it can save at most (`profiling.foretold`). After the
+# fix I check the result (`profiling.same_rows`), then the count that should fall (`profiling.fewer_calls`), and last
+# the time (`profiling.faster`).
 #
 # </details>
 #
 # <details>
 # <summary>Own time or cumulative time?</summary>
 #
-# Cumulative from the top finds your function (`profiling.function`); own time says what it does with it. For the
-# line take line_profiler or a sampler (`profiling.line`).
+# Cumulative time, read from the top, finds your function (`profiling.function`). Own time says what it does with it.
+# For the line, take line_profiler or a sampler (`profiling.line`).
 #
 # </details>
 #
 # <details>
 # <summary>cProfile says that a function of one line takes half of the time. Do you believe it?</summary>
 #
-# The count, yes; the time, no. The profiler pays per call, and part of it is charged to the function
-# (`profiling.cprofile_lies`). A sampler by signals, or removing the cost, tells the truth
+# The count, yes. The time, no. The profiler pays per call, and part of it is charged to the function
+# (`profiling.cprofile_lies`). A sampler that works by signals, or removing the cost, shows the truth
 # (`profiling.sampler_agrees`, `profiling.truth`).
 #
 # </details>
@@ -1747,7 +1762,7 @@ check("profiling.leak", Service)
 # <details>
 # <summary>pyinstrument is a statistical profiler, so its overhead does not depend on the number of calls. Right?</summary>
 #
-# Wrong. It samples once a millisecond, but is called at each call and return to look at the clock
+# Wrong. It samples once a millisecond, but it is called at each call and return to look at the clock
 # (`profiling.pyinstrument_lies`).
 #
 # </details>
@@ -1755,8 +1770,8 @@ check("profiling.leak", Service)
 # <details>
 # <summary>Does cProfile see other threads?</summary>
 #
-# Since 3.12 it does (`profiling.other_thread`), and books them on one common stack, so that times in a threaded
-# program may be charged to anybody (`profiling.stolen`). And a second profiler in the process is refused
+# Since 3.12 it does (`profiling.other_thread`). It keeps their calls on one common stack, so in a threaded program a
+# time may be charged to the wrong function (`profiling.stolen`). And a second profiler in the process is refused
 # (`profiling.clash`).
 #
 # </details>
@@ -1764,16 +1779,16 @@ check("profiling.leak", Service)
 # <details>
 # <summary>An async handler takes two seconds, cProfile shows three milliseconds. Where are they?</summary>
 #
-# In the awaiting: leaving at `await` is a return to the profiler (`profiling.resumed`, `profiling.waiting`). Use a
-# wall clock (`profiling.clocks`) and a tool that follows tasks.
+# They were spent waiting. Leaving at `await` is a return for the profiler (`profiling.resumed`, `profiling.waiting`).
+# Use a wall clock (`profiling.clocks`) and a tool that follows tasks.
 #
 # </details>
 #
 # <details>
 # <summary>The container is killed at 512 MiB, tracemalloc reports 90. Who is right?</summary>
 #
-# Both. tracemalloc counts CPython's allocators (`profiling.foreign`); the rest is C libraries, threads without a
-# line of Python (`profiling.no_line`), or a peak that is over when you look (`profiling.within_a_line`,
+# Both. tracemalloc counts CPython's allocators (`profiling.foreign`). The rest is C libraries, threads without a line
+# of Python (`profiling.no_line`), or a peak that is over when you look (`profiling.within_a_line`,
 # `profiling.at_the_peak`).
 #
 # </details>
@@ -1781,17 +1796,17 @@ check("profiling.leak", Service)
 # <details>
 # <summary>Memory grows by the hour. How do you find out why?</summary>
 #
-# Three snapshots with the same work between them (`profiling.a_request`). They name the place of allocation
-# (`profiling.allocated_at`), the traceback names the way (`profiling.on_the_way`), the referrers name who keeps it
-# (`profiling.kept_by`).
+# Take three snapshots with the same work between them (`profiling.a_request`). They show the place of allocation
+# (`profiling.allocated_at`), the traceback shows the way to it (`profiling.on_the_way`), and the referrers show which
+# object keeps it (`profiling.kept_by`).
 #
 # </details>
 #
 # <details>
 # <summary>What is wrong with timeit for <code>list.sort</code>?</summary>
 #
-# All rounds but the first sort a sorted list (`profiling.second_round`, `profiling.opposite`). Also: it switches
-# the collector off (`profiling.no_collector`), and laziness and constant folding leave nothing to be measured
+# All rounds but the first sort a sorted list (`profiling.second_round`, `profiling.opposite`). timeit also switches
+# the collector off (`profiling.no_collector`). And laziness and constant folding leave nothing to measure
 # (`profiling.lazy`, `profiling.folded`).
 #
 # </details>
@@ -1801,26 +1816,36 @@ check("profiling.leak", Service)
 #
 # You have shown that …
 #
-# 1. cProfile finds the function (`profiling.function`) and counts exactly (`profiling.counted`); line_profiler, a
-#    signal sampler and pyinstrument find the same line (`profiling.line`), in that function
-#    (`profiling.line_in_function`);
-# 2. the fix gives the same rows (`profiling.same_rows`) with 919 times fewer parses (`profiling.fewer_calls`) in
-#    much less time (`profiling.faster`), as the share in the profile foretold (`profiling.foretold`);
-# 3. an instrument that is called at every call accuses what is called often (`profiling.cprofile_lies`,
-#    `profiling.pyinstrument_lies`), a sampler and an experiment say otherwise (`profiling.sampler_agrees`,
-#    `profiling.truth`);
-# 4. an instrument costs what its events cost (`profiling.events_of_calls`, `profiling.events_of_samples`,
-#    `profiling.sampler_costs`, `profiling.cprofile_costs`, `profiling.line_profiler_costs`), and each is blind
-#    somewhere: threads (`profiling.other_thread`, `profiling.stolen`, `profiling.own_thread`), a second tool
-#    (`profiling.clash`), waiting (`profiling.resumed`, `profiling.waiting`, `profiling.clocks`), C
-#    (`profiling.operators`, `profiling.c_method`);
-# 5. growth, what is alive, and the peak are three questions (`profiling.within_a_line`, `profiling.at_the_peak`,
-#    `profiling.foreign`, `profiling.no_line`), and a leak is found by what it repeats (`profiling.a_request`),
-#    where it was made (`profiling.allocated_at`, `profiling.on_the_way`) and who keeps it (`profiling.kept_by`);
-# 6. a benchmark that uses up its input lies (`profiling.second_round`, `profiling.opposite`), as does one that runs
-#    nothing (`profiling.lazy`, `profiling.folded`), one without the collector (`profiling.no_collector`,
-#    `profiling.collector_on`), a cold one (`profiling.first_call`), one on the wrong clock
-#    (`profiling.wall_disturbed`) and one too short for the clock (`profiling.autorange`).
+# 1. cProfile finds the slow function and counts its calls exactly. line_profiler, a signal sampler and pyinstrument
+#    name the same line in it.
+# 2. A function's share in the profile predicts what a fix can save. The fix kept the rows, and parsed 919 times less
+#    often.
+# 3. An instrument that runs at every call accused a function with many short calls. A signal sampler and the clock
+#    said the opposite.
+# 4. An instrument's cost is the number of its events times the price of one. Profilers miss waiting and some C code,
+#    and cProfile can charge one thread's time to another.
+# 5. Growth, live memory and the peak are three questions, and each needs its own instrument. Snapshots show where a
+#    leak was allocated, and referrers show what keeps it.
+# 6. A benchmark misleads if it uses up its input, runs nothing, runs cold or without the collector, or reads the
+#    wrong clock.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `profiling.function`, `profiling.counted`, `profiling.line`, `profiling.line_in_function`,
+#    `profiling.operator_line`
+# 2. `profiling.same_rows`, `profiling.fewer_calls`, `profiling.faster`, `profiling.foretold`
+# 3. `profiling.cprofile_lies`, `profiling.pyinstrument_lies`, `profiling.sampler_agrees`, `profiling.truth`
+# 4. `profiling.events_of_calls`, `profiling.events_of_samples`, `profiling.sampler_costs`,
+#    `profiling.cprofile_costs`, `profiling.line_profiler_costs`, `profiling.other_thread`, `profiling.stolen`,
+#    `profiling.own_thread`, `profiling.clash`, `profiling.resumed`, `profiling.waiting`, `profiling.clocks`,
+#    `profiling.operators`, `profiling.c_method`
+# 5. `profiling.within_a_line`, `profiling.at_the_peak`, `profiling.foreign`, `profiling.no_line`,
+#    `profiling.a_request`, `profiling.allocated_at`, `profiling.on_the_way`, `profiling.kept_by`
+# 6. `profiling.second_round`, `profiling.opposite`, `profiling.lazy`, `profiling.folded`, `profiling.no_collector`,
+#    `profiling.collector_on`, `profiling.first_call`, `profiling.wall_disturbed`, `profiling.autorange`
+#
+# </details>
 #
 # **Further reading.** [The Python Profilers](https://docs.python.org/3/library/profile.html), with their
 # limitations · [PEP 669](https://peps.python.org/pep-0669/), low-impact monitoring · [PEP

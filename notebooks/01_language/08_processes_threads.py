@@ -13,18 +13,22 @@
 # >
 # > Working with multiprocessing and threading.
 #
-# 130 minutes. Needs no service, only the course's environment; with `python3.14` beside it, it compares what is new
-# there. Who may compute at the same time is the subject of [1.1](01_interpreter.ipynb); `concurrent.futures` and
-# asyncio are that of 1.6.
+# A worker process hangs once a week, before it has done anything. A pricing job stops at night without an error. A
+# service is killed, and some of its database connections stay open. In each case one part of the program is gone, and
+# another part does not know it.
+#
+# 130 minutes. Needs only the course's environment. With `python3.14` beside it, it compares what is new there.
+# [1.1](01_interpreter.ipynb) shows which threads may compute at the same time. [1.6](06_concurrency.ipynb) is about
+# `concurrent.futures` and asyncio.
 #
 # **You will be able to show that …**
 #
-# 1. what a worker process inherits under each start method, and why a fork beside threads can hang;
-# 2. what crosses a pipe, how many messages and how many bytes, and what a job's serial share leaves to gain;
-# 3. which promise each lock of `threading` makes, and which it does not;
-# 4. how a deadlock looks from outside, and what prevents it;
-# 5. what belongs to a thread, what to a request, and how a consumer learns that nothing more will come;
-# 6. what becomes of threads and workers when somebody dies: the program, a worker, the parent.
+# 1. each start method gives a worker a different start, and a fork beside threads can hang;
+# 2. messages, bytes and the serial share limit what workers can gain;
+# 3. each lock of `threading` makes its own promise;
+# 4. one order of locks prevents a deadlock;
+# 5. state belongs to a thread or to a request, and a queue can say that nothing more will come;
+# 6. the death of a program, a worker or a parent may go unnoticed.
 
 # %%
 import asyncio
@@ -63,10 +67,10 @@ from helpers.labs.language import processes_threads as lab
 stamp()
 
 # %% [markdown]
-# A notebook's functions cannot go to a fresh worker: it imports them by name, and a notebook has no name to import.
-# So each experiment with processes becomes a program: the text of its cells in a file `desk.py`, which calls `main`. It
-# runs with a time limit, in a process group that is killed at the end, whatever hangs in it, and answers in lines of
-# JSON.
+# A fresh worker imports a function by name, and a notebook's functions have no name to import. So each experiment
+# with processes becomes a program. The text of its cells goes into a file `desk.py`, which calls `main`. The program
+# runs with a time limit, in a process group that is killed at the end, even if something in it hangs. It answers in
+# lines of JSON.
 
 # %%
 IMPORTS = """
@@ -90,8 +94,8 @@ show_source(lab.run)
 # %% [markdown] core=true minutes=9
 # ## Three ways to have a worker
 #
-# A dispatch desk hands a booking to a worker process. The desk has done things before: it changed a variable of its
-# module, opened a file, started a thread. What of it does the worker find? The worker reports.
+# A dispatch desk hands a booking to a worker process. Before that, the desk changed a variable of its module, opened
+# a file, and started a thread. How much of this does the worker find? The worker reports.
 
 # %%
 baggage = 30
@@ -133,7 +137,7 @@ def report(booking, out):
 
 
 # %% [markdown]
-# And the desk, which starts two workers, one after the other:
+# The desk starts two workers, one after the other:
 
 # %%
 def dispatch(start_method):
@@ -195,16 +199,16 @@ claim("processes_threads.argument", "the argument is pickled on its way to a wor
       seen("argument pickled"), equals=(0, 1, 1))
 
 # %% [markdown]
-# **Why.** `fork` copies the process: same memory, page by page on the first write, same descriptors. `spawn` starts an
-# interpreter from nothing, tells it over a pipe where the program's file is, and it *imports* that file (under the name
-# `__mp_main__`, so what stands below `if __name__ == "__main__"`, the call of `dispatch`, does not run). `forkserver`
-# starts one such interpreter without threads at the first need, and that one forks every worker: a fork, but not of
-# *your* process. ([Contexts and start
+# **Why.** `fork` copies the process: the same memory, copied page by page at the first write, and the same
+# descriptors. `spawn` starts a new interpreter and tells it over a pipe where the program's file is. The new
+# interpreter *imports* that file under the name `__mp_main__`, so the code below `if __name__ == "__main__"`, the
+# call of `dispatch`, does not run. `forkserver` starts one such interpreter without threads when it is first needed,
+# and that one forks every worker. This is a fork, but not of *your* process. ([Contexts and start
 # methods](https://docs.python.org/3/library/multiprocessing.html#contexts-and-start-methods),
 # [`popen_spawn_posix.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/popen_spawn_posix.py),
 # [`forkserver.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/forkserver.py).)
 #
-# What cannot be pickled cannot be handed to such a worker, as argument or as result:
+# An object that cannot be pickled cannot go to such a worker as an argument, or come back as a result:
 
 # %%
 LUGGAGE = {
@@ -230,15 +234,15 @@ claim("processes_threads.cannot_travel", "lambdas, locks, generators and open fi
       list(verdicts.values()).count("travels"), equals=0, did=len(verdicts))
 
 # %% [markdown]
-# A fork needs none of that, so code that relied on it works up to 3.13 and fails with 3.14's default, in `start()`,
-# with one of these errors.
+# A fork pickles no arguments. So code that relied on it works up to 3.13, and fails with 3.14's default, in
+# `start()`, with one of these errors.
 #
-# The row of the environment says something that no table of start methods mentions. Both workers ran after
-# `os.environ["DESK"]` was set; the second one after it was set *again*.
+# The row of the environment shows a difference that tables of start methods rarely mention. Both workers ran after
+# `os.environ["DESK"]` was set. The second one ran after it was set *again*.
 
 # %% [markdown] predict="processes_threads.q2"
-# **Predict.** The desk sets DESK=first, starts a worker, sets DESK=second, starts another. What does the other
-# see?
+# **Predict.** The desk sets DESK=first, starts a worker, sets DESK=second, and starts another. Which value does the
+# second worker see?
 #
 # - **a** second, always: the environment is passed on at the start
 # - **b** second, but first under forkserver
@@ -252,7 +256,8 @@ claim("processes_threads.late_environment", "a forkserver's workers see the envi
       seen("environment"), equals=("second", "second", "first"), proves={"processes_threads.q2": "b"})
 
 # %% [markdown]
-# And the lots? Two workers drew one each, from the module's own generator `lots` and from the module `random`.
+# Now look at the lots. Each of two workers drew one from the module's own generator `lots` and one from the module
+# `random`.
 
 # %%
 def drew_alike(reports, what):
@@ -285,18 +290,19 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # %% [markdown]
 # **Reading it.** A generator is state like any other, and a fork copies it. `random` protects its own instance: it
 # registers `seed` to run in every forked child (`os.register_at_fork`, the last lines of
-# [`random.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/random.py)). Yours, and NumPy's legacy
-# `np.random`, have nobody who does that: two workers, the same "random" samples, the same tokens.
+# [`random.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/random.py)). Nobody does this for your generator or
+# for NumPy's legacy `np.random`. So two workers draw the same "random" samples and the same tokens.
 #
-# It surprised us that 3.14's forkserver is no cure. In 3.13.0 each worker imported `desk.py` itself; in 3.14.7 the
-# *server* does, once, as was always meant ([gh-126631](https://github.com/python/cpython/issues/126631), repaired in
-# 3.13 too), and every worker starts with a copy of what that import made: generators, connections, caches.
+# We were surprised that 3.14's forkserver does not help. In 3.13.0 each worker imported `desk.py` itself. In 3.14.7
+# the *server* imports it once, as was always intended ([gh-126631](https://github.com/python/cpython/issues/126631),
+# repaired in 3.13 too). Every worker starts with a copy of everything that this import made: generators, connections,
+# caches.
 
 # %% [markdown] also=["processes_threads.open_file", "processes_threads.one_thread", "processes_threads.cannot_travel"] claim="processes_threads.module_variable" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: set the variable and start the thread at import; close the file; a function with a name</summary>
 #
-# What stands at the top of the module happens in every worker that imports it, threads included.
+# Code at the top of the module runs in every worker that imports it. It may start threads there.
 #
 # ```diff
 # -baggage = 30
@@ -319,7 +325,7 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # <details>
 # <summary><b>Break it</b>: set the environment once; a booking that counts nothing; seeds in the module</summary>
 #
-# A seed at import makes all workers alike, under any start method, also those that imported the module themselves.
+# A seed at import makes all workers alike under any start method, also workers that imported the module themselves.
 #
 # ```diff
 # -            os.environ["DESK"] = desk
@@ -342,9 +348,9 @@ claim("processes_threads.reseeded", "the generator of the module random is seede
 # %% [markdown] minutes=3
 # ## The default, and what a start costs
 #
-# Which of the three do you get if you do not ask? A fresh interpreter of this kernel's version tells, and one of 3.14.
-# On macOS and Windows the manual says `spawn`
-# ([start methods](https://docs.python.org/3.14/library/multiprocessing.html#contexts-and-start-methods)).
+# Which of the three do you get if you do not ask? We ask a fresh interpreter of this kernel's version, and one of
+# 3.14. On macOS and Windows the manual says `spawn` ([start
+# methods](https://docs.python.org/3.14/library/multiprocessing.html#contexts-and-start-methods)).
 
 # %%
 ASK_DEFAULT = "import json, multiprocessing; print(json.dumps(multiprocessing.get_start_method()))"
@@ -368,8 +374,8 @@ claim("processes_threads.default_314", "3.14 no longer forks your process unless
       NEWER and default_of(NEWER) != "fork", equals=True, unmeasured=NO_NEWER)
 
 # %% [markdown]
-# Forking was the default because it is quick. How quick, for a desk that has asyncio, an HTTP client and a database
-# module imported?
+# Fork was the default because it is quick. How quick is it for a desk that has imported asyncio, an HTTP client and a
+# database module?
 
 # %%
 START = textwrap.dedent("""
@@ -403,29 +409,30 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
           text="{:.0f}".format)
 
 # %% [markdown]
-# **Reading it.** The first start is left out: it also starts the server. `fork` copies page tables, so it grows with
-# the memory of the parent; `spawn` pays for an interpreter and all imports, each time; a forkserver that was told
-# what to import (`set_forkserver_preload`) pays for the imports once.
+# **Reading it.** The first start is left out, because it also starts the server. `fork` copies page tables, so its
+# time grows with the memory of the parent. `spawn` pays for an interpreter and all imports, each time. A forkserver
+# that has a list of imports (`set_forkserver_preload`) pays for them once.
 #
 # **In production.**
 #
-# | start method | choose it if | pays |
+# | start method | choose it if | cost |
 # |---|---|---|
-# | `fork` | the process has no threads yet (a master before it serves), and its workers read large arrays | every lock, descriptor and generator is copied as it stands (*The lock that nobody holds*) |
+# | `fork` | the process has no threads yet (a master before it serves), and its workers read large arrays | every lock, descriptor and generator is copied as it is (*A fork beside a thread*) |
 # | `forkserver` | Linux, workers that come and go | arguments are pickled; environment and imports are the server's |
 # | `spawn` | few workers that live long; the same on every system | an interpreter and all imports per worker |
 #
 # A fork shares memory page by page until somebody writes to the page. The data of an array is only read, so it stays
-# shared. A Python object carries its reference count, and reading the object writes the count: its page is copied. The
-# garbage collector writes to objects too; [`gc.freeze()`](https://docs.python.org/3/library/gc.html#gc.freeze) before
-# the fork prevents that, but not the writing of the counts.
+# shared. A Python object carries its reference count. Reading the object usually writes the count, and then its page
+# is copied. The garbage collector writes to objects too.
+# [`gc.freeze()`](https://docs.python.org/3/library/gc.html#gc.freeze) before the fork prevents that, but it does not
+# prevent writes to the counts.
 #
-# A library asks for its own `multiprocessing.get_context("spawn")` and never calls `set_start_method`: that decision
-# belongs to the application. Make a pool once, not once per request: the bars above are its price.
+# A library should ask for its own `multiprocessing.get_context("spawn")` and should not call `set_start_method`: that
+# decision belongs to the application. Make a pool once, not once per request. The bars above are its price.
 
 # %% [markdown] also=["processes_threads.default_314"] claim="processes_threads.default" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ask for it</summary>
+# <summary><b>Break it</b>: ask for the other method</summary>
 #
 # ```diff
 # -ASK_DEFAULT = "import json, multiprocessing; print(json.dumps(multiprocessing.get_start_method()))"
@@ -441,11 +448,11 @@ show_bars(start_ms, title="Start a worker that does nothing, and wait for its en
 # ▶ In a new cell: `break_it("processes_threads.default")`
 
 # %% [markdown] core=true minutes=6
-# ## The lock that nobody holds
+# ## A fork beside a thread
 #
 # The desk has a thread that holds a lock for a moment, as threads do. In that moment another thread forks a worker,
-# and the worker wants the same lock. The moment is forced here: the holder waits until it is told to leave. Two locks
-# take their turn: the desk's own, and the one inside a handler of `logging`.
+# and the worker wants the same lock. The experiment forces the moment: the holder waits until it is told to leave. We
+# try two locks: the desk's own, and the one inside a handler of `logging`.
 
 # %%
 seats_lock = threading.Lock()
@@ -477,7 +484,7 @@ def work(what, pipe):
 
 
 # %% [markdown]
-# The desk: a thread that holds the lock, a worker started meanwhile, and two seconds of patience.
+# The desk has a thread that holds the lock. It starts a worker meanwhile, and waits two seconds for it.
 
 # %%
 def hold(lock, held, leave):
@@ -506,11 +513,11 @@ def start_while_held(what, how, remade=""):
     leave.set()
 
 # %% [markdown] predict="processes_threads.q3"
-# **Predict.** A thread of the desk holds `seats_lock` while a worker is forked, then lets go. When does the
-# worker get it?
+# **Predict.** A thread of the desk holds `seats_lock` while a worker is forked, and then releases it. When does the
+# worker get the lock?
 #
 # - **a** at once: a lock belongs to the process that holds it
-# - **b** when the thread lets go
+# - **b** when the thread releases it
 # - **c** never
 
 # %%
@@ -536,15 +543,16 @@ claim("processes_threads.spawned_lock", "a spawned worker has a lock of its own"
       spawned.said[0][0], equals="through")
 
 # %% [markdown]
-# **Why.** `fork(2)` copies the whole memory and *one* thread, the calling one. The lock is memory: it is copied as
-# *held*. Its holder is not copied, and the original's release changes the original's memory. So the worker waits for
-# ever, in a lock that nobody holds. POSIX says what is safe between fork and exec in a process with threads: what may
-# run in a signal handler, and little else ([`fork(2)`](https://man7.org/linux/man-pages/man2/fork.2.html)).
+# **Why.** `fork(2)` copies the whole memory and *one* thread, the calling one. The lock is memory, so it is copied as
+# *held*. Its holder is not copied, and when the original thread releases the lock, it changes the original's memory.
+# So the worker waits for ever for a lock that nobody in its process holds. The manual says what is safe in the child
+# of a process with threads, until it calls exec: only functions that are safe in a signal handler
+# ([`fork(2)`](https://man7.org/linux/man-pages/man2/fork.2.html)).
 #
-# `logging` meets the problem with three functions: `os.register_at_fork(before=…, after_in_child=…,
-# after_in_parent=…)` takes the module's lock before each fork, and in the child gives every handler a new one
+# `logging` handles the problem with three functions. `os.register_at_fork(before=…, after_in_child=…,
+# after_in_parent=…)` takes the module's lock before each fork, and gives every handler a new lock in the child
 # ([`logging/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/logging/__init__.py)). `threading`
-# itself, `random` and `concurrent.futures` do likewise. Your lock can be registered too:
+# itself and `concurrent.futures` also repair their locks after a fork. You can register your lock too:
 
 # %%
 remade = lab.run(LOCKED, "own", "fork", "remade")
@@ -552,15 +560,16 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
       remade.said[0][0], equals="through")
 
 # %% [markdown]
-# A new lock is half the cure. What the lock *guarded* was copied in the middle of a change, and the worker now reads
-# it. Taking the lock before the fork (`before=lock.acquire`, and `release` on both sides after) copies a whole state;
-# it needs one order for all such locks, and none of them knows of those in C libraries (malloc, TLS, resolver).
+# A new lock is half the cure. The data that the lock *guarded* was copied in the middle of a change, and the worker
+# now reads it. If you take the lock before the fork (`before=lock.acquire`, and `release` on both sides after), a
+# consistent state is copied. But all such locks need one order, and you cannot register the locks in C libraries
+# (malloc, TLS, resolver).
 #
-# **In production.** The hang is rare, so it passes the tests: it needs a fork within the microseconds of a lock. It
-# comes with load, in a web worker that started a metrics thread *before* the master forked, in a pool made at the
-# first request. The signature: a child with one thread, in `futex`, at 0 % CPU, and a stack like the one above.
-# Fork before the first thread, or not at all: `get_context("forkserver")`. 3.14 made that the default for this
-# reason ([gh-84559](https://github.com/python/cpython/issues/84559)).
+# **In production.** The hang is rare, because it needs a fork within the microseconds of a lock. So it passes the
+# tests and comes with load: in a web worker that started a metrics thread *before* the master forked, or in a pool
+# that is made at the first request. You recognise it by a child with one thread, in `futex`, at 0 % CPU, and a stack
+# like the one above. Fork before the first thread, or not at all: `get_context("forkserver")`. 3.14 made that the
+# default for this reason ([gh-84559](https://github.com/python/cpython/issues/84559)).
 
 # %% [markdown] also=["processes_threads.own_lock"] claim="processes_threads.stuck_where" tags=["break-it"]
 # <details>
@@ -585,7 +594,7 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 
 # %% [markdown] also=["processes_threads.remade_lock", "processes_threads.spawned_lock", "processes_threads.fork_warns"] claim="processes_threads.logging_lock" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a handler that keeps its lock; forget to register; fork where you spawned</summary>
+# <summary><b>Mend it</b>: a handler that keeps its lock; no registration; fork in place of spawn</summary>
 #
 # ```diff
 # -log.addHandler(handler)
@@ -606,8 +615,8 @@ claim("processes_threads.remade_lock", "a lock that is made anew in the child ca
 # %% [markdown] minutes=5
 # ## How large a piece
 #
-# 400 flights are to be priced by two workers. A pool sends them through a pipe in *chunks*: one task, one message.
-# Small chunks are many messages, large ones few to share. `lab.on_the_wire` counts what this process sends.
+# Two workers are to price 400 flights. A pool sends them through a pipe in *chunks*: one task, one message. Small
+# chunks mean many messages. Large chunks are hard to share fairly. `lab.on_the_wire` counts what this process sends.
 
 # %%
 show_source(lab.price, lab.on_the_wire)
@@ -671,17 +680,16 @@ claim("processes_threads.executor_default", "ProcessPoolExecutor.map makes chunk
       executor_default, equals=len(FLIGHTS), proves={"processes_threads.q4": "c"})
 
 # %% [markdown]
-# **Reading it.** Each message is pickled, written, read, unpickled, and its result comes back the same way, by two
-# helper threads of the parent that want the GIL. With 20 µs of work a flight (measured) that is most of the time at
-# the left end. What the right end costs is in the shares: at 400 one worker has everything. (All the work is 8 ms, so
-# a second worker saves 4 at most, and noise hides them in the milliseconds; the wavy middle of the shares is luck:
-# whoever is up first takes more.) The two classes ship with opposite defaults:
-# `ceil(n / (4 × workers))` in
+# **Reading it.** Each message is pickled, written, read and unpickled. Its result comes back the same way, by two
+# helper threads of the parent that want the GIL. With 20 µs of work per flight (measured) that is most of the time at
+# the left end. The shares show what the right end costs: at 400 one worker has everything. (All the work is 8 ms. A
+# second worker saves 4 at most, and noise hides them in the milliseconds. The wavy middle of the shares is luck: the
+# worker that starts first takes more.) The two classes have opposite defaults: `ceil(n / (4 × workers))` in
 # [`pool.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/pool.py), 1 in
 # [`Executor.map`](https://docs.python.org/3/library/concurrent.futures.html#concurrent.futures.Executor.map).
 #
-# Four chunks a worker are enough if flights cost alike. The real ones do not: count the departures of each route, and
-# hand the routes out in the order in which a report lists them.
+# Four chunks per worker are enough if all flights cost the same. Real ones do not. Count the departures of each
+# route, and hand the routes out in the order in which a report lists them.
 
 # %%
 routes = data.flights(["origin", "dest"]).groupby(["origin", "dest"]).size()
@@ -703,10 +711,10 @@ claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has
       heaviest_chunk(shuffled), at_most=0.2, did=sum(shuffled))
 
 # %% [markdown]
-# **In production.** No worker count helps beyond that chunk: the job takes at least the 45 % of the serial time that
-# it holds, on eight processors or on eighty. Shuffle, or sort descending *and* use small chunks (large first, small ones
-# fill the gaps). A rule of thumb from the left arm: a chunk should compute for 10 ms or more, so that 0.1 ms of
-# messages do not matter.
+# **In production.** More workers do not help beyond that chunk. The job takes at least the 45 % of the serial time
+# that the chunk holds, on eight processors or on eighty. Shuffle, or sort in descending order *and* use small chunks
+# (large items first, small ones fill the gaps). The left end gives a rule of thumb: a chunk should compute for 10 ms
+# or more, so that 0.1 ms of messages does not matter.
 
 # %% [markdown] also=["processes_threads.chunk_large", "processes_threads.pool_default", "processes_threads.executor_default"] claim="processes_threads.chunk_small" tags=["break-it"]
 # <details>
@@ -746,8 +754,8 @@ claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has
 # %% [markdown] minutes=6
 # ## 2.7 MB through a pipe
 #
-# A worker is to average the delays of the year: 336,776 numbers of 8 bytes. The argument of a task is pickled and
-# written to the pipe, by every call anew.
+# A worker is to average the delays of the year: 336,776 numbers of 8 bytes. Every call pickles the argument of its
+# task again and writes it to the pipe.
 
 # %%
 show_source(lab.mean_of, lab.mean_of_shared)
@@ -779,14 +787,14 @@ claim("processes_threads.by_name", "of an array in shared memory only the name d
       by_name.bytes, at_most=1_000, unit="B", did=mean_by_name)
 
 # %% [markdown]
-# **Why.** `SharedMemory` is a file in memory (`shm_open`, then `mmap`): both processes have the same pages in their
+# **Why.** `SharedMemory` is a file in memory (`shm_open`, then `mmap`). Both processes have the same pages in their
 # address spaces, and `np.ndarray(…, buffer=block.buf)` is a view of them. Nothing is copied, and nothing is locked:
 # two writers need a lock of `multiprocessing`, as two threads would need one of `threading`. A view must be gone
-# before `close()`, or it raises `BufferError`; and somebody must call `unlink()`, once.
+# before `close()`, or `close()` raises `BufferError`. And somebody must call `unlink()` once.
 #
-# Who does, if nobody did? A *resource tracker*, one process beside yours, unlinks at its end what is still registered.
-# That help has a price. The desk makes a block; a program that is not its child, a monitor say, attaches to it,
-# and exits.
+# What happens if nobody does? A *resource tracker*, one process beside yours, unlinks at its end every block that is
+# still registered. That help has a price. The desk makes a block. A program that is not its child, for example a
+# monitor, attaches to the block and exits.
 
 # %%
 ATTACH = textwrap.dedent("""
@@ -834,8 +842,8 @@ claim("processes_threads.untracked", "with track=False (3.13) it does not; 3.12 
       visits[1], equals="there" if HAS_TRACK else "track=False is new in 3.13")
 
 # %% [markdown]
-# Is a worker of one's own safe? It is, if it shares its parent's tracker. The tracker is started when it is first needed.
-# A worker can be forked before that.
+# Is the desk's own worker safe? It is, if it shares its parent's tracker. The tracker is started when it is first
+# needed, and a worker can be forked before that.
 
 # %%
 WORKER_VISITS = textwrap.dedent("""
@@ -886,15 +894,15 @@ claim("processes_threads.shared_tracker", "forked after the tracker started, or 
 # unlinks the block when the worker has exited (`ensure_running` in
 # [`resource_tracker.py`](https://github.com/python/cpython/blob/v3.13.0/Lib/multiprocessing/resource_tracker.py)).
 #
-# **In production.** Make the first block before you fork, or do not fork. Two services that meet at a name always have
-# a tracker each, and the second one's deploy deletes the first one's memory
-# ([gh-82300](https://github.com/python/cpython/issues/82300), reported in 2019). Attach with `track=False`, create
-# with tracking.
+# **In production.** Make the first block before you fork, or do not fork. Two services that were started separately
+# have a tracker each. If they share a block by its name, a restart of the second service deletes the first one's
+# memory ([gh-82300](https://github.com/python/cpython/issues/82300), reported in 2019). Create a block with tracking,
+# and attach to it with `track=False`.
 #
-# ### The header without the freight
+# ### The header without the data
 #
-# Between the two lies protocol 5 of pickle: it writes the object's header into the stream and hands the large buffers
-# over *beside* it, uncopied, for you to transport as you like.
+# Protocol 5 of pickle is a third way, between pickling everything and sending only a name. It writes the object's
+# header into the stream and gives you the large buffers *beside* it, uncopied. You send them as you like.
 
 # %%
 in_band = pickle.dumps(delays, protocol=5)
@@ -915,14 +923,15 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes one to two 
       (peak_in_band - peak_out_of_band) / delays.nbytes, between=(1, 2), unit="×", baseline=delays.nbytes)
 
 # %% [markdown]
-# **Why.** The pickler copies the array into its output buffer, which it enlarges to one and a half times what it needs
-# (`_Pickler_Write` in [`_pickle.c`](https://github.com/python/cpython/blob/v3.13.0/Modules/_pickle.c)).
+# **Why.** The pickler copies the array into its output buffer. When it enlarges this buffer, it takes one and a half
+# times what it needs (`_Pickler_Write` in
+# [`_pickle.c`](https://github.com/python/cpython/blob/v3.13.0/Modules/_pickle.c)).
 #
-# **In production.** `multiprocessing` does not use it: its pipes carry one stream of bytes (`ForkingPickler.dumps`
-# has no callback), as the count above shows. Dask and Ray do, each with a transport of its own. If you own the
-# transport, send the header and the raw buffers as one `writev`; if you do not, share memory, or send the worker
-# the *question* (a file name, a row range) and let it read. That is often the right answer: 30 bytes in place of
-# 2.7 MB. ([PEP 574](https://peps.python.org/pep-0574/).)
+# **In production.** `multiprocessing` does not use protocol 5's buffers: its pipes carry one stream of bytes
+# (`ForkingPickler.dumps` has no callback), as the count above shows. Dask and Ray use them, each with a transport of
+# its own. If you own the transport, send the header and the raw buffers as one `writev`. If you do not, share memory,
+# or send the worker the *question* (a file name, a row range) and let it read the data. That is often the right
+# answer: 30 bytes in place of 2.7 MB. ([PEP 574](https://peps.python.org/pep-0574/).)
 
 # %% [markdown] also=["processes_threads.by_name", "processes_threads.tracker", "processes_threads.untracked"] claim="processes_threads.by_pipe" tags=["break-it"]
 # <details>
@@ -950,7 +959,7 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes one to two 
 
 # %% [markdown] also=["processes_threads.shared_tracker"] claim="processes_threads.own_tracker" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the other one first</summary>
+# <summary><b>Mend it</b>: the other one first</summary>
 #
 # ```diff
 # -        if sys.argv[2] == "tracker first":
@@ -965,7 +974,7 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes one to two 
 # <details>
 # <summary><b>Break it</b>: every second number</summary>
 #
-# A view with gaps has no buffer that could be handed over in one piece: NumPy copies it into the stream.
+# A view with gaps has no single buffer to pass on, so NumPy copies it into the stream.
 #
 # ```diff
 # -out_of_band = pickle.dumps(delays, protocol=5, buffer_callback=buffers.append)
@@ -993,7 +1002,8 @@ claim("processes_threads.dump_copies", "in band, dumping alone takes one to two 
 show_source(lab.fill)
 
 # %% [markdown] predict="processes_threads.q6"
-# **Predict.** Results of 1 kB and of 1 MB. Which workers has `join` seen end?
+# **Predict.** One worker puts a result of 1 kB into the queue, another one of 1 MB. Which of them has `join` seen
+# end, before anybody reads?
 #
 # - **a** both
 # - **b** the one with 1 kB
@@ -1026,17 +1036,18 @@ claim("processes_threads.read_first", "once it was read, it ends",
       ends[1_000_000][1], equals=0)
 
 # %% [markdown]
-# **Why.** `Queue.put` only appends to a buffer; a *feeder thread* of the worker writes it to the pipe, which holds
-# 64 KiB on Linux. At its end the worker joins that thread, which waits for a reader; the reader waits for the worker.
-# Two processes, two promises, one circle.
-# ([Joining processes that use queues](https://docs.python.org/3/library/multiprocessing.html#programming-guidelines).)
+# **Why.** `Queue.put` only appends to a buffer. A *feeder thread* of the worker writes it to the pipe, which holds 64
+# KiB on Linux. At its end the worker joins that thread. The thread waits for a reader, and the reader waits for the
+# worker. This is a circle. ([Joining processes that use
+# queues](https://docs.python.org/3/library/multiprocessing.html#programming-guidelines).)
 #
-# **In production.** It works for years, until a result has more than 64 KiB. Read first, join after; or use a pool,
-# which does both. (`subprocess` has the same trap: `wait()` with `stdout=PIPE`, and the cure is `communicate()`.)
+# **In production.** Such code works for years, until a result has more than 64 KiB. Read first and join after that,
+# or use a pool, which does both. (`subprocess` has the same trap: `wait()` with `stdout=PIPE`. The cure is
+# `communicate()`.)
 
 # %% [markdown] also=["processes_threads.read_first"] claim="processes_threads.join_first" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: read first; and a worker that is not waited for</summary>
+# <summary><b>Mend it</b>: read first; and do not wait for the worker</summary>
 #
 # ```diff
 # -    before = worker.exitcode
@@ -1054,14 +1065,14 @@ claim("processes_threads.read_first", "once it was read, it ends",
 # ▶ In a new cell: `break_it("processes_threads.join_first")`
 
 # %% [markdown] minutes=3
-# ## The law of what is left
+# ## Four workers and a serial part
 #
-# A job prices 6,000 flights. The desk prices a share of them alone, and the workers divide the rest. How much faster is
-# the job with four workers? Gene Amdahl's answer, for a serial share *s* and *n* workers: 1 / (s + (1 − s) / n).
+# A job prices 6,000 flights. The desk prices a share of them alone, and the workers divide the rest. How much faster
+# is the job with four workers? Gene Amdahl's answer for a serial share *s* and *n* workers is 1 / (s + (1 − s) / n).
 #
-# The work is real, and so is its division. What is measured is the CPU time of each part. The team's time is that of
-# the serial part plus that of the slowest worker, as it would be with a processor for each. So a machine with two
-# cores can measure four workers. Messages and waiting for a processor are left out, as they are in the law.
+# The work is real, and so is its division. We measure the CPU time of each part. The team's time is that of the
+# serial part plus that of the slowest worker, as it would be with a processor for each. So a machine with two cores
+# can measure four workers. Messages and waiting for a processor are left out, as they are in the law.
 
 # %%
 show_source(lab.speed_up, lab._priced)
@@ -1105,13 +1116,13 @@ claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 
       measured[0.1, 4], between=(2.3, 3.6), unit="×")
 
 # %% [markdown]
-# **Reading it.** Lines are the law, marks are measured. With 10 % serial work the law gives sixteen workers 6.4, and no
-# number of workers reaches 10. The cheapest speed-up is at the other end: halve the serial share.
+# **Reading it.** The lines are the law, the marks are measured. With 10 % serial work the law gives sixteen workers
+# 6.4, and no number of workers reaches 10. It is cheaper to halve the serial share than to add workers.
 #
-# **In production.** The serial share hides: pickling and unpickling in the parent, one lock, one connection, the largest
-# chunk of *How large a piece*, the `sum` at the end. Measure the speed-up S of *n* workers and solve for the share:
-# s = (1/S − 1/n) / (1 − 1/n) (Karp and Flatt, 1990). If that share grows with *n*, it is overhead, not your algorithm.
-# ([Amdahl, 1967](https://doi.org/10.1145/1465482.1465560).)
+# **In production.** Look for the serial share in pickling and unpickling in the parent, in one lock, in one
+# connection, in the largest chunk of *How large a piece*, or in the `sum` at the end. Measure the speed-up S of *n*
+# workers and solve for the share: s = (1/S − 1/n) / (1 − 1/n) (Karp and Flatt, 1990). If that share grows with *n*,
+# it is overhead, not your algorithm. ([Amdahl, 1967](https://doi.org/10.1145/1465482.1465560).)
 
 # %% [markdown] also=["processes_threads.amdahl_tenth"] claim="processes_threads.amdahl_half" tags=["break-it"]
 # <details>
@@ -1127,10 +1138,10 @@ claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 
 # ▶ In a new cell: `break_it("processes_threads.amdahl_half")`
 
 # %% [markdown] minutes=6
-# ## A signal that nobody heard
+# ## The gate and the crew
 #
-# Threads now. A gate waits until the crew has reported. The gate looks, sees that the crew is not there, and goes to
-# sleep. The crew reports in between: after the look, before the sleep. The experiment puts it exactly there.
+# Now threads. A gate waits until the crew has reported. The gate looks, sees that the crew is not there, and goes to
+# sleep. The crew reports after the look and before the sleep. The experiment forces this moment.
 
 # %%
 class Gate:
@@ -1187,12 +1198,12 @@ claim("processes_threads.predicate", "who asks for the fact, under the lock, bef
       boarded(board), equals=True)
 
 # %% [markdown]
-# **Why.** A condition has no memory: `notify` wakes who sleeps now. The memory is your variable. `wait_for` looks at it
-# with the lock held and gives the lock up *in the same step* in which it joins the sleepers (each sleeper is a lock of
-# its own in a deque: [`threading.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/threading.py)); there is no
-# in between for a reporter that needs the lock too.
+# **Why.** A condition has no memory: `notify` wakes only the threads that sleep now. Your variable is the memory.
+# `wait_for` looks at it with the lock held, and joins the sleepers *before* it releases the lock (each sleeper is a
+# lock of its own in a deque: [`threading.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/threading.py)). So a
+# reporter that needs the lock too cannot come in between.
 #
-# The fact must be asked again *after* waking, too. Two passengers stand by for one seat:
+# The fact must also be checked again *after* waking. Two passengers stand by for one seat:
 
 # %%
 class StandBy:
@@ -1240,14 +1251,14 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
       stand_by(StandBy.take), equals=["12A", "14C"])
 
 # %% [markdown]
-# **In production.** Three rules cover `Condition`: change the fact under its lock, notify under it, wait in a `while`
-# (or `wait_for`). `notify()` in place of `notify_all()` is an optimisation for waiters that are all alike. Better
-# still: a `queue.Queue` is a list, a lock and two conditions with these rules already kept; an `Event` is a condition
-# with a fact that stays true.
+# **In production.** Three rules cover `Condition`: change the fact under its lock, notify under the lock, and wait in
+# a `while` loop (or with `wait_for`). `notify()` in place of `notify_all()` is an optimisation for waiters that are
+# all alike. It is better still to use a class that already follows these rules: a `queue.Queue` is a deque, a lock
+# and conditions, and an `Event` is a condition with a fact that stays true.
 
 # %% [markdown] also=["processes_threads.predicate"] claim="processes_threads.lost_wakeup" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the crew comes a little later; and a look that was taken before</summary>
+# <summary><b>Mend it</b>: the crew comes a little later; and a look that was taken too early</summary>
 #
 # ```diff
 # -    in_between()
@@ -1272,7 +1283,7 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 
 # %% [markdown] also=["processes_threads.woken_again"] claim="processes_threads.woken_for_nothing" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: <code>if</code> for <code>while</code>, and the other way round</summary>
+# <summary><b>Mend it</b>: <code>if</code> in place of <code>while</code>, and the other way round</summary>
 #
 # ```diff
 # -            if not self.seats:
@@ -1297,9 +1308,9 @@ claim("processes_threads.woken_again", "with `while` it sleeps again, until ther
 # %% [markdown] minutes=6
 # ## What each lock promises
 #
-# Five objects of `threading` look alike, and promise different things. One experiment each.
+# Five objects of `threading` look alike and promise different things. Each gets one experiment.
 #
-# **Lock and RLock.** A method that holds the lock calls another that takes it. And somebody else releases it.
+# **Lock and RLock.** A method that holds the lock calls another method that takes it. And another thread releases it.
 
 # %%
 def second_time(lock):
@@ -1324,8 +1335,8 @@ claim("processes_threads.owner", "a Lock may be released by anybody, an RLock by
       equals=("released", "RuntimeError"))
 
 # %% [markdown]
-# **Semaphore.** Three gates, nine aircraft. A barrier among those at the gates makes sure that three really are there
-# at a time: it lets nobody go before it has three.
+# **Semaphore.** There are three gates and nine aircraft. A barrier among those at the gates makes sure that three
+# really are there at a time: it opens only when it has three.
 
 # %%
 GATES = 3
@@ -1368,10 +1379,10 @@ claim("processes_threads.bounded", "one release too many makes a fourth gate; a 
       equals=(4, "ValueError"))
 
 # %% [markdown]
-# **Barrier.** Fuel, catering and crew meet before departure. One waits, loses patience, and goes.
+# **Barrier.** Fuel, catering and crew meet before departure. One waits, loses patience, and goes away.
 
 # %% [markdown] predict="processes_threads.q9"
-# **Predict.** A Barrier(3): one party waits in vain and times out. The two others come. They …
+# **Predict.** A Barrier(3): one party waits until its timeout. Then the two others come. They …
 #
 # - **a** wait for a third
 # - **b** get an error at once
@@ -1396,22 +1407,22 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 # %% [markdown]
 # **In production.**
 #
-# | object | promise | mind |
+# | object | promise | take care |
 # |---|---|---|
 # | `Lock` | one at a time | not re-entrant; has no owner, so a wrong release goes unnoticed |
-# | `RLock` | one *thread* at a time, as deep as it likes | hides that your invariant is broken while you call yourself; a split into public (locks) and private (does not) methods is clearer |
-# | `Semaphore`, `BoundedSemaphore` | *n* at a time | use the bounded one; for connections a `queue.Queue` of the connections themselves says more |
-# | `Condition` | sleep until a fact may have changed | it has no memory: *A signal that nobody heard* |
-# | `Event` | a fact that becomes true | never clear it while somebody may wait |
-# | `Barrier` | all or an error | give it a timeout: it is how the error arises at all |
+# | `RLock` | one *thread* at a time, as deep as it likes | hides that your invariant is broken while you call yourself; it is clearer to split into public methods (which lock) and private ones (which do not) |
+# | `Semaphore`, `BoundedSemaphore` | *n* at a time | use the bounded one; for connections, a `queue.Queue` of the connections themselves says more |
+# | `Condition` | sleep until a fact may have changed | it has no memory: *The gate and the crew* |
+# | `Event` | a fact that becomes true | do not clear it while somebody may wait |
+# | `Barrier` | all or an error | give it a timeout, or a missing party holds the others for ever |
 #
-# All but Lock and RLock are Python, made of locks and conditions, a page each in
-# [`threading.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/threading.py). asyncio's namesakes are for tasks
-# of one thread and none of these.
+# All but Lock and RLock are written in Python, with locks and conditions. Each is about a page in
+# [`threading.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/threading.py). asyncio's classes of the same
+# names are for the tasks of one thread. They do not protect anything from another thread.
 
 # %% [markdown] also=["processes_threads.owner", "processes_threads.semaphore", "processes_threads.bounded"] claim="processes_threads.reentrant" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: do not hold the lock; release your own; close a gate; give back what you had</summary>
+# <summary><b>Break it</b>: do not hold the lock; release your own; close a gate; return only what you took</summary>
 #
 # ```diff
 # -    with lock:
@@ -1459,8 +1470,8 @@ claim("processes_threads.barrier_reset", "until somebody resets it; then each ge
 # ## Two passengers, two seats
 #
 # Ann in 12A and Bob in 14C swap seats. Each seat has a lock, and a swap takes both. Two desks do it at the same
-# moment, one starting from Ann, one from Bob. A barrier brings them to the bad moment; a watchdog of `faulthandler`
-# looks after two seconds what everybody is doing, and ends the program.
+# moment: one starts from Ann, the other from Bob. A barrier brings them to the bad moment. After two seconds a
+# watchdog of `faulthandler` prints what each thread is doing, and ends the program.
 
 # %%
 locks = {"12A": threading.Lock(), "14C": threading.Lock()}
@@ -1518,23 +1529,25 @@ claim("processes_threads.lock_order", "with the seats in one order, both swaps a
       ordered.said, equals=[2])
 
 # %% [markdown]
-# **Why.** Four conditions must meet (Coffman, 1971): exclusive locks, holding one while waiting for another, nobody
-# takes a lock away, and a *circle* of waiters. A global order breaks the circle: whoever waits for 14C holds only
-# what sorts before it, so along any chain of waiters the seats grow, and a chain that grows never closes.
+# **Why.** Four conditions must meet (Coffman, 1971): locks are exclusive, a thread holds one while it waits for
+# another, nobody takes a lock away, and the waiters form a *circle*. A global order breaks the circle. A thread that
+# waits for 14C holds only seats that sort before it. So the seats grow along any chain of waiters, and a chain that
+# grows never closes.
 #
-# **Diagnosis in production.** `faulthandler.dump_traceback_later(t)` is a watchdog in C: it needs neither the GIL nor
-# a lock, so it works in a process that hangs. `faulthandler.register(signal.SIGUSR1, all_threads=True)` at start-up
-# lets you ask a live one with `kill -USR1`. Without either, `py-spy dump --pid` reads the stacks from outside. Look for
-# two threads at *different* `with` lines of locks, each in the other's code.
+# **Diagnosis in production.** `faulthandler.dump_traceback_later(t)` is a watchdog in C. It needs neither the GIL nor
+# your locks, so it works in a process that hangs. `faulthandler.register(signal.SIGUSR1, all_threads=True)` at
+# start-up lets you ask a running process with `kill -USR1`. Without either, `py-spy dump --pid` reads the stacks from
+# outside. Look for two threads that wait at a `with` line of a lock that the other may hold.
 # ([faulthandler](https://docs.python.org/3/library/faulthandler.html).)
 #
-# **Cures**, in the order to try them: one lock for both seats; a global order (a key of the data, not `id()` if two
-# processes meet at a database row); `acquire(timeout=…)`, give up *everything*, and try again after a random pause,
-# which is what a database does for you when it kills one of two transactions (3.1 shows it).
+# **Cures**, in the order to try them. Use one lock for both seats. Or use a global order (a key of the data, not
+# `id()` if two processes meet at a database row). Or use `acquire(timeout=…)`, give up *everything*, and try again
+# after a random pause. A database does this for you when it kills one of two transactions
+# ([3.1a](../03_databases/01a_transactions_indexes.ipynb) shows it).
 
 # %% [markdown] also=["processes_threads.lock_order"] claim="processes_threads.deadlock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: sort for one, shuffle for the other</summary>
+# <summary><b>Mend it</b>: sort for one, shuffle for the other</summary>
 #
 # ```diff
 # -    return seats
@@ -1552,8 +1565,9 @@ claim("processes_threads.lock_order", "with the seats in one order, both swaps a
 # ## Whose is it: the thread's or the request's?
 #
 # A service stores the current user in a `threading.local`, so that the log can name her. Requests run in a pool of
-# threads. Ann's request sets the user; the next one is anonymous and sets nothing. 1.6 showed that a `ContextVar` which
-# is set in a pool's thread stays there (`concurrency.context_leaks`). Here is the older tool beside it.
+# threads. Ann's request sets the user. The next request is anonymous and sets nothing. [1.6](06_concurrency.ipynb)
+# showed that a `ContextVar` that is set in a pool's thread stays there (`concurrency.context_leaks`). Here is the
+# older tool beside it.
 
 # %%
 thread_user = threading.local()
@@ -1592,10 +1606,11 @@ claim("processes_threads.context_run", "run each request in a copy of the contex
       two_requests(in_context, submit_in_context), equals="nobody")
 
 # %% [markdown]
-# In a loop it is the other way round: many requests, one thread. Two tasks set the user, and meet, and look.
+# In an event loop it is the other way round: many requests, one thread. Two tasks set the user, wait for each other,
+# and look.
 
 # %% [markdown] predict="processes_threads.q10"
-# **Predict.** Ann's task and Bob's task run in one thread; each sets the user in the `threading.local`. Whom do
+# **Predict.** Ann's task and Bob's task run in one thread. Each sets the user in the `threading.local`. Which user do
 # they see then?
 #
 # - **a** Ann sees Ann, Bob sees Bob
@@ -1628,12 +1643,13 @@ claim("processes_threads.tasks_own", "each task has a context of its own",
       seen_by_tasks["in_context"], equals=["Ann", "Bob"])
 
 # %% [markdown]
-# **Why.** A `threading.local` is a dictionary in the thread's state, and all tasks of a loop are one thread. A task has a
-# context of its own, a copy that is made when it is (1.6, *Whose request is this?*); a thread of a pool keeps one for
-# its life.
+# **Why.** A `threading.local` is a dictionary in the thread's state, and all tasks of a loop run in one thread. A
+# task has a context of its own, a copy that is made together with the task ([1.6](06_concurrency.ipynb), *Whose
+# request is this?*). A thread of a pool keeps one context for its life.
 #
-# And a new thread? It starts empty; from 3.14 on a flag, `thread_inherit_context`, lets it start with a copy of the
-# starter's context, and free-threaded builds set it. The claim asks this interpreter for its flag.
+# What about a new thread? It starts with an empty context. From 3.14 on the flag `thread_inherit_context` lets it
+# start with a copy of the starter's context, and free-threaded builds set this flag. The claim asks this interpreter
+# for its flag.
 
 # %%
 def inherited():
@@ -1654,13 +1670,13 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
       inherited() == ("Ann" if flag else "nobody"), equals=True)
 
 # %% [markdown]
-# **In production.** A leaked user in a log is harmless; a leaked tenant in a query is an incident. Per request: a
-# context variable, set by a middleware and *reset* by it (`token = var.set(…)`, `var.reset(token)` in a `finally`).
-# Per thread: what is expensive and not thread-safe, such as a connection.
+# **In production.** A leaked user in a log is harmless. A leaked tenant in a query is an incident. What belongs to a
+# request goes into a context variable that a middleware sets *and resets* (`token = var.set(…)`, `var.reset(token)`
+# in a `finally`). What is expensive and not thread-safe, such as a connection, may belong to a thread.
 
 # %% [markdown] also=["processes_threads.context_leaks", "processes_threads.context_run", "processes_threads.tasks_share"] claim="processes_threads.local_leaks" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: forget the user when she was read; a thread a request; a set that is never undone</summary>
+# <summary><b>Mend it</b>: forget the user once she was read; a thread per request; a set that is never undone</summary>
 #
 # ```diff
 # -    return getattr(thread_user, "name", "nobody")
@@ -1703,7 +1719,7 @@ claim("processes_threads.new_thread", "a new thread starts with an empty context
 # ## Closing time
 #
 # Three clerks take bookings from a queue, each in a loop around `get`. How do they learn that no more will come? The
-# old way is a *sentinel*, one for each. Somebody adds a third clerk and forgets the third sentinel.
+# old way is a *sentinel* for each clerk. Somebody adds a third clerk and forgets the third sentinel.
 
 # %%
 CLOSED = "closed"
@@ -1733,11 +1749,12 @@ claim("processes_threads.sentinels", "three clerks, two sentinels: all is handle
       gone_home(clerks=3, sentinels=SENTINELS), equals=(2, 100))
 
 # %% [markdown]
-# Since 3.13 the queue itself can be closed: `shutdown()`. Producers get `queue.ShutDown` at once, consumers when the
-# queue is empty; with `immediate=True` it is emptied. 3.12 has neither.
+# Since 3.13 the queue itself can be closed with `shutdown()`. Producers get `queue.ShutDown` at once, consumers get
+# it when the queue is empty. With `immediate=True` the queue is emptied at once. 3.12 has neither.
 
 # %% [markdown] predict="processes_threads.q11"
-# **Predict.** 100 bookings are in the queue, nobody has taken one. `shutdown()`. What do three clerks handle?
+# **Predict.** 100 bookings are in the queue, and nobody has taken one. Somebody calls `shutdown()`. What do three
+# clerks handle?
 #
 # - **a** nothing: the next `get` raises ShutDown
 # - **b** 100, then each of them gets ShutDown
@@ -1776,19 +1793,21 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
       hasattr(queue.Queue, "shutdown") == HAS_SHUTDOWN, equals=True)
 
 # %% [markdown]
-# **Why.** A sentinel is an item, so it is counted per consumer and queues behind everything. `shutdown` is a *fact*
-# about the queue: `get` tests it in its `while` around the condition, and `shutdown` calls `notify_all` on both
-# conditions ([`queue.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/queue.py)): the rules of the lost signal,
-# applied. `asyncio.Queue` has it as well; `multiprocessing.Queue` does not.
+# **Why.** A sentinel is an item, so each consumer needs one, and it waits behind everything else in the queue.
+# `shutdown` is a *fact* about the queue. `get` tests it in its `while` around the condition, and `shutdown` calls
+# `notify_all` on both conditions ([`queue.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/queue.py)). These
+# are the rules of `Condition` from above. `asyncio.Queue` has `shutdown` as well, `multiprocessing.Queue` does not.
 #
-# **In production.** SIGTERM arrives, and thirty seconds later SIGKILL. `shutdown()` drains; `shutdown(immediate=True)`
-# is for what the next start will find again in the broker.
+# **In production.** SIGTERM arrives, and some seconds later SIGKILL (30 seconds by default [in
+# Kubernetes](https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-termination)). `shutdown()` lets
+# the consumers drain the queue. `shutdown(immediate=True)` is for work that the next start will find again in the
+# broker.
 
 # %% [markdown] also=["processes_threads.shutdown", "processes_threads.shutdown_now", "processes_threads.shutdown_since"] claim="processes_threads.sentinels" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a sentinel that is handed on; one booking too many or kept; another version</summary>
+# <summary><b>Mend it</b>: a sentinel that is passed on; one booking too many or kept; another version</summary>
 #
-# A clerk who puts the sentinel back for the next one needs no counting.
+# A clerk that puts the sentinel back for the next one makes counting unnecessary.
 #
 # ```diff
 # -    while (booking := bookings.get()) is not CLOSED:
@@ -1815,8 +1834,8 @@ claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
 # %% [markdown] minutes=4
 # ## Lights out
 #
-# A thread writes the log of bookings, buffered, and flushes at its end. It is a *daemon*, "so that it does not hold up
-# the exit".
+# A thread writes the log of bookings through a buffer, and flushes at its end. It is a *daemon*, "so that it does not
+# delay the exit".
 
 # %%
 def write_log(path, stop, written):
@@ -1850,7 +1869,7 @@ def logged(how, seconds=20):
 
 
 # %% [markdown] predict="processes_threads.q12"
-# **Predict.** The main program ends while the daemon waits inside `with open(…)`. What does the log say?
+# **Predict.** The main program ends while the daemon waits inside `with open(…)`. What does the log contain?
 #
 # - **a** three bookings: with closes the file, whatever happens
 # - **b** three bookings: files are flushed at exit
@@ -1869,19 +1888,19 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 
 # %% [markdown]
 # **Why.** At its end the interpreter joins all threads that are not daemons (`threading._shutdown`), then declares
-# itself finalising. A daemon that wants the GIL from then on never gets it: up to 3.13 the thread is ended on the
-# spot, from 3.14 on it hangs until the process is gone
+# itself finalising. A daemon that wants the GIL after that never gets it. Up to 3.13 the thread is ended on the spot,
+# from 3.14 on it hangs until the process is gone
 # ([Py_FinalizeEx](https://docs.python.org/3/c-api/interp-lifecycle.html#c.Py_FinalizeEx)). None of its Python code
-# runs any more, and `with` is Python code.
+# runs any more, and the exit of a `with` block is Python code.
 #
-# **In production.** A daemon is right for what may be cut off at any point: a heartbeat, a sampler. For what must be
-# finished: an event, `join`, both in a `finally` (or an `ExitStack`, or `ThreadPoolExecutor`, whose threads are no
-# daemons since 3.9 and are joined at exit). `daemon=True` of a *process* means something else: it is terminated, by
-# SIGTERM, when its parent exits in an orderly way, and may have no children.
+# **In production.** A daemon is right for work that may be cut off at any point: a heartbeat, a sampler. For work
+# that must be finished, use an event and `join`, both in a `finally` or an `ExitStack`. Or use `ThreadPoolExecutor`,
+# whose threads are no daemons since 3.9 and are joined at exit. `daemon=True` of a *process* means something else: it
+# is terminated by SIGTERM when its parent exits in an orderly way, and it may have no children.
 
 # %% [markdown] also=["processes_threads.waited_for", "processes_threads.told_and_joined"] claim="processes_threads.daemon_loses" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: flush each line; a wait with an end; a told writer that nobody waits for</summary>
+# <summary><b>Mend it</b>: flush each line; a wait with an end; a writer that is told to stop, but not joined</summary>
 #
 # ```diff
 # -            print(seat, "booked", file=log)
@@ -1902,9 +1921,9 @@ claim("processes_threads.told_and_joined", "told to stop, and joined, it writes 
 # %% [markdown] minutes=6
 # ## Killed: the worker
 #
-# At night the pricing job needs more memory than the container has, and the kernel's OOM killer ends one worker:
-# SIGKILL, no handler, no `finally`. The job's log stops; nothing else happens, until somebody looks in the morning.
-# Here a worker kills itself at one flight; twenty others follow.
+# At night the pricing job needs more memory than the container has, and the kernel's OOM killer ends one worker. That
+# is SIGKILL: no handler and no `finally` runs. The job's log stops. Nothing else happens until somebody looks in the
+# morning. Here a worker kills itself at one flight, and twenty others follow.
 
 # %%
 BAD, LONG = "UA666", "UA777"
@@ -1944,7 +1963,7 @@ def with_executor():
     print(json.dumps(said))
 
 # %% [markdown] predict="processes_threads.q13"
-# **Predict.** `multiprocessing.Pool`, two workers, one is killed in the middle of a task. What becomes of the
+# **Predict.** A `multiprocessing.Pool` has two workers. One is killed in the middle of a task. What happens to the
 # task?
 #
 # - **a** it fails with an error that names the signal
@@ -1966,15 +1985,16 @@ claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the ca
       in_executor, equals=dict.fromkeys(("the bad one", "the one beside it", "later ones"), "BrokenProcessPool"))
 
 # %% [markdown]
-# **Why.** The pool's tasks lie in a pipe that all workers read; it does not know who took which. A thread of the
-# parent (`_handle_workers`) sees that a process has ended and starts another, and nobody has a note of the task it
-# held. `pool.map(…)` waits for ever, at 0 % CPU
-# ([gh-66587](https://github.com/python/cpython/issues/66587), reported in 2014). The executor does not know either, so
-# it waits for all workers' *sentinels* together with the result pipe, and calls everything broken when one ends
-# (`_ExecutorManagerThread` in
-# [`process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)): rude, and honest.
+# **Why.** The pool's tasks are in a pipe that all workers read, so the pool does not know which worker took which
+# task. A thread of the parent (`_handle_workers`) sees that a process has ended and starts another. But nobody knows
+# which task it had. `pool.map(…)` waits for ever, at 0 % CPU
+# ([gh-66587](https://github.com/python/cpython/issues/66587), reported in 2014). The executor does not know it
+# either. So it waits for the *sentinels* of all its workers together with the result pipe, and declares everything
+# broken when one worker ends (`_ExecutorManagerThread` in
+# [`process.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/concurrent/futures/process.py)). That is hard on
+# the other calls, but it is honest.
 #
-# A worker that does *nothing* when it is killed is worse. One worker, idle:
+# It is worse when the killed worker is doing *nothing*. Here is one idle worker:
 
 # %%
 def idle_worker():
@@ -2006,23 +2026,23 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
       idle, equals={"answer": "none", "new worker": True, "terminated": False})
 
 # %% [markdown]
-# **Why.** An idle worker waits in `recv` with the *read lock* of the pipe in its hand, a POSIX semaphore that all
-# workers share. A semaphore has no owner: the kernel frees the process and leaves the count at 0. The new worker
-# waits for it; so does `terminate()`, which wants to empty the pipe
-# ([gh-96062](https://github.com/python/cpython/issues/96062), open). It surprised us that leaving the `with` block of
-# such a pool hangs too: the first draft of this program had to be killed from outside.
+# **Why.** An idle worker waits in `recv` and holds the *read lock* of the pipe, a POSIX semaphore that all workers
+# share. A semaphore has no owner: the kernel frees the process and leaves the count at 0. The new worker waits for
+# the semaphore. So does `terminate()`, which wants to empty the pipe
+# ([gh-96062](https://github.com/python/cpython/issues/96062), open). We were surprised that leaving the `with` block
+# of such a pool hangs too. The first draft of this program had to be killed from outside.
 #
-# **In production.** Use `ProcessPoolExecutor`; catch `BrokenProcessPool`, make a new one, and give each pending task
-# a pool of one worker for its second try: the culprit kills only itself, and you have its name. With `Pool` give each
-# result a deadline: `apply_async(…).get(timeout=…)`. Bound memory a worker (`max_tasks_per_child`, not with fork;
-# `RLIMIT_DATA`), so that a `MemoryError` with a traceback comes before the OOM killer without one. Watch exit codes:
-# −9 is SIGKILL.
+# **In production.** Use `ProcessPoolExecutor` and catch `BrokenProcessPool`. Then make a new pool, and give each
+# pending task a pool of one worker for its second try: a bad task then breaks only its own pool, and you know its
+# name. With `Pool`, give each result a deadline: `apply_async(…).get(timeout=…)`. Bound the memory of each worker
+# (`max_tasks_per_child`, not with fork; `RLIMIT_DATA`), so that a `MemoryError` with a traceback comes before the OOM
+# killer, which leaves none. Watch exit codes: −9 is SIGKILL.
 
 # %% [markdown] also=["processes_threads.executor_breaks", "processes_threads.idle_killed"] claim="processes_threads.pool_forgets" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: raise instead of dying; and give the dead one's lock back</summary>
+# <summary><b>Mend it</b>: raise instead of dying; and release the dead worker's lock</summary>
 #
-# An exception crosses the pipe like a result. And a semaphore does not mind who releases it.
+# An exception crosses the pipe like a result. And any process may release a semaphore.
 #
 # ```diff
 # -        os.kill(os.getpid(), signal.SIGKILL)
@@ -2042,8 +2062,8 @@ claim("processes_threads.idle_killed", "an idle worker killed: the pool has a ne
 # %% [markdown] minutes=5
 # ## Killed: the parent
 #
-# The other way round. The service is killed (a deploy that lost patience, the OOM killer again), and its workers, who
-# wait for tasks, are not told. The program prints its workers' ids and kills itself.
+# Now the other way round. The service is killed (by a deployment that ran out of patience, or by the OOM killer
+# again). Its workers wait for tasks, and nobody tells them. The program prints its workers' ids and kills itself.
 
 # %%
 def worker_id(_):
@@ -2073,7 +2093,7 @@ def serve_and_die(kind):
     os.kill(os.getpid(), signal.SIGKILL)
 
 # %% [markdown] predict="processes_threads.q14"
-# **Predict.** The parent of a pool is killed with SIGKILL. Whose workers live on?
+# **Predict.** The parent of a pool is killed with SIGKILL. Which pool's workers live on?
 #
 # - **a** nobody's: the kernel ends a process's children with it
 # - **b** those of ProcessPoolExecutor, not those of Pool
@@ -2096,24 +2116,25 @@ claim("processes_threads.watched", "a thread in each worker that joins the paren
       left_over["watched"], equals=0, did=left_over["executor"])
 
 # %% [markdown]
-# **Why.** The kernel does not end children; it gives them to process 1 (or to the next *subreaper*). What a worker
-# notices is the end of its pipe, and a pipe ends when *nobody* has its writing end open. A worker of `Pool` closes its
-# copy of that end first thing (`inqueue._writer.close()` in
-# [`pool.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/pool.py)); one of the executor keeps
-# it, so each orphan waits for the others, and for itself
+# **Why.** The kernel does not end children; it gives them to process 1 (or to the next *subreaper*). A worker notices
+# only the end of its pipe, and a pipe ends when *no* process has its writing end open. A worker of `Pool` first
+# closes its copy of that end (`inqueue._writer.close()` in
+# [`pool.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/multiprocessing/pool.py)). A worker of the executor
+# keeps it, so each orphan waits for the others, and for itself
 # ([gh-111873](https://github.com/python/cpython/issues/111873), open). It does not depend on the start method.
 #
-# So the two classes fail in opposite ways: one does not see its workers die, the other's workers do not see it die.
+# So the two classes fail in opposite ways. `Pool` does not report the death of a worker. The executor's workers do
+# not notice the death of their parent.
 #
-# **In production.** In a container whose process 1 is your service the kernel ends all the rest with it. Elsewhere
-# orphans gather: each with its memory, its database connections, its GPU. `multiprocessing.parent_process()` (3.8) has
-# a sentinel that every start method passes on, hence the initializer above. Linux's `PR_SET_PDEATHSIG` is the other
-# cure, with a trap: it fires when the *thread* that started the worker ends
+# **In production.** In a container whose process 1 is your service, the kernel ends all the rest with it. Elsewhere
+# orphans pile up, each with its memory, its database connections, its GPU. `multiprocessing.parent_process()` (3.8)
+# has a sentinel that every start method passes on. The initializer above uses it. Linux's `PR_SET_PDEATHSIG` is the
+# other cure, with a trap: it fires when the *thread* that started the worker ends
 # ([`PR_SET_PDEATHSIG`](https://man7.org/linux/man-pages/man2/PR_SET_PDEATHSIG.2const.html)).
 #
-# ### And who has been dead for long
+# ### A child that has ended
 #
-# A child that has ended is a *zombie* until its parent asks for the exit code: a row in the process table.
+# A child that has ended is a *zombie*, a row in the process table, until its parent asks for the exit code.
 
 # %%
 def state_of(pid):
@@ -2140,16 +2161,16 @@ claim("processes_threads.zombie", "an ended child is a zombie until somebody ask
       asked, equals=("Z", "gone"), unmeasured=NO_PROC)
 
 # %% [markdown]
-# `Popen.poll`, `Process.join` and `multiprocessing.active_children()` ask (`waitpid`). A service that starts helpers
-# and never does collects zombies up to the limit of processes; a container whose process 1 is not made for it does the
-# same with everybody's orphans, which is why `tini` and `docker run --init` exist.
+# `Popen.poll`, `Process.join` and `multiprocessing.active_children()` ask for it (`waitpid`). A service that starts
+# helpers and never asks collects zombies up to the limit of processes. A container whose process 1 does not ask
+# collects everybody's orphans in the same way. That is why `tini` and `docker run --init` exist.
 
 # %% [markdown] also=["processes_threads.executor_orphans", "processes_threads.watched", "processes_threads.zombie"] claim="processes_threads.pool_workers_end" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: all the other way round</summary>
+# <summary><b>Break it</b>: turn each of them round</summary>
 #
-# A worker of the pool that is busy does not look at its pipe. An orderly end shuts the executor down. A watcher that
-# waits for the wrong thing. And a parent that does not ask.
+# A worker of the pool that is busy does not look at its pipe. An orderly end shuts the executor down. A watcher waits
+# for the wrong thing. And a parent does not ask for the exit code.
 #
 # ```diff
 # -    print(json.dumps(sorted(workers)), flush=True)
@@ -2174,14 +2195,15 @@ claim("processes_threads.zombie", "an ended child is a zombie until somebody ask
 # %% [markdown] minutes=50
 # ## Exercises
 #
-# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
-# `solution("…")` shows the worked answer after an attempt.
+# Work in the cell, run it, then run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows
+# the worked answer after an attempt.
 #
 # ### Two seats, two locks (10 minutes)
 #
-# A seat has a `number`, a `lock` and a `passenger`, who may be read and written only while the lock is held. Swap the
-# passengers of two seats; nobody may see the moment in between. Many desks swap at once, in whatever order. A write may
-# fail: then the caller gets the error, everybody sits where they sat, and no seat stays locked. `first` may be `second`.
+# A seat has a `number`, a `lock` and a `passenger`. The passenger may be read and written only while the lock is
+# held. Swap the passengers of two seats. Nobody may see the moment in between. Many desks swap at once, in any order.
+# A write may fail. Then the caller gets the error, everybody sits where they sat before, and no seat stays locked.
+# `first` may be `second`.
 
 # %% exercise="processes_threads.swap" tags=["exercise"]
 def swap(first, second):
@@ -2195,10 +2217,10 @@ check("processes_threads.swap", swap)
 # %% [markdown]
 # ### Seat maps for many threads (20 minutes)
 #
-# `SeatMaps(load, size).get(flight)` returns the seat map of a flight; `load(flight)` fetches it, slowly. Keep at most
-# `size` maps; when there are more, the least recently *used* goes. Threads that ask for a flight while it is being
-# loaded wait for that one load. A load holds up nobody who asks for another flight. If it fails, those who wait get the
-# error, and the next `get` tries again.
+# `SeatMaps(load, size).get(flight)` returns the seat map of a flight. `load(flight)` fetches it, slowly. Keep at most
+# `size` maps. When there are more, drop the least recently *used*. Threads that ask for a flight while it is being
+# loaded wait for that one load. A load does not delay threads that ask for another flight. If it fails, the threads
+# that wait get the error, and the next `get` tries again.
 
 # %% exercise="processes_threads.seat_maps" tags=["exercise"]
 class SeatMaps:
@@ -2217,10 +2239,10 @@ check("processes_threads.seat_maps", SeatMaps)
 # ### A map that keeps its distance (20 minutes)
 #
 # Write a generator that yields `work(item)` for each item, in order, computed in `pool` (any
-# `concurrent.futures.Executor`). `items` may have no end: never pull more than `in_flight` items beyond those whose
-# results were handed over, and keep that many going. Call `progress(n)` as soon as the *n*-th item has finished,
-# whichever it is, and never from two threads at once. An error comes in the place of its result; after it, and when the
-# consumer closes the generator, what has not begun is cancelled.
+# `concurrent.futures.Executor`). `items` may have no end. Never pull more than `in_flight` items beyond those whose
+# results were handed over, and keep that many running. Call `progress(n)` as soon as the *n*-th item has finished, in
+# the order of finishing, and never from two threads at once. An error comes in the place of its result. After an
+# error, and when the consumer closes the generator, work that has not begun is cancelled.
 
 # %% exercise="processes_threads.parallel_map" tags=["exercise"]
 def parallel_map(pool, work, items, *, in_flight, progress):
@@ -2237,10 +2259,10 @@ check("processes_threads.parallel_map", parallel_map)
 # <details>
 # <summary>fork, spawn, forkserver: what is the difference to the code in the worker?</summary>
 #
-# A forked worker has your memory, descriptors and locks as they stand (`processes_threads.module_variable`,
-# `processes_threads.open_file`); the others import the module and get their arguments pickled
-# (`processes_threads.argument`). A forkserver is a process with a past of its own: its environment and its imports
-# (`processes_threads.late_environment`, `processes_threads.same_lots`). 3.14 made it the default
+# A forked worker has your memory, descriptors and locks as they are (`processes_threads.module_variable`,
+# `processes_threads.open_file`). The others import the module and get their arguments pickled
+# (`processes_threads.argument`). A forkserver is a process with an environment and imports of its own
+# (`processes_threads.late_environment`, `processes_threads.same_lots`). 3.14 made it the default on Linux
 # (`processes_threads.default_314`).
 #
 # </details>
@@ -2248,75 +2270,80 @@ check("processes_threads.parallel_map", parallel_map)
 # <details>
 # <summary>Why is it dangerous to fork a process with threads? Logging does it all the time.</summary>
 #
-# Locks are copied as held, their holders are not copied (`processes_threads.own_lock`). Logging makes its locks anew
-# in the child (`processes_threads.logging_lock`), and so can you (`processes_threads.remade_lock`), for the locks that
-# you know of.
+# Locks are copied as held, but their holders are not copied (`processes_threads.own_lock`). Logging makes its locks
+# anew in the child (`processes_threads.logging_lock`). You can do the same (`processes_threads.remade_lock`) for the
+# locks that you know of.
 #
 # </details>
 #
 # <details>
 # <summary>You replaced <code>Pool.map</code> by <code>ProcessPoolExecutor.map</code> and the job is slower. Why?</summary>
 #
-# Chunks: four a worker there, chunks of one here (`processes_threads.pool_default`,
-# `processes_threads.executor_default`). Pass `chunksize=`, not too large either (`processes_threads.chunk_large`), and
-# mind how the work is spread over the items (`processes_threads.sorted_work`).
+# Because of the chunks: `Pool.map` makes four per worker, the executor makes chunks of one
+# (`processes_threads.pool_default`, `processes_threads.executor_default`). Pass `chunksize=`, but not too large
+# (`processes_threads.chunk_large`), and look at how the work is spread over the items
+# (`processes_threads.sorted_work`).
 #
 # </details>
 #
 # <details>
 # <summary>Each of 1,000 tasks needs the same 200 MB table. How does it get there?</summary>
 #
-# Not as an argument (`processes_threads.by_pipe`): 200 GB through a pipe. By name in shared memory
-# (`processes_threads.by_name`), attached with `track=False` where the processes are not related
-# (`processes_threads.tracker`), and made before the workers are forked (`processes_threads.own_tracker`). Or once per
-# worker, by an initializer. A fork before the threads start keeps an array shared; the pages of Python objects are
-# copied when their reference counts change.
+# Not as an argument (`processes_threads.by_pipe`): that is 200 GB through a pipe. Send its name, and put the table in
+# shared memory (`processes_threads.by_name`). Attach with `track=False` if the processes are not related
+# (`processes_threads.tracker`), and make the block before the workers are forked (`processes_threads.own_tracker`).
+# Or load it once per worker, in an initializer. A fork before the threads start keeps an array shared. The pages of
+# Python objects are copied when their reference counts change.
 #
 # </details>
 #
 # <details>
 # <summary>A job is 10 % serial. The manager offers a machine with 64 cores. What do you say?</summary>
 #
-# Below 10 times, whatever he buys; 8.8 with 64, 3.1 with four (`processes_threads.amdahl_tenth`). First find the 10 %.
+# It stays below 10 times, whatever he buys: 8.8 with 64 cores, 3.1 with four (`processes_threads.amdahl_tenth`).
+# First find the 10 %.
 #
 # </details>
 #
 # <details>
 # <summary>Why is <code>Condition.wait</code> called in a loop?</summary>
 #
-# It wakes when the fact *may* have changed; another may have been quicker (`processes_threads.woken_for_nothing`,
-# `processes_threads.woken_again`). And the fact is looked at before the first sleep, under the lock, or a
-# notification is lost (`processes_threads.lost_wakeup`, `processes_threads.predicate`).
+# It wakes when the fact *may* have changed, and another thread may have been quicker
+# (`processes_threads.woken_for_nothing`, `processes_threads.woken_again`). And you check the fact before the first
+# sleep, under the lock, or you can lose a notification (`processes_threads.lost_wakeup`,
+# `processes_threads.predicate`).
 #
 # </details>
 #
 # <details>
 # <summary>A service hangs at 0 % CPU. What do you do, in which order?</summary>
 #
-# Get all stacks without stopping it (faulthandler's signal, py-spy): two threads at two `with` lines are a deadlock
-# (`processes_threads.deadlock`), cured by one order (`processes_threads.lock_order`). One thread, in a child, in a lock:
-# a fork (`processes_threads.stuck_where`). A parent in `Pool.map`: look for a dead worker
-# (`processes_threads.pool_forgets`). A parent in `join`: look for a full queue (`processes_threads.join_first`).
+# Get all stacks without stopping it (faulthandler's signal, py-spy). Two threads at two `with` lines are a deadlock
+# (`processes_threads.deadlock`), and one order of locks cures it (`processes_threads.lock_order`). One thread in a
+# child, at a lock, is a fork beside a thread (`processes_threads.stuck_where`). If a parent is in `Pool.map`, look
+# for a dead worker (`processes_threads.pool_forgets`). If it is in `join`, look for a full queue
+# (`processes_threads.join_first`).
 #
 # </details>
 #
 # <details>
 # <summary>thread-local or ContextVar?</summary>
 #
-# A thread-local belongs to the thread: the next request of a pool finds it (`processes_threads.local_leaks`), all tasks
-# of a loop share it (`processes_threads.tasks_share`). A ContextVar belongs to a context; tasks have one each
-# (`processes_threads.tasks_own`), a pool's threads have one each and keep it (`processes_threads.context_leaks`) unless
-# each call runs in a copy (`processes_threads.context_run`).
+# A thread-local belongs to the thread: the next request of a pool finds it (`processes_threads.local_leaks`), and all
+# tasks of a loop share it (`processes_threads.tasks_share`). A ContextVar belongs to a context. Each task has its own
+# (`processes_threads.tasks_own`). Each thread of a pool has one and keeps it (`processes_threads.context_leaks`),
+# unless each call runs in a copy (`processes_threads.context_run`).
 #
 # </details>
 #
 # <details>
 # <summary><code>multiprocessing.Pool</code> or <code>ProcessPoolExecutor</code>?</summary>
 #
-# The executor tells you that a worker died (`processes_threads.executor_breaks`), the pool forgets the task
-# (`processes_threads.pool_forgets`) or stops for good (`processes_threads.idle_killed`). The pool's workers end with the
-# parent (`processes_threads.pool_workers_end`), the executor's do not (`processes_threads.executor_orphans`) unless they
-# watch it (`processes_threads.watched`). The first is the worse failure, so: the executor, with a watcher.
+# The executor tells you that a worker died (`processes_threads.executor_breaks`). The pool forgets the task
+# (`processes_threads.pool_forgets`) or stops for good (`processes_threads.idle_killed`). The pool's workers end with
+# the parent (`processes_threads.pool_workers_end`), the executor's do not (`processes_threads.executor_orphans`)
+# unless they watch it (`processes_threads.watched`). A silent loss is the worse failure, so I take the executor, with
+# a watcher.
 #
 # </details>
 
@@ -2325,46 +2352,50 @@ check("processes_threads.parallel_map", parallel_map)
 #
 # You have shown that …
 #
-# 1. a forked worker inherits variables and files (`processes_threads.module_variable`,
-#    `processes_threads.open_file`) but no threads (`processes_threads.one_thread`), and gets its argument as it is; the
-#    others have it pickled (`processes_threads.argument`), and what cannot be pickled is refused
-#    (`processes_threads.cannot_travel`). A forkserver's worker has the server's environment
-#    (`processes_threads.late_environment`). What was imported before the fork is shared by all workers, generators
-#    included (`processes_threads.same_lots`), but not that of `random` (`processes_threads.reseeded`). 3.14 no longer
-#    forks by default (`processes_threads.default`, `processes_threads.default_314`). A lock held at the fork is held for
-#    ever in the child (`processes_threads.own_lock`, `processes_threads.stuck_where`), and 3.12 warns of it
-#    (`processes_threads.fork_warns`); it is not where it is made anew (`processes_threads.logging_lock`,
-#    `processes_threads.remade_lock`) or was never copied (`processes_threads.spawned_lock`);
-# 2. small chunks are many messages (`processes_threads.chunk_small`), a large one starves the others
-#    (`processes_threads.chunk_large`), the defaults are opposite (`processes_threads.pool_default`,
-#    `processes_threads.executor_default`), and sorted work sits in one chunk (`processes_threads.sorted_work`,
-#    `processes_threads.shuffled_work`). An array goes through the pipe whole (`processes_threads.by_pipe`,
-#    `processes_threads.dump_copies`), by name (`processes_threads.by_name`), or beside its header
-#    (`processes_threads.out_of_band`, `processes_threads.no_copy`). A visitor's exit removes a block
-#    (`processes_threads.tracker`) unless it does not track it (`processes_threads.untracked`). So does the exit of a
-#    worker that was forked before the tracker started (`processes_threads.own_tracker`), but not of one that shares its
-#    parent's (`processes_threads.shared_tracker`). A join before the read
-#    waits for ever (`processes_threads.join_first`, `processes_threads.read_first`), and a serial share bounds the
-#    speed-up (`processes_threads.amdahl_half`, `processes_threads.amdahl_tenth`);
-# 3. a notification has no memory (`processes_threads.lost_wakeup`, `processes_threads.predicate`), waking is no promise
-#    (`processes_threads.woken_for_nothing`, `processes_threads.woken_again`); an RLock has an owner and a depth
-#    (`processes_threads.reentrant`, `processes_threads.owner`), a semaphore a number (`processes_threads.semaphore`) that
-#    only the bounded one guards (`processes_threads.bounded`), a barrier breaks for all
-#    (`processes_threads.barrier_broken`) until it is reset (`processes_threads.barrier_reset`);
-# 4. two threads wait for each other, at lines that a watchdog names (`processes_threads.deadlock`), and do not if locks
-#    have one order (`processes_threads.lock_order`);
-# 5. a thread-local outlives the request (`processes_threads.local_leaks`) and is shared by tasks
-#    (`processes_threads.tasks_share`); a context variable is a task's own (`processes_threads.tasks_own`), but a pool's
-#    thread keeps its context (`processes_threads.context_leaks`) unless the call brings one
-#    (`processes_threads.context_run`), and a new thread has none (`processes_threads.new_thread`); sentinels must be
-#    counted (`processes_threads.sentinels`), a queue can be shut down, drained or not (`processes_threads.shutdown`,
-#    `processes_threads.shutdown_now`), since 3.13 (`processes_threads.shutdown_since`);
-# 6. a daemon thread is dropped in the middle (`processes_threads.daemon_loses`), another is waited for
-#    (`processes_threads.waited_for`) or told and joined (`processes_threads.told_and_joined`). A pool forgets the task of a
-#    killed worker (`processes_threads.pool_forgets`) or hangs for good (`processes_threads.idle_killed`), an executor
-#    breaks (`processes_threads.executor_breaks`). A pool's workers end with their parent
-#    (`processes_threads.pool_workers_end`), an executor's do not (`processes_threads.executor_orphans`) unless they watch
-#    it (`processes_threads.watched`); and the dead are zombies until somebody asks (`processes_threads.zombie`).
+# 1. A forked worker inherits variables, open files and held locks, but only one thread. The other start methods
+#    import the module and pickle the arguments.
+# 2. Small chunks are many messages, and one large chunk leaves the other workers idle. An array crosses a pipe whole,
+#    or only its name does; a serial share limits the speed-up.
+# 3. A `Condition` has no memory, and waking is no promise: check the fact under the lock, before and after. An
+#    `RLock` has an owner, and a `Barrier` breaks for all.
+# 4. Two threads that take two locks in opposite orders can wait for each other for ever. One order of the locks
+#    prevents it, and a watchdog names the lines.
+# 5. A thread-local outlives the request, and all tasks of a loop share it. A queue can be shut down since 3.13, and
+#    sentinels must be counted.
+# 6. A daemon thread is dropped at exit. A `Pool` forgets the task of a killed worker, an executor breaks; a `Pool`'s
+#    workers end with their parent, an executor's live on.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `processes_threads.module_variable`, `processes_threads.open_file`, `processes_threads.one_thread`,
+#    `processes_threads.argument`, `processes_threads.cannot_travel`, `processes_threads.late_environment`,
+#    `processes_threads.same_lots`, `processes_threads.reseeded`, `processes_threads.default`,
+#    `processes_threads.default_314`, `processes_threads.own_lock`, `processes_threads.stuck_where`,
+#    `processes_threads.fork_warns`, `processes_threads.logging_lock`, `processes_threads.remade_lock`,
+#    `processes_threads.spawned_lock`
+# 2. `processes_threads.chunk_small`, `processes_threads.chunk_large`, `processes_threads.pool_default`,
+#    `processes_threads.executor_default`, `processes_threads.sorted_work`, `processes_threads.shuffled_work`,
+#    `processes_threads.by_pipe`, `processes_threads.dump_copies`, `processes_threads.by_name`,
+#    `processes_threads.out_of_band`, `processes_threads.no_copy`, `processes_threads.tracker`,
+#    `processes_threads.untracked`, `processes_threads.own_tracker`, `processes_threads.shared_tracker`,
+#    `processes_threads.join_first`, `processes_threads.read_first`, `processes_threads.amdahl_half`,
+#    `processes_threads.amdahl_tenth`
+# 3. `processes_threads.lost_wakeup`, `processes_threads.predicate`, `processes_threads.woken_for_nothing`,
+#    `processes_threads.woken_again`, `processes_threads.reentrant`, `processes_threads.owner`,
+#    `processes_threads.semaphore`, `processes_threads.bounded`, `processes_threads.barrier_broken`,
+#    `processes_threads.barrier_reset`
+# 4. `processes_threads.deadlock`, `processes_threads.lock_order`
+# 5. `processes_threads.local_leaks`, `processes_threads.tasks_share`, `processes_threads.tasks_own`,
+#    `processes_threads.context_leaks`, `processes_threads.context_run`, `processes_threads.new_thread`,
+#    `processes_threads.sentinels`, `processes_threads.shutdown`, `processes_threads.shutdown_now`,
+#    `processes_threads.shutdown_since`
+# 6. `processes_threads.daemon_loses`, `processes_threads.waited_for`, `processes_threads.told_and_joined`,
+#    `processes_threads.pool_forgets`, `processes_threads.idle_killed`, `processes_threads.executor_breaks`,
+#    `processes_threads.pool_workers_end`, `processes_threads.executor_orphans`, `processes_threads.watched`,
+#    `processes_threads.zombie`
+#
+# </details>
 #
 # **Further reading.** [multiprocessing: programming
 # guidelines](https://docs.python.org/3/library/multiprocessing.html#programming-guidelines) ·

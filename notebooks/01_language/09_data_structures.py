@@ -15,14 +15,18 @@
 #
 # 95 minutes. Needs no service, only the course's environment.
 #
+# A partner sends 8,000 ticket numbers to your service. They are plain integers, all different, and the model
+# `tickets: set[int]` accepts them. This one request stops every other request of the process. Another partner sends as
+# many numbers of the same length, and nobody notices. Which numbers do that, and would a limit on the set help?
+#
 # **You will be able to show that …**
 #
-# 1. what the ends and the middle of a list and of a deque cost, counted in moved references;
-# 2. which questions a list, a sorted list, a set, a sort and a heap ask of your keys, and how often;
-# 3. what a sender of plain numbers can do to a `set[int]`, which types the hash seed protects, and which cures hold;
-# 4. what growth, deletion and order mean for a dict's table;
-# 5. what one record weighs in eight layouts, and who shares its strings;
-# 6. when a slice copies, and what a slice that does not copy keeps alive.
+# 1. the ends and the middle of a list and of a deque cost very different numbers of moves;
+# 2. a list, a set, a sort and a heap ask your keys very different numbers of questions;
+# 3. the sender of plain numbers can make a set slow, and only some of the usual cures help;
+# 4. a dict grows, shrinks and keeps its order by simple rules;
+# 5. the layout of a record, and its strings, decide how much memory it needs;
+# 6. some slices copy, and the others keep the whole buffer alive.
 
 # %%
 import array
@@ -53,8 +57,9 @@ from helpers import show_bars, show_lines, show_table
 stamp()
 
 # %% [markdown]
-# Two instruments, no clock. The first is a key that counts what is asked of it. A container may ask three things of
-# a key: its hash, whether it equals another, whether it is less than another.
+# This notebook counts more than it times, with two instruments. The first is a key that counts what it is asked. A
+# container may ask a key for three things: its hash, whether it equals another key, and whether it is less than
+# another.
 
 # %%
 class Counted:
@@ -86,9 +91,9 @@ def asked(work):
 
 
 # %% [markdown]
-# The second reads the interpreter's own memory. A list is a pointer to one array of references. A deque is a chain of
-# blocks with 64 references each, between a pointer to the block before and one to the block behind. `places` notes at
-# which place each reference stands; `moved` compares two such notes. (Offsets as in
+# The second instrument reads the interpreter's own memory. A list holds a pointer to one array of references. A deque
+# is a chain of blocks. Each block has 64 references, a pointer to the previous block and one to the next. `places`
+# records where each reference is, and `moved` compares two such records. (The offsets are those of
 # [`Include/cpython/listobject.h`](https://github.com/python/cpython/blob/v3.14.0/Include/cpython/listobject.h) and
 # [`Modules/_collectionsmodule.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/_collectionsmodule.c).)
 
@@ -125,15 +130,15 @@ def moved(line, change):
 # %% [markdown] core=true minutes=4
 # ## The queue at the gate
 #
-# Passengers on standby wait in a line; whoever came first gets the first free seat. The code said
-# `standby.pop(0)` and was fine for years: with 1,000 in line it takes 0.14 µs (measured). Then a storm closed the
-# airports, the same code went through a backlog of 200,000, and each `pop(0)` took 76 µs.
+# Passengers on standby wait in a line, and the first to come gets the first free seat. The code used `standby.pop(0)`
+# and was fine for years: with 1,000 in line it takes 0.14 µs (measured). Then a storm closed the airports. The same
+# code worked through a backlog of 200,000, and each `pop(0)` took 76 µs.
 
 # %% [markdown] predict="data_structures.q1"
-# **Predict.** A list of 500 is drained by `pop(0)`. How many references does that move, in all?
+# **Predict.** A list of 500 passengers is emptied by `pop(0)`. How many references does that move in all?
 #
 # - **a** none: the list remembers where it starts
-# - **b** about 500: one a passenger
+# - **b** about 500: one per passenger
 # - **c** about 125,000: whoever stays moves up
 
 # %%
@@ -158,7 +163,7 @@ deque_front = draining(first, lambda line: line.popleft())
 deque_back = draining(last, lambda line: line.pop())
 
 # %% [markdown]
-# And one passenger from the middle, who gives up and goes home:
+# Now one passenger in the middle of the line gives up and goes home:
 
 # %%
 def leaves_from_the_middle(line):
@@ -186,31 +191,32 @@ claim("data_structures.deque_middle", "taking one from the middle moves more in 
       deque_middle - list_middle, at_least=LINE // 4)
 
 # %% [markdown]
-# **Why.** A list's references stand side by side in one array, from its first word on. To take the first is to
-# `memmove` all others one place down (`list.pop` in
-# [`Objects/listobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/listobject.c)). A deque moves an
-# index inside its leftmost block, and frees the block when it is used up: *appends or pops never move any other data
-# elements*, says the comment at its head. The middle is what it gives up: `d[i]` walks from block to block from the
-# nearer end, and `del d[i]` rotates the deque by `i`, pops, and rotates back, so that both halves move.
+# **Why.** A list's references are side by side in one array, from its first word on. To take the first reference, the
+# list must `memmove` all the others one place down (`list.pop` in
+# [`Objects/listobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/listobject.c)). A deque moves an index
+# inside its leftmost block, and frees the block when it is used up. *Appends or pops never move any other data
+# elements*, says the comment at the head of its source. The deque pays in the middle. `d[i]` walks from block to block
+# from the nearer end. `del d[i]` rotates the deque by `i`, pops, and rotates back. Exactly in the middle, as here, both
+# halves end up in new places. Nearer to an end fewer references change their place.
 #
-# **Why nobody notices.** Moving 1,000 references is one `memmove` of 8 kB: about as cheap as the call around it (0.14
-# µs against 0.04 µs of `popleft`, measured). The quadratic term has a tiny constant, and therefore hides until the
-# array no longer fits the processor's cache: typically on the day when everything else goes wrong too.
+# **Why nobody notices.** Moving 1,000 references is one `memmove` of 8 kB, which is about as cheap as the call around
+# it (0.14 µs against 0.04 µs of `popleft`, measured). The quadratic term has a tiny constant. It stays hidden until the
+# line is very long, and that is often the day when everything else goes wrong too.
 #
 # **In production.**
 #
-# | what the line must do | use |
+# | the line must support | use |
 # |---|---|
 # | in at one end, out at the same | `list` |
 # | in at one end, out at the other | `deque`; `queue.Queue` or `asyncio.Queue` (deques inside) between threads or tasks |
 # | index, slice, sort | `list` |
-# | leave from anywhere | `dict` as an ordered set, if what leaves is known by its key; what this costs at the front: 1.10 |
+# | leave from anywhere | `dict` as an ordered set, if you know the key of the item that leaves; [1.10](10_standard_tools.ipynb) shows its cost at the front |
 
 # %% [markdown] also=["data_structures.deque_middle"] claim="data_structures.list_front" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: keep the line back to front; and let the second leave, not the middle one</summary>
+# <summary><b>Mend it</b>: keep the line in reverse order; let the second leave instead of the middle one</summary>
 #
-# Reversed once, a list gives the first in line from its cheap end. And close to an end a deque has little to rotate.
+# After one reversal, the first in line is at the list's cheap end. Close to an end, a deque has little to rotate.
 #
 # ```diff
 # -list_front = draining(list(passengers()), lambda line: line.pop(0))
@@ -228,7 +234,7 @@ claim("data_structures.deque_middle", "taking one from the middle moves more in 
 # <details>
 # <summary><b>Break it</b>: priority boarding</summary>
 #
-# The first lets the second go ahead. One step from the end, and the end is no longer free.
+# The first passenger lets the second go ahead. One step away from the end, taking an item is no longer free.
 #
 # ```diff
 # -deque_front = draining(first, lambda line: line.popleft())
@@ -244,12 +250,12 @@ claim("data_structures.deque_middle", "taking one from the middle moves more in 
 # %% [markdown] core=true minutes=5
 # ## Is this document on the list?
 #
-# At check-in every document is looked up among those reported stolen. Three ways to hold the list; the document in
-# question is not on it, as nearly always.
+# At check-in every document is looked up in a list of stolen ones. There are three ways to hold this list. As nearly
+# always, the document is not on it.
 
 # %% [markdown] predict="data_structures.q2"
-# **Predict.** A set holds 4,096 documents; the passenger's is one of them (equal, another object). What is
-# asked of the keys?
+# **Predict.** A set holds 4,096 documents. The passenger's document equals one of them, but is another object. What
+# does the set ask the keys?
 #
 # - **a** one hash, one comparison
 # - **b** one hash, about 12 comparisons
@@ -315,21 +321,22 @@ claim("data_structures.identity", "the very same object is found without a compa
       hit_by_same["=="], equals=0, did=hit_by_same["hash"])
 
 # %% [markdown]
-# **Why.** A set keeps the whole hash of each key beside it. It compares hashes first, 64 bits at once, and calls
-# `__eq__` only where they are the same and the object is another
-# ([`Objects/setobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/setobject.c), `set_lookkey`). A miss
-# therefore costs no comparison at all, a hit costs one, a hit by identity none. `in` on lists and tuples tests
-# identity first too: *x in y* means *any(x is e or x == e for e in y)* ([membership
+# **Why.** A set keeps the whole hash of each key beside it. It compares the hashes first, 64 bits at once. It calls
+# `__eq__` only if the hashes are the same and the objects are not
+# ([`Objects/setobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/setobject.c), `set_lookkey`). As long
+# as no two hashes agree by chance, a miss costs no comparison, a hit costs one, and a hit by identity costs none.
+#
+# `in` on lists and tuples tests identity first too: *x in y* means *any(x is e or x == e for e in y)* ([membership
 # tests](https://docs.python.org/3/reference/expressions.html#membership-test-operations)). So `nan in [nan]` is true,
-# though `nan == nan` is not, and a key whose `__eq__` is broken is still found by itself: tests pass with the object
-# at hand and fail with one from the database.
+# though `nan == nan` is false. A key with a broken `__eq__` can still be found by the same object. A test that searches
+# with the same object passes, and the search with an equal object from the database fails.
 #
-# A logarithm and a constant look alike in this picture, and are: 12 questions at 4,096, 24 at 16 million. What a
-# sorted list gives besides is order: the next flight after 10:40, all between two moments (the second exercise
-# below).
+# In this picture a logarithm is hardly steeper than a constant, and in practice it is not: 12 questions for 4,096
+# documents, 24 for 16 million. A sorted list also gives you order: the next flight after 10:40, or all flights between
+# two moments (the second exercise below).
 #
-# **The set that loses.** Building it asks every key for its hash. A set that is built for one question asks more than
-# the scan:
+# **When a set loses.** Building a set asks every key for its hash. If you build a set for a single question, it asks
+# more than the scan does:
 
 # %%
 waiting = [Counted(number) for number in range(-100, 0)]
@@ -345,16 +352,16 @@ claim("data_structures.rebuilt", "a set inside the loop hashes the whole list fo
       hashes_a_passenger, equals=len(LISTED) + 1)
 
 # %% [markdown]
-# **In production.** This is the most common form of the mistake: `if order.id in set(paid)` in a comprehension, a
-# `frozenset(config.BLOCKED)` in a property. (Literals are exempt: the compiler turns `x in {1, 2, 3}` into a
-# constant frozenset.) The opposite mistake costs memory only: a set of three elements, where a tuple would do.
+# **In production.** Look for `if order.id in set(paid)` in a comprehension, and for `frozenset(config.BLOCKED)` in a
+# property. (A literal is safe: the compiler turns `x in {1, 2, 3}` into a constant frozenset.) The opposite mistake, a
+# set of three elements where a tuple would do, only costs memory.
 
 # %% [markdown] also=["data_structures.bisect", "data_structures.rebuilt"] claim="data_structures.scan" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: look for the first one; search without order; build the set once</summary>
+# <summary><b>Break it</b>: look for the first one; search without halving; build the set once</summary>
 #
-# A scan that finds what it looks for at the front needs no better container: order short lists by what is asked
-# for. And that a list is sorted helps only those who halve it.
+# A scan that finds its item at the front needs no better container, so put frequent items first in short lists. A
+# sorted list only helps a search that halves it.
 #
 # ```diff
 # -scan = [asked(lambda: unlisted in stolen[size])["=="] for size in sizes]
@@ -376,9 +383,9 @@ claim("data_structures.rebuilt", "a set inside the loop hashes the whole list fo
 
 # %% [markdown] also=["data_structures.identity"] claim="data_structures.set_hit" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a list where a set was meant, and an equal document where the same was</summary>
+# <summary><b>Break it</b>: a list instead of the set, and an equal document instead of the same one</summary>
 #
-# One pair of brackets, and no test of the *result* will tell.
+# The change is one pair of brackets. A test of the *result* does not notice it.
 #
 # ```diff
 # -hit_by_equal = asked(lambda: equal_document in as_set[4096])
@@ -394,12 +401,12 @@ claim("data_structures.rebuilt", "a set inside the loop hashes the whole list fo
 # %% [markdown] minutes=5
 # ## The ten worst delays
 #
-# The morning report shows the ten most delayed departures of the last 10,000. `sorted(…)[-10:]` sorts 9,990 flights
-# that nobody wants to see in order. A heap of ten does with less. And the day's board is put together from three
-# airports, each of which sends its departures in order of time.
+# The morning report shows the ten most delayed departures of the last 10,000. `sorted(…)[-10:]` also sorts the other
+# 9,990, and nobody wants to see these in order. A heap of ten needs less work. The report also has a board of all
+# departures. Three airports each send theirs in order of time, and the service puts the three lists together.
 
 # %% [markdown] predict="data_structures.q3"
-# **Predict.** Three sorted boards become one. Which asks fewer questions: `sorted(a + b + c)`, or
+# **Predict.** Three sorted boards become one. Which asks fewer questions, `sorted(a + b + c)` or
 # `heapq.merge(a, b, c)`?
 #
 # - **a** merge: it uses that they are sorted, and sorted() cannot know
@@ -483,30 +490,32 @@ claim("data_structures.sorted_boards", "sorted() of three sorted boards asks few
 
 # %% [markdown]
 # **Why.** No algorithm that only compares can sort n keys in unknown order with fewer than log2(n!) questions on
-# average. But Python's sort looks before it works. It walks over the list and takes *runs* that are already ascending
-# (or strictly descending, which it reverses), and then merges runs. One run costs n − 1 questions. Three of about the
-# same length cost n to find, two thirds of n to merge the first two, n to merge the third: 2.67 n.
-# ([`Objects/listsort.txt`](https://github.com/python/cpython/blob/v3.14.0/Objects/listsort.txt), Tim Peters' own
-# explanation, with the counts. Since 3.11 the order of merges is that of *powersort*.)
+# average. But Python's sort first looks for order. It finds *runs* that are already ascending (or strictly descending,
+# and then reverses them), and merges these runs. A list that is one run costs n − 1 questions. Three runs of about the
+# same length cost n to find, two thirds of n to merge the first two, and n to merge the third: 2.67 n in all. Tim
+# Peters explains the sort, with the counts, in
+# [`Objects/listsort.txt`](https://github.com/python/cpython/blob/v3.14.0/Objects/listsort.txt). (Since 3.11 the order
+# of the merges is that of *powersort*.)
 #
-# `heapq.merge` keeps a heap of three `[value, order, next]` lists and replaces the top for each item. Lists compare
-# by *first finding an unequal pair* and then ordering it: each step of the heap asks `==` and then `<`. What it buys
-# is laziness: three items in memory instead of all. And it calls nothing in C for long: `sorted` of a million keys
-# holds the GIL from beginning to end.
+# `heapq.merge` keeps a heap of three `[value, order, next]` lists and replaces the top one for each item. To compare
+# two lists, Python first finds an unequal pair of items and then orders it, so each step of the heap asks `==` and then
+# `<`. In return `merge` is lazy: it holds three items in memory instead of all. It also never stays in C for long,
+# while `sorted` of a million plain numbers holds the GIL from beginning to end.
 #
-# `nlargest` compares each flight with the smallest of its ten and forgets it at once, unless the flight is worse. How
-# often it is depends on the order: in random order the chance of the i-th is 10/i, about 10 ln(n/10) times in all. In
-# ascending order it is every time, and each time costs a path through the heap.
+# `nlargest` compares each flight with the smallest of its ten. Unless the flight is worse, it is forgotten at once. The
+# order decides how often a flight gets in. In random order the i-th flight gets in with a chance of 10/i, and that is
+# about 10 ln(n/10) flights in all. In ascending order every flight gets in, and each costs a path through the heap.
 #
-# **In production.** "O(n log n)" describes the input that you do not have. Logs, exports and tables come nearly
-# sorted. To append to a sorted list and call `sort()` is cheaper than it looks: n more questions, in one C loop. And
-# a sort of *(delay, flight)* pairs asks for `==` on the delay before `<`; `key=` asks for the key once a flight.
+# **In production.** "O(n log n)" describes input without any order. Logs, exports and tables often come nearly sorted.
+# To append to a sorted list and call `sort()` is cheaper than it looks: about n questions more, in one C loop. A sort
+# of *(delay, flight)* pairs asks the delays for `==` before it asks for `<`. With `key=` it calls the key function once
+# per flight.
 
 # %% [markdown] also=["data_structures.ascending", "data_structures.sort"] claim="data_structures.top_ten" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the worst 5,000; descending; and a sort of what is sorted</summary>
+# <summary><b>Break it</b>: the worst 5,000; descending delays; a sort of a list that is sorted</summary>
 #
-# `nlargest` with k near n is a slow sort. Descending delays are the best case for it: nobody after the tenth gets in.
+# `nlargest` with a large k is a slow sort. Descending delays are its best case: no flight after the tenth gets in.
 #
 # ```diff
 # -of_heap = questions(lambda: heapq.nlargest(10, delays))
@@ -527,8 +536,8 @@ claim("data_structures.sorted_boards", "sorted() of three sorted boards asks few
 # <details>
 # <summary><b>Break it</b>: the boards arrive shuffled into each other</summary>
 #
-# The same 10,000 keys without their runs: a network that reorders, a `set` in between, or a `GROUP BY` without an
-# `ORDER BY`.
+# These are the same 10,000 keys without their runs. A network that reorders can do this, or a `set` in between, or a
+# `GROUP BY` without an `ORDER BY`.
 #
 # ```diff
 # -together = list(itertools.chain(*boards.values()))
@@ -542,13 +551,13 @@ claim("data_structures.sorted_boards", "sorted() of three sorted boards asks few
 # %% [markdown] minutes=4
 # ## The next departure
 #
-# A simulation of the airfield takes the earliest of 1,000 pending events and schedules a new one, over and over. Two
-# candidates: a heap, and a list that is kept sorted by `bisect.insort`. (The list holds the events in
-# descending order, so that the earliest is its last: as good as this idea gets.)
+# A simulation of the airfield takes the earliest of 1,000 pending events and schedules a new one, over and over. There
+# are two candidates: a heap, and a list that `bisect.insort` keeps sorted. (The list holds the events in descending
+# order. The earliest is its last item, where it is cheap to take.)
 
 # %% [markdown] predict="data_structures.q4"
-# **Predict.** 1,000 pending events; the earliest goes, a new one comes. How many references does the heap move
-# for that?
+# **Predict.** There are 1,000 pending events. The earliest goes and a new one comes. How many references does the heap
+# move for that?
 #
 # - **a** about 10: a path from top to bottom
 # - **b** about 500: half of them
@@ -602,8 +611,8 @@ claim("data_structures.insort_moves", "a sorted list finds the place as quickly,
       ordered_step["references moved"], at_least=PENDING / 10)
 
 # %% [markdown]
-# And by the clock? Here the plain floats of 1,000 and of 100,000 pending events (no claim: how far the two lie apart
-# depends on the size, on the machine and its caches):
+# And by the clock? This table has 1,000 and 100,000 pending events, as plain floats. There is no claim, because the
+# difference depends on the machine and its caches:
 
 # %% tags=["nbval-ignore-output", "timing"]
 def steps_of(step, sign, size):
@@ -625,27 +634,30 @@ show_table(
 )
 
 # %% [markdown]
-# **Why.** A heap is a list in which no entry is greater than the two at twice its index plus one and plus two. To
-# replace the first, `heapreplace` lets the smaller child move up, level by level, and puts the new event where the path
-# ends ([`heapq`](https://docs.python.org/3/library/heapq.html) explains why this asks fewer questions than one would
-# think). Ten levels, so ten moves at most, 6.6 on average here. The sorted list asks about as often, `log2 n`, and then
-# shifts everything behind the place: `memmove` again. Big-O sees hundreds against ten. The memory sees 8 bytes a
-# reference, in order, tens of gigabytes a second. That is why `insort` holds its own with 1,000 entries and falls
-# behind with 100,000, and why `sortedcontainers` is a list of short sorted lists.
+# **Why.** A heap is a list in which the entry at index i is not greater than the entries at 2i + 1 and 2i + 2. To
+# replace the first entry, `heapreplace` moves the smaller child up, level by level down to the bottom. It puts the new
+# event there and lets it rise to its place. A comment in
+# [`heapq.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/heapq.py) explains why this asks fewer questions than
+# the obvious way. A heap of 1,000 has ten levels, so at most ten references move, and 6.6 on average here.
 #
-# **In production.** `heapq` has no *remove* and no *reschedule*: a cancelled timer stays until it comes to the top,
-# marked as dead. asyncio's timers are such a heap (`_scheduled` in
-# [`asyncio/base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)): when over a
-# half of more than 100 entries are cancelled, the loop throws them out and builds the heap anew. And entries are
-# compared: *(moment, flight)* pairs raise `TypeError` on the first tie if flights cannot be ordered (the first
-# exercise).
+# The sorted list asks about as often, `log2 n` times. Then it shifts everything behind the place, by `memmove` again.
+# Counted in moves it is hundreds against ten. But a reference is only 8 bytes, and `memmove` copies neighbouring bytes
+# very fast. So `insort` is not far behind with 1,000 entries, and far behind with 100,000. It is also why
+# `sortedcontainers` is a list of short sorted lists.
+#
+# **In production.** `heapq` has no *remove* and no *reschedule*. A cancelled timer is marked as dead and stays until it
+# comes to the top. asyncio's timers are such a heap (`_scheduled` in
+# [`asyncio/base_events.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/asyncio/base_events.py)). When it has
+# more than 100 entries and more than half of them are cancelled, the loop throws the cancelled ones out and builds the
+# heap anew. Remember too that a heap compares whole entries. With *(moment, flight)* pairs, the first tie raises
+# `TypeError` if flights cannot be ordered (the first exercise).
 
 # %% [markdown] also=["data_structures.heap_moves"] claim="data_structures.insort_moves" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the new event is always the next; and sort after every step</summary>
+# <summary><b>Break it</b>: the new event is always the next; sort after every step</summary>
 #
-# At its cheap end a sorted list is a stack. And a heap that is sorted each time is a sorted list: still a valid heap,
-# and all its places change.
+# At its cheap end, a sorted list works like a stack. A heap that is sorted after every step is still a valid heap, but
+# most of its references move.
 #
 # ```diff
 # -later_negative = [Counted(-moment) for moment in moments_new]
@@ -663,18 +675,18 @@ show_table(
 # %% [markdown] minutes=5
 # ## Ticket numbers
 #
-# A partner sends the numbers of the tickets that were checked in. They go into a set, which answers in constant time.
-# On one Monday the set took seconds. The numbers were plain integers, all different.
+# A partner sends the numbers of the tickets that were checked in. They go into a set, which is expected to answer in
+# constant time. One Monday the set took seconds. The numbers were plain integers, all different.
 #
-# The hash of an integer is its remainder modulo a prime, 2⁶¹ − 1 on 64-bit builds ([hashing of numeric
-# types](https://docs.python.org/3/library/stdtypes.html#hashing-of-numeric-types)). It is in `sys.hash_info`, for
-# everybody to read.
+# The hash of an integer is its remainder modulo a prime, which is 2⁶¹ − 1 on 64-bit builds ([hashing of numeric
+# types](https://docs.python.org/3/library/stdtypes.html#hashing-of-numeric-types)). Everybody can read the prime in
+# `sys.hash_info`.
 
 # %% [markdown] predict="data_structures.q5"
-# **Predict.** 1,000 different multiples of 2⁶¹ − 1 become the keys of a dict. How many times is `==` asked?
+# **Predict.** 1,000 different multiples of 2⁶¹ − 1 become the keys of a dict. How often does the dict ask `==`?
 #
 # - **a** not at all: different keys
-# - **b** about 1,000: once a key
+# - **b** about 1,000: once per key
 # - **c** about half a million: every key against every other
 
 # %%
@@ -724,20 +736,21 @@ claim("data_structures.in_a_set", "a set compares every two of them too, and som
       baseline=pairs)
 
 # %% [markdown]
-# **Why.** A key's hash names the slot at which the search begins. If that is taken by another key with the *same*
-# hash, only `==` can tell whether it is the same key; if it is not, the search goes on: to `5·i + 1 + perturb`, where
-# `perturb` begins as the hash and loses five bits a step (the long comment in
-# [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c) is the best text on
-# the subject). Keys with one hash share one path, and the n-th walks past all others. A dict with hash 0 visits no
-# slot twice, hence *exactly* n(n−1)/2. A set looks at nine neighbours before each jump, and a jump from slot 0 leads
-# to slot 1, among those it has just seen: so it asks again. (For some other hashes the dict's path crosses itself
-# too.)
+# **Why.** A key's hash names the slot at which the search begins. If another key with the *same* hash is in that slot,
+# only `==` can tell whether the two keys are equal. If they are not, the search goes on in slot `5·i + 1 + perturb`.
+# `perturb` begins as the hash and loses five bits per step (the long comment in
+# [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c) is the best text on the
+# subject). Keys with one hash share one path, and the n-th key walks past all the others.
 #
-# Python 3.4 chose a keyed hash against this attack, SipHash, *for strings and bytes*
-# ([PEP 456](https://peps.python.org/pep-0456/)). For what else? Ask two processes with different seeds.
+# With hash 0 a dict visits no slot twice, so it compares *exactly* n(n−1)/2 times. A set looks at up to nine neighbours
+# before each jump. Its first jump leads from slot 0 to slot 1, which it has just seen, so it asks some keys again. (For
+# some other hashes, the dict's path crosses itself too.)
+#
+# Python 3.4 chose a keyed hash, SipHash, against this attack, *for strings and bytes* ([PEP
+# 456](https://peps.python.org/pep-0456/)). Does it protect other types too? Ask two processes with different seeds.
 
 # %% [markdown] predict="data_structures.q6"
-# **Predict.** Whose hashes differ between two processes?
+# **Predict.** Which types have different hashes in two processes?
 #
 # - **a** str and bytes only
 # - **b** str, bytes, and every date and time
@@ -776,19 +789,20 @@ claim("data_structures.randomised", "the seed protects strings, and what is hash
       proves={"data_structures.q6": "c"})
 
 # %% [markdown]
-# **Why.** A naive `datetime` hashes its packed bytes; one with a time zone must equal the same moment in any other
-# zone, so it hashes its distance from a fixed day, a tuple of integers. The manual stopped promising anything about
-# datetimes in 3.8 ([cpython#15269](https://github.com/python/cpython/pull/15269)) and names `str` and `bytes`
-# ([`object.__hash__`](https://docs.python.org/3/reference/datamodel.html#object.__hash__)). Numbers are not salted:
-# `1`, `1.0`, `Decimal(1)` and `True` are equal, so they must hash alike, and the manual publishes the rule by which
-# they (and your own numeric types) do. `UUID.__hash__` is `hash(self.int)`: a type that one takes for random, and
-# that a *client* fills in.
+# **Why.** A naive `datetime` hashes its packed bytes. One with a time zone must equal the same moment in any other
+# zone, so it hashes its distance from a fixed day, which is a tuple of integers. Since 3.8 the manual promises nothing
+# about datetimes ([cpython#15269](https://github.com/python/cpython/pull/15269)). It names `str` and `bytes`
+# ([`object.__hash__`](https://docs.python.org/3/reference/datamodel.html#object.__hash__)).
+#
+# Numbers are not salted. `1`, `1.0`, `Decimal(1)` and `True` are equal, so they must have the same hash, and the manual
+# publishes the rule for them and for your own numeric types. `UUID.__hash__` is `hash(self.int)`. Many people think of
+# a UUID as random, but a *client* may send any value.
 
 # %% [markdown] also=["data_structures.in_a_dict", "data_structures.in_a_set"] claim="data_structures.one_hash" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: two less</summary>
 #
-# Multiples of 2⁶¹ − 3: as large, as regular, and harmless.
+# Multiples of 2⁶¹ − 3 are as large and as regular, but harmless.
 #
 # ```diff
 # -MODULUS = sys.hash_info.modulus
@@ -803,8 +817,8 @@ claim("data_structures.randomised", "the seed protects strings, and what is hash
 # <details>
 # <summary><b>Break it</b>: fix the seed</summary>
 #
-# `PYTHONHASHSEED=0` comes into images for the sake of reproducible builds or tests, and stays in production, where it
-# takes the protection away from strings too.
+# Somebody sets `PYTHONHASHSEED=0` in an image to make builds or tests reproducible. If it stays there in production,
+# strings lose their protection too.
 #
 # ```diff
 # -SEEDS = ("1", "2")
@@ -818,8 +832,8 @@ claim("data_structures.randomised", "the seed protects strings, and what is hash
 # %% [markdown] core=true minutes=8
 # ## One request to the check-in desk
 #
-# The same numbers over HTTP, into a model that passes any code review. The service is the standard library's
-# threaded server; what a framework does with the body is the same call to pydantic.
+# Now the same numbers come over HTTP, into a model that most code reviews would pass. The service is the standard
+# library's threaded server. The model parses the body with pydantic, as it would in a framework.
 
 # %%
 class CheckIn(pydantic.BaseModel):
@@ -831,9 +845,10 @@ def desk(body):
 
 
 # %% [markdown]
-# `post` starts a server on a free port, sends the numbers, and returns what the handler noted: status, distinct
-# numbers, and the seconds of CPU that the handler's thread spent on the body. Meanwhile another thread of the service
-# ticks every 2 ms, as a health check would; `silence` is the longest time without a tick while the body was parsed.
+# `post` starts a server on a free port, sends the numbers, and returns the handler's notes: the status, how many
+# numbers were distinct, and the seconds of CPU that the handler's thread spent on the body. Meanwhile another thread of
+# the service ticks every 2 ms, as a health check would. `silence` is the longest time without a tick while the body is
+# parsed.
 
 # %%
 class Handler(BaseHTTPRequestHandler):
@@ -878,7 +893,8 @@ def post(parse, numbers):
 
 
 # %% [markdown] predict="data_structures.q7"
-# **Predict.** 8,000 ticket numbers, 190 kB of JSON. How much longer does parsing the hostile ones take, about?
+# **Predict.** A request has 8,000 ticket numbers, 190 kB of JSON. How much longer does it take to parse the hostile
+# numbers than harmless ones of the same size?
 #
 # - **a** hardly: JSON costs more than sets do
 # - **b** about 5 times
@@ -911,16 +927,20 @@ claim("data_structures.frozen", "for as long as it is parsed, the other thread o
       attacked["silence"] / attacked["cpu"], at_least=0.7, unit="× the CPU spent")
 
 # %% [markdown]
-# **Reading it.** Twice the numbers, four times the CPU: 20,000 of them, 475 kB, took 2.2 s (measured), 100,000 would
-# take about a minute. And the set is built in one call of C, which holds the GIL from the first ticket to the last:
-# no other request of this process is answered, whatever number of threads it has. An event loop fares no better.
+# **Reading it.** Twice as many numbers take four times the CPU. 20,000 of them, 475 kB, took 2.2 s (measured), and
+# 100,000 would take about a minute. The set is built in one call of compiled code, which holds the GIL from the first
+# ticket to the last. Meanwhile this process answers no other request, however many threads it has. An event loop would
+# stand still as well.
 #
-# **Cures**, or what is offered as such. Let each meet an attacker who has read it. `crowded` sends 500 colliding
-# numbers, and then the last of them again and again: a set's `max_length` counts what is *in* the set. `walking`
-# sends small numbers, all within a range that a validator would pass: they occupy the slots that the search for 0
-# visits, and then comes 0, again and again. Their hashes differ, so no `==` is ever asked, and still each 0 walks
-# past all of them. (The idea for dicts is public, [pypy#3724](https://github.com/pypy/pypy/issues/3724); this is the
-# set's path.)
+# **Cures.** Several cures are usually offered. Let each of them meet an attacker that knows it.
+#
+# `crowded` sends 500 colliding numbers, and then the last of them again and again. (A set's `max_length` counts only
+# the numbers that are *in* the set.)
+#
+# `walking` sends small numbers, within a range that a validator would accept. They occupy the slots that the search for
+# 0 visits. After them comes 0, again and again. Their hashes differ, so no number is compared by `==` with another, and
+# still each 0 walks past all of them. (The idea is public for dicts,
+# [pypy#3724](https://github.com/pypy/pypy/issues/3724). This is the path of a set.)
 
 # %%
 def table_size(distinct):
@@ -990,24 +1010,26 @@ claim("data_structures.as_text", "as strings, the same numbers cost less than a 
       texts / attacked["cpu"], at_most=0.05, unit="×", did=min(read))
 
 # %% [markdown]
-# **Reading it.** The limit on the set turns 8,000² / 2 comparisons into 8,000 × 500; the range keeps collisions of
-# the whole hash out, and leaves the walk, which costs some twenty times as much as ordinary numbers (measured). Both
-# make the attack smaller, neither ends it. The limit on the *list* does: a set of 500 is 125,000 comparisons at
-# worst, about a millisecond. So does a hash that the sender cannot predict: strings. So does sorting, which has no
-# bad inputs.
+# **Reading it.** The limit on the set turns 8,000² / 2 comparisons into 8,000 × 500. The range keeps out numbers that
+# share their whole hash, but not the walk, which takes more than ten times the CPU of ordinary numbers here. Both make
+# the attack smaller, and neither ends it.
 #
-# **In production.** Limit the *size of the body* at the edge, and the number of items before the container is built.
-# JSON's own objects are safe, since their keys are strings; `{int(key): …}` is where the protection is taken off.
-# Look at what else deduplicates numbers of a client: `IN` lists, `DataLoader` keys, `Counter`, `lru_cache` (its key
-# is a hash of the arguments), GraphQL ids, `set[UUID]` (5,000 of them took 0.85 s, measured: `UUID.__eq__` is Python
-# code). The advisory that made Python randomise hashes is
-# [oCERT-2011-003](https://ocert.org/advisories/ocert-2011-003.html); it is about strings.
+# The limit on the *list* ends it: the 500 colliding numbers of *Ticket numbers* took a set about 150,000 comparisons,
+# and that is a few milliseconds at most. A hash that the sender cannot predict ends it too, as with strings. So does
+# sorting, which needs about n log2 n comparisons for any input.
+#
+# **In production.** Limit the *size of the body* at the edge, and limit the number of items before you build the
+# container. JSON's own objects are safe, since their keys are strings. A line like `{int(key): …}` takes this
+# protection away. Look for other places that deduplicate a client's numbers: `IN` lists, `DataLoader` keys, `Counter`,
+# `lru_cache` (its key is a hash of the arguments), GraphQL ids, `set[UUID]` (5,000 of them took 0.85 s, measured,
+# because `UUID.__eq__` is Python code). Python randomised its hashes after
+# [oCERT-2011-003](https://ocert.org/advisories/ocert-2011-003.html), which is about strings.
 
 # %% [markdown] also=["data_structures.as_text"] claim="data_structures.request_cpu" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: two less, again</summary>
 #
-# Then the attack is as cheap as a harmless request, and the cure by strings costs more than the attack.
+# Now the attack is as cheap as a harmless request, and the strings cost more than a twentieth of it.
 #
 # ```diff
 # -hostile = [number * PRIME for number in range(1, BATCH + 1)]
@@ -1020,9 +1042,9 @@ claim("data_structures.as_text", "as strings, the same numbers cost less than a 
 
 # %% [markdown] also=["data_structures.distinct_limit", "data_structures.list_limit"] claim="data_structures.frozen" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a loop in Python; a generous limit on the list; and the set's limit on a list</summary>
+# <summary><b>Break it</b>: a loop in Python; a generous limit on the list; the set's limit on a list</summary>
 #
-# Built number by number in a Python loop the set takes as long, but between two numbers the interpreter can let
+# A Python loop that adds number by number takes as long in all. But between two numbers, the interpreter can let
 # another thread run.
 #
 # ```diff
@@ -1053,8 +1075,8 @@ claim("data_structures.as_text", "as strings, the same numbers cost less than a 
 # %% [markdown] minutes=4
 # ## A dict, before and after
 #
-# The desk keeps the open bookings of the day in a dict, 100,000 of them. By night nearly all are checked in and
-# deleted. The process does not get smaller.
+# The desk keeps the 100,000 open bookings of the day in a dict. By night nearly all of them are checked in and deleted.
+# The process does not get smaller.
 
 # %% [markdown] predict="data_structures.q8"
 # **Predict.** 99,990 of 100,000 keys are deleted, one by one. When does the dict give its table's memory back?
@@ -1097,7 +1119,7 @@ show_table(
 )
 
 # %% [markdown]
-# The growth on the way up, in questions to the keys, and the order, which survives all of it:
+# How often does a growing dict ask its keys, and what happens to their order?
 
 # %%
 fresh = [Counted(number) for number in range(10_000)]
@@ -1130,27 +1152,28 @@ claim("data_structures.order", "a changed key keeps its place, a deleted one com
       list(boarding), equals=["Ada", "Hedy", "Grace"])
 
 # %% [markdown]
-# **Why.** A dict is two arrays. `dk_entries` holds *(hash, key, value)* in order of insertion, which is all that
-# "dicts are ordered" means. `dk_indices` is the hash table, and holds small numbers: positions in the first (one byte
-# each in a small dict, four in this one). A deletion marks the index as a dummy, since searches must walk on past it,
-# and empties the entry. Neither array gets shorter, and freed entries in the middle are not used again.
+# **Why.** A dict is two arrays. `dk_entries` holds *(hash, key, value)* in the order of insertion, and this is why
+# dicts are ordered. `dk_indices` is the hash table. It holds positions in the first array (one byte each in a small
+# dict, four in this one). A deletion empties the entry and marks its index as a dummy, because searches must walk on
+# past it. Neither array gets shorter, and freed entries in the middle are not used again.
 #
-# When an insert finds no entry left, the dict is rebuilt: room for three times the keys that are *alive*
+# When an insert finds no free entry, the dict is rebuilt with room for three times the keys that are *alive*
 # (`GROWTH_RATE` in [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c)),
-# rounded up to a power of two. Many alive: it doubles. Few: it shrinks. The entries carry their hashes, so nobody is
-# asked again.
+# rounded up to a power of two. If many are alive, the table doubles. If few are alive, it shrinks. The entries contain
+# the hashes, so no key is asked again.
 #
-# **In production.** A dict that had its peak at noon keeps its table at night if nothing is inserted: `d = dict(d)`
-# copies what is alive into a table that fits, `d.clear()` drops it. (`copy` of a *mostly full* dict clones the table,
-# holes included: `PyDict_Copy`.) Iteration walks over the entries, empty ones too. And where order is part of the
-# meaning, say so: `{"a": 1, "b": 2} == {"b": 2, "a": 1}` is true; of two `OrderedDict`s it is not.
+# **In production.** A dict that was largest at noon keeps its table at night if nothing is inserted. `d = dict(d)`
+# copies the living entries into a table that fits, and `d.clear()` drops the table. (The copy of a *mostly full* dict
+# is a clone of its table, holes included: `PyDict_Copy`.) Iteration also walks over the empty entries. If the order is
+# part of the meaning, use an `OrderedDict`: `{"a": 1, "b": 2} == {"b": 2, "a": 1}` is true, and with two `OrderedDict`s
+# it is false.
 
 # %% [markdown] also=["data_structures.given_back", "data_structures.order"] claim="data_structures.delete_keeps" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: delete by building anew; leave the other half; update instead of delete</summary>
+# <summary><b>Mend it</b>: build a new dict instead of deleting; keep half of it; update instead of deleting</summary>
 #
-# A comprehension over what stays is shorter than the loop, and leaves a table that fits. A dict that is still half
-# full cannot shrink.
+# A comprehension over the items that stay leaves a table that fits. A dict that is still half full cannot shrink this
+# far.
 #
 # ```diff
 # -for number in range(BOOKINGS - 10):
@@ -1174,7 +1197,7 @@ claim("data_structures.order", "a changed key keeps its place, a deleted one com
 # <details>
 # <summary><b>Break it</b>: look before you leap; a new dict every hour</summary>
 #
-# `if key not in taken` and the assignment behind it hash twice. `setdefault` asks once.
+# `if key not in taken` and the assignment after it hash the key twice. `setdefault` hashes it once.
 #
 # ```diff
 # -        taken[key] = None
@@ -1200,13 +1223,13 @@ claim("data_structures.order", "a changed key keeps its place, a deleted one com
 # ## What a record weighs
 #
 # The delay report keeps 20,000 departures in memory: flight number, delay, origin, destination. The values exist
-# already and are shared by all layouts; count what each layout adds, a record. (1.2 weighs the plain and the slotted
-# one alone: 104 and 64 bytes, without the list's 8.)
+# already, and all layouts share them, so count only what each layout adds per record. ([1.2](02_objects.ipynb) weighs a
+# plain and a slotted object without the list around them.)
 
 # %% [markdown] predict="data_structures.q9"
-# **Predict.** Four fields. A plain instance (no slots), or a dict with four keys: which takes less memory?
+# **Predict.** A record has four fields. Which takes less memory, a plain instance (no slots) or a dict with four keys?
 #
-# - **a** the dict: an instance is a dict and a header besides
+# - **a** the dict: an instance is a dict and also a header
 # - **b** the instance, by a quarter or more
 # - **c** the same: an instance is a dict
 
@@ -1244,8 +1267,8 @@ class Named(NamedTuple):
 
 
 # %% [markdown]
-# Rows first: one object a record. Then columns: one container a field, with numbers of the width that the field
-# needs, and codes in place of airports.
+# The rows come first, with one object per record. Then come the columns, with one container per field. Each column uses
+# numbers of the width that its field needs, and codes instead of airports.
 
 # %%
 def as_dicts():
@@ -1292,30 +1315,31 @@ claim("data_structures.columns", "as columns of fitting width a record takes its
       weight["arrays, one a field"], at_most=7, unit="B")
 
 # %% [markdown]
-# **Reading it.** Each row pays 8 bytes for its place in the list. The rest of a tuple: 16 for the garbage collector,
-# 16 for reference count and type, 8 for the length, 32 for four references (since 3.14 another 8, in which it
-# remembers its hash). Slots need no length: the class knows it. A namedtuple is a tuple whose allocation reserves one
-# item more (a subclass gets a sentinel: `PyType_GenericAlloc`). A list is two allocations, since it can grow.
+# **Reading it.** Each row needs 8 bytes for its place in the list. A tuple itself needs 16 for the garbage collector,
+# 16 for reference count and type, 8 for the length, and 32 for four references (since 3.14 another 8, in which it
+# remembers its hash). An object with slots stores no length, because its class knows it. A namedtuple is a tuple with
+# room for one item more (a subclass gets a sentinel: `PyType_GenericAlloc`). A list is two allocations, since it can
+# grow.
 #
-# A dict brings its own keys; four need a table for five. Instances of one class *share* the keys ([PEP
-# 412](https://peps.python.org/pep-0412/)), and since 3.13 the values lie inside the object ([object
-# layout](https://github.com/python/cpython/blob/v3.13.0/Objects/object_layout.md)). So the class is not the expensive
-# form of the dict but the cheap one. That ends when somebody looks at `vars(flight)`, or invents a second
-# attribute after `__init__` (1.2: `objects.looked_at`, `objects.late_attributes`).
+# Each dict has its own table of keys, and four keys need a table for five. Instances of one class *share* their keys
+# ([PEP 412](https://peps.python.org/pep-0412/)), and since 3.13 the values are inside the object ([object
+# layout](https://github.com/python/cpython/blob/v3.13.0/Objects/object_layout.md)). So a plain object is cheaper than a
+# dict. That ends when some code looks at `vars(flight)`, or adds a second attribute after `__init__`
+# ([1.2](02_objects.ipynb): `objects.looked_at`, `objects.late_attributes`).
 #
-# The columns know no objects at all. What they give up: a row is made anew each time it is read, a column holds one
-# type, a value beyond 65,535 raises `OverflowError` (from `array`; NumPy's casts may wrap silently). What they gain
-# besides memory: loops in C, a layout that Arrow, Parquet and a socket can take as it is, and nothing for the garbage
-# collector to traverse.
+# The columns hold no objects at all. The price: a row is made anew each time it is read, a column holds one type, and a
+# value above 65,535 raises `OverflowError` (from `array`; NumPy's casts may wrap silently). Besides memory you gain
+# loops in C and a layout that is close to Arrow's and Parquet's. The garbage collector has nothing to traverse.
 #
-# **In production.** A million rows of this kind as dicts are 190 MB before the first value, as slots 73, as columns
-# 6. `json.loads` and database drivers hand out dicts or tuples; convert at the border, where you validate anyway.
+# **In production.** A million rows of this kind need 190 MB as dicts, 73 as objects with slots, and 6 as columns,
+# before the first value. `json.loads` and database drivers return dicts or tuples. Convert them at the border, where
+# you validate anyway.
 
 # %% [markdown] also=["data_structures.columns"] claim="data_structures.instance" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a debugger looks at each object; and eight bytes for everything</summary>
+# <summary><b>Break it</b>: a debugger looks at each object; eight bytes for every airport</summary>
 #
-# `vars(self)` (in a `__repr__`, a serialiser, a deep copy) makes a real dict of the instance's values, and it stays.
+# `vars(self)` (in a `__repr__` or a serialiser, for example) gives the instance a real dict, and the dict stays.
 #
 # ```diff
 # -        self.flight, self.delay, self.origin, self.dest = flight, delay, origin, dest
@@ -1336,8 +1360,8 @@ claim("data_structures.columns", "as columns of fitting width a record takes its
 # <details>
 # <summary><b>Break it</b>: a dict that shares its keys</summary>
 #
-# The `__dict__` of an instance is a dict like any other, but its keys belong to the class: it needs a place for the
-# values only.
+# The `__dict__` of an instance is a dict like any other, but its keys belong to the class. It only needs room for the
+# values.
 #
 # ```diff
 # -    return [{"flight": f, "delay": d, "origin": o, "dest": a} for f, d, o, a in rows]
@@ -1351,11 +1375,11 @@ claim("data_structures.columns", "as columns of fitting width a record takes its
 # %% [markdown] minutes=3
 # ## Three letters, many times
 #
-# Above, the airports' codes were shared on purpose. Here is what a parser does. 20,000 lines of a partner's file,
-# three airports of origin.
+# In the last part the airports' codes were shared on purpose. A partner's file has 20,000 lines, from three airports of
+# origin. How many strings does a parser make?
 
 # %% [markdown] predict="data_structures.q10"
-# **Predict.** `line.split(",")[2]` for 20,000 lines gives EWR, JFK or LGA. How many string objects?
+# **Predict.** For each of 20,000 lines, `line.split(",")[2]` is EWR, JFK or LGA. How many string objects are there?
 #
 # - **a** three: equal short strings are one object
 # - **b** 20,000: one a line
@@ -1408,26 +1432,26 @@ claim("data_structures.json_memo", "json shares the keys of its objects, and non
       (objects(json_keys), objects(json_values)), equals=(1, LINES), baseline=(json_keys, json_values))
 
 # %% [markdown]
-# **Why.** The compiler interns the names and the name-like constants of your *source*, which is why `"EWR" is "EWR"`
-# misleads people. At run time only the empty string and single Latin-1 characters are shared. A string of three
+# **Why.** The compiler interns the names and the name-like constants of your *source*, so `"EWR" is "EWR"` misleads
+# people. At run time only the empty string and single Latin-1 characters are shared by themselves. A string of three
 # letters is 40 bytes of header, the letters and a zero, rounded up by the allocator. `json` keeps the keys of one
 # document in a memo (`memo` in
-# [`Lib/json/decoder.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/json/decoder.py)): keys repeat, values
-# need not.
+# [`Lib/json/decoder.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/json/decoder.py)), because keys repeat and
+# values need not.
 #
-# **In production.** [`sys.intern`](https://docs.python.org/3/library/sys.html#sys.intern), or a dict of one's own
-# (`share = {}; share.setdefault(code, code)`), for fields with few values: codes, currencies, statuses, tenants.
-# Besides memory it saves comparisons: equal interned strings are identical (`data_structures.identity`). Not for what
-# a client may choose without limit: on 3.12 an interned string is never freed (its reference count is fixed, as a
-# look at `sys.getrefcount` shows), on 3.13 and 3.14 it is, when you let go of it. pandas' `category` and Arrow's
-# dictionary encoding are the same idea with numbers in place of references.
+# **In production.** [`sys.intern`](https://docs.python.org/3/library/sys.html#sys.intern), or a dict of your own
+# (`share = {}; share.setdefault(code, code)`), suits fields with few values: codes, currencies, statuses, tenants.
+# Besides memory it saves comparisons, because equal interned strings are identical (`data_structures.identity`). Do not
+# use it for values that a client may choose without limit. On 3.12 an interned string is never freed (its reference
+# count is fixed, as `sys.getrefcount` shows). On 3.13 and 3.14 it is freed with its last reference. pandas' `category`
+# and Arrow's dictionary encoding are the same idea, with numbers instead of references.
 
 # %% [markdown] also=["data_structures.interned_bytes", "data_structures.json_memo"] claim="data_structures.parsed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one letter; and one document a record</summary>
+# <summary><b>Break it</b>: one letter; one document per record</summary>
 #
-# A single letter exists once in the process, so there is nothing to save by interning it.
-# The memo lives for one call of `loads`. Newline-delimited JSON, a call a line, gives every record keys of its own.
+# A single letter exists once in the process, so there is nothing to save by interning it. The memo lives for one call
+# of `loads`. Newline-delimited JSON, with one call per line, gives every record its own keys.
 #
 # ```diff
 # -    return [line.split(",")[2] for line in text]
@@ -1445,7 +1469,7 @@ claim("data_structures.json_memo", "json shares the keys of its objects, and non
 # <details>
 # <summary><b>Break it</b>: intern the line</summary>
 #
-# What is interned must be the string that is kept. Here the source is shared, and each piece of it is new.
+# You must intern the string that you keep. Here the line is interned, and each piece of it is new.
 #
 # ```diff
 # -    return [sys.intern(line.split(",")[2]) for line in text]
@@ -1459,11 +1483,11 @@ claim("data_structures.json_memo", "json shares the keys of its objects, and non
 # %% [markdown] minutes=3
 # ## A slice of a message
 #
-# A feed sends messages of 8 MiB with many records of 16 bytes. The parser takes one from the front, `message =
-# message[16:]`, and goes on with the rest.
+# A feed sends messages of 8 MiB with many records of 16 bytes. The parser takes one record from the front and goes on
+# with the rest, `message = message[16:]`.
 
 # %% [markdown] predict="data_structures.q11"
-# **Predict.** A `memoryview` slice of 16 bytes is kept, the message's own name is gone. How much memory is
+# **Predict.** A `memoryview` slice of 16 bytes is kept, and the message's own name is gone. How much memory is still
 # held?
 #
 # - **a** 16 bytes and a header
@@ -1492,7 +1516,7 @@ show_table(
 )
 
 # %% [markdown]
-# And a buffer that is to be used again for the next message, while somebody still looks at the last one:
+# Now the parser wants to use its buffer again for the next message, while a view of the last one is still open:
 
 # %%
 receiving = bytearray(SIZE)
@@ -1517,20 +1541,23 @@ claim("data_structures.locked", "a bytearray that is being looked at cannot be r
       resized.partition(":")[0], equals="BufferError")
 
 # %% [markdown]
-# **Why.** `bytes` is immutable and holds its bytes inside the object: a part of it needs an object of its own. A
-# `memoryview` is a pointer, a length and a step into memory that somebody else *exports* ([buffer
+# **Why.** A `bytes` object holds its bytes inside the object, so a part of it needs an object of its own. A
+# `memoryview` is a pointer, a length and a step into memory that another object *exports* ([buffer
 # protocol](https://docs.python.org/3/c-api/buffer.html), [PEP 3118](https://peps.python.org/pep-3118/)). The exporter
-# must not move or free the memory as long as an export is open; hence both the pinned message and the `BufferError`.
+# must not move or free the memory as long as an export is open. This explains both the message that stays in memory and
+# the `BufferError`.
 #
-# **In production.** Reading an 8 MiB message by `message = message[16:]` copies 524,288 times what is left, 4 MiB on
-# average: 2 TiB. The same loop over a view copies 16 bytes at a time, or an index does (`struct.unpack_from(format,
-# message, offset)`). Sockets and files fill a buffer that you own: `recv_into`, `readinto`. The rule: *views inside a
-# function, copies in what outlives it.* A cache that keeps views keeps whole messages. `with memoryview(buffer) as
-# view:` ends the export on leaving. And `str` has no views: a slice of a text is always a copy.
+# **In production.** Reading an 8 MiB message by `message = message[16:]` copies the rest 524,288 times. The rest is 4
+# MiB on average, so this copies 2 TiB. A loop over a view, or over an index
+# (`struct.unpack_from(format, message, offset)`), copies 16 bytes at a time. Sockets and files can fill a buffer that
+# you own: `recv_into`, `readinto`. The rule is *views inside a function, copies in everything that outlives it.* A
+# cache that keeps views keeps whole messages. `with memoryview(buffer) as view:` releases the view at the end of the
+# block; a slice of it that you keep must be released too. `str` has no views, so a shorter slice of a text is always a
+# copy.
 
 # %% [markdown] also=["data_structures.view_slices", "data_structures.copy_frees"] claim="data_structures.slice_copies" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the front in place of the rest; a view that is made bytes; a copy that is none</summary>
+# <summary><b>Break it</b>: the front instead of the rest; a view made into bytes; a view where a copy was kept</summary>
 #
 # ```diff
 # -rest_of_bytes = measure.peak(lambda: message[16:])
@@ -1548,7 +1575,7 @@ claim("data_structures.locked", "a bytearray that is being looked at cannot be r
 
 # %% [markdown] also=["data_structures.locked"] claim="data_structures.kept_view" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: copy what you keep, release what you looked at</summary>
+# <summary><b>Mend it</b>: keep a copy, and release the view</summary>
 #
 # ```diff
 # -kept_view = measure.held(lambda: memoryview(bytes(SIZE))[:16])
@@ -1566,9 +1593,9 @@ claim("data_structures.locked", "a bytearray that is being looked at cannot be r
 # %% [markdown] minutes=7
 # ## Folklore
 #
-# Advice that is handed on without a date. Each line times two ways to do the same on *this* interpreter, taking
-# turns; there is no claim, since the two often lie close and each release moves them. A ratio above 1 says that the
-# advice is right here.
+# Some advice is passed on without a date. Each line of the table times two ways to do the same on *this* interpreter,
+# taking turns. There is no claim, since the two are often close and may change with each release. A ratio above 1 says
+# that the advice is right here.
 
 # %%
 def by_addition(parts):
@@ -1693,7 +1720,7 @@ show_table(
 )
 
 # %% [markdown]
-# A ratio at one size hides what the strings are about. Four times the parts:
+# A ratio at one size does not show how the time grows. Here are four times as many parts:
 
 # %% tags=["nbval-ignore-output", "timing"]
 few, many = PARTS, PARTS * 4
@@ -1712,28 +1739,33 @@ show_table(
 )
 
 # %% [markdown]
-# **Reading it** (figures as measured where this notebook was committed from). *Strings:* `join` wins by ten times and
-# more (the copying ones vary twofold from one reading to the next), and yet adding in a loop is not quadratic here:
-# four times the parts, about four times the time. Where the left side is a *local* name with no other reference,
-# CPython lets the string grow in place (since 3.11 by the specialised instruction `BINARY_OP_INPLACE_ADD_UNICODE`,
-# which wants a `STORE_FAST` behind it:
-# [`Python/specialize.c`](https://github.com/python/cpython/blob/v3.14.0/Python/specialize.c)). One more reference, or a
-# global, an attribute or a closure's name in place of the local one, and each `+=` copies all there is: four times the
-# parts, sixteen times the bytes, and more than that in time once the text no longer fits the processor's cache. `join`
-# does not depend on any of this.
+# **Reading it** (the figures are those of the run that is committed here).
 #
-# *Comprehensions:* inlined since 3.12 ([PEP 709](https://peps.python.org/pep-0709/)), and `append` is a specialised
-# call: what is left is about an eighth. *`map`* gains nothing: the interpreter specialises the calls that a
-# comprehension makes, and does not see those of `map`. With a bound method of an int `map` takes 2.5 times as long.
-# *Globals:*
-# the specialised instruction checks a version number and reads the slot ([PEP 659](https://peps.python.org/pep-0659/)),
-# and the local alias that one still sees in hot loops has lost its reason. *`dict()`:* a global name and a call,
-# against one instruction. *`[*x]`* and `list(x)` run the same loop in C. *`try`* costs nothing while the key is there
-# (1.5 counts it), and looking first hashes the key once more. *In place:* the list is sorted already, so that
-# the difference is the copy.
+# *Strings:* `join` is about ten times as fast, or much more. Yet adding to a local name in a loop is not quadratic
+# here: four times the parts took far less than sixteen times as long. If the left side is a *local* name with no other
+# reference, CPython lets the string grow in place. Since 3.11 the specialised instruction
+# `BINARY_OP_INPLACE_ADD_UNICODE` does this, and it needs a `STORE_FAST` after it
+# ([`Python/specialize.c`](https://github.com/python/cpython/blob/v3.14.0/Python/specialize.c)). With one more
+# reference, or with a global, an attribute or a closure's name instead of the local one, each `+=` copies the whole
+# text. Then four times the parts copy sixteen times the bytes, and this run took even longer than that. `join` does not
+# depend on any of this.
 #
-# None of these but the strings is a reason to rewrite anything. The containers above differ by factors that grow with
-# the input, the other lines here by a constant factor, from 0.4 for `map` to less than two.
+# *Comprehensions* are inlined since 3.12 ([PEP 709](https://peps.python.org/pep-0709/)), and the loop's `append` is a
+# specialised call. The difference that is left is about an eighth.
+#
+# *`map`* gains nothing here. The interpreter can specialise an operation or a call in a comprehension, but not the
+# calls that `map` makes from C. With a bound method of an int, `map` takes about twice as long.
+#
+# *Globals:* the specialised instruction checks a version number and reads the slot ([PEP
+# 659](https://peps.python.org/pep-0659/)). The local alias, which is still seen in hot loops, gains nothing here.
+#
+# *`dict()`* looks up a name and makes a call; `{}` is one instruction. *`[*x]`* and `list(x)` do the same work in C.
+#
+# *`try`* costs nothing as long as the key is there ([1.5](05_exceptions.ipynb) counts it), and looking first searches
+# for the key twice. *Sorting in place:* the list is sorted already, so the difference is the copy.
+#
+# Only the strings are a reason to rewrite code. Slow strings and the containers above cost a factor that grows with the
+# input. The other lines differ by a constant factor, from about 0.5 for `map` to less than two.
 
 # %% [markdown] minutes=35
 # ## Exercises
@@ -1743,11 +1775,12 @@ show_table(
 #
 # ### The worst flights so far (10 minutes)
 #
-# The operations screen shows the `k` most delayed flights of the day, while flights come in. `add` is called for
-# each; `ranking()` returns a list of `(delay, flight)`, the worst first; of two with the same delay the one that was
-# added first stands first, and stays. Flights are dictionaries, delays can be compared with each other, nothing else.
-# Hold no more than k of them, and ask the delays little: about once a flight that does not get in, a few times log2 k
-# for one that does. (`k` is at least 1.)
+# The operations screen shows the `k` most delayed flights of the day while flights come in. `add` is called for each
+# flight. `ranking()` returns a list of `(delay, flight)` with the worst first. Of two flights with the same delay, the
+# one that was added first comes first, and it is also the one that stays when only one of them has room. Flights are
+# dictionaries. Delays can be compared with each other and support nothing else. Hold no more than k flights, and ask
+# the delays as little as possible: about once for a flight that does not get in, and a few times log2 k for one that
+# does. (`k` is at least 1.)
 
 # %% exercise="data_structures.worst_flights" tags=["exercise"]
 class WorstFlights:
@@ -1769,10 +1802,10 @@ check("data_structures.worst_flights", WorstFlights)
 # %% [markdown]
 # ### Who is at the gate? (10 minutes)
 #
-# A gate's plan is a list of `(start, end, flight)` in no particular order; no two overlap, and a flight is at the
-# gate from `start` up to, but not including, `end`. Moments can be compared with each other, nothing else. `at(moment)` returns
-# the flight, or `None` if the gate is free. The plan is made once and asked a million times: a question may cost a
-# logarithm.
+# A gate's plan is a list of `(start, end, flight)` in no particular order. No two overlap. A flight is at the gate from
+# `start` up to, but not including, `end`. Moments can be compared with each other and support nothing else.
+# `at(moment)` returns the flight, or `None` if the gate is free. The plan is made once and asked a million times, so a
+# question may take at most about log2 n comparisons.
 
 # %% exercise="data_structures.gate_plan" tags=["exercise"]
 class GatePlan:
@@ -1789,11 +1822,11 @@ class GatePlan:
 check("data_structures.gate_plan", GatePlan)
 
 # %% [markdown]
-# ### Distinct tickets, whoever sends them (15 minutes)
+# ### Distinct tickets from any sender (15 minutes)
 #
-# Return the distinct numbers of a list in the order in which they first occur. The sender has read this notebook, and
-# chooses integers (any, of any size, negative too) to hurt you; nobody may limit how many. The check counts the
-# comparisons of your answer.
+# Return the distinct numbers of a list in the order in which they first occur. The sender has read this notebook and
+# chooses integers of any size, negative ones too, to make your code slow. You may not limit how many come. The check
+# counts the comparisons that your answer makes.
 
 # %% exercise="data_structures.distinct_tickets" tags=["exercise"]
 def distinct_tickets(numbers):
@@ -1810,63 +1843,65 @@ check("data_structures.distinct_tickets", distinct_tickets)
 # <details>
 # <summary>When is a list the wrong queue, and why does nobody notice?</summary>
 #
-# When it is served from the front: each `pop(0)` moves all that stay (`data_structures.list_front`). The move is one
-# `memmove`, so it stays hidden until the queue is long. A deque moves nobody at its ends
-# (`data_structures.deque_ends`), and pays in the middle (`data_structures.deque_middle`).
+# When you take from the front. Each `pop(0)` moves all references that stay (`data_structures.list_front`). The move is
+# one fast `memmove`, so nobody notices until the queue is long. A deque moves nothing at its ends
+# (`data_structures.deque_ends`), but it is no better for removing the middle item (`data_structures.deque_middle`).
 #
 # </details>
 #
 # <details>
 # <summary>"Looking up in a set is O(1)." Under which assumptions?</summary>
 #
-# That hashes differ. Then one hash and at most one comparison (`data_structures.set_hit`). A sender of numbers can
-# make them agree (`data_structures.one_hash`), and then n inserts compare all pairs (`data_structures.in_a_dict`,
-# `data_structures.in_a_set`). And that the set exists already: to build it asks everybody
-# (`data_structures.rebuilt`).
+# First, the hashes must differ. Then a lookup takes one hash and at most one comparison (`data_structures.set_hit`). A
+# sender of numbers can make the hashes equal (`data_structures.one_hash`), and then n inserts compare all pairs
+# (`data_structures.in_a_dict`, `data_structures.in_a_set`). Second, the set must exist already. To build it, Python
+# asks every key for its hash (`data_structures.rebuilt`).
 #
 # </details>
 #
 # <details>
 # <summary>Python randomises hashes. Are we safe?</summary>
 #
-# For strings and bytes, and what is hashed through them. Not for integers, UUIDs, Decimals, datetimes with a zone,
-# tuples of these (`data_structures.randomised`). One request of 190 kB stops a process for some tenths of a second
-# (`data_structures.request_cpu`, `data_structures.frozen`). Limit the number of items before the set is built
-# (`data_structures.list_limit`; `data_structures.distinct_limit` is the limit that is none).
+# Only for strings and bytes, and for types that are hashed through them. Integers, UUIDs, Decimals, datetimes with a
+# time zone and tuples of these are not protected (`data_structures.randomised`). One request of 190 kB can stop a
+# process for some tenths of a second (`data_structures.request_cpu`, `data_structures.frozen`). Limit the number of
+# items before you build the set (`data_structures.list_limit`). A limit on the set itself does not help
+# (`data_structures.distinct_limit`).
 #
 # </details>
 #
 # <details>
 # <summary>Top ten of a stream of ten million. And if they come sorted?</summary>
 #
-# A heap of ten: about one question an item in random order (`data_structures.top_ten`). In ascending order each item
-# gets in, and a sort, which sees the run, asks less (`data_structures.ascending`), if you have the memory for all of
-# them.
+# Use a heap of ten. In random order it asks about one question per item (`data_structures.top_ten`). In ascending order
+# each item gets into the heap. A sort recognises the run and asks less (`data_structures.ascending`), but it needs
+# memory for all items.
 #
 # </details>
 #
 # <details>
 # <summary>You delete 99 % of a dict and the memory stays. Leak?</summary>
 #
-# No: the table is rebuilt by inserts only (`data_structures.delete_keeps`, `data_structures.given_back`). Copy
-# it, or clear it.
+# No. Deleting does not shrink the table, and only a later insert may rebuild it (`data_structures.delete_keeps`,
+# `data_structures.given_back`). Copy the dict, or clear it.
 #
 # </details>
 #
 # <details>
 # <summary>A million records in memory. Dict, dataclass, tuple, NumPy?</summary>
 #
-# Dicts are the heaviest: a plain object shares its keys with its class (`data_structures.instance`), slots need less
-# than half (`data_structures.slots`), columns a few bytes (`data_structures.columns`). Look at the values too: a
-# parser makes each string anew (`data_structures.parsed`).
+# Dicts are the heaviest. A plain object is lighter, because it shares its keys with its class
+# (`data_structures.instance`). An object with slots needs less than half of a dict (`data_structures.slots`), and
+# columns need a few bytes per record (`data_structures.columns`). Look at the values too: a parser makes a new string
+# each time (`data_structures.parsed`).
 #
 # </details>
 #
 # <details>
 # <summary>When did a <code>memoryview</code> make things worse?</summary>
 #
-# When it was kept: 16 bytes pin the whole buffer (`data_structures.kept_view`), and the buffer cannot be resized
-# meanwhile (`data_structures.locked`).
+# When it was kept. A view of 16 bytes keeps the whole buffer in memory (`data_structures.kept_view`), and a `bytearray`
+# cannot be resized meanwhile (`data_structures.locked`).
 #
 # </details>
 
@@ -1875,29 +1910,37 @@ check("data_structures.distinct_tickets", distinct_tickets)
 #
 # You have shown that …
 #
-# 1. a list moves all that stay when the first leaves (`data_structures.list_front`), a deque nobody at its ends
-#    (`data_structures.deque_ends`) and more than a list in the middle (`data_structures.deque_middle`);
-# 2. a list asks every key (`data_structures.scan`), a sorted one a logarithm (`data_structures.bisect`), a set
-#    one hash and at most one comparison (`data_structures.set_hit`, `data_structures.identity`), unless it is
-#    built for the question (`data_structures.rebuilt`); a sort asks log2(n!) times (`data_structures.sort`), or
-#    hardly more than n where it finds order (`data_structures.sorted_boards`, `data_structures.ascending`); a
-#    heap of ten once (`data_structures.top_ten`); and a heap moves a path where a sorted list moves hundreds
-#    (`data_structures.heap_moves`, `data_structures.insort_moves`);
-# 3. chosen integers and UUIDs share one hash (`data_structures.one_hash`), so that a dict compares all pairs
-#    (`data_structures.in_a_dict`) and a set some twice (`data_structures.in_a_set`); the seed protects strings
-#    (`data_structures.randomised`); one request burns CPU and stops its process (`data_structures.request_cpu`,
-#    `data_structures.frozen`); a limit on the list and strings cure it (`data_structures.list_limit`,
-#    `data_structures.as_text`), a limit on the set does not (`data_structures.distinct_limit`);
-# 4. a dict doubles its table without asking its keys again (`data_structures.doublings`,
-#    `data_structures.no_rehash`), keeps it when they are deleted (`data_structures.delete_keeps`), fits it anew
-#    on an insert (`data_structures.given_back`), and keeps the order of insertion (`data_structures.order`);
-# 5. a record of four fields weighs most as a dict (`data_structures.instance`, `data_structures.slots`) and 6
-#    bytes as columns (`data_structures.columns`); a parser's strings are new each (`data_structures.parsed`),
-#    unless interned (`data_structures.interned`, `data_structures.interned_bytes`), and json shares its keys only
-#    (`data_structures.json_memo`);
-# 6. a slice of bytes is a copy (`data_structures.slice_copies`), a slice of a view is none
-#    (`data_structures.view_slices`) and keeps all of it alive (`data_structures.kept_view`,
-#    `data_structures.copy_frees`) and in place (`data_structures.locked`).
+# 1. A list moves all its remaining references when you take the first one. A deque moves none at either end, but it is
+#    no better for removing the middle item.
+# 2. A list asks every key, a sorted list asks about log2 n of them, and a set needs one hash and at most one
+#    comparison. A sort finds runs that exist already, and a heap is the right tool for the ten largest of a stream in
+#    random order.
+# 3. A sender of plain integers can make all their hashes equal, and the hash seed does not protect numbers. One such
+#    request stops the whole process, so limit the number of items before you build the set, or use strings.
+# 4. A growing dict asks no key twice. Deleting does not shrink it, but a later insert may, and it keeps the order of
+#    insertion.
+# 5. A record of four fields weighs most as a dict, less than half as an object with slots, and hardly more than 6 bytes
+#    as columns. A parser makes a new string for every line, unless you intern it.
+# 6. A slice of bytes is a copy. A slice of a view is not a copy, and it keeps the whole buffer alive and fixed in size.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `data_structures.list_front`, `data_structures.deque_ends`, `data_structures.deque_middle`
+# 2. `data_structures.scan`, `data_structures.bisect`, `data_structures.set_hit`, `data_structures.identity`,
+#    `data_structures.rebuilt`, `data_structures.sort`, `data_structures.sorted_boards`, `data_structures.ascending`,
+#    `data_structures.top_ten`, `data_structures.heap_moves`, `data_structures.insort_moves`
+# 3. `data_structures.one_hash`, `data_structures.in_a_dict`, `data_structures.in_a_set`, `data_structures.randomised`,
+#    `data_structures.request_cpu`, `data_structures.frozen`, `data_structures.list_limit`, `data_structures.as_text`,
+#    `data_structures.distinct_limit`
+# 4. `data_structures.doublings`, `data_structures.no_rehash`, `data_structures.delete_keeps`,
+#    `data_structures.given_back`, `data_structures.order`
+# 5. `data_structures.instance`, `data_structures.slots`, `data_structures.columns`, `data_structures.parsed`,
+#    `data_structures.interned`, `data_structures.interned_bytes`, `data_structures.json_memo`
+# 6. `data_structures.slice_copies`, `data_structures.view_slices`, `data_structures.kept_view`,
+#    `data_structures.copy_frees`, `data_structures.locked`
+#
+# </details>
 #
 # **Further reading.** [`Objects/dictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/dictobject.c),
 # the comments at its head ·

@@ -15,14 +15,19 @@
 #
 # 100 minutes. Needs no service, only the course's environment.
 #
+# Here are three lines of a service. `next(iter(standby))` takes the first passenger from a dict, `late[gate]` reads a
+# counter, and `@lru_cache` stands above a slow function. All three use the standard library as intended, and they pass
+# every code review and every test with ten keys. In production, one becomes slower and slower, one may fill the memory,
+# and one does its work more often than anybody expects. Why?
+#
 # **You will be able to show that …**
 #
-# 1. what a dict keeps of the entries you delete, and who pays for it;
-# 2. which containers of `collections` change when they are read, and which drop what you put in without a word;
-# 3. what `groupby`, `tee` and `zip` expect of their input, what they keep, and what they swallow;
-# 4. how far each tool of `itertools` reads ahead of what it gives out;
-# 5. what the caches of `functools` take for the same call, what they keep alive, and which load they fit;
-# 6. when a closure, a `partial` and a dispatcher decide what to call.
+# 1. a dict keeps the places of deleted entries, and taking from its front gets slow;
+# 2. some containers of `collections` grow when you read them, and others drop items silently;
+# 3. `groupby`, `tee` and `zip` can lose rows or keep all of them;
+# 4. each tool of `itertools` reads a known number of items ahead;
+# 5. a cache of `functools` may keep objects alive, repeat work, or never hit;
+# 6. a closure, a `partial` and a dispatcher choose what to call at different moments.
 
 # %%
 import contextlib
@@ -50,8 +55,8 @@ from helpers.labs.language import standard_tools as lab
 stamp()
 
 # %% [markdown]
-# The flights that left New York in 2013, in order of time; and two instruments that need no clock. `Feed` counts what
-# is taken out of it, `Row` knows how many of its kind are alive.
+# The data are the flights that left New York in 2013, in order of time. There are two instruments, and neither needs a
+# clock: `Feed` counts the items that are taken from it, and `Row` counts how many rows are alive.
 
 # %%
 columns = ["carrier", "tailnum", "origin", "month", "day", "sched_dep_time", "dep_delay"]
@@ -104,11 +109,12 @@ def most_alive(consumer):
 # %% [markdown] core=true minutes=7
 # ## The standby list
 #
-# 1.9 kept those who may leave from anywhere in a dict. So the passengers on standby wait in one, `booking → request`:
-# it keeps its order since 3.7, lookups and cancellations are instant, and the first passenger is `next(iter(standby))`. The
-# [manual](https://docs.python.org/3/library/collections.html#ordereddict-objects) itself offers this as the
-# equivalent of `OrderedDict.popitem(last=False)`. One night a storm put 80,000 names on the list; clearing it took
-# the service that hands out the seats 0.8 s of CPU, where 5 ms would have done (measured).
+# [1.9](09_data_structures.ipynb) advises a dict for a line that passengers may leave from anywhere. So the standby list
+# is a dict, `booking → request`. A dict keeps its order since 3.7, and lookups and cancellations take constant time.
+# The first passenger is `next(iter(standby))`, and the
+# [manual](https://docs.python.org/3/library/collections.html#ordereddict-objects) itself offers this as the equivalent
+# of `OrderedDict.popitem(last=False)`. One night a storm put 80,000 names on the list. The service needed 0.8 s of CPU
+# to clear it, where 5 ms would have been enough (measured).
 
 # %%
 def pop_first(standby):
@@ -118,7 +124,7 @@ def pop_first(standby):
 
 
 # %% [markdown] predict="standard_tools.q1"
-# **Predict.** Ten times as many passengers. How many times as much work to clear the list from the front?
+# **Predict.** The list has ten times as many passengers. How many times as much work is it to clear it from the front?
 #
 # - **a** 10 times: each removal takes constant time
 # - **b** about 13 times, n log n
@@ -128,7 +134,7 @@ def pop_first(standby):
 answer("standard_tools.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Look into the table. `lab.dead_in_front` reads the dict's own memory: how many entries without a value an
+# Look into the dict's table. `lab.dead_in_front` reads its memory and counts the entries without a value that an
 # iterator passes before it meets the first living one.
 
 # %%
@@ -152,7 +158,8 @@ show_table([
 ])
 
 # %% [markdown]
-# The clock agrees. It is CPU time of this thread, which a neighbour on the machine hardly moves; the best of three.
+# Now the same by the clock. It reads the CPU time of this thread, which other programs on the machine hardly change,
+# and takes the best of three runs.
 
 # %%
 def cpu_seconds(clear, standby):
@@ -194,8 +201,8 @@ show_lines(
 )
 
 # %% [markdown]
-# Two more observations: what the cleared dict weighs, and what happens to a cache of fixed size that
-# evicts its oldest entry by the same idiom: one in, one out, for ever.
+# Two questions remain. How many bytes does the cleared dict occupy? And what happens to a cache of fixed size that
+# evicts its oldest entry by the same idiom, one in and one out, again and again?
 
 # %%
 full = dict.fromkeys(range(1_000))
@@ -237,26 +244,27 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
       sum(dead) / len(dead), at_least=500, unmeasured=lab.unreadable())
 
 # %% [markdown]
-# **Why.** 1.9 shows the dict's two tables: deleting empties an entry, and nothing moves up until an *insertion* finds
-# the table full (`data_structures.delete_keeps`). A lookup goes through the index, where it passes only the deleted
-# keys on its own search path. Iteration walks the entries, and each new *iterator* starts at place 0. The table that an
-# insertion makes has room for at least twice the living entries. Hence the sawtooth: with n living entries at least n
-# die before the next clean-up, and the average eviction passes at least half of that.
+# **Why.** [1.9](09_data_structures.ipynb) shows the dict's two tables. Deleting empties an entry, and no entry moves up
+# until an *insertion* finds the table full (`data_structures.delete_keeps`). A lookup goes through the index, where it
+# passes only the deleted keys on its own search path. Iteration walks over the entries, and each new *iterator* starts
+# at place 0. The new table that an insertion makes has room for at least twice the living entries. So with n living
+# entries, at least n die before the next clean-up, and the average eviction passes at least half of them. The picture
+# shows this as a sawtooth.
 #
-# An `OrderedDict` also threads a doubly linked list through its keys
-# ([`Objects/odictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/odictobject.c)): the first is one
-# pointer away, at both ends, and `move_to_end` is a few more. `dict.popitem()`, from the back, is fast because it
-# also takes back the end of the entries. `del standby[next(reversed(standby))]` does not, and is quadratic again
-# (measured).
+# An `OrderedDict` also has a doubly linked list of its keys
+# ([`Objects/odictobject.c`](https://github.com/python/cpython/blob/v3.14.0/Objects/odictobject.c)). Its first and its
+# last key are one pointer away, and `move_to_end` changes a few more. `dict.popitem()` takes from the back and is fast,
+# because it also moves back the end of the entries. `del standby[next(reversed(standby))]` does not, and is quadratic
+# again (measured).
 #
-# **In production.** A hand-made LRU cache on a plain dict passes every review and works in every test with ten keys.
-# At 100,000 keys an eviction passes some 125,000 dead entries on average, in C, with the GIL held. Use `OrderedDict`
-# where the *front* moves, `deque` where keys do not matter, `lru_cache` where it is a function's results; and replace
-# a dict that was large once by a copy: `dict(d)` has the size of what is left.
+# **In production.** A hand-made LRU cache on a plain dict passes code review and works in a test with ten keys. At
+# 100,000 keys an eviction passes some 125,000 dead entries on average, in C, with the GIL held. Use `OrderedDict` if
+# you take from the *front*, `deque` if keys do not matter, and `lru_cache` for the results of a function. If a dict was
+# once large and is now nearly empty, replace it by a copy: `dict(d)` has a table that fits the living entries.
 
 # %% [markdown] also=["standard_tools.front_cpu", "standard_tools.eviction"] claim="standard_tools.front" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: take whoever came last</summary>
+# <summary><b>Break it</b>: take the passenger that came last</summary>
 #
 # ```diff
 # -    passenger = next(iter(standby))
@@ -270,7 +278,7 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
 
 # %% [markdown] claim="standard_tools.weight" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: say that you are done with the entries</summary>
+# <summary><b>Mend it</b>: clear the dict when you are done with it</summary>
 #
 # ```diff
 # -    pop_first(cleared)
@@ -285,8 +293,8 @@ claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries
 # %% [markdown] minutes=3
 # ## A dashboard that only looks
 #
-# The board counts late departures by gate. A monitoring probe asks for gates that do not exist, 1,000 different ones,
-# and never writes.
+# The board counts late departures by gate. A monitoring probe asks for 1,000 different gates that do not exist. It
+# never writes.
 
 # %%
 LATE = {"B22": 2, "C70": 1}
@@ -302,7 +310,7 @@ def grown(board, look):
 
 
 # %% [markdown] predict="standard_tools.q2"
-# **Predict.** After 1,000 times `board[gate]` with unknown gates: which boards have grown?
+# **Predict.** The probe reads `board[gate]` for 1,000 unknown gates. Which boards have grown afterwards?
 #
 # - **a** neither: reading is not writing
 # - **b** both: each must remember its zeros
@@ -321,7 +329,7 @@ gained = {
 show_table([{"look": look, "entries gained": entries} for look, entries in gained.items()])
 
 # %% [markdown]
-# The cure, once the board is built: take its factory away.
+# There is a cure once the board is built: remove its factory.
 
 # %%
 finished = defaultdict(int, LATE)
@@ -339,15 +347,15 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
       (refused, dict(finished)), equals=("KeyError('X1')", LATE))
 
 # %% [markdown]
-# **Why.** `dict.__getitem__`, when it is called on a *subclass* and misses, asks for `__missing__(key)`.
-# `defaultdict`'s calls the factory, *stores* the result and returns it; `Counter`'s returns 0 and stores nothing.
-# `get`, `in`, `pop` and `setdefault` never ask
+# **Why.** If `dict.__getitem__` is called on a *subclass* and does not find the key, it calls `__missing__(key)`. The
+# `__missing__` of `defaultdict` calls the factory, *stores* the result and returns it. The one of `Counter` returns 0
+# and stores nothing. `get`, `in`, `pop` and `setdefault` never call it
 # ([`object.__missing__`](https://docs.python.org/3/reference/datamodel.html#object.__missing__)).
 #
-# **In production.** Three incidents, one cause. Memory grows with what *strangers* ask for: a table of limits by API
-# key, read by whoever guesses keys. A report shows gates with 0 flights, which divide by zero. And a loop over the
-# board that looks up another key in its body raises `RuntimeError: dictionary changed size during iteration`. Build
-# with a `defaultdict`, give out a plain `dict` or a board without factory.
+# **In production.** This causes three kinds of incident. Memory grows with every key that a *stranger* asks for, for
+# example in a table of limits by API key. A report shows gates with 0 flights and divides by zero. A loop over the
+# board looks up a new key in its body and raises `RuntimeError: dictionary changed size during iteration`. Build the
+# board with a `defaultdict`, and give out a plain `dict` or a board without a factory.
 
 # %% [markdown] claim="standard_tools.looks" tags=["break-it"]
 # <details>
@@ -366,7 +374,7 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 
 # %% [markdown] claim="standard_tools.finished" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: leave the factory where it is</summary>
+# <summary><b>Break it</b>: keep the factory</summary>
 #
 # ```diff
 # -finished.default_factory = None
@@ -379,15 +387,15 @@ claim("standard_tools.finished", "without its factory the board refuses, and sta
 # %% [markdown] minutes=3
 # ## Free seats
 #
-# Capacity minus seats sold, flight by flight, as Counters. One flight is overbooked, and the report is there to find
-# it.
+# A report computes the free seats of each flight: capacity minus seats sold, both in Counters. One flight is
+# overbooked, and the report should find it.
 
 # %%
 capacity = Counter(UA1545=180, B6725=150, DL461=180)
 sold = Counter(UA1545=184, B6725=150, DL461=171)
 
 # %% [markdown] predict="standard_tools.q3"
-# **Predict.** UA1545 has 180 seats, 184 are sold. What is `(capacity - sold)["UA1545"]`?
+# **Predict.** UA1545 has 180 seats, and 184 are sold. What is `(capacity - sold)["UA1545"]`?
 #
 # - **a** 0
 # - **b** −4
@@ -404,7 +412,7 @@ print(dict(free), free["UA1545"])
 print(dict(balance))
 
 # %% [markdown]
-# If `-` drops something, what law does it obey? Try two candidates on 1,000 random pairs.
+# Subtract b and add it again: what do you get? Try two answers on 1,000 random pairs.
 
 # %%
 dice = random.Random(2013)
@@ -423,15 +431,15 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
       larger_of_both, equals=1_000)
 
 # %% [markdown]
-# **Why.** A Counter is two things. As a *dict of numbers* (`update`, which adds, `subtract`, item assignment) it
-# holds anything, negative and fractional too. Its *operators* `+ − & |` are those of **multisets**, which hold
-# nothing a negative number of times: each result keeps positive counts only
+# **Why.** A Counter is two things. As a *dict of numbers* (`update`, which adds, `subtract`, item assignment) it can
+# hold negative and fractional counts too. Its *operators* `+ − & |` are those of **multisets**. A multiset cannot hold
+# an item a negative number of times, so each result keeps positive counts only
 # ([manual](https://docs.python.org/3/library/collections.html#collections.Counter)). So `a − b` is max(a − b, 0), and
-# adding b makes max(a, b), which is `a | b`. Even `+balance` drops what is not positive. Equality and `<=` treat a
-# missing key as 0 (since 3.10), so `Counter(a=0) == Counter()`.
+# adding b gives max(a, b), which is `a | b`. Even `+balance` drops counts that are not positive. Since 3.10, equality
+# and `<=` treat a missing key as 0, so `Counter(a=0) == Counter()`.
 #
-# **In production.** Stock, seats and money have signs: `subtract`, or a plain dict. Multisets are right for "do we
-# have enough": `needed <= available`, `needed - available` is the shopping list.
+# **In production.** Stock, seats and money can be negative, so use `subtract` or a plain dict. Multisets answer the
+# question "do we have enough?": `needed <= available` says whether, and `needed - available` is the shopping list.
 
 # %% [markdown] claim="standard_tools.free_seats" tags=["break-it"]
 # <details>
@@ -449,7 +457,7 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 
 # %% [markdown] also=["standard_tools.law"] claim="standard_tools.balance" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the operator in place; and the law that one expects</summary>
+# <summary><b>Break it</b>: subtract with an operator; expect to get the first Counter back</summary>
 #
 # ```diff
 # -balance.subtract(sold)
@@ -466,8 +474,8 @@ claim("standard_tools.law", "b taken away and added again gives, for every pair,
 # %% [markdown] minutes=3
 # ## Three sets of rules
 #
-# A booking's rules: its own first, then the partner airline's, then the house's. `ChainMap` looks them up in that
-# order without copying anything.
+# A booking has its own rules, then those of the partner airline, then those of the house. `ChainMap` looks a rule up in
+# this order and copies nothing.
 
 # %%
 HOUSE = {"bags": 1, "change_fee": 90, "meals": ["standard"]}
@@ -480,7 +488,7 @@ def rules_of(own):
 
 
 # %% [markdown] predict="standard_tools.q4"
-# **Predict.** `rules["bags"] = 2` and `rules["meals"].append("kosher")` for one booking. What changes for all
+# **Predict.** One booking does `rules["bags"] = 2` and `rules["meals"].append("kosher")`. What changes for all the
 # others?
 #
 # - **a** nothing
@@ -498,7 +506,7 @@ own, partner, house = rules.maps
 print(own, partner, house, sep="\n")
 
 # %% [markdown]
-# A colleague wants missing rules to be 0, and puts a `defaultdict` in front.
+# A colleague wants missing rules to be 0 and puts a `defaultdict` in front.
 
 # %%
 lenient = rules_of(defaultdict(int))
@@ -513,19 +521,20 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
       (fee, dict(lenient.maps[0])), equals=(0, {"change_fee": 0}))
 
 # %% [markdown]
-# **Why.** `ChainMap.__getitem__` is a loop: `try: return mapping[key]`, on `KeyError` the next
-# ([`Lib/collections/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/collections/__init__.py)).
-# Writing and deleting touch `maps[0]` only. But `append` is no write to the mapping: it is a look-up, and a change of
-# what was found. And since the loop uses the brackets, a `defaultdict` in front never lets it go on.
+# **Why.** `ChainMap.__getitem__` is a loop. It tries `return mapping[key]`, and after a `KeyError` it tries the next
+# map ([`Lib/collections/__init__.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/collections/__init__.py)).
+# Writing and deleting touch `maps[0]` only. But `append` does not write to the mapping. It looks up a list and changes
+# this list. The loop uses square brackets, so a `defaultdict` in front never raises a `KeyError`, and the loop never
+# goes on.
 #
-# **In production.** Settings (command line, environment, file, defaults), scopes, templates. It is a *view*: a later
-# change of a lower map shows through, where `{**house, **partner}` is a snapshot. A hit in the k-th map pays for k −
-# 1 raised and caught `KeyError`s; flatten it where it is read in a hot loop. Keep what lies at the bottom immutable:
-# tuples, `MappingProxyType`.
+# **In production.** Use it for settings (command line, environment, file, defaults), scopes and templates. A `ChainMap`
+# is a *view*: a later change of a lower map shows through, while `{**house, **partner}` is a snapshot. A hit in the
+# k-th map costs k − 1 raised and caught `KeyError`s, so flatten the maps before a hot loop. Keep the values of the
+# lower maps immutable, for example with tuples and `MappingProxyType`.
 
 # %% [markdown] also=["standard_tools.lenient"] claim="standard_tools.chain" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: assign a new list; and an ordinary dict in front</summary>
+# <summary><b>Mend it</b>: assign a new list (and write to the house on purpose); an ordinary dict in front</summary>
 #
 # ```diff
 # -rules["bags"] = 2
@@ -544,11 +553,11 @@ claim("standard_tools.lenient", "a defaultdict in front answers every question, 
 # %% [markdown] minutes=2
 # ## The last hundred rows
 #
-# An incident report needs the hundred rows before the crash; the stream is long. And an audit trail of three places,
-# into which four events are put.
+# An incident report needs the last hundred rows before a crash, and the stream is long. An audit trail has room for
+# three events and gets a fourth one.
 
 # %% [markdown] predict="standard_tools.q5"
-# **Predict.** `trail = deque("ABC", maxlen=3)`, then `trail.appendleft("D")`. What is in it?
+# **Predict.** A trail is `deque("ABC", maxlen=3)`. What is in it after `trail.appendleft("D")`?
 #
 # - **a** D A B
 # - **b** A B C, and an IndexError was raised: it is full
@@ -583,15 +592,14 @@ claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the
 
 # %% [markdown]
 # **Why.** An append to a full deque first stores the new item, then takes one from the other end
-# ([`deque_append_lock_held`](https://github.com/python/cpython/blob/v3.14.0/Modules/_collectionsmodule.c)). That is a
-# ring buffer, and the right thing for *the last n*. It is the wrong thing for a queue of work, where what falls off
-# is an order nobody will ever carry out: there you want `queue.Queue(maxsize=…)`, which makes the producer wait, or
-# your own check and a count of what was refused. `deque(rows, maxlen=0)` uses up an iterator in C,
-# and keeps nothing.
+# ([`deque_append_lock_held`](https://github.com/python/cpython/blob/v3.14.0/Modules/_collectionsmodule.c)). This is a
+# ring buffer, and it is right for *the last n* items. It is wrong for a queue of work, because each dropped item is
+# work that is never done. There you want `queue.Queue(maxsize=…)`, which makes the producer wait, or your own check
+# that counts the refused items. `deque(rows, maxlen=0)` uses up an iterator in C and keeps nothing.
 
 # %% [markdown] also=["standard_tools.tail"] claim="standard_tools.trail" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: one place more; and a deque without a limit</summary>
+# <summary><b>Break it</b>: two places more; a deque without a limit</summary>
 #
 # ```diff
 # -trail = deque("ABC", maxlen=3)
@@ -608,7 +616,7 @@ claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the
 # %% [markdown] minutes=3
 # ## Departures by carrier
 #
-# The report: for each carrier, how many flights left. The departures come in order of time.
+# A report shows for each carrier how many flights left. The departures come in order of time.
 
 # %%
 carriers = departed["carrier"].tolist()
@@ -643,12 +651,12 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
       late_look, equals=0, did=len(kept_for_later))
 
 # %% [markdown]
-# **Why.** `groupby` compares each key with the one before it, and remembers nothing else. That is what makes it work
-# on an endless stream in constant memory; it also means that a group is a *run*. The dict took the last run of each
-# carrier. Nothing failed: the number of lines was right, which is what the test checked.
+# **Why.** `groupby` compares each key with the one before it and remembers nothing else. So it works on an endless
+# stream in constant memory, and a group is a *run* of equal keys. The dict kept only the last run of each carrier. No
+# error was raised, and the number of lines was right, so a test that counts lines would pass.
 #
-# A group is no container but a view of the *same* iterator. Asking `groupby` for the next group skips what is left of
-# this one, so the list holds 16 exhausted views
+# A group is not a container. It is a view of the *same* iterator. When you ask `groupby` for the next group, it skips
+# the rest of this one, so the list holds 16 exhausted views
 # ([`itertools.groupby`](https://docs.python.org/3/library/itertools.html#itertools.groupby)).
 #
 # **In production.**
@@ -661,7 +669,7 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 
 # %% [markdown] also=["standard_tools.runs"] claim="standard_tools.reported" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: sort where the rows come from</summary>
+# <summary><b>Mend it</b>: sort the rows at their source</summary>
 #
 # ```diff
 # -carriers = departed["carrier"].tolist()
@@ -674,7 +682,7 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 
 # %% [markdown] also=["standard_tools.late_look"] claim="standard_tools.sorted_first" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget to sort; and open each group before the next is asked for</summary>
+# <summary><b>Break it</b>: forget to sort; open each group before you ask for the next</summary>
 #
 # ```diff
 # -by_sorting = {carrier: len(list(of_carrier)) for carrier, of_carrier in groupby(sorted(carriers))}
@@ -691,7 +699,7 @@ claim("standard_tools.late_look", "groups that are opened after the next was ask
 # %% [markdown] minutes=4
 # ## A look at the first row
 #
-# An import wants to see the first row, to decide on the format, before it streams the rest. Two colleagues write it.
+# An import looks at the first row to choose a format, and then streams all rows. Two colleagues write it in two ways.
 
 # %%
 def peek_by_tee(rows):
@@ -706,7 +714,7 @@ def peek_by_chain(rows):
 
 
 # %% [markdown] predict="standard_tools.q7"
-# **Predict.** 10,000 rows go through. How many are alive at the peak, with `tee`?
+# **Predict.** 10,000 rows go through the import with `tee`. How many are alive at the peak?
 #
 # - **a** 2 or 3: a generator holds one row at a time
 # - **b** about 60: tee works in blocks
@@ -731,7 +739,7 @@ alive = {way.__name__: most_alive(way) for way in ways}
 show_table([{"way": name, "rows alive at the peak": rows} for name, rows in alive.items()])
 
 # %% [markdown]
-# The buffer costs memory of its own, even where the items cost nothing. Here the item is `None`, 100,000 times.
+# The buffer of `tee` needs memory too, even if the items need none. Here each of 100,000 items is `None`.
 
 # %%
 def full_buffer():
@@ -754,19 +762,20 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 
 # %% [markdown]
 # **Why.** `tee` reads each item once and appends it to a linked list of blocks with 57 places each (`LINKCELLS` in
-# [`Modules/itertoolsmodule.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/itertoolsmodule.c)). Each of
-# its iterators is a pointer into that list; a block is freed when the last pointer has left it. `ahead` stands on
-# place 1 and is never used again, but it is a *name in a running frame*: the list hangs on it until the function
-# returns. Two readers side by side stay in one block, which lets go of its rows only as a whole: 57, and the one in
-# hand.
+# [`Modules/itertoolsmodule.c`](https://github.com/python/cpython/blob/v3.14.0/Modules/itertoolsmodule.c)). Each of its
+# iterators is a pointer into that list. A block is freed when the last pointer has left it. `ahead` points to place 1
+# and is never used again. But it is a *name in a running frame*, so it keeps the list alive until the function returns.
+# Two readers side by side stay in one block. A block frees its rows only as a whole, so 57 rows are alive, and the one
+# that is being read.
 #
-# **In production.** `tee` is for readers that stay close. If one of them runs to the end first, a list does the same
-# with less: `rows = list(rows)`. For a look ahead: `chain([header], rows)`. And after `tee(rows)` never touch `rows`
-# again: what you take from it, the copies do not see. (`tee` is not thread-safe, even where its source is.)
+# **In production.** `tee` is for readers that stay close together. If one of them runs to the end first, a list does
+# the same with less memory: `rows = list(rows)`. For a look ahead, use `chain([header], rows)`. After `tee(rows)`, do
+# not use the old iterator again: the copies do not see an item that you take from it. (`tee` is not thread-safe, even
+# if its source is.)
 
 # %% [markdown] also=["standard_tools.buffer"] claim="standard_tools.peek" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: let go of the one that stays behind</summary>
+# <summary><b>Mend it</b>: delete the reader that stays behind</summary>
 #
 # ```diff
 # -    header = next(ahead)
@@ -783,7 +792,7 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 
 # %% [markdown] also=["standard_tools.side_by_side"] claim="standard_tools.peek_chain" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: unpack into a list; and let one reader finish first</summary>
+# <summary><b>Break it</b>: unpack into a list; let one reader finish first</summary>
 #
 # ```diff
 # -    return header, sum(1 for _ in chain([header], rows))
@@ -800,14 +809,15 @@ claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a
 # %% [markdown] minutes=3
 # ## Ten passengers, three seats
 #
-# Ten passengers stand in line, numbered from 1. Three seats are free; `zip` gives them out. Then the line goes on to
-# the desk.
+# Ten passengers wait in line, numbered from 1. Three seats are free, and `zip` gives them out. The rest of the line
+# goes on to the desk.
 
 # %%
 SEATS = ["12A", "12B", "12C"]
 
 # %% [markdown] predict="standard_tools.q8"
-# **Predict.** `for passenger, seat in zip(line, SEATS): …`, then `next(line)`. Who is next at the desk?
+# **Predict.** The code runs `for passenger, seat in zip(line, SEATS): …` and then `next(line)`. Who is next at the
+# desk?
 #
 # - **a** passenger 4
 # - **b** passenger 5
@@ -823,7 +833,7 @@ at_the_desk = next(line)
 print(seated, "then passenger", at_the_desk)
 
 # %% [markdown]
-# `zip(…, strict=True)` would have complained. When?
+# `zip(…, strict=True)` raises an error here. When?
 
 # %%
 passes = []
@@ -836,8 +846,8 @@ except ValueError as error:
 print(passes, complaint, sep="\n")
 
 # %% [markdown]
-# Two relatives: `takewhile`, which must read a row to know that it is one too many; and the idiom for groups of four
-# that everybody used before `batched` came in 3.12.
+# Two other tools are similar. `takewhile` must read a row to know that it is one too many. The second is the common
+# idiom for groups of four from the time before 3.12, when `batched` came.
 
 # %%
 delays = iter([3, 5, 8, 90, 4])
@@ -860,18 +870,18 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
       ([*map(len, by_idiom)], [*map(len, by_batched)]), equals=([4, 4], [4, 4, 2]))
 
 # %% [markdown]
-# **Why.** `zip` asks its inputs in turn, from the left. It has passenger 4 in hand when the seats say *no more*, and
-# there is no way to put an item back into an iterator. Turn the arguments round, `zip(SEATS, line)`, and the seats
-# end first. `strict=True` ([PEP 618](https://peps.python.org/pep-0618/)) can look no further ahead than that either:
-# it is a check *at the end*, and whatever your loop did before stands.
+# **Why.** `zip` asks its inputs in turn, from the left. It has already taken passenger 4 when the seats end, and it
+# cannot put an item back into an iterator. If you swap the arguments, `zip(SEATS, line)`, the seats end first and no
+# passenger is lost. `strict=True` ([PEP 618](https://peps.python.org/pep-0618/)) cannot look further ahead either. It
+# checks *at the end*, and cannot undo anything that your loop has done.
 #
-# **In production.** `strict=True` wherever equal lengths are meant (ruff's B905 asks for a decision), and if the
-# loop's body writes, sends or prints: first `pairs = list(zip(…, strict=True))`, then act. Whoever goes on with an
-# iterator after `zip`, `takewhile` or `islice` must know what they read of it.
+# **In production.** Use `strict=True` wherever you expect equal lengths (ruff's B905 asks for a decision). If the
+# loop's body writes, sends or prints, first make `pairs = list(zip(…, strict=True))`, then act. If you go on with an
+# iterator after `zip`, `takewhile` or `islice`, you must know how much of it they have read.
 
 # %% [markdown] also=["standard_tools.ninety"] claim="standard_tools.desk" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: ask the seats first; and count instead of trying</summary>
+# <summary><b>Mend it</b>: ask the seats first; take a known number of rows</summary>
 #
 # ```diff
 # -seated = dict(zip(line, SEATS, strict=False))
@@ -887,7 +897,7 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 
 # %% [markdown] also=["standard_tools.fours"] claim="standard_tools.strict" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: check first, then act; and fill up the last group</summary>
+# <summary><b>Mend it</b>: check first, then act; fill up the last group, or let the groups come out even</summary>
 #
 # ```diff
 # -    for passenger, seat in zip(range(1, 11), SEATS, strict=True):
@@ -907,8 +917,9 @@ claim("standard_tools.fours", "the idiom loses the last two of ten passengers, b
 # %% [markdown] minutes=4
 # ## How far does it read?
 #
-# A pipeline on a live feed is only as lazy as its greediest link. For each link: how many rows it took when it was
-# made, when it gave out its first item, and its third. The feed has 100 rows, each unlike the one before.
+# A pipeline on a live feed is only as lazy as its greediest link. For each link we count the rows that it has taken
+# when it is made, when its first item is out, and when its third item is out. The feed has 100 rows, and each differs
+# from the one before.
 
 # %%
 links = {
@@ -953,9 +964,9 @@ show_table([
 ])
 
 # %% [markdown]
-# One of these links answers a question of the airport: how many gates does EWR need? A flight holds a gate from 45
-# minutes before its scheduled departure until it leaves. Every arrival at a gate is +1, every departure −1;
-# `accumulate` adds up, the maximum is the answer.
+# One of these links can answer a question of the airport: how many gates does EWR need? A flight holds a gate from 45
+# minutes before its scheduled departure until it leaves. Each arrival at a gate is +1 and each departure is −1.
+# `accumulate` adds them up, and the maximum is the answer.
 
 # %%
 busiest = departed.query("origin == 'EWR' and month == 7 and day == 8")
@@ -978,22 +989,23 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
       by_accumulate, equals=by_counting)
 
 # %% [markdown]
-# **Reading it.** `pairwise` must have two rows before it has a pair; `batched` fills a batch; both then keep pace.
-# `cycle` keeps pace too, but stores a copy of all it saw. `groupby` gives out a group as soon as it *begins*: its end
-# is known one row later. `product` copies its arguments into tuples when it is made, since it passes over them many
-# times. And a star in a call unpacks before the callee runs: `chain(*feed)` on an endless feed never returns, where
-# `chain.from_iterable(feed)` does.
+# **Reading it.** `pairwise` needs two rows for its first pair, and `batched` fills a batch. After that both keep pace
+# with the feed. `cycle` keeps pace too, but it stores a copy of every row. `groupby` gives out a group as soon as it
+# *begins*, and knows its end only one row later. `product` copies its arguments into tuples when it is made, since it
+# goes through them many times. A star in a call unpacks the whole feed before the function runs. So on an endless feed
+# `chain(*feed)` never returns, and `chain.from_iterable(feed)` does.
 #
-# The gates are a *sweep line*: n log n for the sort, against n² for counting at every moment. The sort does more than
-# it seems: at the same minute `(time, −1)` comes before `(time, 1)`, so that a gate is free before it is taken.
+# The computation of the gates is called a *sweep line*. It needs n log n for the sort, while counting at every moment
+# needs n². The order within one minute matters too: `(time, −1)` comes before `(time, 1)`, so a gate becomes free
+# before it is taken again.
 #
-# **In production.** On a live feed a link that reads one row ahead delays each row by the wait for the next: an alarm
-# that goes through `pairwise` is on time, one that waits for the end of a group or a batch is not. Put a time limit
-# beside the size: a batch of 500, or what came in a second.
+# **In production.** On a live feed, ask of each link how long it waits before it can answer. `pairwise` answers as soon
+# as a row comes. An alarm that needs the end of a group or of a batch comes late, because that end may take long. So
+# limit a batch by time as well as by size: 500 rows, or all rows of one second.
 
 # %% [markdown] also=["standard_tools.gates"] claim="standard_tools.reads" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a product that is lazy on its first argument; and take a gate before it is free</summary>
+# <summary><b>Break it</b>: a product that is lazy in its first argument; take a gate before it is free</summary>
 #
 # ```diff
 # -    "product(rows, 'AB')": lambda rows: product(rows, "AB"),
@@ -1011,9 +1023,9 @@ claim("standard_tools.gates", "one pass over the sorted changes finds what count
 # %% [markdown] core=true minutes=7
 # ## A cache on a method
 #
-# A desk object is made for each request and quotes fares. Quoting is slow, so somebody decorates the method, and the
-# desks live on (1.3 saw it among decorators: `metaprogramming.method_cache`). Here is what the cures are worth. Four
-# desks:
+# The service makes a desk object for each request, and the desk quotes fares. Quoting is slow, so a colleague decorates
+# the method with a cache. Now the desks live on after their requests ([1.3](03_metaprogramming.ipynb) shows this:
+# `metaprogramming.method_cache`). Do the usual cures help? Here is the cached method, and three other desks:
 
 # %%
 class Desk:
@@ -1057,8 +1069,8 @@ class OnceADesk(Desk):
 
 
 # %% [markdown] predict="standard_tools.q10"
-# **Predict.** The cache moves into the instance: `self.quote = lru_cache(self._quote)`. 100 such desks are
-# dropped. How many live on?
+# **Predict.** The cache moves into the instance: `self.quote = lru_cache(self._quote)`. The last names for 100 such
+# desks are gone. How many desks live on?
 #
 # - **a** none: the cache goes with its desk
 # - **b** one, the last
@@ -1093,7 +1105,7 @@ show_table([
 ])
 
 # %% [markdown]
-# A method's cache is one for *all* instances, by default with 128 places. 129 desks take turns, twice:
+# *All* instances share the cache of a method. By default it has 128 places. Here 129 desks take turns, twice:
 
 # %%
 MethodCache.quote.cache_clear()
@@ -1106,7 +1118,7 @@ MethodCache.quote.cache_clear()
 print(shared)
 
 # %% [markdown]
-# And `cached_property` knows nothing of what it was computed from:
+# A `cached_property` does not notice that its inputs change:
 
 # %%
 class Flight:
@@ -1139,22 +1151,22 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
       seen, equals=[80, 80, 0])
 
 # %% [markdown]
-# **Why.** `lru_cache` wraps the *function* in the class body. `self` is its first argument, so it is part of the key,
-# and keys are strong references, in a dict that hangs on the class ([the FAQ has a section on
-# it](https://docs.python.org/3/faq/programming.html#how-do-i-cache-method-calls); flake8-bugbear's and ruff's B019
-# find it). With 128 places the leak has a ceiling: 128 desks, each with what hangs on it, a session, a data frame.
-# With `@cache` it has none. Worse, a class with `__eq__` and `__hash__` makes *equal* desks share quotes.
+# **Why.** `lru_cache` wraps the *function* in the class body. `self` is its first argument, so it is part of the key.
+# The cache refers to its keys strongly, and the class refers to the cache ([the FAQ has a section on
+# it](https://docs.python.org/3/faq/programming.html#how-do-i-cache-method-calls); flake8-bugbear's and ruff's B019 find
+# it). With 128 places the leak has a limit: 128 desks, each with all that it refers to, such as a session or a data
+# frame. With `@cache` it has no limit. And if the class has `__eq__` and `__hash__`, *equal* desks share quotes.
 #
-# `cached_property` stores its result in the instance's `__dict__` under its own name, where the next look-up finds it
-# before the (non-data) descriptor. Hence `del flight.free` to forget, hence no use with `__slots__`, hence no
-# eviction. Since 3.12 it takes no lock: two threads may both compute.
+# `cached_property` stores its result in the instance's `__dict__` under its own name, where the next lookup finds it
+# before the (non-data) descriptor. So you forget a result by `del flight.free`, and a class whose instances have no
+# `__dict__` cannot use it. Nothing evicts a result. Since 3.12 it takes no lock, so two threads may both compute.
 #
-# **In production.** Ask of each cache: what is the key, who owns it, what evicts, what invalidates. If the second has
-# no answer but "the process", key it by plain data.
+# **In production.** Ask four questions about each cache. What is the key? Who owns the cache? What evicts an entry?
+# What invalidates it? If the whole process owns the cache, use plain data as the key.
 
 # %% [markdown] also=["standard_tools.turns", "standard_tools.stale"] claim="standard_tools.desks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no room for anybody; one desk fewer; a property that does not remember</summary>
+# <summary><b>Mend it</b>: a cache without places; one desk fewer; a property that does not remember</summary>
 #
 # ```diff
 # -kinds = (MethodCache, OwnCache, KeyedByData, OnceADesk)
@@ -1179,7 +1191,7 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 
 # %% [markdown] also=["standard_tools.dropped"] claim="standard_tools.own_cache" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a cache that does not refer to its owner; and a key that is no plain data</summary>
+# <summary><b>Mend it</b>: a cache that does not refer to its owner; and break the others: a key and a result that do</summary>
 #
 # ```diff
 # -        self.quote = lru_cache(self._quote)
@@ -1199,7 +1211,7 @@ claim("standard_tools.stale", "cached_property sees 80 free seats on a full flig
 # %% [markdown] minutes=4
 # ## The same call?
 #
-# A fare look-up is cached. Which of these calls are the same call?
+# The lookup of a fare is cached. Which of these calls does the cache treat as the same call?
 
 # %%
 ran = []
@@ -1220,7 +1232,8 @@ fare("EWR", "ORD", bags=0)
 spelled = len(ran)
 
 # %% [markdown] predict="standard_tools.q11"
-# **Predict.** `@lru_cache def gate(n)`; `gate(1)`, `gate(1.0)`, `gate(True)`. How often does it run?
+# **Predict.** `gate(number)` has an `@lru_cache`. You call `gate(1)`, `gate(1.0)` and `gate(True)`. How often does the
+# function run?
 #
 # - **a** once: the keys are equal and hash alike
 # - **b** twice
@@ -1249,7 +1262,7 @@ two_arguments = [gate_of("C", 1), gate_of("C", 1.0), gate_of("C", True)], len(ra
 print(one_argument, two_arguments, sep="\n")
 
 # %% [markdown]
-# And what a hit gives out is not a copy:
+# The next cached function returns a list, and its first caller takes a seat from it:
 
 # %%
 @lru_cache
@@ -1271,21 +1284,22 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
       next_customer, equals=["12A", "12B"])
 
 # %% [markdown]
-# **Why.** The key is made of what was *written* at the call: the positional arguments, a marker, the keywords in the
-# order given. Nobody looks at the signature; that would cost more than many a function. A single argument of type
-# exactly `int` or `str` is its own key; everything else is wrapped in a tuple-like object that keeps its hash. So `1`
-# is the key 1, while `1.0` and `True` are wrapped, equal, and hash alike. With `typed=True` types are part of the key
-# (`_make_key` in [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py); the C version
-# does the same).
+# **Why.** The cache makes its key from the call as it is *written*: the positional arguments, a marker, and the
+# keywords in the given order. It does not look at the signature, which would cost more time. A single argument of type
+# exactly `int` or `str` is its own key. Everything else is wrapped in a tuple-like object that keeps its hash. So the
+# key of `gate(1)` is the number 1, while `1.0` and `True` are wrapped, and these two keys are equal. With `typed=True`
+# the types are part of the key (`_make_key` in
+# [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py); the C version does the same). A
+# hit returns the cached object itself and makes no copy.
 #
-# **In production.** A low hit ratio with few distinct arguments: look for two spellings. Let the cached function be
-# private with positional-only parameters, `def _fare(origin, dest, bags, /)`, behind a public one that normalises.
-# Return tuples, frozen dataclasses, `MappingProxyType`. And an exception is not cached: a call that fails is tried
-# again each time.
+# **In production.** If the hit ratio is low although there are few distinct arguments, look for two spellings. Make the
+# cached function private with positional-only parameters, `def _fare(origin, dest, bags, /)`, and let a public function
+# normalise the call. Return tuples, frozen dataclasses or `MappingProxyType`. An exception is not cached, so a call
+# that fails is tried again each time.
 
 # %% [markdown] also=["standard_tools.equals", "standard_tools.equals_of_two"] claim="standard_tools.spellings" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: one private spelling behind all; and types in the key</summary>
+# <summary><b>Mend it</b>: one private spelling behind all; types in the key</summary>
 #
 # ```diff
 # -fare("EWR", "ORD")
@@ -1315,7 +1329,7 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 
 # %% [markdown] claim="standard_tools.handed_out" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: give out what cannot be changed</summary>
+# <summary><b>Mend it</b>: take the seat from a copy</summary>
 #
 # ```diff
 # -free_seats("UA1545").pop()
@@ -1329,15 +1343,14 @@ claim("standard_tools.handed_out", "what one caller took from the cached list is
 # %% [markdown] core=true minutes=4
 # ## Eight clerks at once
 #
-# The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads
-# ask for it in the same moment. Here the computation waits at a barrier, so that the moment lasts as long as it
-# takes.
+# The tariff takes two seconds to compute and is cached. At six in the morning the cache is empty, and eight threads ask
+# for the tariff at the same moment. Here each computation waits at a barrier, up to 20 seconds, for seven others.
 
 # %%
 CLERKS = 8
 
 # %% [markdown] predict="standard_tools.q12"
-# **Predict.** `lru_cache` is thread-safe. Eight threads ask for one key at once; how often does it run?
+# **Predict.** `lru_cache` is thread-safe. Eight threads ask for one key at once. How often does the function run?
 #
 # - **a** once: the other seven wait for it
 # - **b** once or twice, depending on the scheduler
@@ -1365,8 +1378,8 @@ with ThreadPoolExecutor(CLERKS) as clerks:
 print(len(computed), tariff.cache_info())
 
 # %% [markdown]
-# The cure is a lock around the *computation*, one a key, and a second look at the cache once you hold it. The barrier
-# stands where it hurts most: all eight have looked in vain before the first may take the lock.
+# The cure is a lock around the *computation*, one per key, and a second look at the cache when you hold the lock. The
+# barrier is at the worst place: all eight threads have looked in vain before the first may take the lock.
 
 # %%
 looked = threading.Barrier(CLERKS)
@@ -1394,22 +1407,21 @@ claim("standard_tools.once", "with a lock per key it is computed once",
       len(worked_out), equals=1)
 
 # %% [markdown]
-# **Why.** Thread-safe means that the cache's *own* structure stays coherent: one entry at the end, whoever came last.
-# While the function runs, no lock is held: one slow key does not block the others, a cached function may call itself,
-# and nothing keeps a second thread from starting the same work. The
+# **Why.** Thread-safe means that the cache's *own* structure stays coherent: at the end there is one entry. No lock is
+# held while the function runs. So one slow key does not block the others, and a cached function may call itself. But a
+# second thread can also start the same work. The
 # [manual](https://docs.python.org/3/library/functools.html#functools.cache) says so in one sentence that is easily
-# missed. `cached_property` had a lock until 3.11, one per property and not per instance, so that unrelated objects
-# waited for each other; [3.12](https://docs.python.org/3/library/functools.html#functools.cached_property) took it
-# out.
+# missed. `cached_property` had a lock until 3.11, one per property and not per instance, so unrelated objects waited
+# for each other. [3.12](https://docs.python.org/3/library/functools.html#functools.cached_property) removed it.
 #
-# **In production.** It is called a cache stampede, or a thundering herd: a key expires, and the load that the cache
-# kept away arrives at once. One lock per key inside a process, a lease or an early refresh between processes. Never
-# one lock for all keys: the slowest tariff would decide how long everybody waits. And the dict of locks grows with
-# the keys, so bound those.
+# **In production.** This is called a cache stampede, or a thundering herd: a key expires, and all the load that the
+# cache kept away arrives at once. Inside a process use one lock per key. Between processes use a lease or an early
+# refresh. Do not use one lock for all keys, or everybody waits for the slowest tariff. The dict of locks grows with the
+# keys, so limit it.
 
 # %% [markdown] also=["standard_tools.once"] claim="standard_tools.together" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: one at a time; and a lock without the second look</summary>
+# <summary><b>Mend it</b>: one at a time; and break the cure: a lock without the second look</summary>
 #
 # ```diff
 # -meeting = threading.Barrier(CLERKS)
@@ -1436,9 +1448,9 @@ claim("standard_tools.once", "with a lock per key it is computed once",
 # %% [markdown] minutes=4
 # ## How large a cache?
 #
-# 4,000 routes are asked for. A few are asked for all the time: the n-th most popular 1/n as often as the first. That
-# is Zipf's law, and it is what fares, products and pages look like. A cache for 1 % of the routes: how much does it
-# take away?
+# Customers ask for 4,000 routes. The n-th most popular route is asked for 1/n as often as the first. This is Zipf's
+# law, and the load on fares, products and pages often looks like it. You can afford a cache for 1 % of the routes. How
+# many requests does it answer?
 
 # %%
 ROUTES, REQUESTS = 4_000, 200_000
@@ -1456,7 +1468,7 @@ def hit_ratio(load, places):
 
 
 # %% [markdown] predict="standard_tools.q13"
-# **Predict.** An LRU cache with 40 places for 4,000 routes under that load. Its hit ratio?
+# **Predict.** An LRU cache has 40 places for 4,000 routes under this load. What is its hit ratio?
 #
 # - **a** about 1 %
 # - **b** about a third
@@ -1466,9 +1478,10 @@ def hit_ratio(load, places):
 answer("standard_tools.q13", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# The ratio can be had without a cache. A route that is asked for with rate q is found if it was asked for within the
-# last T requests, and T is as long as it takes to see as many different routes as there are places. That is *Che's
-# approximation*: solve Σ (1 − e^(−qT)) = places for T, then add up q (1 − e^(−qT)).
+# You can also compute the ratio without a cache. Let q be the share of the requests that ask for one route. The cache
+# still has the route if it was asked for within the last T requests, where T requests ask for as many different routes
+# as the cache has places. This is *Che's approximation*: solve Σ (1 − e^(−qT)) = places for T, then add up q (1 −
+# e^(−qT)).
 
 # %%
 def che(rates, places):
@@ -1514,18 +1527,17 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
       baseline=foretold, did=min(*under_zipf, *foretold))
 
 # %% [markdown]
-# **Reading it.** Under Zipf the curve is nearly a straight line over a *logarithmic* axis: each doubling of the cache
-# brings the same few points, so the first megabyte is worth more than the next ten. The cache does not create this;
-# the skew of the load does. (The formula: Che, Tung and Wang, 2002; [Fricker, Robert and
-# Roberts](https://arxiv.org/abs/1202.3974) say why it works so well.)
+# **Reading it.** Under Zipf the curve is nearly a straight line over a *logarithmic* axis. Each doubling of the cache
+# brings about as many points as the one before, so each place more is worth less than the last. The reason is the skew
+# of the load and not the cache. (The formula is by Che, Tung and Wang, 2002; [Fricker, Robert and
+# Roberts](https://arxiv.org/abs/1202.3974) explain why it works so well.)
 #
-# **In production.** Take the keys of an hour from the log, count them, put the rates into `che`, and read off the
-# size; then compare with `cache_info()`. But mind its assumption, *independent* requests. *The same aircraft again*
-# has some that are not.
+# **In production.** Count the keys of an hour in the log, put their rates into `che`, and read off the size. Then
+# compare with `cache_info()`. The formula assumes *independent* requests. In *The same aircraft again* they are not.
 
 # %% [markdown] also=["standard_tools.che"] claim="standard_tools.zipf" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a load with a flatter head than the formula believes</summary>
+# <summary><b>Break it</b>: a load that is less skewed than the formula assumes</summary>
 #
 # ```diff
 # -zipf_load = np.random.default_rng(2013).choice(ROUTES, REQUESTS, p=popularity).tolist()
@@ -1539,7 +1551,7 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 
 # %% [markdown] claim="standard_tools.even" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: customers who ask twice</summary>
+# <summary><b>Break it</b>: each customer asks twice</summary>
 #
 # ```diff
 # -even_load = np.random.default_rng(2013).integers(0, ROUTES, REQUESTS).tolist()
@@ -1553,16 +1565,16 @@ claim("standard_tools.che", "Che's approximation is right to two points in a hun
 # %% [markdown] minutes=4
 # ## The same aircraft again
 #
-# At each departure the system looks up the aircraft's papers, by tail number. 4,037 aircraft made the year's
-# departures, in the order in which they really flew. A cache with 128 places goes in front; to see what the *order*
-# does, it is also tried on the same departures, shuffled.
+# At each departure the system looks up the aircraft's papers by tail number. 4,037 aircraft made the year's departures,
+# and we have them in the real order. A cache with 128 places goes in front of the lookup. To see the effect of the
+# *order*, we also try the cache on the same departures, shuffled.
 
 # %%
 tails = departed["tailnum"].tolist()
 shuffled = random.Random(2013).sample(tails, len(tails))
 
 # %% [markdown] predict="standard_tools.q14"
-# **Predict.** 128 places. In which order of the same departures does the cache hit more often?
+# **Predict.** The cache has 128 places. In which order of the same departures does it hit more often?
 #
 # - **a** in the shuffled one, by more than ten times
 # - **b** in the real one: what was used lately is used again, that is why LRU works
@@ -1590,7 +1602,8 @@ show_table([
 ])
 
 # %% [markdown]
-# What lies between? For each departure, the number of departures since that aircraft left New York the last time:
+# How far apart are two departures of the same aircraft? For each departure, this counts the departures since that
+# aircraft last left New York:
 
 # %%
 last_seen, distances = {}, []
@@ -1613,24 +1626,24 @@ claim("standard_tools.distance", "fewer than one in a hundred leaves again withi
       within_128, at_most=0.01, did=len(distances))
 
 # %% [markdown]
-# **Why.** An aircraft that has just left New York is *the one that will not leave New York next*: it is in the air.
-# It comes back hours later, in the median after 965 departures, rather more than a day's worth. A cache that is
-# smaller than this distance throws out each entry before it is needed; one that holds a day finds those who come back
-# within the day. In the shuffled order neither happens: recency means nothing, frequency is all. The extreme is the
-# 129 desks on 128 places above: a *cyclic* load one larger than the cache hits never, where evicting anything at
-# random would hit nearly always.
+# **Why.** An aircraft that has just left New York *will not leave New York again soon*, because it is in the air. In
+# the median it leaves again after 965 departures, a little more than a day's worth. A cache that is much smaller than
+# this distance throws out most entries before they are needed. A cache that holds a day's aircraft finds those that
+# come back within the day. In the shuffled order, it does not matter how recently an aircraft left, only how often it
+# flies. The extreme case is above: 129 desks that take turns on 128 places. A *cyclic* load that is one larger than an
+# LRU cache never hits. With random eviction it would hit nearly always.
 #
-# **In production.** LRU bets that the recent past is the near future. Loops, nightly scans and rotations lose that
-# bet, and push out what was useful. The steep part of the curve says where the *working set* begins to fit: a cache
-# that ends below it only costs memory. If you cannot pass it, use another policy (LFU, 2Q, TinyLFU; PostgreSQL's ring
-# buffers for sequential scans exist for this reason), or prefetch by the timetable.
+# **In production.** LRU works when recent keys come again soon. In loops, nightly scans and rotations they do not, and
+# these loads also push out useful entries. The curve is steep where the *working set* begins to fit. A cache that is
+# smaller than this only costs memory. If you cannot make it larger, use another policy (LFU, 2Q, TinyLFU; PostgreSQL
+# has ring buffers for sequential scans for this reason), or prefetch by the timetable.
 
 # %% [markdown] also=["standard_tools.a_day", "standard_tools.distance"] claim="standard_tools.real_order" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: look up each aircraft twice</summary>
 #
-# Once for the papers, once for the log book: now what was used last *is* used next, and the cache looks good in both
-# orders, by serving the second look-up only.
+# The system looks once for the papers and once for the log book. Now the key that was used last *is* used next. The
+# cache looks good in both orders, but it mostly serves the second lookup.
 #
 # ```diff
 # -tails = departed["tailnum"].tolist()
@@ -1647,7 +1660,7 @@ claim("standard_tools.distance", "fewer than one in a hundred leaves again withi
 # %% [markdown] minutes=3
 # ## Three announcements
 #
-# A loop prepares one announcement for each gate, to be made later.
+# A loop prepares one announcement for each gate. They are made later.
 
 # %%
 GATES = ["A1", "B22", "C70"]
@@ -1676,14 +1689,14 @@ said = {how: [call().split()[0] for call in calls] for how, calls in later.items
 show_table([{"prepared by": how, "said": ", ".join(gates)} for how, gates in said.items()], left=2)
 
 # %% [markdown]
-# What a lambda holds is not a value but a *cell*, and the three share one:
+# A lambda does not hold the value. It holds a *cell*, and the three lambdas share one:
 
 # %%
 cells = {id(call.__closure__[0]) for call in later["lambda: boarding(gate)"]}
 print(len(cells), later["lambda: boarding(gate)"][0].__closure__[0].cell_contents)
 
 # %% [markdown]
-# A `partial` has one more surprise, and it depends on the version: what becomes of it in a class body?
+# What does a `partial` do in a class body? This depends on the version of Python:
 
 # %%
 def received(*arguments):
@@ -1708,23 +1721,23 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 
 # %% [markdown]
 # **Why.** A free variable is looked up when the function *runs* ([naming and
-# binding](https://docs.python.org/3/reference/executionmodel.html#naming-and-binding)). The compiler puts `gate` into
-# a cell, the loop writes into that one cell, and each lambda keeps the cell. (Since 3.12 the comprehension is
-# inlined, [PEP 709](https://peps.python.org/pep-0709/); the cell remains.) A default value and a `partial` are
-# evaluated when they are *made*.
+# binding](https://docs.python.org/3/reference/executionmodel.html#naming-and-binding)). The compiler puts `gate` into a
+# cell, the loop writes into that one cell, and each lambda keeps the cell. (Since 3.12 the comprehension is inlined,
+# [PEP 709](https://peps.python.org/pep-0709/), but the cell remains.) A default value and the arguments of a `partial`
+# are evaluated when it is *made*.
 #
-# `partial` also shows what it holds (`.func`, `.args`, `.keywords`), pickles if its function does, and needs no
-# Python frame of its own. A default can be overwritten by a caller who passes too much. As for the class: a function
-# is a descriptor, which binds; a `partial` was none until [3.14](https://docs.python.org/3/whatsnew/3.14.html), and
-# 3.13 gives a `FutureWarning`. Write `partialmethod` or `staticmethod(partial(…))` and mean the same in every
-# version.
+# A `partial` also shows its parts (`.func`, `.args`, `.keywords`). It can be pickled if these can, and it needs no
+# Python frame of its own. A caller that passes one argument too many overwrites a default. In a class body, a function
+# is a descriptor and binds the instance. A `partial` was not a descriptor before
+# [3.14](https://docs.python.org/3/whatsnew/3.14.html), and 3.13 gives a `FutureWarning`. `partialmethod` and
+# `staticmethod(partial(…))` mean the same in every version.
 #
-# **In production.** Callbacks registered in a loop, `add_done_callback`, route handlers, retries, test
-# parametrisation. Ruff's B023 finds it. It is not found by a test with one gate.
+# **In production.** You meet this in callbacks registered in a loop, `add_done_callback`, route handlers, retries and
+# test parametrisation. Ruff's B023 finds it. A test with one gate does not.
 
 # %% [markdown] also=["standard_tools.in_a_class"] claim="standard_tools.said" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a cell each, by a function that makes the function; and a partial that is a method</summary>
+# <summary><b>Mend it</b>: one cell for each, by a function that makes the function; a partial that is a method</summary>
 #
 # ```diff
 # -    "lambda: boarding(gate)": [lambda: boarding(gate) for gate in GATES],
@@ -1756,8 +1769,8 @@ claim("standard_tools.in_a_class", "a partial in a class gets the instance from 
 # %% [markdown] minutes=5
 # ## Who writes the event?
 #
-# An audit log writes events by their type: a number is an amount in cents, a text a remark, anything else is written
-# as it is. `singledispatchmethod` chooses by the first argument's class.
+# An audit log writes each event by its type. A number is an amount in cents, a text is a remark, and anything else is
+# written as it is. `singledispatchmethod` chooses by the class of the first argument.
 
 # %%
 class Log:
@@ -1779,7 +1792,7 @@ class PartnerLog(Log):
 
 
 # %% [markdown] predict="standard_tools.q16"
-# **Predict.** `Log().line(True)`, an event that says *checked in*. How is it written?
+# **Predict.** An event for *checked in* is `True`. How does `Log().line(True)` write it?
 #
 # - **a** as an amount
 # - **b** as it is: nobody registered bool
@@ -1803,7 +1816,7 @@ after = log.line(["12A"])
 print(written, before, after, sep="\n")
 
 # %% [markdown]
-# With abstract classes a third thing can happen:
+# Two abstract classes may both fit. Which one is chosen?
 
 # %%
 @singledispatch
@@ -1844,21 +1857,21 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
       described, equals="Ambiguous dispatch")
 
 # %% [markdown]
-# **Why.** The registry is a dict from class to function; an event's class is looked up by walking its method
-# resolution order, into which the registered abstract classes that fit are woven where they belong (`_compose_mro` in
+# **Why.** The registry is a dict from class to function. For an event, the dispatcher walks the method resolution order
+# of its class. It first adds the registered abstract classes that fit (`_compose_mro` in
 # [`Lib/functools.py`](https://github.com/python/cpython/blob/v3.14.0/Lib/functools.py), [PEP
-# 443](https://peps.python.org/pep-0443/)). `bool`'s order is bool, int, object. The result is remembered per class.
-# There is *one* dispatcher, an attribute of `Log`, and `PartnerLog.line` is that attribute: inheritance copies
-# nothing. The choice is by *position*: `log.line(event=4200)` has no first argument and raises.
+# 443](https://peps.python.org/pep-0443/)). The order of `bool` is bool, int, object. The result is remembered per
+# class. There is *one* dispatcher, an attribute of `Log`. `PartnerLog.line` uses this same dispatcher, because
+# inheritance copies nothing. The choice is by *position*, so `log.line(event=4200)` has no first argument and raises.
 #
-# **In production.** It replaces `isinstance` ladders whose branches live in different modules, and is open to types
-# you do not own (serialisers, visitors, exporters). It knows one argument and classes only: not `list[int]`, not
-# values. For values and shapes use `match`; for behaviour of your own types use methods. Register `bool` whenever you
-# register `int`.
+# **In production.** Single dispatch replaces long chains of `isinstance` when their branches belong in different
+# modules. It is open to types that you do not own (serialisers, visitors, exporters). It looks at one argument and at
+# its class only, not at `list[int]` and not at values. For values and shapes use `match`, and for the behaviour of your
+# own types use methods. If you register `int`, decide about `bool` too.
 
 # %% [markdown] also=["standard_tools.registered"] claim="standard_tools.true" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: register bool; and a subclass with a dispatcher of its own</summary>
+# <summary><b>Mend it</b>: register bool; a subclass with its own dispatcher</summary>
 #
 # ```diff
 # -class PartnerLog(Log):
@@ -1901,7 +1914,7 @@ claim("standard_tools.ambiguous", "between two abstract classes that fit equally
 #
 # ### Five loops as pipelines (15 minutes)
 #
-# Five loops of the delay report, each right, each of them reading all its input before it gives out anything:
+# The delay report has five loops. Each is right, but each reads all its input before it gives out anything:
 
 # %%
 class Loops:
@@ -1949,8 +1962,8 @@ class Loops:
 print(Loops.gate_shifts([("A1", "UA1545"), ("A1", "UA290"), ("C70", "B6725"), ("A1", "DL461")]))
 
 # %% [markdown]
-# Write each as a pipeline: same items, given out one by one, as early as they can be known, with no more memory for
-# more input. The feed may be endless. None needs more than two lines.
+# Write each as a pipeline. It gives out the same items, one by one and as early as they can be known. It must not need
+# more memory for more input, and the feed may be endless. None needs more than two lines.
 
 # %% exercise="standard_tools.pipelines" tags=["exercise"]
 class Pipelines:
@@ -1981,11 +1994,11 @@ check("standard_tools.pipelines", Pipelines)
 # %% [markdown]
 # ### A cache that forgets in time (15 minutes)
 #
-# Fares may be quoted for some seconds, not longer. Write the decorator `ttl_cache(seconds, maxsize, clock)`:
-# `clock()` is the time. A result is given out again while it is *younger* than `seconds`, counted from the moment the
-# function returned it; being asked for does not make it younger. Different arguments, by position or keyword, have
-# results of their own. No more than `maxsize` results are kept; whoever is oldest goes first. An exception is passed
-# on and not kept. The decorated function keeps its name.
+# A fare may be quoted for some seconds, not longer. Write the decorator `ttl_cache(seconds, maxsize, clock)`, where
+# `clock()` is the time. A result is given out again while it is *younger* than `seconds`, counted from the moment when
+# the function returned it. A hit does not make it younger. Different arguments, by position or keyword, have their own
+# results. The cache keeps no more than `maxsize` results, and the oldest goes first. An exception is passed on and not
+# kept. The decorated function keeps its name.
 
 # %% exercise="standard_tools.ttl" tags=["exercise"]
 def ttl_cache(seconds, maxsize, clock):
@@ -2002,43 +2015,44 @@ check("standard_tools.ttl", ttl_cache)
 # <details>
 # <summary>Dicts are ordered now. Why is <code>OrderedDict</code> still there?</summary>
 #
-# For its ends: `popitem(last=False)` and `move_to_end` are constant-time, while a dict walks over what was deleted
-# from its front. Clearing it that way is quadratic (`standard_tools.front`, `standard_tools.front_cpu`), and an eviction
-# passes half a cache's size or more on average (`standard_tools.eviction`). Also, its `==` compares the order.
+# Because of its ends. `popitem(last=False)` and `move_to_end` take constant time, while a dict walks over the entries
+# that were deleted from its front. To clear a dict from the front is quadratic (`standard_tools.front`,
+# `standard_tools.front_cpu`), and an eviction from a dict passes dead entries, on average half the cache's size or more
+# (`standard_tools.eviction`). Also, `==` of two `OrderedDict`s compares the order.
 #
 # </details>
 #
 # <details>
 # <summary>A service leaks memory, and the profiler points at a dict of counters nobody writes to. What is it?</summary>
 #
-# A `defaultdict` that is read with brackets (`standard_tools.looks`). `get`, `in`, or no factory any more
-# (`standard_tools.finished`).
+# It is probably a `defaultdict` that is read with brackets (`standard_tools.looks`). Read it with `get` or `in`, or
+# remove its factory when it is built (`standard_tools.finished`).
 #
 # </details>
 #
 # <details>
 # <summary>Why do you have to sort before <code>groupby</code>, and what if you cannot?</summary>
 #
-# It compares neighbours and remembers one key, so a group is a run: the report counted one departure in thousands,
-# with the right number of lines (`standard_tools.reported`, `standard_tools.runs`). Without sorting: a `Counter` or
-# `defaultdict`, an entry a key.
+# It compares neighbours and remembers one key, so a group is a run. The report counted fewer than one departure in
+# 1,000 and still had the right number of lines (`standard_tools.reported`, `standard_tools.runs`). If you cannot sort,
+# use a `Counter` or a `defaultdict`, with one entry per key.
 #
 # </details>
 #
 # <details>
 # <summary>Where can an innocent pipeline of iterators hold the whole input?</summary>
 #
-# In `tee`, between its fastest and its slowest reader, even one that is only a forgotten name
-# (`standard_tools.peek`); in `product`, `chain(*…)`, `sorted` (`standard_tools.reads`); in `cycle`, which stores what
-# it saw.
+# `tee` holds everything between its fastest and its slowest reader, even if the slowest is only a forgotten name
+# (`standard_tools.peek`). `product`, `chain(*…)` and `sorted` read the whole input (`standard_tools.reads`). `cycle`
+# stores every item that it has seen.
 #
 # </details>
 #
 # <details>
 # <summary>What is wrong with <code>@lru_cache</code> on a method?</summary>
 #
-# It keeps the instances alive (`standard_tools.desks`), all instances share its places (`standard_tools.turns`). Key
-# by plain data or use `cached_property` (`standard_tools.dropped`), which has a staleness of its own
+# It keeps the instances alive (`standard_tools.desks`), and all instances share its places (`standard_tools.turns`).
+# Use plain data as the key, or use `cached_property` (`standard_tools.dropped`). That one can become stale
 # (`standard_tools.stale`).
 #
 # </details>
@@ -2046,26 +2060,26 @@ check("standard_tools.ttl", ttl_cache)
 # <details>
 # <summary><code>lru_cache</code> is thread-safe. So an expensive function runs once?</summary>
 #
-# No: eight threads, eight computations (`standard_tools.together`). The structure is safe, the call is not guarded. A
-# lock per key, and a second look (`standard_tools.once`).
+# No. Eight threads that ask at once make eight computations (`standard_tools.together`). The cache's structure is safe,
+# but the call is not guarded. Take a lock per key and look a second time (`standard_tools.once`).
 #
 # </details>
 #
 # <details>
 # <summary>How do you choose <code>maxsize</code>?</summary>
 #
-# From the load. With independent, skewed requests Che's formula gives the hit ratio from the counts of the keys
-# (`standard_tools.che`), and small caches do much (`standard_tools.zipf`). With rotations and scans look for the
-# working set: below it LRU does worse than chance (`standard_tools.real_order`), above it well
-# (`standard_tools.a_day`).
+# From the load. For independent, skewed requests, Che's formula computes the hit ratio from the counts of the keys
+# (`standard_tools.che`), and small caches already help a lot (`standard_tools.zipf`). For rotations and scans, look for
+# the working set. A smaller LRU cache hits less often than with the same requests in random order
+# (`standard_tools.real_order`), and a larger one hits more often (`standard_tools.a_day`).
 #
 # </details>
 #
 # <details>
 # <summary>Callbacks made in a loop all use the last value. Why, and what are the cures?</summary>
 #
-# They share a cell and look into it when they run (`standard_tools.said`). `partial`, a default, or a function that
-# makes the function (`standard_tools.fixed`).
+# They share one cell and read it when they run (`standard_tools.said`). The cures are a `partial`, a default value
+# (`standard_tools.fixed`), or a function that makes the function.
 #
 # </details>
 
@@ -2074,30 +2088,40 @@ check("standard_tools.ttl", ttl_cache)
 #
 # You have shown that …
 #
-# 1. a dict keeps the places of deleted entries until it grows, and whoever takes from its front walks over them
-#    (`standard_tools.front`, `standard_tools.front_cpu`, `standard_tools.weight`), at each eviction of a home-made
-#    cache too (`standard_tools.eviction`);
-# 2. a `defaultdict` grows when it is read (`standard_tools.looks`, `standard_tools.finished`), Counter's operators
-#    drop what is not positive (`standard_tools.free_seats`, `standard_tools.balance`, `standard_tools.law`), a
-#    `ChainMap` writes to its first map and shares what lies below (`standard_tools.chain`, `standard_tools.lenient`),
-#    a full deque drops from its other end (`standard_tools.trail`, `standard_tools.tail`);
-# 3. `groupby` expects sorted input and groups used at once (`standard_tools.reported`, `standard_tools.runs`,
-#    `standard_tools.sorted_first`, `standard_tools.late_look`), `tee` keeps what lies between its readers
-#    (`standard_tools.peek`, `standard_tools.peek_chain`, `standard_tools.side_by_side`, `standard_tools.buffer`),
-#    `zip` and `takewhile` swallow a row, and strict=True complains at the end (`standard_tools.desk`,
-#    `standard_tools.ninety`, `standard_tools.strict`, `standard_tools.fours`);
-# 4. most of `itertools` reads what it needs for the next item; `product` and a star read everything
-#    (`standard_tools.reads`), and `accumulate` answers in one pass what counting answers in n²
-#    (`standard_tools.gates`);
-# 5. a cache's key is the spelling of the call (`standard_tools.spellings`, `standard_tools.equals`,
-#    `standard_tools.equals_of_two`), it keeps arguments alive (`standard_tools.desks`, `standard_tools.own_cache`,
-#    `standard_tools.dropped`, `standard_tools.turns`), hands out the very object (`standard_tools.handed_out`), goes
-#    stale (`standard_tools.stale`), guards no computation (`standard_tools.together`, `standard_tools.once`), fits
-#    skewed loads (`standard_tools.zipf`, `standard_tools.even`, `standard_tools.che`) and fails on rotations that are
-#    longer than itself (`standard_tools.real_order`, `standard_tools.distance`, `standard_tools.a_day`);
-# 6. a closure decides when it runs, a `partial` when it is made (`standard_tools.said`, `standard_tools.fixed`,
-#    `standard_tools.in_a_class`), and a dispatcher by the class's order of bases, in one registry for all subclasses
-#    (`standard_tools.true`, `standard_tools.registered`, `standard_tools.ambiguous`).
+# 1. A dict keeps the places of deleted entries until an insertion finds it full. Taking from its front walks over them,
+#    so clearing a dict from the front is quadratic, and a home-made cache pays at each eviction.
+# 2. A `defaultdict` grows when it is read with brackets. The operators of a Counter drop counts that are not positive,
+#    and a full deque drops items from its other end. A `ChainMap` writes to its first map only, but it shares the
+#    values of the maps below.
+# 3. `groupby` needs sorted input, and each group must be used before the next. `tee` keeps all rows between its
+#    readers. `zip` and `takewhile` can lose a row, and `strict=True` complains only at the end.
+# 4. Most tools of `itertools` read only what the next item needs. `product` and a star in a call read everything.
+# 5. The key of an `lru_cache` is the spelling of the call. The cache keeps its arguments alive, returns the same object
+#    each time, and lets several threads do the same work. It serves skewed loads well, and it fails on rotations that
+#    are longer than the cache.
+# 6. A closure reads its variable when it runs, and a `partial` fixes its arguments when it is made. A dispatcher
+#    chooses by the method resolution order of the argument's class, with one registry for all subclasses.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `standard_tools.front`, `standard_tools.front_cpu`, `standard_tools.weight`, `standard_tools.eviction`
+# 2. `standard_tools.looks`, `standard_tools.finished`, `standard_tools.free_seats`, `standard_tools.balance`,
+#    `standard_tools.law`, `standard_tools.chain`, `standard_tools.lenient`, `standard_tools.trail`,
+#    `standard_tools.tail`
+# 3. `standard_tools.reported`, `standard_tools.runs`, `standard_tools.sorted_first`, `standard_tools.late_look`,
+#    `standard_tools.peek`, `standard_tools.peek_chain`, `standard_tools.side_by_side`, `standard_tools.buffer`,
+#    `standard_tools.desk`, `standard_tools.ninety`, `standard_tools.strict`, `standard_tools.fours`
+# 4. `standard_tools.reads`, `standard_tools.gates`
+# 5. `standard_tools.spellings`, `standard_tools.equals`, `standard_tools.equals_of_two`, `standard_tools.desks`,
+#    `standard_tools.own_cache`, `standard_tools.dropped`, `standard_tools.turns`, `standard_tools.handed_out`,
+#    `standard_tools.stale`, `standard_tools.together`, `standard_tools.once`, `standard_tools.zipf`,
+#    `standard_tools.even`, `standard_tools.che`, `standard_tools.real_order`, `standard_tools.distance`,
+#    `standard_tools.a_day`
+# 6. `standard_tools.said`, `standard_tools.fixed`, `standard_tools.in_a_class`, `standard_tools.true`,
+#    `standard_tools.registered`, `standard_tools.ambiguous`
+#
+# </details>
 #
 # **Further reading.** [Itertools recipes](https://docs.python.org/3/library/itertools.html#itertools-recipes), each
 # with its trade-off · [PEP 443](https://peps.python.org/pep-0443/) (single dispatch) and [PEP

@@ -14,16 +14,20 @@
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
 # First of two sittings, 105 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
-# plans and normalisation.) Needs PostgreSQL; with MySQL and MariaDB beside it, it measures these too.
+# plans and normalisation.) Needs PostgreSQL. If MySQL and MariaDB are there too, it measures them as well.
+#
+# Two pilots are on call, and one of them must stay on call. Both feel ill, and both press *off call* at the same
+# moment. The service checks the rule and changes the row in one transaction, at `REPEATABLE READ`. Can both go? And
+# does your answer depend on the database system?
 #
 # **You will be able to show that …**
 #
-# 1. what each isolation level of four database systems lets through, and what its name does not tell you;
-# 2. what has to be repeated after a refusal, and what a half-finished transaction can leave behind;
-# 3. who waits for whom, and how a circle of waiting sessions ends;
-# 4. which rule belongs into an index rather than into a check;
-# 5. where old rows live, who removes them, and what keeps them alive;
-# 6. what a clock on the wall cannot tell you about a flight.
+# 1. one isolation level means different things in four database systems;
+# 2. after a refusal, the whole transaction must be repeated;
+# 3. the server can tell you which session waits for which, and it ends a circle of waiting sessions;
+# 4. some rules belong in an index and not in a check;
+# 5. one open transaction can keep all old rows alive;
+# 6. a clock on the wall can show the wrong time between two events.
 
 # %%
 import re
@@ -46,9 +50,9 @@ mariadb = services.mariadb(required=False)
 stamp()
 
 # %% [markdown]
-# The access layer is SQLAlchemy Core, and the SQL stays in sight: `exec_driver_sql` sends a string as it is. In
-# `AUTOCOMMIT` mode SQLAlchemy and the drivers under it (psycopg, pymysql, sqlite3) begin nothing by themselves, so
-# every `begin` and `commit` below is one that you can read.
+# The access layer is SQLAlchemy Core, and you can see all of the SQL, because `exec_driver_sql` sends a string as it
+# is. In `AUTOCOMMIT` mode, SQLAlchemy and the drivers under it (psycopg, pymysql, sqlite3) begin no transaction by
+# themselves. So you can read every `begin` and `commit` below.
 
 # %%
 FILES = tempfile.TemporaryDirectory(prefix="course-")  # goes when the notebook ends
@@ -97,10 +101,10 @@ def copy_in(table, rows):
 airline = session_in("UTC")
 
 # %% [markdown]
-# Bugs of isolation need two clients in an unlucky order. Hoping for it proves nothing, and `sleep` makes the order
-# likely, not certain. Here it is *written down*: a script of lines, `A:` and `B:` are two connections, each with a
-# thread of its own. The next line is sent when every session has answered, or when **the server itself says** that
-# those which have not are waiting for a lock. What is given to a waiting session queues in its thread.
+# A bug of isolation needs two clients in an unlucky order. You cannot hope for this order, and `sleep` makes it likely
+# but not certain. Here the order is *written down* in a script. `A:` and `B:` are two connections, each with its own
+# thread. The next line is sent when every session has answered, or when **the server itself says** that the others wait
+# for a lock. A line for a waiting session queues in its thread.
 
 # %%
 show_source(lab.Session, lab.interleave, lab.settle)
@@ -116,9 +120,9 @@ def on_postgres(script, level="read committed", go_on=False):
 # %% [markdown] core=true minutes=4
 # ## Two pilots on call
 #
-# The rule of the crew desk: somebody must be on call. Ada and Barbara both are, both feel ill, both press *off call* at
-# the same moment. The service reads who is on call, sees two, and lets the one who asked go. One transaction each,
-# at `REPEATABLE READ`.
+# The crew desk has a rule: at least one pilot must be on call. Ada and Barbara are on call, and both press *off call*
+# at the same moment. For each of them the service begins a transaction at `REPEATABLE READ`. It reads the names of the
+# pilots on call, sees two, and takes the one that asked off call.
 
 # %%
 OFF_CALL = """
@@ -163,28 +167,29 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
       [left_by_serializable, serializable.errors], equals=[1, ["40001"]])
 
 # %% [markdown]
-# **Reading it.** No statement is wrong, no row was written twice, nobody waited. Each transaction is right *alone*: in
-# either order, one after the other, the second would have read one name and stayed. The rule spans two rows, each
-# transaction writes one of them and relies on the other. That is a **write skew**, and it is what a snapshot lets through.
+# **Reading it.** No statement is wrong, no row was written twice, and no session waited. Each transaction is right
+# *alone*. If they run one after the other, the second reads one name and stays. But the rule spans two rows, and each
+# transaction writes one of them and relies on the other. This is a **write skew**, and a snapshot does not prevent it.
 #
-# **Why.** `REPEATABLE READ` in PostgreSQL is *snapshot isolation*: the first statement fixes what the transaction
-# sees, and only a second write of the *same row* is refused. `SERIALIZABLE` takes the same snapshots and adds
-# bookkeeping: reads leave `SIReadLock` entries, which block nobody; a write that meets one notes that this reader must
-# come before this writer. Two such edges in a row are the pattern without which no anomaly of snapshots exists, and one
-# of the transactions is refused. ([Manual, 13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE);
-# [Ports and Grittner](https://arxiv.org/abs/1208.4179), the paper of the people who built it.) Note the step at which the
-# refusal came: **the commit**. Code that catches errors around its statements only never sees it.
+# **Why.** `REPEATABLE READ` in PostgreSQL is *snapshot isolation*. The first statement fixes the data that the
+# transaction sees, and only a second write of the *same row* is refused. `SERIALIZABLE` takes the same snapshots and
+# adds bookkeeping. Reads leave `SIReadLock` entries, which block no other session. A write that meets such an entry
+# notes that this reader must come before this writer. Every anomaly of snapshots contains two such edges in a row, so
+# PostgreSQL then refuses one of the transactions. ([Manual,
+# 13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE); [Ports and
+# Grittner](https://arxiv.org/abs/1208.4179), the paper of the people that built it.) Look at the step where the refusal
+# came: it is **the commit**. Code that only catches errors around its statements misses it.
 #
-# **In production.** An incident of this kind has no error, no log line and no slow query; it is found by the person who
-# phones and reaches nobody. Look for the shape *read a set, decide, write something else*: seats left over
+# **In production.** An incident of this kind has no error, no log line and no slow query. You find it when a pilot is
+# needed and none is on call. Look for code that *reads a set, decides, and writes something else*: seats left over
 # several fare classes, limits over several accounts, "no two meetings in one room".
 
 # %% [markdown] claim="transactions_indexes.pilots_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: lock what you read</summary>
+# <summary><b>Mend it</b>: lock the rows that you read</summary>
 #
-# `for update` turns the read into a write of each row: now both write the same rows, and the snapshot's own rule
-# refuses the second. (Serialisable stays as it was: refused is refused.)
+# `for update` locks each row as a write does. Now both transactions want the same rows, and the snapshot's own rule
+# refuses the second. (At `SERIALIZABLE` one of them is refused as before.)
 #
 # ```diff
 # -    A: select name from rota where on_call
@@ -201,8 +206,8 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 # <details>
 # <summary><b>Break it</b>: one client forgets the level</summary>
 #
-# Only serialisable transactions leave and heed the marks. One service that writes at a lower level is enough, and the
-# guarantee is gone for those that do everything right: set `default_transaction_isolation` for the database or role.
+# Only serialisable transactions leave these entries and look at them. If one service writes at a lower level, the
+# others lose the guarantee too. So set `default_transaction_isolation` for the database or the role.
 #
 # ```diff
 # -    B: begin
@@ -218,9 +223,9 @@ claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them g
 # %% [markdown] core=true minutes=8
 # ## One name, four systems
 #
-# The SQL standard defines its levels by what must *not* happen, and systems differ in what they do instead. Five scripts
-# now, each the smallest that can show its anomaly. `inventory` holds the seats left of UA1545 (10), `waitlist` who waits
-# for one, `pilots` who is on call.
+# The SQL standard defines its levels by the anomalies that must *not* happen. It does not say what happens instead, and
+# systems differ in this. Here are five scripts, each a short one for its anomaly. `inventory` has the seats left of
+# UA1545 (10), `waitlist` has the customers that wait for a seat, and `pilots` says which pilots are on call.
 
 # %%
 ANOMALIES = {
@@ -273,8 +278,8 @@ ANOMALIES = {
 }
 
 # %% [markdown]
-# What counts as having happened is judged by what was read and what is left. (In *lost update* A sells one seat, B two, so
-# 7 must remain.)
+# An anomaly has happened if the rows that were read, or the rows that are left, show it. (In *lost update* A sells one
+# seat and B two, so 7 must remain.)
 
 # %%
 HAPPENED = {
@@ -298,7 +303,7 @@ def outcome(engine, anomaly, level, waiting):
 
 
 # %% [markdown] predict="transactions_indexes.q2"
-# **Predict.** REPEATABLE READ, and two clerks overwrite each other's seat count. Where is the first sale lost?
+# **Predict.** At REPEATABLE READ, two clerks overwrite each other's seat count. Where is the first sale lost?
 #
 # - **a** nowhere: that is what the level is for
 # - **b** in MySQL, not in PostgreSQL
@@ -331,10 +336,14 @@ matrix["SQLite, WAL"] = matrix_of(sqlite("wal"), ["(its only one)"])
 lab.draw_matrix(matrix, list(ANOMALIES))
 
 # %% [markdown]
-# *happens*: the anomaly is there, and nobody was told. *waits*: prevented, since one session had to wait for the other. A
-# code: prevented by refusing one of the two. –: prevented by showing an older version; nobody noticed anything.
+# | in the picture | means |
+# |---|---|
+# | *happens* | the anomaly happened, without any error |
+# | *waits* | prevented: one session had to wait for the other |
+# | a code | prevented: one of the two was refused with this error |
+# | – | prevented: the session was shown an older version, or only committed data |
 #
-# Now against the manuals, a line a level, the columns in the order of the picture.
+# Now compare with the manuals, one line per level, with the columns in the order of the picture.
 
 # %%
 NEVER, ALWAYS = "– – – 40001", "happens happens happens"
@@ -373,40 +382,44 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
       " ".join(matrix["SQLite, WAL"]["(its only one)"]), equals=f"– – – {busy}")
 
 # %% [markdown]
-# **Reading it.** Go down one column. *Lost update* at `REPEATABLE READ` has three answers under one name: PostgreSQL refuses
-# it, MySQL loses it, MariaDB did the latter until 11.6.1 and has refused it since. Then along one line: `SERIALIZABLE`
-# prevents all five everywhere, by *refusing* in PostgreSQL and by *waiting and deadlocks* in InnoDB. An application that
-# moves between them needs the retry of the next experiments in both cases, for different codes.
+# **Reading it.** First look at one column. For *lost update* at `REPEATABLE READ`, PostgreSQL refuses the update and
+# MySQL loses it. MariaDB loses it up to 11.6.1 and refuses it since. Then look at one line. `SERIALIZABLE` prevents all
+# five in each of the three servers: PostgreSQL by *snapshots and refusals*, InnoDB by *waiting and deadlocks*. An
+# application on either needs the retry of the next experiments, for different codes.
 #
 # **Why.**
 #
-# - **PostgreSQL** has three behaviours for four names: `READ UNCOMMITTED` is `READ COMMITTED`
-#   ([Table 13.1](https://www.postgresql.org/docs/17/transaction-iso.html)). A dirty read would need a version that nobody
-#   has committed, and its visibility rules never look at one. The table has no row for lost update or write skew: see
-#   [13.2.2](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-REPEATABLE-READ) for the refused update and
-#   [13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE) for the refused skew.
-# - **InnoDB** has two kinds of reads in one transaction: a plain `select` reads the snapshot, while `update`, `delete` and
-#   `select … for update` read *the newest committed row*. So B's `update` at `REPEATABLE READ` writes over a row that B has
-#   never seen. `SERIALIZABLE` turns plain reads into `for share` inside a transaction: two readers who both want to
-#   write wait for each other ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-transaction-isolation-levels.html)).
-# - **MariaDB** closes that gap by
+# - **PostgreSQL** has three behaviours for four names, because `READ UNCOMMITTED` is `READ COMMITTED` ([Table
+#   13.1](https://www.postgresql.org/docs/17/transaction-iso.html)). A dirty read would need an uncommitted version of
+#   another transaction, and the visibility rules never show one. The manual's table does not name lost update and write
+#   skew. See [13.2.2](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-REPEATABLE-READ) for the refused
+#   update and [13.2.3](https://www.postgresql.org/docs/17/transaction-iso.html#XACT-SERIALIZABLE) for the refused skew.
+# - **InnoDB** has two kinds of reads in one transaction: a plain `select` reads the snapshot, while `update`, `delete`
+#   and `select … for update` read *the newest committed row*. So B's `update` at `REPEATABLE READ` overwrites a row
+#   that B has never seen. `SERIALIZABLE` turns plain reads inside a transaction into `for share`. Then two readers that
+#   both want to write wait for each other
+#   ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-transaction-isolation-levels.html)).
+# - **MariaDB** closes this gap by
 #   [`innodb_snapshot_isolation`](https://mariadb.com/docs/server/server-usage/storage-engines/innodb/innodb-system-variables#innodb_snapshot_isolation):
-#   to lock a row newer than the own snapshot is error 1020. The variable is in 10.6.18 and 10.11.8 too; since 11.6.2 it is *on*.
-# - **SQLite** knows one writer at a time and no level. With a rollback journal the writer must wait at its commit until nobody
-#   reads ([locking](https://www.sqlite.org/lockingv3.html)); with a WAL readers go on with the old pages
-#   ([isolation](https://www.sqlite.org/isolation.html)). These scripts run with a timeout of 0, so *wait* is *refused*.
+#   with it, locking a row that is newer than your snapshot gives error 1020. The variable is also in 10.6.18 and
+#   10.11.8. Since 11.6.2 it is *on*.
+# - **SQLite** allows one writer at a time and has no such levels. With a rollback journal, the writer must wait at its
+#   commit until no session reads ([locking](https://www.sqlite.org/lockingv3.html)). With a WAL, readers go on with the
+#   old pages ([isolation](https://www.sqlite.org/isolation.html)). These scripts run with a timeout of 0, so a session
+#   that would have to wait is refused.
 #
-# **In production.** The cheapest cure of a lost update is to have none: `set seats_left = seats_left - 1` lets the database
-# read the newest row under the lock that the write takes anyway (the *Break it* does that). When the new value is computed
-# outside: `select … for update`, or a version column in the `where` and a look at the row count. (A plague of systems moved from
-# MySQL to PostgreSQL, or from MariaDB 10.11 to 11.8: errors that "never happened before". They did; nobody was told.)
+# **In production.** The cheapest cure of a lost update is a relative update. `set seats_left = seats_left - 1` lets the
+# database read the newest row under the lock that the write takes anyway (the *Mend it* below does this). If the new
+# value is computed outside, use `select … for update`, or a version column in the `where` and a look at the row count.
+# After a move from MySQL to PostgreSQL, or from MariaDB 10.11 to 11.8, you may see errors that "never happened before".
+# The conflicts happened before too, but there was no error.
 
 # %% [markdown] also=["transactions_indexes.iso_mysql", "transactions_indexes.iso_mariadb"] claim="transactions_indexes.iso_postgres" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: let the database compute</summary>
+# <summary><b>Mend it</b>: let the database compute</summary>
 #
-# At the lower levels the update is no longer lost; B waits for A and subtracts from what A left. In SQLite nothing changes: B was
-# refused before, and still is.
+# Where the update was lost, it is no longer lost: B waits for A and subtracts from the seats that A left. In SQLite
+# nothing changes, because B was refused before and still is.
 #
 # ```diff
 # -        A: update inventory set seats_left = 10 - 1
@@ -423,8 +436,9 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 # <details>
 # <summary><b>Break it</b>: a driver that swallows BEGIN and COMMIT</summary>
 #
-# Without them each statement is a transaction of its own, and SQLite lets everything through, even the "dirty" read
-# (which is clean: A's update is committed at once). If your matrix for SQLite looks like this, you tested the driver.
+# Without them each statement is its own transaction, and SQLite lets every anomaly through. Even the "dirty" read seems
+# to happen, although A's update is committed at once. If your matrix for SQLite looks like this, you have tested the
+# driver.
 #
 # ```diff
 # -    script = ANOMALIES[anomaly]
@@ -439,14 +453,14 @@ claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: re
 # ▶ In a new cell: `break_it("transactions_indexes.iso_journal")`
 
 # %% [markdown] minutes=6
-# ## Busy at once
+# ## Database is locked
 #
-# The gate application keeps its state in SQLite, in WAL mode, with a generous timeout: whoever finds the database locked waits.
-# Support forwards a stack trace, `database is locked`, from a gate where nobody waited for anything.
+# The gate application keeps its state in SQLite, in WAL mode. It has a generous timeout, so a session that finds the
+# database locked should wait. Support forwards a stack trace: `database is locked`.
 
 # %% [markdown] predict="transactions_indexes.q3"
-# **Predict.** A has read in its transaction. B writes and commits, and holds no lock any more. Now A writes,
-# timeout 4 s. And then?
+# **Predict.** A has read in its transaction. B writes and commits, and holds no lock any more. Now A writes, with a
+# timeout of 4 s. What happens?
 #
 # - **a** it works: nobody holds a lock
 # - **b** it waits for 4 s, then fails
@@ -492,7 +506,8 @@ a.close(), b.close()
 print(error)
 
 # %% [markdown]
-# For comparison B *holds* the write lock and keeps it: once A has read before, once it has not.
+# For comparison, B now *holds* the write lock and keeps it. In the first case A has read before, in the second it has
+# not.
 
 # %%
 def beside_a_writer(patience, *before):
@@ -523,19 +538,20 @@ claim("transactions_indexes.busy_patient", "who has read nothing waits for the w
       locked_after, at_least=0.3, unit="s")
 
 # %% [markdown]
-# **Why.** In WAL mode a read transaction remembers the last frame of the log that it may see. To write it must append
-# *behind the newest* frame, which would make B's change disappear from a history that A never read. SQLite
-# refuses ([`SQLITE_BUSY_SNAPSHOT`](https://www.sqlite.org/rescode.html#busy_snapshot)). It is SQLite's 40001, and the cure is the
-# same: roll back, begin again, read again.
+# **Why.** In WAL mode a read transaction remembers the last frame of the log that it may see. A write must append
+# *after the newest* frame. But A has not read B's change, so A would write on top of data that it has never seen.
+# SQLite refuses this ([`SQLITE_BUSY_SNAPSHOT`](https://www.sqlite.org/rescode.html#busy_snapshot)). It is SQLite's
+# 40001, and the cure is the same: roll back, begin again, read again.
 #
-# And the timeout? It is a *busy handler*, which SQLite asks only where waiting cannot end in a circle. A reader that wants to
-# write while another one writes is half of such a circle (in a rollback journal the writer waits for the readers to go), so
-# it gets the error at once ([`sqlite3_busy_handler`](https://www.sqlite.org/c3ref/busy_handler.html)). The timeout protects the
-# *first* statement of a transaction. So say beforehand that you will write: `begin immediate` takes the write lock before the
-# first read, with patience.
+# And the timeout? It is a *busy handler*, and SQLite calls it only where waiting cannot end in a circle. A reader that
+# wants to write while another session writes is half of such a circle (with a rollback journal, the writer waits until
+# the readers end). So it gets the error at once
+# ([`sqlite3_busy_handler`](https://www.sqlite.org/c3ref/busy_handler.html)). In WAL mode, the timeout protects the
+# *first* statement of a transaction. So say early that you will write: `begin immediate` takes the write lock before
+# the first read, and it waits for it.
 #
-# The second trap is the driver. `sqlite3` in its default mode sends a `begin` of its own before `insert`, `update` and `delete`,
-# not before `select`. Two reads that look like one transaction are two:
+# The driver is a second trap. `sqlite3` in its default mode sends its own `begin` before `insert`, `update` and
+# `delete`, but not before `select`. These two reads look like one transaction, and they are two:
 
 # %%
 path = gate_file()
@@ -551,16 +567,16 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
       len({*before, *behind}), equals=2, baseline=before)
 
 # %% [markdown]
-# **In production.** Since Python 3.12, `sqlite3.connect(…, autocommit=False)` keeps a transaction open as PEP 249 wants it
-# ([documentation](https://docs.python.org/3/library/sqlite3.html#sqlite3-transaction-control-autocommit)), and
-# `autocommit=True` leaves all of it to your SQL. Choose one; the default is neither. For writers: `begin immediate`, a timeout,
-# short transactions, and a retry for what remains.
+# **In production.** Since Python 3.12, `sqlite3.connect(…, autocommit=False)` keeps a transaction open as PEP 249
+# requires ([documentation](https://docs.python.org/3/library/sqlite3.html#sqlite3-transaction-control-autocommit)), and
+# `autocommit=True` leaves all of it to your SQL. Choose one of them, because the default is neither. Writers need
+# `begin immediate`, a timeout, short transactions, and a retry for the errors that remain.
 
 # %% [markdown] also=["transactions_indexes.busy_at_once"] claim="transactions_indexes.busy_snapshot" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: A reads outside of a transaction, and B is still busy</summary>
+# <summary><b>Break it</b>: A does not read, and B is still busy</summary>
 #
-# A has no snapshot to be out of date, so it is the ordinary `SQLITE_BUSY`, and the four seconds are used up.
+# A has no snapshot that could be out of date. So it gets the ordinary `SQLITE_BUSY`, after the four seconds.
 #
 # ```diff
 # -a.execute("begin")
@@ -575,7 +591,7 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 
 # %% [markdown] also=["transactions_indexes.busy_upgrade", "transactions_indexes.driver_begin"] claim="transactions_indexes.busy_patient" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no patience; a transaction that has not read; and a driver that begins</summary>
+# <summary><b>Break it</b>: no timeout; a transaction that has not read; a driver that begins</summary>
 #
 # ```diff
 # -upgrade_error, upgrade_after = beside_a_writer(PATIENCE, "begin", "select flight from gates")
@@ -594,12 +610,12 @@ claim("transactions_indexes.driver_begin", "in the driver's default mode two rea
 # %% [markdown] minutes=6
 # ## What to repeat
 #
-# A refusal is part of the contract: *this transaction cannot be fitted in, do it again*. The crew desk has read so, and
-# added a retry. The question is: a retry of what?
+# A refusal is part of the contract. It says: *this transaction does not fit, do it again*. So the crew desk adds a
+# retry. What exactly must it repeat?
 
 # %% [markdown] predict="transactions_indexes.q4"
-# **Predict.** Barbara's transaction got 40001. A new one repeats its `update`, alone, at SERIALIZABLE. And
-# then?
+# **Predict.** Barbara's transaction got 40001. A new transaction at SERIALIZABLE repeats only its `update`. What
+# happens?
 #
 # - **a** 40001 again: Ada's transaction still conflicts
 # - **b** it commits, and one pilot stays on call
@@ -636,15 +652,15 @@ def left():
 
 
 # %% [markdown]
-# **The statement**, in the same transaction. Look at the last line as well: what does `commit` say of a transaction that has
-# failed?
+# First repeat **the statement**, in the same transaction. Look at the last line too: what does `commit` say in a
+# transaction that has failed?
 
 # %%
 by_statement = refused()
 show_table(by_statement.table()[-5:], left=3)
 
 # %% [markdown]
-# **The writes**, in a new transaction: what was read before is remembered, and so is the decision.
+# Then repeat **the writes**, in a new transaction. The service remembers the rows that it read, and its decision.
 
 # %%
 refused()
@@ -654,7 +670,7 @@ left_by_writes = left()
 
 
 # %% [markdown]
-# **The whole transaction**: read again, decide again, write if that is still right.
+# Finally repeat **the whole transaction**: read again, decide again, and write if that is still right.
 
 # %%
 def go_off_call(name):
@@ -679,12 +695,14 @@ claim("transactions_indexes.retry_whole", "repeating everything keeps a pilot on
       left_by_whole, equals=1)
 
 # %% [markdown]
-# **Why.** The refusal protects a *decision*. The second transaction read nothing, so there is nothing that its write could
-# contradict, and it is perfectly serialisable. What must be repeated is everything from the first read on, on a fresh
-# snapshot ([manual, 13.5](https://www.postgresql.org/docs/17/mvcc-serialization-failure-handling.html)). A `commit` in a failed
-# transaction is answered by `ROLLBACK`, a success; code that swallowed the error believes that it has committed.
+# **Why.** The refusal protects a *decision*. The second transaction did not read the rota, so its write cannot
+# contradict such a read, and the transaction is serialisable. You must repeat everything from the first read on, with a
+# new snapshot ([manual, 13.5](https://www.postgresql.org/docs/17/mvcc-serialization-failure-handling.html)). PostgreSQL
+# answers a `commit` in a failed transaction with `ROLLBACK`, and this is not an error. Code that swallowed the first
+# error believes that it has committed.
 #
-# MySQL and MariaDB have the opposite trap. Barbara's booking charges a card, then takes a seat, and the seat's row is locked:
+# MySQL and MariaDB have the opposite trap. Barbara's booking charges a card and then takes a seat, but the row of the
+# seat is locked:
 
 # %%
 HALF = """
@@ -715,21 +733,22 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
       half_booking(mariadb), equals=["1205", 1], unmeasured=mariadb)
 
 # %% [markdown]
-# **Why.** InnoDB rolls back *the statement* on a lock timeout (1205) and *the transaction* on a deadlock (1213)
-# ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-error-handling.html)). A handler that logs and goes on commits half a
-# booking after the former. After the latter it is worse: the transaction is gone, and every further statement is one of its
-# own.
+# **Why.** By default, InnoDB rolls back *the statement* on a lock timeout (1205) and *the transaction* on a deadlock
+# (1213) ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-error-handling.html)). A handler that logs the error
+# and goes on commits half a booking after a 1205. After a 1213 the transaction is gone. In autocommit mode, as here,
+# each further statement is then committed by itself.
 #
-# **In production.** One rule for all systems: *an error inside a transaction ends the transaction*. Roll back, and
-# if the code says *again* (40001 and 40P01 in PostgreSQL; 1213, 1205 and, in MariaDB, 1020 in InnoDB; `SQLITE_BUSY` in SQLite), repeat
-# the whole, a few times, with a pause that grows and is not the same for everyone. So nothing inside may have effects outside:
-# the mail, the card, the message go out after the commit (6.3 shows the outbox).
+# **In production.** Use one rule for all systems: *an error inside a transaction ends the transaction*. Roll back. If
+# the code says *again* (40001 and 40P01 in PostgreSQL; 1213, 1205 and, in MariaDB, 1020 in InnoDB; `SQLITE_BUSY` in
+# SQLite), repeat the whole transaction a few times, with a growing and random pause. So no step inside may have effects
+# outside. The mail, the charge and the message go out after the commit (6.3 will show the outbox).
 
 # %% [markdown] claim="transactions_indexes.retry_statement" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: back to a savepoint</summary>
 #
-# A savepoint makes the transaction accept statements again. The snapshot stays, and so does the conflict: 40001 once more.
+# After a rollback to a savepoint the transaction accepts statements again. But the snapshot stays, and so does the
+# conflict: 40001 once more.
 #
 # ```diff
 # -    B: update standby set on_call = false where name = 'Barbara'
@@ -745,10 +764,10 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 
 # %% [markdown] also=["transactions_indexes.retry_whole", "transactions_indexes.half_mysql", "transactions_indexes.half_mariadb"] claim="transactions_indexes.retry_decision" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the decision inside the write; no decision; and an error that ends the transaction</summary>
+# <summary><b>Mend it</b>: the decision inside the write; no decision; an error that ends the transaction</summary>
 #
-# If the condition travels with the write, repeating the write repeats the decision. If the code does not look at what it
-# read, repeating everything is no better than repeating the write. And a client that rolls back leaves no half.
+# If the write contains the condition, repeating the write repeats the decision. If the code ignores the rows that it
+# read, repeating everything is no better than repeating the write. A client that rolls back leaves no half booking.
 #
 # ```diff
 # -WRITE_AGAIN = "update standby set on_call = false where name = 'Barbara'"
@@ -769,13 +788,13 @@ claim("transactions_indexes.half_mariadb", "in MariaDB as well",
 # %% [markdown] minutes=7
 # ## Who waits for whom
 #
-# The seat map hangs. Three clerks want 12A, one of them went for a coffee with a transaction open. Whom do you call? Every
-# server keeps the answer in its catalog; O is the observer.
+# The seat map hangs. Three clerks want seat 12A, and one of them went for a coffee with an open transaction. Whom do
+# you call? Each of the three servers has the answer in its catalog. In the script, O is the observer.
 
 # %% [markdown] predict="transactions_indexes.q5"
-# **Predict.** A holds the row, B waits for it, then C wants it too. Whom does PostgreSQL name as blocking C?
+# **Predict.** A holds the row, B waits for it, then C wants it too. Which session does PostgreSQL name as blocking C?
 #
-# - **a** A, who holds the row
+# - **a** A, which holds the row
 # - **b** B, who is next in line
 # - **c** A and B
 
@@ -833,15 +852,15 @@ claim("transactions_indexes.waits_mariadb", "MariaDB does, too",
       who_waits(mariadb), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mariadb)
 
 # %% [markdown]
-# **Why.** A row lock of PostgreSQL is not in any lock table: it is the transaction's number in the row itself (`xmax`, two
-# experiments on). B waits for *transaction A* to end, and holds a lock on the tuple meanwhile, its place in the queue; C waits for
-# that. So the culprit is at the end of a chain, and ending B only moves C up.
+# **Why.** A row lock of PostgreSQL is not in a lock table. It is the transaction's number in the row itself (`xmax`, in
+# *A row has versions*). B waits for *transaction A* to end. Meanwhile B holds a lock on the tuple, which is its place
+# in the queue, and C waits for this lock. So the culprit is at the end of a chain. If you end B, C only moves up.
 # ([`pg_blocking_pids`](https://www.postgresql.org/docs/17/functions-info.html#FUNCTIONS-INFO-SESSION);
 # [README.tuplock](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/heap/README.tuplock).)
-# InnoDB keeps record locks in memory, in a queue for each record, and lists all that are ahead
+# InnoDB keeps record locks in memory, in a queue for each record, and lists all sessions that are ahead
 # ([`sys.innodb_lock_waits`](https://dev.mysql.com/doc/refman/9.5/en/sys-innodb-lock-waits.html)).
 #
-# Now a circle. Two clerks seat two families of two, in different order:
+# Now a circle. Two clerks each seat a family of two, in a different order of seats:
 
 # %%
 CROSSED = """
@@ -891,22 +910,23 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
       [ordered.errors, ordered.waited], equals=[[], ["B"]])
 
 # %% [markdown]
-# **Reading it.** The report says who waited for whom and on which row; the statements are in the server's log, which the hint
-# points to. (MySQL and MariaDB keep the last one: `show engine innodb status`, *LATEST DETECTED DEADLOCK*.) Who is the victim
-# is not promised.
+# **Reading it.** The report says which process waited for which, and on which row. The statements are in the server's
+# log, as the hint says. (MySQL and MariaDB keep the last deadlock: `show engine innodb status`, *LATEST DETECTED
+# DEADLOCK*.) The manual does not promise which of the sessions is refused.
 #
-# **Why.** PostgreSQL looks for circles only after a session has waited for `deadlock_timeout` (1 s; 0.1 s in this notebook),
-# because the search is dear and most waits end by themselves
-# ([manual](https://www.postgresql.org/docs/17/runtime-config-locks.html#GUC-DEADLOCK-TIMEOUT)). InnoDB looks at each wait.
+# **Why.** PostgreSQL looks for circles only after a session has waited for `deadlock_timeout` (1 s; 0.1 s in this
+# notebook), because the search is expensive and most waits end by themselves
+# ([manual](https://www.postgresql.org/docs/17/runtime-config-locks.html#GUC-DEADLOCK-TIMEOUT)). InnoDB looks at each
+# wait.
 #
-# **In production.** One order for all code paths, such as by primary key, makes circles impossible:
-# `select … where seat in (…) order by seat for update` first, then the updates. A foreign key, a trigger, or an `update`
-# whose plan walks another index takes locks in orders that no line of your code shows, so the retry stays. The victim is rolled
-# back and repeats like any other refusal; the survivor never notices.
+# **In production.** If all code paths take these locks in one order, such as by primary key, they form no circle: first
+# `select … where seat in (…) order by seat for update`, then the updates. But a foreign key, a trigger, or an `update`
+# with another plan may take locks in an order that you do not see in your code. So keep the retry. The victim is rolled
+# back and repeats as after any other refusal. The other session notices nothing.
 
 # %% [markdown] also=["transactions_indexes.waits_mysql", "transactions_indexes.waits_mariadb", "transactions_indexes.deadlock_order"] claim="transactions_indexes.waits_postgres" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: C takes another seat; and an order for each clerk</summary>
+# <summary><b>Break it</b>: C takes another seat; each clerk has another order</summary>
 #
 # ```diff
 # -    C: update seat_map set holder = 'Ken' where seat = '12A'
@@ -942,10 +962,10 @@ claim("transactions_indexes.deadlock_order", "in the same order on both sides on
 # ▶ In a new cell: `break_it("transactions_indexes.deadlock_one")`
 
 # %% [markdown] core=true minutes=5
-# ## A seat that is sold twice
+# ## One seat, two customers
 #
-# The sold seats of the airline's bookings include some that a customer gave back and another one bought. So *one
-# row for each flight and seat* is the wrong rule; *one active row* is the right one. The sale checks it in the very statement
+# In the airline's bookings, a customer may give a seat back and another customer may buy it. So *one row for each
+# flight and seat* is the wrong rule. *One active row* is the right one. The sale checks this rule in the same statement
 # that inserts:
 
 # %%
@@ -977,8 +997,8 @@ SALES = f"""
 """
 
 # %% [markdown] predict="transactions_indexes.q6"
-# **Predict.** Check and insert are one statement. Two sales of a free seat at READ COMMITTED: how many active
-# rows?
+# **Predict.** Check and insert are one statement. Two clients sell a free seat at READ COMMITTED. How many active rows
+# are there?
 #
 # - **a** 1: a statement is atomic
 # - **b** 2
@@ -1003,7 +1023,7 @@ show_table(
 )
 
 # %% [markdown]
-# And a seat that is given back must be for sale again, index or not:
+# A seat that is given back must also be for sale again, with the index:
 
 # %%
 run(airline, "update seats set active = false where booking_id > 90000", sale(90003))
@@ -1022,28 +1042,28 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
       list(again), equals=[2, 1])
 
 # %% [markdown]
-# **Why.** A statement at `READ COMMITTED` sees what was committed when it began. A's row is not yet, so `not exists` is true for
-# B: the check reads *the past*. An index entry is in another position: it is in the tree before A commits, whatever anybody's
-# snapshot says. B's insertion finds it, sees that its writer is still at work, and waits for A's end: committed, then
-# 23505; rolled back, then B's sale goes through
-# ([`_bt_check_unique`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/nbtree/nbtinsert.c)). A
-# [partial index](https://www.postgresql.org/docs/17/indexes-partial.html) holds only the rows of its `where`, so it is small
-# as well.
+# **Why.** A statement at `READ COMMITTED` sees the rows that were committed when it began. A's row is not committed
+# yet, so `not exists` is true for B: the check reads *the past*. The index does not depend on snapshots. A's entry is
+# in the tree before A commits. B's insertion finds it, sees that A is still at work, and waits for A's end. If A
+# commits, B gets 23505. If A rolls back, B's sale goes through
+# ([`_bt_check_unique`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/nbtree/nbtinsert.c)).
+# A [partial index](https://www.postgresql.org/docs/17/indexes-partial.html) holds only the rows of its `where`, so it
+# is small.
 #
-# **In production.** A rule that a constraint can express belongs in one. `check` is for a rule about one row. Unique, partial
-# unique, `exclude` (no two stays of one aircraft at a gate at the same time) and foreign keys are rules *between* rows.
-# They hold at every level, for every client, and for a script that somebody runs by hand. A rule that no constraint
-# can express (the pilots) needs a lock or `SERIALIZABLE`. SQLite has partial indexes too; MySQL and
-# MariaDB have none: a generated column that is null for inactive rows, in a unique index, does it, since nulls are never equal.
-# And 23505 is no server error: it is the answer *somebody was faster*.
+# **In production.** If a constraint can express a rule, use the constraint. `check` is for a rule about one row.
+# Unique, partial unique, `exclude` (no two aircraft at one gate at the same time) and foreign keys are rules *between*
+# rows. They hold at every level, for every client, and for a script that somebody runs by hand. If no constraint can
+# express the rule (the pilots), you need a lock or `SERIALIZABLE`. SQLite has partial indexes too. MySQL and MariaDB
+# have none. There you can put a generated column that is null for inactive rows into a unique index, because it treats
+# nulls as different. Do not report 23505 as a server error. It means that *somebody was faster*.
 
 # %% [markdown] also=["transactions_indexes.seat_indexed"] claim="transactions_indexes.seat_checked" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: one at a time, by an advisory lock</summary>
 #
-# Both take a lock of the flight's number first. B gets it when A has committed, and its `insert`, a new statement with a new
-# snapshot, finds the seat taken. (Without the index this works as long as *every* client thinks of it. With it, nobody gets as far
-# as 23505.)
+# Both first take a lock on the flight's number. B gets it when A has committed. B's `insert` is a new statement with a
+# new snapshot, and it finds the seat taken. (Without the index this works only if *every* client takes the lock. With
+# the index, no client here gets a 23505 any more.)
 #
 # ```diff
 # -    A: {sale(90001)}
@@ -1080,14 +1100,14 @@ claim("transactions_indexes.seat_again", "after a cancellation the seat is sold 
 # %% [markdown] minutes=4
 # ## A row has versions
 #
-# UA1545 moves from gate B3 to B7. Until that is committed, one clerk sees B7 and another one B3, and neither waits. So both rows
-# must be somewhere. Every row of PostgreSQL carries its address and its dates of birth and death: `ctid` (page, line), `xmin` (the
-# transaction that wrote it) and `xmax` (the one that ended it).
+# UA1545 moves from gate B3 to B7. Until this is committed, one clerk sees B7 and another sees B3, and neither waits. So
+# both rows must be somewhere. In PostgreSQL every version of a row has an address, `ctid` (page, line). It also records
+# the transaction that wrote it, `xmin`, and the one that ended it, `xmax`.
 
 # %% [markdown] predict="transactions_indexes.q7"
-# **Predict.** The change of gate is rolled back. What does `xmax` of the old, now again only version say?
+# **Predict.** The change of gate is rolled back. What is `xmax` of the old version, which is now valid again?
 #
-# - **a** 0: nobody ended it, the rollback has restored it
+# - **a** 0: no transaction ended it, and the rollback has restored it
 # - **b** still the number of the transaction that was rolled back
 # - **c** the row is a new one, with a new xmin
 
@@ -1118,7 +1138,7 @@ show_table(
 )
 
 # %% [markdown]
-# `pageinspect` shows what is on the page, visible or not. It comes with the server's contrib modules.
+# `pageinspect` shows all versions on the page, visible or not. It comes with the server's contrib modules.
 
 # %%
 CONTRIB = "select count(*) from pg_available_extensions where name = 'pageinspect'"
@@ -1144,17 +1164,19 @@ claim("transactions_indexes.on_page", "and so is the version that never came to 
       None if no_pageinspect else len(on_page), equals=2, unmeasured=no_pageinspect)
 
 # %% [markdown]
-# **Why.** An `update` writes a new version and puts its number into the old one's `xmax`; nothing is overwritten. Who may see
-# what follows from the numbers, the reader's snapshot, and `pg_xact`, two bits a transaction that say committed or aborted
-# ([`heapam_visibility.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/heap/heapam_visibility.c)). A
-# rollback sets those two bits and touches no row, which is why it takes no time after an update of ten million rows. In InnoDB
-# it is the other way round: the row is changed in place, the *old* version goes to the undo log, reading the past means walking
-# back along it, and a rollback must do all work again, backwards
+# **Why.** An `update` writes a new version and puts its transaction's number into `xmax` of the old one. The old values
+# are not overwritten. A reader sees a version or not, depending on these numbers, its snapshot, and `pg_xact`.
+# `pg_xact` has two bits per transaction that say committed or aborted
+# ([`heapam_visibility.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/heap/heapam_visibility.c)).
+# A rollback sets these two bits and touches no row, so it is quick even after an update of ten million rows.
+#
+# InnoDB does it the other way round. It changes the row in place and puts the *old* version into the undo log. A reader
+# of the past walks back along this log, and a rollback must undo all changes one by one
 # ([manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-multi-versioning.html)).
 #
-# **In production.** An `update` that changes nothing (an ORM that writes every column, a heartbeat every second) writes a whole
-# version all the same. And the version that nobody can see any more has to be found and removed by somebody: the next
-# experiment.
+# **In production.** An `update` that changes no value (an ORM that writes every column, a heartbeat every second) still
+# writes a whole new version. When no transaction can see the old version any more, it must be found and removed. The
+# next experiment shows how.
 
 # %% [markdown] also=["transactions_indexes.same_writer", "transactions_indexes.rolled_back_mark", "transactions_indexes.on_page"] claim="transactions_indexes.two_versions" tags=["break-it"]
 # <details>
@@ -1172,11 +1194,11 @@ claim("transactions_indexes.on_page", "and so is the version that never came to 
 # %% [markdown] minutes=4
 # ## Ninety-nine per cent deleted
 #
-# The disk of the gate board's database is nearly full. Somebody deletes 99 % of a table and runs `VACUUM`, which, as everybody
-# knows, cleans up.
+# The disk of the gate board's database is nearly full. An operator deletes 99 % of a table and runs `VACUUM` to clean
+# up.
 
 # %% [markdown] predict="transactions_indexes.q8"
-# **Predict.** 9,900 of 10,000 rows deleted, VACUUM has run. How large is the table's file?
+# **Predict.** 9,900 of 10,000 rows are deleted, and VACUUM has run. How large is the table's file?
 #
 # - **a** as before
 # - **b** about 1 % of it
@@ -1215,22 +1237,24 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
       baseline=full, did=pages["9,900 deleted, VACUUM FULL"])
 
 # %% [markdown]
-# **Why.** `VACUUM` notes the freed space of each page in the *free space map* and removes index entries. It shortens the file only by
-# empty pages *at its end*, under a lock that it gets if nobody minds. Rows do not move, for their address is in
-# every index. `VACUUM FULL` copies the living into a new file and holds `ACCESS EXCLUSIVE` for that long: no reader, no writer
+# **Why.** `VACUUM` notes the freed space of each page in the *free space map* and removes index entries. It shortens
+# the file only by empty pages *at its end*, and only if no other session's lock is in the way. Rows do not move,
+# because indexes refer to their addresses. `VACUUM FULL` copies the living rows into a new file. Meanwhile it holds
+# `ACCESS EXCLUSIVE`, so other sessions can neither read nor write the table
 # ([manual](https://www.postgresql.org/docs/17/routine-vacuuming.html#VACUUM-FOR-SPACE-RECOVERY)).
 #
-# **In production.** A table has the size of its worst day. That is fine if such days come again; after a one-time purge,
-# `pg_repack` or `pg_squeeze` rewrite it with short locks. Purges by date want partitions: `drop table` of a month is a file
-# deleted, no dead row anywhere. Autovacuum (off in this notebook, for reproducible pages) starts at 20 % dead rows, which is late for a
-# table of 500 million: lower `autovacuum_vacuum_scale_factor` there.
+# **In production.** A table's file keeps the size of its worst day. That is fine if such days come again. After a
+# one-time purge, `pg_repack` or `pg_squeeze` can rewrite it with short locks. If you purge by date, use partitions:
+# `drop table` of a month deletes its files and leaves no dead row. Autovacuum (off in this notebook, for reproducible
+# pages) starts at about 20 % dead rows. This is late for a table of 500 million, so lower
+# `autovacuum_vacuum_scale_factor` there.
 
 # %% [markdown] claim="transactions_indexes.file_after" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: delete the other 9,900</summary>
 #
-# Now the hundred survivors are on the first page, all others are empty *at the end*, and VACUUM cuts them off. The same
-# command, the same number of rows.
+# Now the hundred remaining rows are on the first page. All empty pages are *at the end*, and VACUUM cuts them off. The
+# command and the number of deleted rows are the same.
 #
 # ```diff
 # -run(airline, "delete from board where flight_id <= 9900")
@@ -1258,8 +1282,8 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # <details>
 # <summary><b>Break it</b>: no VACUUM</summary>
 #
-# The dead rows keep their places, since nobody has told the free space map otherwise, and the file nearly doubles. That is
-# bloat.
+# The dead rows keep their places, because no VACUUM has put them into the free space map. The file nearly doubles. This
+# is called bloat.
 #
 # ```diff
 # -run(airline, "vacuum board")
@@ -1273,8 +1297,9 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 # %% [markdown] minutes=8
 # ## The report that was left open
 #
-# An analyst has opened a transaction, counted the airline's fare classes (six rows), and gone to lunch. The board meanwhile
-# updates each of its 10,000 rows five times, which makes 50,000 dead versions of *another table*. `VACUUM` runs after each round.
+# An analyst opens a transaction, counts the airline's fare classes (six rows), and goes to lunch. Meanwhile the board
+# updates each of its 10,000 rows five times. This makes 50,000 dead versions of *another table*. `VACUUM` runs after
+# each round.
 
 # %% [markdown] predict="transactions_indexes.q9"
 # **Predict.** The analyst's transaction is at REPEATABLE READ and has never touched the board. How many dead
@@ -1288,7 +1313,7 @@ claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small fi
 answer("transactions_indexes.q9", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# `VACUUM (VERBOSE)` says by a notice what it did, and one sentence of it counts: *… are dead but not yet removable*.
+# `VACUUM (VERBOSE)` reports its work in a notice. We need one sentence of it: *… are dead but not yet removable*.
 
 # %%
 LEFT_THERE = re.compile(r"(\d+) are dead but not yet removable")
@@ -1329,8 +1354,8 @@ def after_lunch(*analyst, database=airline):
 
 
 # %% [markdown]
-# The analyst in five variants: nobody; the one of the question; one who reads at `READ COMMITTED`; one who has also written a
-# row; and one who is connected to *another database* of this server.
+# There are five variants: no analyst; the analyst of the question; an analyst that reads at `READ COMMITTED`; one that
+# has written a row; and one that is connected to *another database* of this server.
 
 # %%
 run(airline, "create table fares (class text, usd int)",
@@ -1372,11 +1397,12 @@ claim("transactions_indexes.horizon_released", "when she is back, the next VACUU
       lunches["REPEATABLE READ"][2], equals=0)
 
 # %% [markdown]
-# **Reading it.** The answer *10,000* would be right for a system that looks at each version and at each snapshot. Four of five
-# versions were born after the analyst's snapshot and died under it; nobody can ever read them. PostgreSQL keeps them all the
-# same, since it compares every death with *one* number.
+# **Reading it.** The answer *10,000* would be right for a system that compares each version with each snapshot. Four of
+# five versions were made and replaced after the analyst's snapshot, so no transaction can ever read them. PostgreSQL
+# keeps them too, because it compares the end of every version with *one* number.
 #
-# Whom to call? The catalog says whose number it is. And a setting ends such a session without a call:
+# Whom do you call? The catalog says which session holds this number back. A setting can also end such a session without
+# a call:
 
 # %%
 CULPRIT = """select pid from pg_stat_activity where starts_with(state, 'idle in transaction')
@@ -1411,22 +1437,26 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
       left_by_timeout, equals=0)
 
 # %% [markdown]
-# **Why.** Each session publishes two numbers: `backend_xid`, its own transaction if it has written, and `backend_xmin`, the oldest
-# transaction that was still at work when its snapshot was taken. The smallest over all sessions of a database is the *horizon*
-# ([`ComputeXidHorizons`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/storage/ipc/procarray.c)); a version that died behind
-# it may be needed by somebody, and whether it really is would cost a look at every snapshot for every row. At `READ COMMITTED` a
-# snapshot lives as long as its statement, so the idle reader publishes nothing. The idle *writer* does: her number was still at work
-# in every snapshot that anybody took since. Tables belong to one database, hence the last line (catalogs that all databases share have a
-# horizon over all).
+# **Why.** Each session publishes two numbers: `backend_xid`, its own transaction if it has written, and `backend_xmin`,
+# the oldest transaction that was still at work when its snapshot was taken. The smallest number over all sessions of a
+# database is the *horizon*
+# ([`ComputeXidHorizons`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/storage/ipc/procarray.c)).
+# A version that ended after the horizon may still be needed. To know whether it really is, PostgreSQL would have to
+# look at every snapshot for every row.
 #
-# **In production.** The symptom is never the report: it is a small, busy table (a queue, sessions, a board) that gets slower by
-# the hour, while autovacuum runs and runs. Look at the age of `backend_xmin` and at four more holders of the
-# horizon: prepared transactions, replication slots, a standby with `hot_standby_feedback`, a `pg_dump`. Set
+# At `READ COMMITTED` a snapshot lives as long as its statement, so the idle reader publishes nothing. The idle *writer*
+# does: her transaction is still at work in every snapshot that was taken since. Tables belong to one database, and this
+# explains the last line. (Catalogs that all databases share have a horizon over all.)
+#
+# **In production.** You do not notice the report itself. You notice a small, busy table (a queue, sessions, a board)
+# that gets slower by the hour while autovacuum runs again and again. Look at the age of `backend_xmin` and
+# `backend_xid` in `pg_stat_activity`; a long `pg_dump` is such a session too. Then look at three other holders of the
+# horizon: prepared transactions, replication slots, and a standby with `hot_standby_feedback`. Set
 # `idle_in_transaction_session_timeout` for every role that is a service
-# ([manual](https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT); 17 adds
-# `transaction_timeout`), and give analysts a standby. The price of the timeout: who is thrown out gets 25P03 with the next
-# statement and has to begin again. In InnoDB the same lunch makes the undo log grow (*History list length* in
-# `show engine innodb status`), and every reader walks back along it.
+# ([manual](https://www.postgresql.org/docs/17/runtime-config-client.html#GUC-IDLE-IN-TRANSACTION-SESSION-TIMEOUT); 17
+# adds `transaction_timeout`), and give analysts a standby. The timeout has a price: the session ends with 25P03, and
+# its client must connect and begin again. In InnoDB the same lunch makes the undo log grow (*History list length* in
+# `show engine innodb status`), and readers of old versions walk back along it.
 
 # %% [markdown] also=["transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_snapshot" tags=["break-it"]
 # <details>
@@ -1443,10 +1473,10 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 
 # %% [markdown] also=["transactions_indexes.horizon_nobody", "transactions_indexes.horizon_writer", "transactions_indexes.horizon_database", "transactions_indexes.horizon_pages"] claim="transactions_indexes.horizon_committed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a cursor; somebody after all; a write that finds nothing; the same database</summary>
+# <summary><b>Break it</b>: a cursor; an analyst after all; a write that matches no row; the same database</summary>
 #
-# An open cursor has a snapshot, at `READ COMMITTED` too: a result that is read in portions all day is a snapshot of all day. An
-# update that matches no row takes no number.
+# An open cursor has a snapshot, at `READ COMMITTED` too. If you read a result in portions all day, its snapshot is open
+# all day. An update that matches no row takes no transaction number.
 #
 # ```diff
 # -    "nobody": after_lunch(),
@@ -1467,7 +1497,7 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 
 # %% [markdown] also=["transactions_indexes.horizon_released", "transactions_indexes.horizon_timeout"] claim="transactions_indexes.horizon_culprit" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: who has written, not who has read; VACUUM before her return; no timeout</summary>
+# <summary><b>Break it</b>: look for writers only; VACUUM before her return; no timeout</summary>
 #
 # ```diff
 # -             order by greatest(age(backend_xmin), age(backend_xid)) desc nulls last limit 1"""
@@ -1490,9 +1520,10 @@ claim("transactions_indexes.horizon_timeout", "with a timeout for idle transacti
 # %% [markdown] minutes=6
 # ## The flight that departs before it left
 #
-# The night to 3 November 2013 at JFK: the gate application notes *doors closed 01:50* and *pushed back 01:10*, both read from the
-# clock on the wall. Twenty minutes lie between the two, for at two o'clock of that night the clocks went back to one. (Both
-# events are invented; in the real data nothing moves in that hour.) One row, written down in two ways:
+# It is the night to 3 November 2013 at JFK. The gate application notes *doors closed 01:50* and *pushed back 01:10*,
+# both from the clock on the wall. In fact twenty minutes lie between the two, because at two o'clock the clocks went
+# back to one. (Both events are invented. In the real data no flight moves in that hour.) Here is one row that holds
+# them in two ways:
 
 # %%
 NEW_YORK = ZoneInfo("America/New_York")
@@ -1513,8 +1544,8 @@ with airline.connect() as connection:
     connection.exec_driver_sql("insert into gate_log values (%s, %s, %s, %s)", row)
 
 # %% [markdown] predict="transactions_indexes.q10"
-# **Predict.** A session in New York's time zone reads both `timestamptz` columns. What is left_at - closed_at
-# in Python?
+# **Predict.** A session in New York's time zone reads both `timestamptz` columns. What is `left_at - closed_at` in
+# Python?
 #
 # - **a** 20 minutes: both know their offset
 # - **b** minus 40 minutes
@@ -1553,16 +1584,18 @@ claim("transactions_indexes.fold_utc", "from a session in UTC it gets 20",
       (left_utc - closed_utc).total_seconds() / 60, equals=20, unit="minutes")
 
 # %% [markdown]
-# **Reading it.** The two aware datetimes print `-04:00` and `-05:00`, and their difference ignores both. That is documented: if
-# both sides have *the same* `tzinfo` object, Python subtracts and compares the wall clocks; only between different ones it goes
-# through UTC ([`datetime`](https://docs.python.org/3/library/datetime.html#datetime.datetime), "supported operations";
-# [PEP 495](https://peps.python.org/pep-0495/)). psycopg makes every `timestamptz` a datetime in the session's zone, so the bug
-# sleeps in every service whose sessions are not in UTC, and wakes for two nights a year.
+# **Reading it.** The two aware datetimes print `-04:00` and `-05:00`, but their difference ignores both offsets. This
+# is documented. If both sides have *the same* `tzinfo` object, Python subtracts and compares the wall clocks. Only if
+# they differ, it converts to UTC first
+# ([`datetime`](https://docs.python.org/3/library/datetime.html#datetime.datetime), "supported operations"; [PEP
+# 495](https://peps.python.org/pep-0495/)). psycopg makes every `timestamptz` a datetime in the session's zone. So every
+# service can have this bug if its sessions are in a zone with summer time. The difference of two times is wrong by an
+# hour whenever a change of the clocks lies between them.
 #
-# What did the column store? Eight bytes, microseconds since 2000 in UTC, no zone
-# ([`timestamp.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/datatype/timestamp.h)). The zone in which it prints is the
-# reader's; the offset that you wrote is gone. And a text without an offset is read in the session's zone, also when it names an
-# hour that came twice, or never:
+# What did the column store? It has eight bytes, the microseconds since 2000 in UTC, and no zone
+# ([`timestamp.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/datatype/timestamp.h)).
+# PostgreSQL prints it in the zone of the session, and the offset that you wrote is gone. A text without an offset is
+# read in the session's zone, even if that hour came twice or never:
 
 # %%
 TWICE, NEVER_WAS = "2013-11-03 01:30", "2013-03-10 02:30"
@@ -1593,17 +1626,21 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
       left == left.astimezone(UTC), equals=False)
 
 # %% [markdown]
-# **Why.** For PostgreSQL an ambiguous or impossible text means *standard time*
-# ([manual, B.2](https://www.postgresql.org/docs/17/datetime-invalid-input.html)), for Python `fold=0`, the first of the two. Each choice is
-# sensible; between them an hour is lost. The inequality is the price of hashes (PEP 495): within a zone `fold` does not count, so
-# both 01:10 are equal to each other; if each were also equal to its own instant in UTC, two different instants would be.
+# **Why.** For PostgreSQL an ambiguous or impossible text means *standard time* ([manual,
+# B.2](https://www.postgresql.org/docs/17/datetime-invalid-input.html)), for Python it means `fold=0`, the first of the
+# two. Each choice is sensible, but together they differ by an hour. The inequality follows from the rule for hashes
+# (PEP 495). Within one zone `fold` does not count, so the two times 01:10 are equal to each other. If each were also
+# equal to its own instant in UTC, two different instants would be equal.
 #
-# **In production.** What *has happened* (pushed back, paid, logged) is an instant: `timestamptz`, written with an offset, sessions in UTC
-# (`alter role … set timezone = 'UTC'`), `DateTime(timezone=True)` in SQLAlchemy; convert where a person reads. What *shall happen* at a
-# place (a departure next June at 08:00 in São Paulo) is a wall clock **and the name of a zone**, in two columns: governments change
-# offsets between the sale and the flight, and an instant that was computed at the sale would be wrong by an hour. MySQL's
-# `timestamp` is an instant as well, converted by the session's `time_zone`, and its `datetime` is a wall clock
-# ([manual](https://dev.mysql.com/doc/refman/9.5/en/datetime.html)); SQLite stores what you give it.
+# **In production.** An event that *has happened* (pushed back, paid, logged) is an instant. Use `timestamptz`, write it
+# with an offset, keep sessions in UTC (`alter role … set timezone = 'UTC'`), and use `DateTime(timezone=True)` in
+# SQLAlchemy. Convert it where a person reads it.
+#
+# An event that *is planned* at a place (a departure next June at 08:00 in São Paulo) is a wall clock **and the name of
+# a zone**, in two columns. A government may change the offset between the sale and the flight, and an instant that was
+# computed at the sale would then be wrong. MySQL's `timestamp` is an instant too, converted by the session's
+# `time_zone`, and its `datetime` is a wall clock ([manual](https://dev.mysql.com/doc/refman/9.5/en/datetime.html)).
+# SQLite stores what you give it.
 
 # %% [markdown] also=["transactions_indexes.fold_instant", "transactions_indexes.fold_python", "transactions_indexes.fold_utc", "transactions_indexes.fold_equal"] claim="transactions_indexes.fold_wall" tags=["break-it"]
 # <details>
@@ -1622,9 +1659,9 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 
 # %% [markdown] also=["transactions_indexes.hour_twice", "transactions_indexes.hour_never"] claim="transactions_indexes.zone_not_stored" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two letters less; hours of an ordinary night</summary>
+# <summary><b>Break it</b>: <code>timestamp</code> without <code>tz</code>; hours of an ordinary night</summary>
 #
-# A `timestamp` reads the same three texts without a word, drops the offsets, and makes three values of them.
+# A `timestamp` accepts the same three texts without a warning, drops the offsets, and makes three values of them.
 #
 # ```diff
 # -    (timestamptz '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
@@ -1639,11 +1676,11 @@ claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is 
 # ▶ In a new cell: `break_it("transactions_indexes.zone_not_stored")`
 
 # %% [markdown] minutes=6
-# ## An hour longer in winter
+# ## Two complaints
 #
-# Two complaints about the reports. *San Juan takes an hour longer in winter than in summer*, says route planning. *Your daily totals
-# are wrong*, says the station, and sends its own. Both reports are made of the real data of 2013, whose hours and minutes are
-# those of the place where each was noted.
+# There are two complaints about the reports. *San Juan does not take the same time in winter and in summer*, says route
+# planning. *Your daily totals are wrong*, says the station, and sends its own totals. Both reports use the real data of 2013.
+# In these data, each time is the local time of the airport where it was noted.
 
 # %%
 columns = ["year", "month", "day", "dep_time", "arr_time", "air_time", "dest"]
@@ -1653,8 +1690,8 @@ run(airline, "create table san_juan (year int, month int, day int, dep int, arr 
 copy_in("san_juan", same_day.drop(columns="dest").itertuples(index=False))
 
 # %% [markdown] predict="transactions_indexes.q11"
-# **Predict.** Puerto Rico has no summer time. The same flight, by the clocks of the two places: in which season
-# is it longer?
+# **Predict.** Puerto Rico has no summer time. By the clocks of the two places, in which season does the same flight
+# take longer?
 #
 # - **a** in neither: a duration has no time zone
 # - **b** an hour longer in winter
@@ -1684,7 +1721,8 @@ names = ["winter", "flights", "minutes in the air", "gate to gate by the clocks"
 show_table([dict(zip(names, row, strict=True)) for row in (summer, winter)], caption="Medians, JFK and EWR to San Juan")
 
 # %% [markdown]
-# The other complaint. The reporting query is one line, `departs::date`; the two offices run it from sessions in two time zones.
+# Now the other complaint. The reporting query groups by `departs::date`, and the two offices run it from sessions in
+# two time zones.
 
 # %%
 per_hour = data.flights(["time_hour"])["time_hour"].value_counts()
@@ -1700,8 +1738,8 @@ moved_ny, _ = run(session_in("America/New_York"), OTHER_DAY)[0]
 print(f"{moved_utc:,} of {total:,} departures are reported for the next day by the session in UTC")
 
 # %% [markdown]
-# And how long is a day? `interval '1 day'` and `interval '24 hours'` are two values, and an addition to a `timestamptz` happens in the
-# session's zone.
+# And how long is a day? `interval '1 day'` and `interval '24 hours'` are different values. An addition of days to a
+# `timestamptz` happens in the session's zone.
 
 # %%
 LENGTH = """
@@ -1727,27 +1765,29 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
       apart, equals=[1, 0])
 
 # %% [markdown]
-# **Reading it.** The aircraft do not need longer in January: between instants they are 6 minutes faster. Puerto Rico's clock is an hour
-# ahead of New York's in winter and equal to it in summer, and a difference of two wall clocks contains the difference of
-# the walls. The daily totals agree in sum and disagree in every day: 11 % of the departures (those after seven or eight in the
-# evening) are tomorrow's for a session in UTC.
+# **Reading it.** The aircraft do not need longer in January: between instants they are 6 minutes faster. Puerto Rico's
+# clock is an hour ahead of New York's in winter and equal to it in summer. So the difference of two wall clocks
+# contains the difference between the two places. The daily totals have the same sum, but the days differ: 11 % of the
+# departures (those after seven or eight in the evening) belong to the next day for a session in UTC.
 #
-# **Why.** `departed at time zone 'America/New_York'` turns a wall clock *of that place* into an instant; applied to a
-# `timestamptz` it goes the other way, and gives the wall clock of that place ([manual,
-# 9.9.4](https://www.postgresql.org/docs/17/functions-datetime.html#FUNCTIONS-DATETIME-ZONECONVERT)): one operator, two directions, the type
-# decides. `departs::date` and `date_trunc('day', departs)` do the same with the session's zone, so the query has an argument that
-# is not in its text. `interval` stores months, days and microseconds apart, because neither has a fixed length
-# ([manual, 8.5.4](https://www.postgresql.org/docs/17/datatype-datetime.html#DATATYPE-INTERVAL-INPUT)).
+# **Why.** `departed at time zone 'America/New_York'` turns a wall clock *of that place* into an instant. Applied to a
+# `timestamptz`, it goes the other way and gives the wall clock of that place ([manual,
+# 9.9.4](https://www.postgresql.org/docs/17/functions-datetime.html#FUNCTIONS-DATETIME-ZONECONVERT)). So one operator
+# has two directions, and the type decides. `departs::date` and `date_trunc('day', departs)` use the session's zone, so
+# the query depends on a setting that is not in its text. `interval` stores months, days and microseconds separately,
+# because a month and a day have no fixed length ([manual,
+# 8.5.4](https://www.postgresql.org/docs/17/datatype-datetime.html#DATATYPE-INTERVAL-INPUT)).
 #
-# **In production.** Name the zone in the query: `(departs at time zone 'America/New_York')::date`, or the third argument of
-# `date_trunc`. An index on that expression works, one on `departs::date` is refused, since its result depends on a setting (*functions in index
-# expression must be marked IMMUTABLE*). A deadline *24 hours after booking* is `interval '24 hours'`; *the same time tomorrow* is
-# `'1 day'` in the customer's zone. A rate per day divides by 23 or 25 twice a year, and a job at 02:30 runs twice or
-# never.
+# **In production.** Name the zone in the query: `(departs at time zone 'America/New_York')::date`, or use the third
+# argument of `date_trunc`. You can index this expression. An index on `departs::date` is refused, since its result
+# depends on a setting (*functions in index expression must be marked IMMUTABLE*). A deadline *24 hours after booking*
+# is `interval '24 hours'`. *The same time tomorrow* is `'1 day'` in the customer's zone. On two days of the year a rate
+# per hour must divide by 23 or by 25. In New York a job at 02:30 may not run on the day of 23 hours, and a job at 01:30
+# may run twice on the day of 25.
 
 # %% [markdown] claim="transactions_indexes.winter_wall" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two months of summer</summary>
+# <summary><b>Break it</b>: compare two months of summer</summary>
 #
 # ```diff
 # -        select month in (1, 2) as winter, in_air,
@@ -1765,8 +1805,8 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 # <details>
 # <summary><b>Break it</b>: an offset instead of a place; the place in the query; hours only</summary>
 #
-# An offset is not a zone: it has no summer time, and all its days have 24 hours. With the place named on both sides it does
-# not matter whose session it is.
+# An offset is not a zone. It has no summer time, and all its days have 24 hours. If the query names the place, the zone
+# of the session does not matter.
 #
 # ```diff
 # -               arrived at time zone 'America/Puerto_Rico' - departed at time zone 'America/New_York' as by_instants
@@ -1791,19 +1831,19 @@ claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour ap
 # %% [markdown] minutes=35
 # ## Exercises
 #
-# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
-# `solution("…")` shows the worked answer after an attempt. The checks call your functions from two threads against the
-# server of this notebook, and let them send one statement each in turn: the unlucky order, every time.
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
+# worked answer after an attempt. The checks call your functions from two threads against the server of this notebook.
+# They let the two send one statement each in turn, so the unlucky order comes every time.
 #
-# The table is `crew (name, base, on_call)`; each base must keep a pilot on call. `engine` is one of SQLAlchemy at
-# `READ COMMITTED`: `with engine.begin() as connection:` is one transaction, committed at its end, and
+# The table is `crew (name, base, on_call)`, and each base must keep a pilot on call. `engine` is an SQLAlchemy engine
+# at `READ COMMITTED`. `with engine.begin() as connection:` is one transaction, committed at its end.
 # `connection.exec_driver_sql(sql, (name,))` sends SQL with `%s` for a value.
 #
 # ### Off call, by locks (10 minutes)
 #
-# Take a pilot who is on call off call and return `True`, or return `False` if nobody else of the same base would be left.
-# Stay at `READ COMMITTED`. Nobody may get an error, whoever presses at the same moment; and pilots of different bases must not
-# wait for each other.
+# Take a pilot off call and return `True`. If no other pilot of the same base would be left on call, change nothing and
+# return `False`. Stay at `READ COMMITTED`. No caller may get an error, even if several press at the same moment. Pilots
+# of different bases must not wait for each other.
 
 # %% exercise="transactions_indexes.skew_locked" tags=["exercise"]
 def off_call(engine, name):
@@ -1817,9 +1857,9 @@ check("transactions_indexes.skew_locked", off_call)
 # %% [markdown]
 # ### Off call, by repeating (15 minutes)
 #
-# The same rule without any lock: at `SERIALIZABLE`, and what is refused is repeated, at most `tries` attempts in all. Repeat
-# for 40001 and 40P01; every other error, and the last refusal, go on to the caller. (`lab.code_of(error)` gives the code of
-# a `sqlalchemy.exc.DBAPIError`.)
+# Keep the same rule without any lock. Work at `SERIALIZABLE` and repeat a refused transaction, with at most `tries`
+# attempts in all. Repeat for 40001 and 40P01. Every other error, and the last refusal, go on to the caller.
+# (`lab.code_of(error)` gives the code of a `sqlalchemy.exc.DBAPIError`.)
 
 # %% exercise="transactions_indexes.skew_retried" tags=["exercise"]
 def off_call_again(engine, name, tries=5):
@@ -1833,9 +1873,9 @@ check("transactions_indexes.skew_retried", off_call_again)
 # %% [markdown]
 # ### Days of a place (10 minutes)
 #
-# `gate_departures (departs timestamptz)` has departures of New York's airports. Return one row for each local day that has
-# any, in order: the day as a date, how many departures, how many hours that day has. Your function gets a connection; in
-# which time zone its session is, you do not know.
+# `gate_departures (departs timestamptz)` has departures of New York's airports. Return one row for each local day that
+# has any, in order: the day as a date, its number of departures, and the number of hours of that day. Your function
+# gets a connection, and you do not know the time zone of its session.
 
 # %% exercise="transactions_indexes.local_days" tags=["exercise"]
 def local_days(connection):
@@ -1852,114 +1892,132 @@ check("transactions_indexes.local_days", local_days)
 # <details>
 # <summary>Which isolation level does your service run at, and what does it not protect you from?</summary>
 #
-# Name the system with the level. PostgreSQL's default `READ COMMITTED` loses updates, shows phantoms, allows write skew
-# (`transactions_indexes.iso_postgres`). MySQL's default `REPEATABLE READ` shows no phantom to a plain `select` (a locking read
-# or an update sees the new rows), and loses the update all the same (`transactions_indexes.iso_mysql`). MariaDB's depends on the version (`transactions_indexes.iso_mariadb`).
+# Name the system together with the level. PostgreSQL's default `READ COMMITTED` can lose updates, shows phantoms and
+# allows write skew (`transactions_indexes.iso_postgres`). MySQL's default `REPEATABLE READ` shows no phantom to a plain
+# `select` (a locking read or an update sees the new rows), but it loses the update too
+# (`transactions_indexes.iso_mysql`). In MariaDB this depends on the version (`transactions_indexes.iso_mariadb`).
 #
 # </details>
 #
 # <details>
 # <summary>Two transactions check a rule, both find it kept, both commit, and it is broken. How, and what do you do?</summary>
 #
-# Write skew: each writes a row that the other one only read (`transactions_indexes.pilots_snapshot`). `SERIALIZABLE` for
-# *all* writers, with a retry (`transactions_indexes.pilots_serializable`), or a lock on what the decision depends on. If the
-# rule can be written as a constraint, use one (`transactions_indexes.seat_indexed`).
+# This is write skew: each writes a row that the other one only read (`transactions_indexes.pilots_snapshot`). Use
+# `SERIALIZABLE` for *all* writers, with a retry (`transactions_indexes.pilots_serializable`), or lock the rows that the
+# decision depends on. If a constraint can express the rule, use one (`transactions_indexes.seat_indexed`).
 #
 # </details>
 #
 # <details>
 # <summary><code>insert … where not exists (…)</code> is one statement. Is it safe?</summary>
 #
-# No: it checks what was committed when it began (`transactions_indexes.seat_checked`). A unique index sees entries that are not
-# committed yet, and waits for them (`transactions_indexes.seat_indexed`).
+# No. At `READ COMMITTED` it only sees rows that were committed when it began (`transactions_indexes.seat_checked`). An
+# insertion into a unique index also finds uncommitted entries, and waits for their transaction
+# (`transactions_indexes.seat_indexed`).
 #
 # </details>
 #
 # <details>
 # <summary>What exactly do you retry after a serialisation failure?</summary>
 #
-# The whole transaction from its first read, on a new snapshot (`transactions_indexes.retry_whole`). The statement alone is not
-# accepted (`transactions_indexes.retry_statement`), the writes alone are accepted and wrong
-# (`transactions_indexes.retry_decision`).
+# The whole transaction from its first read, on a new snapshot (`transactions_indexes.retry_whole`). The failed
+# transaction does not accept the statement again (`transactions_indexes.retry_statement`). A new transaction accepts
+# the writes alone, but then the decision is old and wrong (`transactions_indexes.retry_decision`).
 #
 # </details>
 #
 # <details>
 # <summary>A lock timeout in MySQL was caught and logged, the request answered "failed", and yet the customer was charged. Why?</summary>
 #
-# Error 1205 undoes the statement, not the transaction, and the commit kept the rest (`transactions_indexes.half_mysql`). Any
-# error ends the transaction: roll back.
+# Error 1205 undoes the statement and not the transaction, and a later commit keeps the rest
+# (`transactions_indexes.half_mysql`). Treat any error as the end of the transaction, and roll back.
 #
 # </details>
 #
 # <details>
 # <summary>How do you find who blocks whom, and what do you look for after a deadlock?</summary>
 #
-# `pg_blocking_pids` gives a chain, and the culprit is at its end (`transactions_indexes.waits_postgres`); InnoDB lists all who
-# stand before (`transactions_indexes.waits_mysql`). A deadlock's report names the circle (`transactions_indexes.deadlock_report`);
-# one order for all paths ends it (`transactions_indexes.deadlock_order`).
+# In PostgreSQL `pg_blocking_pids` gives a chain, and the culprit is at its end (`transactions_indexes.waits_postgres`).
+# InnoDB lists all sessions that are ahead (`transactions_indexes.waits_mysql`). The report of a deadlock names the
+# circle (`transactions_indexes.deadlock_report`). One order of locks for all code paths prevents it
+# (`transactions_indexes.deadlock_order`).
 #
 # </details>
 #
 # <details>
 # <summary>SQLite says <code>database is locked</code> at once, with a timeout of several seconds. What happened?</summary>
 #
-# A transaction that had read wanted to write, and somebody had written since: `SQLITE_BUSY_SNAPSHOT`, which no waiting cures
-# (`transactions_indexes.busy_snapshot`, `transactions_indexes.busy_at_once`). `begin immediate`, or begin again.
+# A transaction read first and then wanted to write, and another one had written in between. This is
+# `SQLITE_BUSY_SNAPSHOT`, and waiting does not cure it (`transactions_indexes.busy_snapshot`,
+# `transactions_indexes.busy_at_once`). Use `begin immediate`, or roll back and begin again.
 #
 # </details>
 #
 # <details>
 # <summary>A small, busy table gets slower by the hour while autovacuum runs all the time. Your guess?</summary>
 #
-# An open transaction somewhere in that database: one snapshot keeps every version that died since
-# (`transactions_indexes.horizon_snapshot`), also for tables that it never touched, and a writer at any level does too
-# (`transactions_indexes.horizon_writer`). `pg_stat_activity` names it (`transactions_indexes.horizon_culprit`).
+# I would look for an open transaction in that database. One snapshot keeps every version that has ended since, even in
+# tables that it never touched (`transactions_indexes.horizon_snapshot`). A transaction that has written a row does the
+# same, also at `READ COMMITTED` (`transactions_indexes.horizon_writer`). `pg_stat_activity` names it
+# (`transactions_indexes.horizon_culprit`).
 #
 # </details>
 #
 # <details>
 # <summary>You deleted 99 % of a table and the disk is as full as before. Why, and what now?</summary>
 #
-# `VACUUM` makes room inside the file (`transactions_indexes.file_after`, `transactions_indexes.file_refilled`); only a rewrite
-# makes the file small (`transactions_indexes.file_rewritten`), under a lock that stops everybody.
+# `VACUUM` makes room inside the file (`transactions_indexes.file_after`, `transactions_indexes.file_refilled`), and it
+# cuts off only empty pages at the end. `VACUUM FULL` rewrites the table into a small file
+# (`transactions_indexes.file_rewritten`), under a lock that stops all readers and writers of the table.
 #
 # </details>
 #
 # <details>
 # <summary><code>timestamp</code> or <code>timestamptz</code>? And is UTC everywhere enough?</summary>
 #
-# `timestamptz` for what has happened: an instant, no zone stored (`transactions_indexes.zone_not_stored`), right across the change
-# of the clocks (`transactions_indexes.fold_instant`). Sessions in UTC, or Python's arithmetic is wrong by an hour
-# (`transactions_indexes.fold_python`). Not enough for plans: a wall clock and a zone's name; and days belong to a place
-# (`transactions_indexes.day_of_session`, `transactions_indexes.day_length`).
+# Use `timestamptz` for events that have happened. It is an instant and stores no zone
+# (`transactions_indexes.zone_not_stored`), and it is right across a change of the clocks
+# (`transactions_indexes.fold_instant`). Keep sessions in UTC, or Python's arithmetic can be wrong by an hour
+# (`transactions_indexes.fold_python`). UTC is not enough for plans, which need a wall clock and the name of a zone. And
+# days belong to a place (`transactions_indexes.day_of_session`, `transactions_indexes.day_length`).
 #
 # </details>
 
 # %% [markdown] minutes=1
 # ## Recap
 #
-# You have shown …
+# You have shown that …
 #
-# 1. what each level lets through, in PostgreSQL (`transactions_indexes.iso_postgres`), MySQL (`transactions_indexes.iso_mysql`),
-#    MariaDB (`transactions_indexes.iso_mariadb`) and SQLite (`transactions_indexes.iso_journal`, `transactions_indexes.iso_wal`); that a
-#    snapshot allows write skew (`transactions_indexes.pilots_snapshot`) and `SERIALIZABLE` refuses it
-#    (`transactions_indexes.pilots_serializable`);
-# 2. that the whole transaction has to be repeated (`transactions_indexes.retry_whole`), not the statement
-#    (`transactions_indexes.retry_statement`) nor the writes (`transactions_indexes.retry_decision`); that SQLite refuses at once what no
-#    waiting cures (`transactions_indexes.busy_snapshot`), and that a lock timeout of InnoDB can leave half a booking
-#    (`transactions_indexes.half_mysql`, `transactions_indexes.half_mariadb`);
-# 3. who waits for whom, as a chain (`transactions_indexes.waits_postgres`) or a list (`transactions_indexes.waits_mysql`,
-#    `transactions_indexes.waits_mariadb`); that a circle costs one session a second attempt (`transactions_indexes.deadlock_one`,
-#    `transactions_indexes.deadlock_retried`), and an order prevents it (`transactions_indexes.deadlock_order`);
-# 4. that a check inside a statement reads the past (`transactions_indexes.seat_checked`), while a partial unique index sees what is
-#    under way (`transactions_indexes.seat_indexed`) and leaves the history alone (`transactions_indexes.seat_again`);
-# 5. that old rows live beside new ones (`transactions_indexes.two_versions`), that `VACUUM` makes room and no file smaller
-#    (`transactions_indexes.file_after`, `transactions_indexes.file_refilled`), and that one open transaction keeps every version alive
-#    (`transactions_indexes.horizon_snapshot`, `transactions_indexes.horizon_writer`);
-# 6. that a wall clock runs backwards once a year (`transactions_indexes.fold_wall`), in aware datetimes too
-#    (`transactions_indexes.fold_python`), that it makes a flight longer in winter (`transactions_indexes.winter_wall`), and that a
-#    day belongs to a place (`transactions_indexes.day_of_session`, `transactions_indexes.day_length`).
+# 1. One isolation level does different things in PostgreSQL, MySQL, MariaDB and SQLite. A snapshot allows write skew,
+#    and PostgreSQL's `SERIALIZABLE` refuses it.
+# 2. After a refusal, the whole transaction must be repeated, and not only the statement or the writes. SQLite refuses
+#    at once if waiting cannot help, and a lock timeout of InnoDB can leave half a booking.
+# 3. PostgreSQL shows waiting sessions as a chain, and InnoDB shows all that are ahead. In a circle one session is
+#    refused and must begin again, and one order of locks prevents the circle.
+# 4. A check inside an `insert` reads only committed rows, so it can sell a seat twice. A partial unique index prevents
+#    this and still allows a history of the seat.
+# 5. PostgreSQL keeps old versions beside new ones. `VACUUM` makes room inside the file, and one open transaction can
+#    keep every dead version alive.
+# 6. A wall clock can run backwards, and Python's aware datetimes of one zone subtract wall clocks. A day belongs to a
+#    place, and it may have 23 or 25 hours.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `transactions_indexes.iso_postgres`, `transactions_indexes.iso_mysql`, `transactions_indexes.iso_mariadb`,
+#    `transactions_indexes.iso_journal`, `transactions_indexes.iso_wal`, `transactions_indexes.pilots_snapshot`,
+#    `transactions_indexes.pilots_serializable`
+# 2. `transactions_indexes.retry_whole`, `transactions_indexes.retry_statement`, `transactions_indexes.retry_decision`,
+#    `transactions_indexes.busy_snapshot`, `transactions_indexes.half_mysql`, `transactions_indexes.half_mariadb`
+# 3. `transactions_indexes.waits_postgres`, `transactions_indexes.waits_mysql`, `transactions_indexes.waits_mariadb`,
+#    `transactions_indexes.deadlock_one`, `transactions_indexes.deadlock_retried`, `transactions_indexes.deadlock_order`
+# 4. `transactions_indexes.seat_checked`, `transactions_indexes.seat_indexed`, `transactions_indexes.seat_again`
+# 5. `transactions_indexes.two_versions`, `transactions_indexes.file_after`, `transactions_indexes.file_refilled`,
+#    `transactions_indexes.horizon_snapshot`, `transactions_indexes.horizon_writer`
+# 6. `transactions_indexes.fold_wall`, `transactions_indexes.fold_python`, `transactions_indexes.winter_wall`,
+#    `transactions_indexes.day_of_session`, `transactions_indexes.day_length`
+#
+# </details>
 #
 # **Further reading.** PostgreSQL's manual, [chapter 13](https://www.postgresql.org/docs/17/mvcc.html), short and exact. Berenson and
 # others, [*A Critique of ANSI SQL Isolation Levels*](https://www.microsoft.com/en-us/research/publication/a-critique-of-ansi-sql-isolation-levels/),

@@ -13,18 +13,22 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# Second of two sittings, 105 minutes: what a query reads, what an index spares it, and what both cost. (The first is about
-# transactions; neither needs the other.) Needs PostgreSQL, 15 or later; with MySQL and MariaDB beside it, it reads their
-# plans too. SQLite comes with Python.
+# Second of two sittings, 105 minutes: what a query reads, what an index saves, and what it costs. (The first is about
+# transactions. You can take them in either order.) Needs PostgreSQL, 15 or later. If MySQL and MariaDB are there too,
+# it reads their plans as well. SQLite comes with Python.
+#
+# A page lists the 125 flights of one aircraft in order of time. Another page needs only the first of them, so its query
+# adds `LIMIT 1`. Both columns of the query have an index, and the statistics are fresh. Does the second query read
+# fewer pages than the first? Can a plan show you the reason?
 #
 # **You will be able to show that …**
 #
-# 1. what a plan says, and how many pages a query reads without an index, through one, and from one alone;
-# 2. which index a condition can use: partial, on an expression, in which order of columns, of which kind;
-# 3. when the planner is right to leave an index alone, and three ways in which it is wrong;
-# 4. how the same query runs in PostgreSQL, MySQL, MariaDB and SQLite;
-# 5. what an index costs whoever writes, and what a random key costs;
-# 6. what a wide table does to your data, and what it saves and costs to take it apart.
+# 1. a plan tells you what the planner expected and what the query read;
+# 2. the form of a condition decides which index it can use;
+# 3. the planner is often right to ignore an index, and sometimes wrong about the rows;
+# 4. four engines run the same query in two different ways;
+# 5. each index, and each random key, makes writing more expensive;
+# 6. a wide table lets facts contradict each other.
 
 # %%
 import contextlib
@@ -45,10 +49,11 @@ from helpers.labs.databases import indexes as lab
 scale = "quick"
 
 # %% [markdown]
-# One server, all 336,776 departures of 2013 in one table. The settings keep plans from wandering: nothing happens
+# One server has all 336,776 departures of 2013 in one table. The settings keep the plans stable: there is no autovacuum
 # in the background, no query is split among workers, and `ANALYZE` looks at every row. (It samples 300 rows for each
-# unit of the statistics target, [`analyze.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/commands/analyze.c);
-# 300 × 1,200 is more than the table has.) On a real server leave autovacuum on.
+# unit of the statistics target,
+# [`analyze.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/commands/analyze.c). 300 × 1,200 is
+# more than the table has.) On a real server leave autovacuum on.
 
 # %%
 pg = services.postgres(settings=lab.SETTINGS)
@@ -78,8 +83,8 @@ PAGES = size("flights") // 8192
 show_source(lab.copy_in)
 
 # %% [markdown]
-# Each experiment starts from the bare table and says which indexes it wants. `without` takes a kind of plan node away
-# from the planner for a while: an instrument for questions such as *what would the index have cost?*
+# Each experiment starts from the bare table and says which indexes it wants. `without` makes the planner avoid a kind
+# of plan node for a while. So you can ask *what would the index have cost?*
 
 # %%
 def only(*wanted):
@@ -121,19 +126,23 @@ whole = explain(db, TRIPS)
 show_plan(whole, TRIPS)
 
 # %% [markdown]
-# **How to read it.** Each line is a node; a node asks the nodes below it for rows, one at a time, and the topmost
-# line is the result. *Rows actual* are the rows that came, over all *loops*. *Rows estimated* is the planner's estimate for
-# one loop, multiplied by the loops that really ran: so below a join that was misjudged it shows 342 where the planner
-# expected one row, once. Divide by *loops* to see its estimate. (The server reports both per loop. Up to version 17 it
-# rounds the actual rows to a whole number, which hides a node that returned three rows in ten loops.) *Buffers* are pages of 8 KiB, found in shared memory (*hit*) or fetched
-# from the operating system (*read*), each node's figure including those below it. Milliseconds come last because they
-# are the one column that changes when you look again.
+# **How to read it.** Each line is a node. A node asks the nodes below it for rows, one at a time, and the top line is
+# the result.
 #
-# This notebook counts pages, hit plus read: they are what an index saves, on your laptop as on the server.
+# - *Rows per loop* has two columns: the rows that the planner *estimated*, and the rows that *actually* came, on
+#   average.
+# - *Loops* says how often the node ran. The plan does not show how often the planner expected it to run. (Up to version
+#   17 the server rounds the actual rows per loop to a whole number. This hides a node that returned three rows in ten
+#   loops.)
+# - *Buffers* are pages of 8 KiB, found in shared memory (*hit*) or fetched from the operating system (*read*). Each
+#   node's figure includes the nodes below it.
+# - Milliseconds come last, because they change when you look again. A long condition is folded; click on it.
+#
+# This notebook counts pages, hit plus read, because an index saves pages on your laptop and on the server.
 
 # %% [markdown] predict="transactions_indexes.q12"
-# **Predict.** An index on `tailnum`. The aircraft made 111 of 336,776 departures, all through the year. How
-# many pages will the query read?
+# **Predict.** Now there is an index on `tailnum`. The aircraft made 111 of 336,776 departures, all through the year.
+# How many pages will the query read?
 #
 # - **a** 3 or 4: the height of the index
 # - **b** about 110: one for each row
@@ -157,21 +166,21 @@ claim("transactions_indexes.through_index", "through the index they cost about a
       baseline=looked_up.rows)
 
 # %% [markdown]
-# **Why.** PostgreSQL keeps a table as a *heap*: rows lie where there was room, and an index entry holds a key and the
-# row's address, (page, slot). Three pages lead down the B-tree to the 111 entries; then each row has to be fetched
-# from its page of the heap, and an aircraft that flies about every third day finds its rows on 111 different pages. A
-# *Bitmap* scan first collects the addresses, sorts them by page, and reads each page once.
-# ([Using EXPLAIN](https://www.postgresql.org/docs/current/using-explain.html) in the manual.)
+# **Why.** PostgreSQL keeps a table as a *heap*: a row is put where there is room. An index entry holds a key and the
+# row's address, (page, slot). Here the query reads three pages of the B-tree to find the 111 entries. Then it must
+# fetch each row from its page of the heap. This aircraft flies about every third day, so its rows are on 111 different
+# pages. A *Bitmap* scan first collects the addresses, sorts them by page, and reads each page once. ([Using
+# EXPLAIN](https://www.postgresql.org/docs/current/using-explain.html) in the manual.)
 #
-# **In production.** *It uses an index* is half of the answer. The other half is how many heap pages stand behind the
+# **In production.** *It uses an index* is half of the answer. The other half is the number of heap pages behind the
 # index entries: 111 pages from a cold disk are 111 separate reads.
 
 # %% [markdown] also=["transactions_indexes.through_index"] claim="transactions_indexes.whole_table" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: stop at the first row; and put the columns into the index</summary>
+# <summary><b>Break it</b>: stop at the first row; put the columns into the index</summary>
 #
-# A sequential scan that nobody asks for a second row stops reading. And an index that holds what the query selects
-# saves the visit to the table: the next experiment.
+# A sequential scan stops reading when no more rows are wanted. If the index holds all columns of the query, the scan
+# need not visit the table, as the next experiment shows.
 #
 # ```diff
 # -whole = explain(db, TRIPS)
@@ -188,8 +197,8 @@ claim("transactions_indexes.through_index", "through the index they cost about a
 # %% [markdown] minutes=4
 # ## Without the table
 #
-# An index can carry columns that it does not sort by: `INCLUDE`. Then the query finds everything in the index, and the
-# plan says *Index Only Scan*. The night's import has just loaded the first quarter.
+# With `INCLUDE` an index can contain columns that it does not sort by. If the query finds all its columns in the index,
+# the plan can be an *Index Only Scan*. The night's import has just loaded the first quarter of the year.
 
 # %%
 run("drop table if exists quarter")
@@ -203,7 +212,7 @@ BUSIEST = "select departs, origin, dest from quarter where tailnum = 'N725MQ'"
 # **Predict.** The index holds all four columns of the query. For how many of the rows does an Index Only Scan
 # read the *table*, right after the import?
 #
-# - **a** none: hence its name
+# - **a** none, as its name says
 # - **b** all
 # - **c** those that changed since the index was made
 
@@ -211,9 +220,9 @@ BUSIEST = "select departs, origin, dest from quarter where tailnum = 'N725MQ'"
 answer("transactions_indexes.q13", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Three looks: after the import, after a `VACUUM`, and after a batch has corrected the delay of every 50th flight,
-# a column that is not in the index. (Bitmap scans are off so that we see the same node three times. Of its own accord
-# the planner would avoid the first: it knows that no page is marked yet.)
+# We look three times: after the import, after a `VACUUM`, and after a batch has corrected the delay of every 50th
+# flight. The delay is not in the index. (Bitmap scans are off so that we see the same node three times. Otherwise the
+# planner would avoid the first one, because it knows that no page is marked yet.)
 
 # %%
 with without("bitmapscan"):
@@ -241,21 +250,21 @@ claim("transactions_indexes.fetches_return", "one changed row in 50, and it visi
       corrected.heap_fetches / corrected.rows, at_least=0.9, unit="fetches a row", baseline=corrected.rows)
 
 # %% [markdown]
-# **Why.** An index entry does not say which transactions may see its row; that stands in the row's header, in the heap.
-# What saves the visit is the *visibility map*: two bits for each page of the heap, one of which says that every row on
-# it is visible to everybody. `VACUUM` sets it; the first change to any row of the page clears it. One page holds some 95
-# flights, so one correction in 50 leaves no page untouched.
-# ([Index-only scans](https://www.postgresql.org/docs/current/indexes-index-only-scans.html),
-# [visibility map](https://www.postgresql.org/docs/current/storage-vm.html).)
+# **Why.** An index entry does not say which transactions may see its row. The row's header says this, in the heap. The
+# *visibility map* can save the visit. It has two bits for each page of the heap, and one of them says that every row on
+# the page is visible to all transactions. `VACUUM` sets this bit, and the first change to any row of the page clears
+# it. One page holds some 95 flights, so correcting one flight in 50 changes nearly every page. ([Index-only
+# scans](https://www.postgresql.org/docs/current/indexes-index-only-scans.html), [visibility
+# map](https://www.postgresql.org/docs/current/storage-vm.html).)
 #
-# **In production.** The report that was index-only in the test and is slow in the morning: look at `Heap Fetches`, and
-# then at `last_autovacuum` in `pg_stat_user_tables`. Autovacuum comes after a fifth of the table changed or was inserted
-# (`autovacuum_vacuum_scale_factor` and `…_insert_scale_factor`, 0.2); for a table that is read index-only, lower them, or
-# end the import with a `VACUUM`.
+# **In production.** A report was index-only in the test, and it is slow in the morning. Look at `Heap Fetches`, and
+# then at `last_autovacuum` in `pg_stat_user_tables`. Autovacuum comes after about a fifth of the table has changed or
+# was inserted (`autovacuum_vacuum_scale_factor` and `…_insert_scale_factor`, 0.2). If you rely on index-only scans,
+# lower these settings for the table, or end the import with a `VACUUM`.
 
 # %% [markdown] also=["transactions_indexes.fetches_return"] claim="transactions_indexes.not_vacuumed" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: end the import with a VACUUM; and correct one flight only</summary>
+# <summary><b>Mend it</b>: end the import with a VACUUM; correct one flight only</summary>
 #
 # ```diff
 # -run("analyze quarter")
@@ -271,9 +280,9 @@ claim("transactions_indexes.fetches_return", "one changed row in 50, and it visi
 
 # %% [markdown] claim="transactions_indexes.index_only" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: ANALYZE in place of VACUUM</summary>
+# <summary><b>Break it</b>: ANALYZE instead of VACUUM</summary>
 #
-# It reads the pages, but it does not mark them.
+# `ANALYZE` reads the pages, but it does not mark them.
 #
 # ```diff
 # -    run("vacuum quarter")
@@ -287,8 +296,8 @@ claim("transactions_indexes.fetches_return", "one changed row in 50, and it visi
 # %% [markdown] minutes=4
 # ## An index on a part, an index on an expression
 #
-# The desk for stranded passengers looks at cancelled flights only: 8,255 of 336,776 have no departure time. An index
-# may have a `WHERE` of its own.
+# The desk for stranded passengers looks at cancelled flights only. 8,255 of 336,776 flights have no departure time. An
+# index may have its own `WHERE`.
 
 # %%
 STRANDED = "select carrier, flight from flights where dep_time is null and departs >= '2013-02-08' and departs < '2013-02-10'"
@@ -316,20 +325,22 @@ claim("transactions_indexes.partial_use", "it serves a query whose condition imp
       [plan.indexes for plan in by_partial.values()], equals=[["cancelled"], [], []])
 
 # %% [markdown]
-# **Why.** At planning time PostgreSQL tries to *prove* that every row the query wants is in the index: from `dep_time is
-# null` it can, from `coalesce(dep_time, -1) = -1`, which selects the same rows, it cannot; it is a planner, not a theorem
-# prover ([`predtest.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/optimizer/util/predtest.c)). Nor
-# can it from `status = $1` when it plans without the value (a *generic* plan: *The eleventh time*, below).
+# **Why.** At planning time PostgreSQL tries to *prove* that every row that the query wants is in the index. It can
+# prove this from `dep_time is null`. It cannot prove it from `coalesce(dep_time, -1) = -1`, although this selects the
+# same rows. It is a planner and not a theorem prover
+# ([`predtest.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/optimizer/util/predtest.c)). It
+# cannot prove it from `status = $1` either, if it plans without the value (a *generic* plan: *The eleventh time*,
+# below).
 #
-# **In production.** Partial indexes pay twice: they are small, and the other 98 % of the writes do not touch them.
-# Work queues (`where done_at is null`), soft deletes (`where deleted_at is null`), *at most one active booking a seat*
-# (`unique … where active`).
+# **In production.** Partial indexes are small, and inserts of the other 98 % of the rows do not touch them. They suit
+# work queues (`where done_at is null`), soft deletes (`where deleted_at is null`), and *at most one active booking per
+# seat* (`unique … where active`).
 
 # %% [markdown] also=["transactions_indexes.partial_use"] claim="transactions_indexes.partial_size" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a condition that every row fulfils</summary>
 #
-# Then the index is as large as the full one, and serves everybody who asks for a time of departure.
+# Then the index is as large as the full one, and it serves every query for a time of departure.
 #
 # ```diff
 # -only("cancelled on flights (departs) where dep_time is null")
@@ -344,8 +355,8 @@ claim("transactions_indexes.partial_use", "it serves a query whose condition imp
 # ▶ In a new cell: `break_it("transactions_indexes.partial_size")`
 
 # %% [markdown]
-# The next query asks for a day as New York's wall calendar has it. There is an index on `departs`. The condition
-# does not use it: an index is sorted by the values of its column, and the condition asks about values of a function.
+# The next query asks for one day in New York. There is an index on `departs`, but the condition cannot use it. An index
+# is sorted by the values of its column, and the condition asks for a value of a function.
 
 # %%
 DAY = "select carrier, flight from flights where (departs at time zone 'America/New_York')::date = '2013-02-08'"
@@ -373,20 +384,19 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
       known.scan.off_by, at_most=1.1, unit="× off")
 
 # %% [markdown]
-# **Reading it.** The first two estimates are the same, and a constant: half a per cent of the table
-# (`DEFAULT_EQ_SEL`, 0.005, in
-# [`selfuncs.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/utils/selfuncs.h)), which is what the
-# planner says about an equality of which it knows nothing. An index on an expression makes `ANALYZE` collect statistics of
-# the expression's values; that alone can repair a plan that has nothing to do with the index. (Without the index:
-# `CREATE STATISTICS … ON (expression)`, from version 14.)
+# **Reading it.** The first two estimates are the same constant, half a per cent of the table (`DEFAULT_EQ_SEL`, 0.005,
+# in [`selfuncs.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/utils/selfuncs.h)). The planner
+# uses it for an equality of which it knows nothing. If there is an index on an expression, `ANALYZE` collects
+# statistics of the expression's values. This alone can repair a plan that does not use the index. (Without the index
+# you can use `CREATE STATISTICS … ON (expression)`, from version 14.)
 #
-# **In production.** Often no such index is needed: write the condition so that the column stands alone,
-# `departs >= '2013-02-08 05:00Z' and departs < '2013-02-09 05:00Z'`. If the function must stay, it must be immutable to be
-# indexed: `departs::date` depends on the session's time zone and is refused, `at time zone` with a name is accepted.
+# **In production.** Often you need no such index. Write the condition so that the column stands alone,
+# `departs >= '2013-02-08 05:00Z' and departs < '2013-02-09 05:00Z'`. If you keep the function, it must be immutable to
+# be indexed. `departs::date` depends on the session's time zone and is refused. `at time zone` with a name is accepted.
 
 # %% [markdown] also=["transactions_indexes.expression_known"] claim="transactions_indexes.expression" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: index the expression from the start; and do not ANALYZE</summary>
+# <summary><b>Mend it</b>: index the expression from the start; and break the other claim: do not ANALYZE</summary>
 #
 # ```diff
 # -only("departing on flights (departs)")
@@ -403,12 +413,12 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 # %% [markdown] core=true minutes=5
 # ## Which column first
 #
-# How many departures to Honolulu are still to come, on the 1st of July? Two conditions, `dest = 'HNL'` and `departs >=
-# '2013-07-01'`; an index on two columns can have them in either order.
+# It is the 1st of July. How many departures to Honolulu are still to come? The query has two conditions, `dest = 'HNL'`
+# and `departs >= '2013-07-01'`. An index on two columns can have them in either order.
 
 # %% [markdown] predict="transactions_indexes.q14"
-# **Predict.** 707 of 336,776 flights go to HNL; half of all flights are later than 1 July. Which index reads
-# fewer pages?
+# **Predict.** 707 of 336,776 flights go to HNL, and half of all flights are later than 1 July. With which index does
+# the query read fewer pages?
 #
 # - **a** (departs, dest)
 # - **b** (dest, departs)
@@ -439,17 +449,17 @@ claim("transactions_indexes.no_sort", "behind the equality the index is in order
       ("Sort" in next_ten.kinds, int(next_ten.scan.rows)), equals=(False, 10))
 
 # %% [markdown]
-# **Why.** A B-tree on two columns is a telephone book: sorted by the first, and by the second among equals of the first. The rows of one
-# destination from July on are *one* stretch of `(dest, departs)`. In `(departs, dest)` they are sprinkled over half of
-# the book. The rule: columns compared by `=` first, then the one with the range or the `ORDER BY`. How selective
-# each of them is alone does not matter
+# **Why.** A B-tree on two columns is sorted like a telephone book: by the first column, and by the second where the
+# first is equal. The entries of one destination from July on are *one* stretch of `(dest, departs)`. In
+# `(departs, dest)` they are scattered over half of the book. So put the columns that are compared by `=` first, then
+# the one with the range or the `ORDER BY`. For such a query it does not matter which column alone is more selective
 # ([Multicolumn indexes](https://www.postgresql.org/docs/current/indexes-multicolumn.html)).
 
 # %% [markdown] also=["transactions_indexes.no_sort"] claim="transactions_indexes.equality_first" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: take the time out of the second index</summary>
 #
-# The destination alone finds the rows; then the table must be read for the times, and the ten sorted.
+# The destination alone finds the rows. Then the query must read the table for the times, and sort.
 #
 # ```diff
 # -only("two_columns on flights (dest, departs)")
@@ -463,9 +473,9 @@ claim("transactions_indexes.no_sort", "behind the equality the index is in order
 # %% [markdown]
 # ### And a query that leaves the first column out
 #
-# There is an index on `(origin, tailnum)`. The query knows the tail number, and not the airport. The table has three
-# airports of departure. Up to version 17 such an index was read from end to end, if at all; version 18 can *skip*.
-# (`Index Only Scan`, so that all pages counted are the index's.)
+# There is an index on `(origin, tailnum)`. The query knows the tail number and not the airport. The table has three
+# airports of departure. Up to version 17 PostgreSQL reads such an index from end to end, if at all. Version 18 can
+# *skip*. (The plans are `Index Only Scan`, so all pages that we count belong to the index.)
 
 # %%
 HOW_MANY = "select count(*) from flights where tailnum = 'N14228'"
@@ -489,21 +499,21 @@ claim("transactions_indexes.airports_named", "with the three airports named, eve
       airports_named.buffers, at_most=30, unit="pages")
 
 # %% [markdown]
-# **Reading it.** On version 18 the plan shows `Index Searches`: the scan descends once for each airport it
-# finds (and a few times to find that there is no next one), as if you had written `origin in (…)` yourself. On 15 to 17
-# the same node reads all of the index's some 300 pages, and an honest planner often takes another plan.
-# ([Release notes of 18](https://www.postgresql.org/docs/18/release-18.html): *skip scan*.)
+# **Reading it.** On version 18 the plan shows `Index Searches`. The scan descends once for each airport that it finds
+# (and a few times more to see that there is no next one), as if you had written `origin in (…)` yourself. On 15 to 17
+# the same node reads all of the some 300 pages of the index, and a planner that is free to choose often takes another
+# plan. ([Release notes of 18](https://www.postgresql.org/docs/18/release-18.html): *skip scan*.)
 #
-# **In production.** Skipping costs a descent for each distinct value of the columns left out. Three airports: a bargain.
-# 96,000 times of departure: no gain. It makes a forgotten query bearable; it is no reason to order the columns
-# carelessly.
+# **In production.** Skipping costs one descent for each distinct value of the column that you leave out. For three
+# airports that is cheap. For 96,000 times of departure it gains nothing. So skipping helps a query that you forgot, but
+# you should still choose the order of the columns with care.
 
 # %% [markdown] also=["transactions_indexes.airports_named"] claim="transactions_indexes.skip_scan" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a first column with too many values to skip</summary>
 #
-# Where nothing is skipped anyway (15 to 17), put the known column first instead: then nothing is read whole. And to
-# "name" the values of the first column helps only where you name them.
+# Versions 15 to 17 never skip. There the change puts the known column first, so the index is not read whole. The second
+# change hides the airports' names in an expression, and then they do not help.
 #
 # ```diff
 # -columns = "origin, tailnum"
@@ -520,15 +530,15 @@ claim("transactions_indexes.airports_named", "with the three airports named, eve
 # %% [markdown] minutes=4
 # ## The first row only
 #
-# Aircraft N827JB made 125 flights. A page shows them in order of time; another page shows only the first of them. Both
-# `tailnum` and `departs` have an index.
+# Aircraft N827JB made 125 flights. One page shows them in order of time, and another page shows only the first of them.
+# Both `tailnum` and `departs` have an index.
 
 # %%
 AIRCRAFT = "N827JB"
 ITS_FLIGHTS = f"select departs, origin, dest from flights where tailnum = '{AIRCRAFT}' order by departs"
 
 # %% [markdown] predict="transactions_indexes.q15"
-# **Predict.** The whole list reads 128 pages. The same query with `LIMIT 1`?
+# **Predict.** The whole list reads 128 pages. How many pages does the same query read with `LIMIT 1`?
 #
 # - **a** about 4: the first row of the index on departs
 # - **b** the same 128: to know the first it must see all
@@ -556,29 +566,30 @@ claim("transactions_indexes.limit_served", "an index on (tailnum, departs) answe
       served.buffers, at_most=5, unit="pages")
 
 # %% [markdown]
-# **Reading it.** The planner changed its mind. It walks the index on `departs` from New Year on, looks every flight
-# up, and waits to meet this aircraft. It believes that the 125 flights are spread evenly over the year, so that it will meet
-# one after 336,776 / 125 ≈ 2,700 rows, and rows in order of time lie side by side: that *is* cheap. But N827JB was
-# delivered in July. 186,678 rows were read and thrown away before its first flight.
+# **Reading it.** The planner chose another plan. It walks the index on `departs` from New Year on, looks at every
+# flight, and waits for this aircraft. It expects that the 125 flights are spread evenly over the year. Then the first
+# would come after 336,776 / 125 ≈ 2,700 rows, and rows in order of time are side by side, so this would be cheap. But
+# N827JB was delivered in July. 186,678 rows were read and thrown away before its first flight.
 #
-# **Why.** A `LIMIT` is planned for by scaling: of a plan that yields N rows at cost C, k rows cost about k / N × C
-# (`adjust_limit_rows_costs` in
-# [`pathnode.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/optimizer/util/pathnode.c)). This assumes that
-# the rows you want are spread evenly over the order in which they come. Where two columns are correlated, they
-# are not, and no statistics of PostgreSQL describe *where* in an order the matches lie. `select min(departs) … where
-# tailnum = …` is turned into the same plan.
+# **Why.** The planner scales the cost for a `LIMIT`. If a plan gives N rows at cost C, it counts about k / N × C for k
+# rows (`adjust_limit_rows_costs` in
+# [`pathnode.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/optimizer/util/pathnode.c)). This
+# assumes that the rows you want are spread evenly over the order in which they come. If the two columns are correlated,
+# they are not. No statistics of PostgreSQL describe *where* in an order the matches are.
+# `select min(departs) … where tailnum = …` gets the same plan.
 #
-# **In production.** The page that is fast for every customer but the new ones, or for those who left long ago. The cure is an index that
-# serves filter and order together. If you may not add one: `order by departs + interval '0'` hides the order from the
-# index, a `MATERIALIZED` CTE fences the filter off. A second column in the `ORDER BY` no longer does: since
-# version 13 an *Incremental Sort* makes do with the half-sorted index (measured on 18: the same 2,261 pages and five more).
+# **In production.** Such a page is fast for most customers, and slow for new ones or for those that left long ago. The
+# cure is an index that serves filter and order together. If you may not add one, `order by departs + interval '0'`
+# hides the order from the index, and a `MATERIALIZED` CTE separates the filter from it. A second column in the
+# `ORDER BY` does not help any more. Since version 13 an *Incremental Sort* can use the half-sorted index (measured on
+# 18: the same 2,261 pages and five more).
 
 # %% [markdown] also=["transactions_indexes.limit_served"] claim="transactions_indexes.limit_walks" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: an aircraft that flew on New Year's Day; and the columns the other way round</summary>
+# <summary><b>Break it</b>: an aircraft that flew on New Year's Day; the columns the other way round</summary>
 #
-# N14228 made the very first departure of the file, so the walk ends after one step. With `(departs, tailnum)` the walk
-# is back, inside the index.
+# N14228 made the first departure of the file, so the walk ends after one step. With `(departs, tailnum)` the long walk
+# comes back, now inside the index.
 #
 # ```diff
 # -ITS_FLIGHTS = f"select departs, origin, dest from flights where tailnum = '{AIRCRAFT}' order by departs"
@@ -596,12 +607,12 @@ claim("transactions_indexes.limit_served", "an index on (tailnum, departs) answe
 # %% [markdown] minutes=4
 # ## The eleventh time
 #
-# The page of a destination shows its first flight: `where dest = … order by departs limit 1`. Chicago is asked for all
-# day. Lexington, with one flight in the whole year, is asked for now and then, and *sometimes* takes a thousand times as long; on
-# a new connection nobody can reproduce it.
+# The page of a destination shows its first flight: `where dest = … order by departs limit 1`. Customers ask for Chicago
+# all day. Lexington has one flight in the whole year and is asked for now and then. Its page is *sometimes* slow, and
+# nobody can reproduce this on a new connection.
 #
-# The driver is psycopg, as it comes. `lexington(times)` opens a connection, asks it for Chicago so many times, and then
-# looks at the plan that *this connection* has for Lexington.
+# The driver is psycopg with its defaults. `lexington(times)` opens a connection, asks it for Chicago so many times, and
+# then looks at the plan that *this connection* has for Lexington.
 
 # %%
 FIRST_TO = "select departs, flight from flights where dest = %s order by departs limit 1"
@@ -619,8 +630,8 @@ def lexington(times, **options):
 
 
 # %% [markdown] predict="transactions_indexes.q16"
-# **Predict.** `dest` and `departs` have an index each. Lexington costs a handful of pages on a fresh
-# connection. And on one that has been asked for Chicago ten times?
+# **Predict.** `dest` and `departs` each have an index. On a fresh connection Lexington costs a handful of pages. How
+# many does it cost on a connection that was asked for Chicago ten times?
 #
 # - **a** the same handful: it is the same query on the same data
 # - **b** fewer: the statement is prepared, its plan is cached
@@ -659,21 +670,23 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the p
       either_way.buffers, at_most=5, unit="pages")
 
 # %% [markdown]
-# **Why.** Two counters, five each. psycopg sends the first five executions of a text as they are, and *prepares* the sixth
-# (`prepare_threshold`, [psycopg](https://www.psycopg.org/psycopg3/docs/advanced/prepare.html)). The server plans the first
-# five executions of a prepared statement with the value (*custom*), then makes a plan without it (*generic*), for an
-# average destination, and keeps that if its estimated cost is below the custom ones' average with the effort of
-# planning added ([PREPARE](https://www.postgresql.org/docs/current/sql-prepare.html#SQL-PREPARE-NOTES), `choose_custom_plan` in
-# [`plancache.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/cache/plancache.c)). For an
-# average destination, with 3,200 flights a year, the right plan walks the index on `departs`: it meets one soon. That
-# plan serves Lexington by throwing away 303,478 flights, until the one in November comes. (Of the handful of a fresh
-# connection three pages are its first look into the catalog.)
+# **Why.** There are two counters, and each counts to five. psycopg sends the first five executions of a text as they
+# are, and *prepares* the sixth (`prepare_threshold`,
+# [psycopg](https://www.psycopg.org/psycopg3/docs/advanced/prepare.html)). The server plans the first five executions of
+# a prepared statement with the value (*custom*). Then it makes a plan without the value (*generic*), for an average
+# destination. It keeps the generic plan if its estimated cost is below the average of the custom plans, with the
+# effort of planning added ([PREPARE](https://www.postgresql.org/docs/current/sql-prepare.html#SQL-PREPARE-NOTES),
+# `choose_custom_plan` in
+# [`plancache.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/cache/plancache.c)). An
+# average destination has 3,200 flights per year. For it the right plan walks the index on `departs`, because it meets
+# such a flight soon. For Lexington this plan throws away 303,478 flights before it finds the one in November. (On a
+# fresh connection, three pages of the handful are its first look into the catalog.)
 #
-# **In production.** Ask for the plan where it runs: `auto_explain`, or `explain execute` on such a connection; pasting the
-# query with its values into a console shows the other plan. Drivers count differently (asyncpg prepares at once, so there it is
-# the sixth), pools keep connections for hours. Cures in this order: an index that makes one plan good for every
-# value; `plan_cache_mode` for the role or the transaction; no preparing (`prepare_threshold=None`), which costs a planning
-# each time.
+# **In production.** Look at the plan on the connection where it runs, with `auto_explain` or with `explain execute`. If
+# you paste the query with its values into a console, you see the other plan. Drivers count differently (asyncpg
+# prepares at once, so there it is the sixth execution), and pools keep connections for hours. Try the cures in this
+# order. First, add an index that makes one plan good for every value. Second, set `plan_cache_mode` for the role or the
+# transaction. Third, do not prepare (`prepare_threshold=None`), and pay for planning each time.
 
 # %% [markdown] claim="transactions_indexes.eleventh" tags=["break-it"]
 # <details>
@@ -690,7 +703,7 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the p
 
 # %% [markdown] also=["transactions_indexes.either_way"] claim="transactions_indexes.custom_plan" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: leave the choice to the server; and the columns in the other order</summary>
+# <summary><b>Break it</b>: leave the choice to the server; put the columns in the other order</summary>
 #
 # ```diff
 # -planned_anew = lexington(10, options="-c plan_cache_mode=force_custom_plan")[0]
@@ -705,14 +718,14 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the p
 # ▶ In a new cell: `break_it("transactions_indexes.custom_plan")`
 
 # %% [markdown] minutes=4
-# ## When the index is the slower way
+# ## An index that is not used
 #
-# A colleague has put an index on `arr_delay` and complains that PostgreSQL does not use it: *flights that arrived on time
-# or early*, more than half of the table. He would like to force it.
+# A colleague has put an index on `arr_delay`. The query asks for *flights that arrived on time or early*, which are
+# more than half of the table. He complains that PostgreSQL does not use the index, and he would like to force it.
 
 # %% [markdown] predict="transactions_indexes.q17"
-# **Predict.** An index on `arr_delay`; a query for the earliest 2 % of the flights, who knows where in the
-# table. What share of the table's pages has one of them?
+# **Predict.** There is an index on `arr_delay`. A query asks for the 2 % of the flights that arrived earliest, and they
+# can be anywhere in the table. What share of the table's pages has at least one of them?
 #
 # - **a** about 2 %
 # - **b** about 10 %
@@ -762,24 +775,25 @@ claim("transactions_indexes.forced", "forced to use it, the server touches more 
       by_index[0.6].buffers / chosen[0.6].buffers, at_least=10, unit="×")
 
 # %% [markdown]
-# **Reading it.** The flat line is the table, once. The Index Scan takes the rows in the order of delay, and visits a
-# page for nearly every row, the same page again and again: its line crosses the table's at about 1 % of the rows. The
-# Bitmap Scan visits no page twice, so the worst it can do is the whole table and the index on top.
+# **Reading it.** The flat line is one pass over the table. The Index Scan takes the rows in the order of delay, and it
+# visits a page for nearly every row, often the same page again. Its line crosses the table's at about 1 % of the rows.
+# The Bitmap Scan visits no page twice. At worst it reads the whole table and the index.
 #
-# **Why.** 95 rows share a page. If a condition selects a share p of them at random, a page is spared with probability
-# (1 − p)⁹⁵; for p = 2 % that is 0.15. (Delays come in bad days, so here 46 % are spared.) The planner knows how the order of a
-# column and the order of the heap agree, `pg_stats.correlation`, and prices the visits accordingly.
+# **Why.** 95 rows share a page. If a condition selects a share p of the rows at random, a page has none of them with
+# probability (1 − p)⁹⁵. For p = 2 % that is 0.15. (Here about four pages in ten have none, because early arrivals come
+# together on some days.) The planner knows how well the order of a column and the order of the heap agree,
+# `pg_stats.correlation`, and estimates the cost accordingly.
 #
-# **In production.** *The planner ignores my index* is usually a compliment to the planner. Before forcing anything, run
-# both and compare buffers. On SSDs the price of a random page, `random_page_cost = 4`, is set too high by default for many
-# servers; 1.1 to 2 is common. That is a setting to change once, with figures, not a reason for hints.
+# **In production.** If the planner ignores your index, it is usually right. Before you force anything, run both plans
+# and compare the buffers. The default price of a random page, `random_page_cost = 4`, is too high for many servers with
+# SSDs, and 1.1 to 2 is common. Change this setting once, with measurements, rather than force single queries.
 
 # %% [markdown] also=["transactions_indexes.declined", "transactions_indexes.forced"] claim="transactions_indexes.scattered" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a column that agrees with the order of the table</summary>
 #
-# The flights were loaded in order of departure. The first 60 % of the year are the first 60 % of the pages, and the
-# index leads to them in that order.
+# The flights were loaded in order of departure. The first 60 % of the year's flights are on the first 60 % of the
+# pages, and the index leads to them in this order.
 #
 # ```diff
 # -COLUMN = "arr_delay"
@@ -793,8 +807,8 @@ claim("transactions_indexes.forced", "forced to use it, the server touches more 
 # %% [markdown] minutes=4
 # ## Not every index is a B-tree
 #
-# Three other kinds, each for what it was made for. **BRIN** keeps the least and greatest value of each range of 128
-# pages, nothing else. To see what it lives on, the same rows once more in a shuffled table.
+# Here are three other kinds, each with a query that suits it. **BRIN** keeps only the least and the greatest value of
+# each range of 128 pages. To see when this works, we put the same rows into a second, shuffled table.
 
 # %%
 ONE_DAY = "departs >= '2013-02-08' and departs < '2013-02-09'"
@@ -825,14 +839,14 @@ claim("transactions_indexes.brin_order", "one day reads a few per cent of the or
       (brin_reads[0] <= 0.1, brin_reads[1] >= 0.95), equals=(True, True))
 
 # %% [markdown]
-# **Why.** In an ordered table a range of pages covers about half a day, and all but a few ranges can be ruled out. In a
-# shuffled one every range spans the year. BRIN is for what only grows: events, logs, measurements, in tables of
-# hundreds of gigabytes, where a B-tree on the time would not fit into memory
+# **Why.** In the ordered table, a range of 128 pages covers about two weeks, so one day is in one or two ranges and the
+# others are ruled out. In the shuffled table, every range spans nearly the whole year. BRIN suits tables that only
+# grow: events, logs and measurements, with hundreds of gigabytes, where a B-tree on the time would not fit into memory
 # ([BRIN](https://www.postgresql.org/docs/current/brin.html)).
 #
-# **GIN** turns the column inside out: for each *element* of an array, a document or a text, the list of rows that
-# contain it. Here: on which days did one aircraft leave New York for both Los Angeles and Boston? **Hash** keeps 32 bits of the
-# key's hash and answers `=`, nothing else.
+# **GIN** has an entry for each *element* of an array, a document or a text, with the list of rows that contain it. The
+# query here asks on which days one aircraft left New York for both Los Angeles and Boston. **Hash** keeps 32 bits of
+# the key's hash and answers only `=`.
 
 # %%
 run("drop table if exists rotations")
@@ -872,14 +886,14 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 # | B-tree | `=`, `<`, `between`, `order by`, uniqueness; `like 'N1%'` in the C collation or with `text_pattern_ops` | elements of a value |
 # | GIN | `@>` on arrays and JSONB, full text; with `pg_trgm` `like '%…%'` | many small writes: one row is many entries |
 # | BRIN | huge tables in the order of the column | tables that are updated or loaded out of order |
-# | Hash | `=` on long values | anything else; a B-tree that stores each repeated key once is often smaller (tail numbers here: 2.3 MiB against 12.4, measured) |
+# | Hash | `=` on long values | anything else; a B-tree stores a repeated key only once and is often smaller (tail numbers here: 2.3 MiB against 12.4, measured) |
 #
-# GiST and SP-GiST serve geometry, ranges and *nearest first*; an exclusion constraint (no two bookings of one gate
-# that overlap) needs GiST.
+# GiST and SP-GiST serve geometry, ranges and *nearest first*. An exclusion constraint (no two bookings of one gate that
+# overlap) uses GiST.
 
 # %% [markdown] also=["transactions_indexes.brin_small"] claim="transactions_indexes.brin_order" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: shuffle in order of time; and ranges of one page</summary>
+# <summary><b>Break it</b>: do not shuffle; use ranges of one page</summary>
 #
 # ```diff
 # -run("create table shuffled as select departs, distance from flights order by md5(flight_id::text)")
@@ -897,7 +911,7 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 # <details>
 # <summary><b>Break it</b>: a B-tree for both</summary>
 #
-# It sorts arrays as wholes, which helps nobody who looks for an element; and it serves the range.
+# A B-tree sorts whole arrays, and this does not help to find an element. But it serves the range that hash could not.
 #
 # ```diff
 # -run("create index by_element on rotations using gin (dests)")
@@ -912,10 +926,10 @@ claim("transactions_indexes.hash", "a hash index serves equality, and nothing wi
 # ▶ In a new cell: `break_it("transactions_indexes.gin")`
 
 # %% [markdown] core=true minutes=5
-# ## Two columns that know each other
+# ## Two conditions on one airline
 #
-# Hawaiian Airlines flies from New York to Honolulu, and nowhere else. A report joins its flights with the weather at
-# departure.
+# Hawaiian Airlines flies from New York to Honolulu and to no other place. A report joins its flights with the weather
+# at departure.
 
 # %%
 PAIR = "carrier = 'HA' and dest = 'HNL'"
@@ -931,7 +945,8 @@ run("create index at_hour on weather (origin, time_hour)")
 run("vacuum (analyze) weather")
 
 # %% [markdown] predict="transactions_indexes.q18"
-# **Predict.** 342 flights are HA's, 707 go to HNL. How many rows does the planner expect for both conditions?
+# **Predict.** HA has 342 flights, and 707 flights go to HNL. How many rows does the planner expect for both conditions
+# together?
 #
 # - **a** 342
 # - **b** about 1
@@ -941,7 +956,8 @@ run("vacuum (analyze) weather")
 answer("transactions_indexes.q18", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Then two kinds of *extended statistics*: functional dependencies, and a list of the most common combinations.
+# We run the query without further help, and then with two kinds of *extended statistics*: functional dependencies, and
+# a list of the most common combinations (MCV).
 
 # %%
 only("of_carrier on flights (carrier)")
@@ -979,27 +995,30 @@ claim("transactions_indexes.other_join", "the right estimate brings another join
       equals=("Nested Loop", "Hash Join", True))
 
 # %% [markdown]
-# **Why.** Statistics are kept for each column alone, and the planner multiplies: 342 / 336,776 × 707 / 336,776 of the rows
-# is less than one. For *one* row a nested loop is right: one lookup in the weather. It got 342 rows and looked 342 times.
-# The hash join reads the small weather table once and touches fewer pages. It is not faster here: compare the
-# milliseconds of the two plans. All pages are in memory, and it must hash the whole table. Pages cost
-# more than hashing when they come from a disk. With three such pairs in a query the error is a factor of millions.
+# **Why.** PostgreSQL keeps statistics for each column alone, and the planner multiplies: 342 / 336,776 × 707 / 336,776
+# of the rows is less than one row. For *one* row a nested loop is right, with one lookup in the weather. But 342 rows
+# came, and it looked 342 times. The hash join reads the small weather table once and touches fewer pages. It is not
+# faster here, as the milliseconds of the two plans show. All pages are in memory, and it must hash the whole table. If
+# the pages come from a disk, they cost more than hashing. With three such pairs in one query, the estimate can be off
+# by a factor of millions.
 #
-# The surprise is the middle row of the table. *Functional dependencies* are one number for the pair of columns: how
-# often, over the **whole** table, does the one decide the other? A carrier decides its destination for Hawaiian Airlines and
-# almost nobody else, so the number is small. It suits (postcode, city). The MCV list counts combinations, also those
-# that do **not** occur together, and suits all else, as long as there are not too many
-# ([how the planner uses statistics](https://www.postgresql.org/docs/current/planner-stats.html#PLANNER-STATS-EXTENDED)).
+# The middle row of the table is a surprise. *Functional dependencies* are one number for each direction of the pair of
+# columns: how often, over the **whole** table, does one column decide the other? Hawaiian Airlines has only one
+# destination, but almost no other carrier has, so the number is small. This kind suits pairs like (postcode, city). The
+# MCV list counts the most common combinations, so it also gives small estimates to pairs that do **not** occur
+# together. It suits other pairs, as long as they do not have too many combinations ([how the planner uses
+# statistics](https://www.postgresql.org/docs/current/planner-stats.html#PLANNER-STATS-EXTENDED)).
 #
-# **In production.** Read a slow plan from the leaves up and stop at the first node whose estimate is off by ten: all
-# above it was decided on false premises. Then ask *why*: correlated columns, an expression, statistics from before the
-# import, or a value that is too rare for the sample. Raising the statistics target cures only the last.
+# **In production.** Read a slow plan from the leaves up, and stop at the first node with an estimate that is off by
+# ten. All nodes above it were chosen with a wrong number. Then ask *why* it is wrong: correlated columns, an
+# expression, statistics from before the import, or a value that is too rare for the sample. A higher statistics target
+# cures only the last.
 
 # %% [markdown] also=["transactions_indexes.dependencies", "transactions_indexes.other_join"] claim="transactions_indexes.multiplied" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: two columns that know little of each other</summary>
+# <summary><b>Break it</b>: two columns that are nearly independent</summary>
 #
-# One flight in six is United's, whether it arrives on time or not.
+# United has about one flight in six, among punctual departures and among all.
 #
 # ```diff
 # -PAIR = "carrier = 'HA' and dest = 'HNL'"
@@ -1012,9 +1031,9 @@ claim("transactions_indexes.other_join", "the right estimate brings another join
 
 # %% [markdown] also=["transactions_indexes.other_join"] claim="transactions_indexes.mcv" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: count distinct combinations in place of listing them</summary>
+# <summary><b>Break it</b>: count distinct combinations instead of listing them</summary>
 #
-# `ndistinct` helps the estimate of a `GROUP BY`, not that of a `WHERE`.
+# `ndistinct` helps the estimate of a `GROUP BY`, but not that of a `WHERE`.
 #
 # ```diff
 # -        run(f"create statistics carrier_dest_{kind} ({kind}) on carrier, dest from flights")
@@ -1028,8 +1047,8 @@ claim("transactions_indexes.other_join", "the right estimate brings another join
 # %% [markdown] minutes=2
 # ## A table that grows
 #
-# The airline's bookings, 20,000 of them, or three million with `course run 3.1 --scale full`. The same look-up by booking
-# reference in a sixteenth, a quarter, and all of them, with the unique index and without.
+# The airline has 20,000 bookings, or three million with `course run 3.1 --scale full`. We look up one booking by its
+# reference in a sixteenth of them, in a quarter, and in all, with the unique index and without.
 
 # %%
 booked = data.bookings(scale).bookings[["booking_id", "reference", "customer_id", "flight_id", "seats", "booked_at", "status", "total_cents"]]
@@ -1063,15 +1082,16 @@ claim("transactions_indexes.lookup_stays", "through the index it touches two pag
       by_reference[-1].buffers - by_reference[0].buffers, at_most=2, unit="pages")
 
 # %% [markdown]
-# **Why.** A page of a B-tree holds some hundreds of keys, so each further level multiplies what it can hold by hundreds:
-# two levels for tens of thousands of references, three for millions, four for a billion. The look-up reads one page a level, and
-# the row's own.
+# **Why.** A page of a B-tree holds some hundreds of keys, so each further level multiplies the number of keys by
+# hundreds: two levels for tens of thousands of references, three for millions, four for a billion. The lookup reads one
+# page per level, and the page of the row.
 
 # %% [markdown] also=["transactions_indexes.lookup_stays"] claim="transactions_indexes.scan_grows" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a scan that may stop; and an index on another column</summary>
+# <summary><b>Break it</b>: a scan that may stop; an index on another column</summary>
 #
-# The booking stands early in the table: with `limit 1` the scan ends when it has met it, however long the table is.
+# The booking is near the beginning of the table. With `limit 1` the scan ends when it has found it, however long the
+# table is.
 #
 # ```diff
 # -    by_scan.append(explain(db, f"select * from bookings where reference = '{sought}'"))
@@ -1088,8 +1108,8 @@ claim("transactions_indexes.lookup_stays", "through the index it touches two pag
 # %% [markdown] minutes=5
 # ## The same query in four engines
 #
-# January's 27,004 departures go into each engine. Three questions: the trips of an aircraft without an index, the same
-# with an index on the tail number, and only the flights' *primary keys* by that index.
+# January's 27,004 departures go into each engine. We ask three questions: the destinations of one aircraft without an
+# index, the same with an index on the tail number, and only the *primary keys* of its flights, with this index.
 
 # %%
 mysql = services.mysql(required=False)
@@ -1103,8 +1123,8 @@ january = lab.flights()[["flight_id", "tailnum", "dest"]].head(27_004)
 january_rows = [[flight_id, tail or None, dest] for flight_id, tail, dest in january.fillna("").values.tolist()]
 
 # %% [markdown]
-# Each engine explains itself in a language of its own. A translation into three phrases: the *whole table* was read,
-# the *index and table*, or the *index alone*. Every function returns the phrase and the engine's own words.
+# Each engine explains its plan in its own language. These functions translate it into three phrases: the *whole table*
+# was read, the *index and table*, or the *index alone*. Each returns the phrase and the engine's own words.
 
 # %%
 def in_mysql(ask, query):
@@ -1195,23 +1215,25 @@ claim("transactions_indexes.in_sqlite", "in SQLite too",
       found["SQLite"], equals=["whole table", "index and table", "index alone"])
 
 # %% [markdown]
-# **Why.** InnoDB keeps the rows *in* the B-tree of the primary key, and the entries of all other indexes end in that key
-# ([Clustered and secondary indexes](https://dev.mysql.com/doc/refman/8.4/en/innodb-index-types.html)); SQLite does the
-# same with its rowid, which an `integer primary key` is
-# ([rowid tables](https://www.sqlite.org/rowidtable.html)). There a look-up by a secondary index descends *two* trees,
-# and a long primary key makes every index longer. PostgreSQL descends one and goes to an address; in return, an update that moves a row
-# needs a new entry in every index, unless it can avoid it (below).
+# **Why.** InnoDB keeps the rows *in* the B-tree of the primary key, and the entries of all other indexes end with that
+# key ([Clustered and secondary indexes](https://dev.mysql.com/doc/refman/8.4/en/innodb-index-types.html)). SQLite does
+# the same with its rowid, and an `integer primary key` is the rowid ([rowid
+# tables](https://www.sqlite.org/rowidtable.html)). In these engines a lookup by a secondary index descends *two* trees,
+# and a long primary key makes every InnoDB index longer. PostgreSQL descends one tree and goes to an address. In
+# return, an update writes a new version with a new address, and every index needs a new entry, unless PostgreSQL can
+# avoid it (below).
 #
-# **In production.** Words for the same things: PostgreSQL's `rows=… loops=…`, MySQL's `EXPLAIN ANALYZE` (actual rows
-# and time of each iterator), MariaDB's `ANALYZE FORMAT=JSON` (`r_rows` beside `rows`). SQLite's `EXPLAIN QUERY PLAN` has
-# no row counts: `SCAN` is the word to look for. Only PostgreSQL counts pages for each node.
+# **In production.** The engines use different words for the same things: PostgreSQL `rows=… loops=…`, MySQL's
+# `EXPLAIN ANALYZE` (actual rows and time of each iterator), MariaDB's `ANALYZE FORMAT=JSON` (`r_rows` beside `rows`).
+# SQLite's `EXPLAIN QUERY PLAN` has no row counts, so look for the word `SCAN`. Of the four, only PostgreSQL counts
+# pages for each node.
 
 # %% [markdown] also=["transactions_indexes.in_mysql", "transactions_indexes.in_mariadb", "transactions_indexes.in_sqlite"] claim="transactions_indexes.in_postgres" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no primary key, and the key in the index after all</summary>
+# <summary><b>Break it</b>: no primary key; for PostgreSQL, an index on both columns</summary>
 #
-# Without a primary key the three others number their rows in secret, and `flight_id` is a column like any other: they must fetch it. An
-# index on both columns answers PostgreSQL from the index alone.
+# Without a primary key the three others number their rows by a hidden column. Then `flight_id` is an ordinary column,
+# and they must fetch it from the table. With an index on both columns, PostgreSQL answers from the index alone.
 #
 # ```diff
 # -CREATE = "create table january (flight_id integer primary key, tailnum varchar(6), dest varchar(3))"
@@ -1228,12 +1250,12 @@ claim("transactions_indexes.in_sqlite", "in SQLite too",
 # %% [markdown] minutes=6
 # ## What an index costs
 #
-# Every index is written by whoever writes the table. The measure is the **write-ahead log**: every change
-# goes there first, all replicas and backups get it from there, and `EXPLAIN (ANALYZE, WAL)` counts its bytes.
+# A write to a table must also write its indexes. We measure this by the **write-ahead log**. Every change goes there
+# first, replicas and point-in-time backups get it from there, and `EXPLAIN (ANALYZE, WAL)` counts its bytes.
 
 # %% [markdown] predict="transactions_indexes.q19"
-# **Predict.** Bookings are inserted into a table with no index, and into one with five. How much more WAL does
-# the second write?
+# **Predict.** Bookings are inserted into a table without an index, and into one with five. How much more WAL does the
+# second one write?
 #
 # - **a** some 10 %: an entry is much smaller than a row
 # - **b** about half as much again
@@ -1243,7 +1265,7 @@ claim("transactions_indexes.in_sqlite", "in SQLite too",
 answer("transactions_indexes.q19", None)  # "a", "b" or "c"
 
 # %% [markdown]
-# Half of the bookings are there already, in indexes that have grown; the inserting of the other half is measured.
+# Half of the bookings are already there, in the table and its indexes. We measure the insertion of the other half.
 
 # %%
 FIELDS = ["booking_id", "reference", "customer_id", "flight_id", "booked_at", "status", "total_cents"]
@@ -1278,14 +1300,18 @@ claim("transactions_indexes.five_indexes", "with five indexes a booking writes m
       wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q19": "c"}, baseline=wal_a_row[0])
 
 # %% [markdown]
-# **Why.** The row is one WAL record. Each index entry is one more: 24 bytes of header, the page's address, and the entry
-# itself; some 70 bytes for a key of four. (And each is a descent, a lock on a leaf page, sometimes a page split.)
+# **Why.** The row is one WAL record, and each index entry is another one. It has 24 bytes of header, the page's
+# address, and the entry itself. For a key of four bytes that is some 70 bytes. (Each entry also needs a descent, a lock
+# on a leaf page, and sometimes a page split.)
 #
-# An **update** is a new version of the row, so every index gets a new entry, also those whose column did not change:
-# unless none of the changed columns is in an index (BRIN does not count from version 16 on), and the new version fits into the same page. Then PostgreSQL leaves
-# the indexes alone and chains the versions inside the page: a *heap-only tuple*
-# ([HOT](https://www.postgresql.org/docs/current/storage-hot.html)). Confirm every booking, without an index on `status`,
-# with one, and with one that only *mentions* it: a partial index for cancelled bookings, of which there are none.
+# An **update** writes a new version of the row, so every index gets a new entry, even if its column did not change.
+# There is one exception, with two conditions: none of the changed columns is in an index (BRIN does not count from
+# version 16 on), and the new version fits into the same page. Then PostgreSQL does not touch the indexes and chains the
+# versions inside the page. This is a *heap-only tuple*
+# ([HOT](https://www.postgresql.org/docs/current/storage-hot.html)).
+#
+# Now confirm every booking in three cases: without an index on `status`, with one, and with one that only *mentions*
+# the column. The last is a partial index for cancelled bookings, and it is empty.
 
 # %%
 def confirmed(*wanted):
@@ -1324,17 +1350,17 @@ claim("transactions_indexes.hot_wal", "one index on the updated column doubles t
       wal_with / wal_without, at_least=2, unit="×")
 
 # %% [markdown]
-# **In production.** The index on `status` or `updated_at`, made for one dashboard, is the dearest of all: it takes
-# HOT from every update of the column. A partial index does so too, were it empty: its condition's columns count as
-# indexed. Look at `n_tup_hot_upd / n_tup_upd`; give tables that are updated a `fillfactor` below 100, so that the new
-# version finds room; and drop indexes that nobody uses (an exercise below).
+# **In production.** An index on `status` or `updated_at`, made for one dashboard, can be the most expensive of all. No
+# update of this column can be HOT any more. This is true of an empty partial index too, because the columns of its
+# condition count as indexed. Look at `n_tup_hot_upd / n_tup_upd`. Give tables with many updates a `fillfactor` below
+# 100, so that the new version finds room. Drop indexes that no query uses (see the exercise below).
 
 # %% [markdown] also=["transactions_indexes.five_indexes"] claim="transactions_indexes.each_index" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: make the indexes when the rows are in</summary>
+# <summary><b>Break it</b>: no indexes while the rows come in</summary>
 #
-# That is why imports drop the indexes first: built at the end, an index is written page by page, sorted. (Here it is not
-# even in the figure.)
+# This is why imports drop the indexes first and build them at the end. Then an index is sorted and written page by
+# page. (The figure here does not include that work.)
 #
 # ```diff
 # -    for column in FIELDS[:indexes]:
@@ -1351,8 +1377,8 @@ claim("transactions_indexes.hot_wal", "one index on the updated column doubles t
 # <details>
 # <summary><b>Break it</b>: full pages</summary>
 #
-# With pages filled to the brim the new version must go to another page, and every index must hear of it: the first
-# half of HOT's condition is met, the second is not.
+# If the pages are full, the new version must go to another page, and every index gets a new entry. The first condition
+# of HOT is met, but the second is not.
 #
 # ```diff
 # -    run("create table held with (fillfactor = 45) as select booking_id, 'pending' as status from sold")
@@ -1364,11 +1390,11 @@ claim("transactions_indexes.hot_wal", "one index on the updated column doubles t
 # ▶ In a new cell: `break_it("transactions_indexes.hot")`
 
 # %% [markdown] minutes=4
-# ## A key that is born anywhere
+# ## A random key and a timed key
 #
-# The payment service gives its rows a UUID as primary key. Version 4 is 122 random bits. Version 7
-# ([RFC 9562](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)) begins with 48 bits of milliseconds, the rest is random.
-# Python 3.14 has `uuid.uuid7` and PostgreSQL 18 `uuidv7()`; for all others it is a few lines:
+# The payment service gives its rows a UUID as primary key. Version 4 has 122 random bits. Version 7 ([RFC
+# 9562](https://www.rfc-editor.org/rfc/rfc9562#section-5.7)) begins with 48 bits of milliseconds, and most of the rest
+# is random. Python 3.14 has `uuid.uuid7`, and PostgreSQL 18 has `uuidv7()`. For older versions it is a few lines:
 
 # %%
 def uuid7(milliseconds):
@@ -1390,8 +1416,8 @@ def wal_of_keys(keys, more):
 
 
 # %% [markdown] predict="transactions_indexes.q20"
-# **Predict.** 60,000 payments, then a checkpoint, then 1,000 more. How does the WAL of one of these compare,
-# UUID v4 with v7?
+# **Predict.** 60,000 payments are inserted, then comes a checkpoint, then 1,000 more payments. How does the WAL of one
+# of the last compare for UUID v4 and v7?
 #
 # - **a** the same: both are 16 bytes
 # - **b** v4 some 20 % more, for page splits
@@ -1420,21 +1446,22 @@ claim("transactions_indexes.random_size", "and leaves an index at least a sixth 
       v4_size / v7_size, at_least=1.17, unit="×")
 
 # %% [markdown]
-# **Why.** The first change to a page after a checkpoint writes the *whole page* to the WAL, so that a page which a crash left
-# half-written can be restored
-# ([full_page_writes](https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-FULL-PAGE-WRITES)). A thousand random keys touch
-# nearly every leaf of the index; a thousand timed ones fill the last few. And leaves that split in the middle stay
-# some 70 % full, while the rightmost is filled to 90 % before a new one is begun.
+# **Why.** The first change to a page after a checkpoint writes the *whole page* to the WAL. With it PostgreSQL can
+# restore a page that a crash left half-written
+# ([full_page_writes](https://www.postgresql.org/docs/current/runtime-config-wal.html#GUC-FULL-PAGE-WRITES)). A thousand
+# random keys touch nearly every leaf of the index, and a thousand timed keys fill the last few leaves. Also, leaves
+# that split in the middle stay some 70 % full, while the rightmost leaf is filled to 90 % before a new one begins.
 #
-# **In production.** The reads pay as well: the recent payments lie all over a v4 index, so all of it must be in memory. Against v7:
-# it tells everybody when the row was made, and neighbours in time are neighbours in the index (which a single hot leaf
-# under many writers can feel). In MySQL it matters more: the primary key's index *is* the table.
+# **In production.** Reads pay too. Recent payments are all over a v4 index, so all of it should be in memory. Version 7
+# has drawbacks. Anybody who sees the key knows when the row was made. And all writers insert into the same leaf, which
+# can become a point of contention. In MySQL the choice matters more, because the index of the primary key *is* the
+# table.
 
 # %% [markdown] claim="transactions_indexes.random_keys" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: no checkpoint</summary>
 #
-# Between checkpoints a page is written whole once. All were, when the 60,000 came.
+# Between two checkpoints, each page is written whole only once. For all of them this happened when the 60,000 came.
 #
 # ```diff
 # -    run("checkpoint")
@@ -1461,8 +1488,8 @@ claim("transactions_indexes.random_size", "and leaves an index at least a sixth 
 # %% [markdown] minutes=10
 # ## One wide table
 #
-# Somebody found joins tiresome and put everything into one table: with each flight the airline's name, the airports' names,
-# the aircraft's maker and model. Beside it the same facts in four tables.
+# A colleague wants to avoid joins and puts everything into one table: each flight has the airline's name, the airports'
+# names, and the maker and model of the aircraft. The same facts are also in four tables.
 
 # %%
 airports = data.airports()[["faa", "name", "tzone"]]
@@ -1491,8 +1518,9 @@ run("vacuum (analyze) wide")
 run("reset default_statistics_target")
 
 # %% [markdown]
-# **What depends on what?** A *functional dependency* `X → Y` says that equal X have equal Y. Data can only refute one,
-# never prove it, but a refutation is worth having before the schema is drawn: for how many values of X does Y take several?
+# **Which column depends on which?** A *functional dependency* `X → Y` says that rows with equal X have equal Y. Data
+# can refute a dependency, but they cannot prove it. Look for refutations before you design the schema: how many values
+# of X come with several values of Y?
 
 # %%
 def exceptions(x, y):
@@ -1509,13 +1537,14 @@ supposed = {
 show_table([{"X": x, "Y": y, "values of X with several Y": count} for (x, y), count in supposed.items()], left=2)
 
 # %% [markdown]
-# The data do not refute the first two: the airline depends on the carrier, the model on the aircraft, and both belong in
-# tables of their own. *Second* normal form forbids a column that depends on a part of the key, *third* normal form one
-# that depends on a column outside it. The key of this table is `flight_id`, so it breaks the third. The dependency of the
-# last line looks right and is refuted: 17 aircraft flew for two carriers. A column `planes.carrier` would have been wrong.
+# The data do not refute the first two. The airline's name depends on the carrier and the model depends on the aircraft,
+# so each belongs in its own table. *Second* normal form forbids a column that depends on a part of the key. *Third*
+# normal form forbids a column that depends on a column outside the key. The key of this table is `flight_id`, so it
+# breaks the third. The dependency of the last line looks right, but it is refuted: 17 aircraft flew for two carriers. A
+# column `planes.carrier` would be wrong.
 #
-# Between tables the rule is a *foreign key*: every carrier, destination and tail number of a flight stands in the table
-# that describes it. Declaring one asks the data.
+# Between tables, the rule is a *foreign key*: every carrier, destination and tail number of a flight is in the table
+# that describes it. When you declare one, PostgreSQL checks the data.
 
 # %%
 def refused(statement):
@@ -1540,11 +1569,11 @@ show_table(
 )
 
 # %% [markdown]
-# Four destinations are in no list of airports (all in Puerto Rico and the Virgin Islands), and 721 aircraft in no list of planes. A wide table,
-# made with left joins, has NULL there, and nobody ever asks why.
+# Four destinations are missing in the list of airports (all in Puerto Rico and the Virgin Islands), and 721 aircraft
+# are missing in the list of planes. A wide table, made with left joins, has NULL there, and nobody notices.
 #
-# The one key that holds works in both directions: whoever deletes an airline has PostgreSQL look for its flights. How
-# many rows of `flights` does it read to delete an airline that has none?
+# The one key that holds works in both directions. When you delete an airline, PostgreSQL looks for its flights. How
+# many rows of `flights` does it read to delete an airline without flights?
 
 # %%
 def read_to_delete():
@@ -1574,14 +1603,14 @@ claim("transactions_indexes.foreign_key_reads", "deleting an airline without fli
       (bare, indexed), equals=(336_776, 0), baseline=indexed)
 
 # %% [markdown]
-# **Reading it.** PostgreSQL demands an index on the side that is referenced (it must be unique), and makes none on the side
-# that refers ([Foreign keys](https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK)); InnoDB
-# makes one by itself. The scan runs inside the delete, once for each deleted row, and no plan shows it but as *Trigger for constraint*.
-# On a live table declare such a key `NOT VALID`, clean up, then `VALIDATE` (3.5).
+# **Reading it.** PostgreSQL requires a unique index on the referenced side, and makes no index on the referring side
+# ([Foreign keys](https://www.postgresql.org/docs/current/ddl-constraints.html#DDL-CONSTRAINTS-FK)). InnoDB makes one if
+# it is missing. The scan runs inside the delete, once for each deleted row, and the plan shows it only as *Trigger for
+# constraint*. On a live table declare such a key `NOT VALID`, clean up, then `VALIDATE` it (3.5).
 
 # %% [markdown] also=["transactions_indexes.foreign_keys", "transactions_indexes.foreign_key_reads"] claim="transactions_indexes.dependencies_hold" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: suppose less; do not ask the rows that are there; have the index before</summary>
+# <summary><b>Break it</b>: suppose less; do not check the rows that are there; make the index before</summary>
 #
 # ```diff
 # -    ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
@@ -1603,8 +1632,8 @@ claim("transactions_indexes.foreign_key_reads", "deleting an airline without fli
 # %% [markdown]
 # ### Three anomalies
 #
-# Three things happen. Endeavor Air is renamed, month by month so as not to lock for long, and the job dies in July. A new airline is to be
-# entered before its first flight. And the cancelled flights are removed.
+# Three things happen. Endeavor Air is renamed, month by month to keep locks short, and the job dies in July. A new
+# airline must be entered before its first flight. And the cancelled flights are removed.
 
 # %%
 RENAMED = "carrier = '9E'"
@@ -1652,10 +1681,11 @@ claim("transactions_indexes.delete_anomaly", "and with the last flight to LaGuar
       (after["airports"], after["wide"]), equals=(True, False), baseline=after["airports"])
 
 # %% [markdown]
-# **Reading it.** Three anomalies, one cause: a fact that is stored more than once can be stored differently, and a fact that can only be
-# stored with another is lost with it. No trigger and no discipline is needed where the fact has one place.
+# **Reading it.** A fact that is stored more than once can get different values. A fact that can only be stored together
+# with another cannot be entered without it, and is lost with it. If each fact has one place, this cannot happen,
+# without triggers and without discipline.
 #
-# And the price of taking it apart? Twice the answer is *less than nothing*, once it is not.
+# What is the price of four tables? The next table compares four costs.
 
 # %%
 REPORT = {
@@ -1695,20 +1725,21 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
       rename["wide"] / rename["four tables"], at_least=500, unit="×", baseline=rename["four tables"])
 
 # %% [markdown]
-# **Why.** A sequential scan pays for the width of rows, whether it wants the columns or not; three small tables cost a
-# hash join a few hundred pages at most, here one. The card pays for three more descents. All its pages are hot, so this
-# is a matter of microseconds.
+# **Why.** A sequential scan reads whole rows, whether it needs the columns or not. So the report over the wide table
+# reads more. The hash join adds only the pages of the small table, here one page. The card needs three more descents.
+# All its pages are in memory, so this is a matter of microseconds.
 #
-# **When to denormalise.** When a measured query needs it, and then so that the copy has an owner: a column that never changes
-# after the fact (the fare *as sold* is a fact of the booking, not a copy of the price list), a summary that one job or
-# trigger writes (a materialised view: 3.2), a read model fed by events (6.1). The rule of thumb of production: normalise until it
-# hurts somebody you can name, denormalise until it stops, and write down who keeps the copies in step.
+# **When to denormalise.** Do it when a measured query needs it, and give the copy an owner. It may be a column that
+# never changes later (the fare *as sold* is a fact of the booking, and not a copy of the price list). It may be a
+# summary that one job or trigger writes (a materialised view: 3.2), or a read model fed by events (6.1). A rule of
+# thumb: normalise until a measured query is too slow, denormalise only this query, and write down who keeps the copies
+# in step.
 
 # %% [markdown] also=["transactions_indexes.insert_anomaly", "transactions_indexes.delete_anomaly"] claim="transactions_indexes.update_anomaly" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: rename in one transaction; enter the airline with a flight; keep the flights to LaGuardia</summary>
 #
-# Discipline works, as long as everybody has it.
+# Discipline works as long as every client has it.
 #
 # ```diff
 # -row_by_row = explain(db, f"update wide set airline = 'Endeavor Air' where {RENAMED} and departs < '2013-07-01'", wal=True)
@@ -1727,9 +1758,10 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 
 # %% [markdown] also=["transactions_indexes.card_pages", "transactions_indexes.rename_wal"] claim="transactions_indexes.report_pages" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a covering index for the report, a card without joins, a rename of nobody</summary>
+# <summary><b>Break it</b>: a covering index for the report; a card without joins; no rename of the wide table</summary>
 #
-# One more index and the wide table's report reads the index alone: width matters to those who read the heap.
+# With one more index, the wide table's report reads the index alone. The width of rows matters only if the heap is
+# read.
 #
 # ```diff
 # -report = {how: explain(db, sql).buffers for how, sql in REPORT.items()}
@@ -1752,20 +1784,21 @@ claim("transactions_indexes.rename_wal", "the rename writes at least 500 times t
 # %% [markdown] minutes=35
 # ## Exercises
 #
-# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
-# `solution("…")` shows the worked answer after an attempt. Each check works on a database of its own, with the table
-# `flights` as above (`analyze` was run, `vacuum` was not), and drops it when it is done.
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
+# worked answer after an attempt. Each check makes its own database, with the table `flights` as above (`analyze` was
+# run, `vacuum` was not), and drops it at the end.
 #
 # ### From the index alone, and a small one (10 minutes)
 #
-# The board of long delays asks, for one airport at a time and with thresholds of 120 minutes and more:
+# The board of long delays sends this query, for one airport at a time and with thresholds of 120 minutes and more:
 #
 # ```sql
 # select flight, dep_delay from flights where origin = 'LGA' and dep_delay >= 180
 # ```
 #
-# Return the SQL statements after which it runs as an Index Only Scan with `Heap Fetches: 0`, for every airport and every
-# such threshold. All your indexes together may take 1 MiB; data, columns, rules and settings stay as they are.
+# Return SQL statements. After them the query must run as an Index Only Scan with `Heap Fetches: 0`, for every airport
+# and every such threshold. All your indexes together may take 1 MiB. Data, columns, rules and settings stay as they
+# are.
 
 # %% exercise="transactions_indexes.board_of_delays" tags=["exercise"]
 def board_of_delays():
@@ -1779,12 +1812,12 @@ check("transactions_indexes.board_of_delays", board_of_delays)
 # %% [markdown]
 # ### What can go (15 minutes)
 #
-# Years of helpful colleagues have left many indexes on a table. The workload of a whole month has run, and the server's
-# statistics (`pg_stat_user_indexes`) know about it. `connection` is psycopg's, in autocommit. Return the names of all
-# indexes of the table `flights` that can be dropped so that no query of the workload gets slower and no rule on the data
-# is lost: those that nothing used, and those that another index makes redundant. The check drops them, runs
-# the workload again, and compares pages. It does so with two databases whose indexes differ, so read the catalog, not a
-# list of mine.
+# Over the years colleagues have added many indexes to a table. The workload of a whole month has run, and the server's
+# statistics (`pg_stat_user_indexes`) show it. `connection` is a psycopg connection in autocommit. Return the names of
+# all indexes of the table `flights` that can be dropped. These are the indexes that no query used, and those that
+# another index makes redundant. No query of the workload may get slower, and no rule on the data may be lost. The check
+# drops the indexes, runs the workload again, and compares pages. It does this with two databases that have different
+# indexes, so read the catalog and do not return a fixed list.
 
 # %% exercise="transactions_indexes.useless_indexes" tags=["exercise"]
 def useless_indexes(connection):
@@ -1805,7 +1838,7 @@ check("transactions_indexes.useless_indexes", useless_indexes)
 # select carrier, origin, dest from flights group by carrier, origin, dest          -- how many groups?
 # ```
 #
-# Return the SQL statements that bring both within a factor of 1.5, without touching data, queries or settings.
+# Return SQL statements that bring both within a factor of 1.5. Do not change data, queries or settings.
 
 # %% exercise="transactions_indexes.right_estimates" tags=["exercise"]
 def right_estimates():
@@ -1822,71 +1855,74 @@ check("transactions_indexes.right_estimates", right_estimates)
 # <details>
 # <summary>The query has an index and is slow. What do you look at, in which order?</summary>
 #
-# The plan with `ANALYZE, BUFFERS`. From the leaves up, the first node whose estimate is off by ten
-# (`transactions_indexes.multiplied`); rows read and thrown away by a filter (`transactions_indexes.limit_walks`);
-# heap pages behind the index entries (`transactions_indexes.through_index`); `Heap Fetches`
-# (`transactions_indexes.not_vacuumed`); and whether the condition can use the index at all
-# (`transactions_indexes.expression`).
+# At the plan with `ANALYZE, BUFFERS`. From the leaves up, I look for the first node with an estimate that is off by ten
+# (`transactions_indexes.multiplied`). Then I look for rows that were read and thrown away by a filter
+# (`transactions_indexes.limit_walks`), for the heap pages behind the index entries
+# (`transactions_indexes.through_index`), and for `Heap Fetches` (`transactions_indexes.not_vacuumed`). I also check
+# that the condition can use the index at all (`transactions_indexes.expression`).
 #
 # </details>
 #
 # <details>
 # <summary>In which order do you put the columns of an index?</summary>
 #
-# Equality first, then the range or the order (`transactions_indexes.equality_first`, `transactions_indexes.no_sort`); not "the
-# most selective first". Version 18 can skip a first column with few values (`transactions_indexes.skip_scan`).
+# Columns with equality first, then the one with the range or the order (`transactions_indexes.equality_first`,
+# `transactions_indexes.no_sort`). "The most selective first" is not the rule. Version 18 can skip a first column with
+# few values (`transactions_indexes.skip_scan`).
 #
 # </details>
 #
 # <details>
 # <summary>Why does PostgreSQL not use my index?</summary>
 #
-# Because the table is cheaper (`transactions_indexes.forced`), because the condition hides the column
-# (`transactions_indexes.expression`) or does not imply the index's predicate (`transactions_indexes.partial_use`), or because an
-# estimate is wrong. Which of them: switch `enable_seqscan` off for one session and compare buffers.
+# Perhaps reading the table is cheaper (`transactions_indexes.forced`). Perhaps the condition hides the column
+# (`transactions_indexes.expression`), or it does not imply the index's predicate (`transactions_indexes.partial_use`).
+# Or an estimate is wrong. To find out, switch `enable_seqscan` off for one session and compare the buffers.
 #
 # </details>
 #
 # <details>
 # <summary>A query is fast in the console and slow in the service, for the same values. Why?</summary>
 #
-# The service's connection has prepared it and goes by a generic plan (`transactions_indexes.eleventh`). `explain execute` on such a
-# connection shows it, `plan_cache_mode` cures it (`transactions_indexes.custom_plan`), a fitting index makes it harmless
-# (`transactions_indexes.either_way`). Next guesses: another `search_path` or role with settings, `LIMIT`
-# (`transactions_indexes.limit_walks`), a cold cache.
+# Probably the service's connection has prepared it and uses a generic plan (`transactions_indexes.eleventh`).
+# `explain execute` on such a connection shows it, and `plan_cache_mode` cures it (`transactions_indexes.custom_plan`).
+# With a fitting index the generic plan is good too (`transactions_indexes.either_way`). My next guesses are another
+# `search_path`, settings of the role, or a cold cache.
 #
 # </details>
 #
 # <details>
 # <summary>Does a foreign key need an index?</summary>
 #
-# The referenced side has one by force. The referring side needs one as soon as somebody deletes or re-keys what is referenced
-# (`transactions_indexes.foreign_key_reads`); PostgreSQL makes none, InnoDB does.
+# The referenced side always has a unique index. The referring side needs one if referenced rows are deleted or change
+# their key (`transactions_indexes.foreign_key_reads`). PostgreSQL does not make it, and InnoDB does.
 #
 # </details>
 #
 # <details>
 # <summary>UUIDs as primary keys?</summary>
 #
-# Timed ones (v7). Random ones write several times the WAL after each checkpoint and leave a larger index
-# (`transactions_indexes.random_keys`, `transactions_indexes.random_size`); in InnoDB, where the index is the table, more so.
+# Yes, but timed ones (v7). Right after a checkpoint random ones write several times the WAL, and they leave a larger
+# index (`transactions_indexes.random_keys`, `transactions_indexes.random_size`). In InnoDB this matters more, because
+# there the index is the table.
 #
 # </details>
 #
 # <details>
 # <summary>What do five more indexes cost a table?</summary>
 #
-# Each some 70 bytes of WAL an insert (`transactions_indexes.each_index`), and HOT for every update of an indexed column
-# (`transactions_indexes.hot`, `transactions_indexes.hot_wal`).
+# Each adds some 70 bytes of WAL to an insert (`transactions_indexes.each_index`). And no update of an indexed column
+# can be HOT (`transactions_indexes.hot`, `transactions_indexes.hot_wal`).
 #
 # </details>
 #
 # <details>
 # <summary>When would you denormalise?</summary>
 #
-# When a measured query needs it and somebody owns the copy. What you risk: `transactions_indexes.update_anomaly`,
-# `transactions_indexes.insert_anomaly`, `transactions_indexes.delete_anomaly`. What you might not even gain:
-# `transactions_indexes.report_pages`.
+# When a measured query needs it and the copy has an owner. You risk copies that differ
+# (`transactions_indexes.update_anomaly`), facts that you cannot enter (`transactions_indexes.insert_anomaly`), and
+# facts that you lose (`transactions_indexes.delete_anomaly`). And a wide table may even read more pages
+# (`transactions_indexes.report_pages`).
 #
 # </details>
 
@@ -1895,34 +1931,43 @@ check("transactions_indexes.right_estimates", right_estimates)
 #
 # You have shown that …
 #
-# 1. a plan says what was expected and what came; a query without an index reads every page (`transactions_indexes.whole_table`),
-#    through one about a page a row (`transactions_indexes.through_index`), and from one alone none of the table's, once
-#    VACUUM has marked them (`transactions_indexes.index_only`, `transactions_indexes.not_vacuumed`,
-#    `transactions_indexes.fetches_return`), however large the table is (`transactions_indexes.scan_grows`,
-#    `transactions_indexes.lookup_stays`);
-# 2. a partial index is small and serves what implies it (`transactions_indexes.partial_size`,
-#    `transactions_indexes.partial_use`), an expression needs an index and statistics of its own
-#    (`transactions_indexes.expression`, `transactions_indexes.expression_known`), equality comes before range
-#    (`transactions_indexes.equality_first`, `transactions_indexes.no_sort`), a column left out is skipped from version 18 on
-#    (`transactions_indexes.skip_scan`) or can be named (`transactions_indexes.airports_named`), and BRIN, GIN and hash serve what they
-#    were made for (`transactions_indexes.brin_small`, `transactions_indexes.brin_order`, `transactions_indexes.gin`,
-#    `transactions_indexes.hash`);
-# 3. the planner rightly declines an index that leads all over the table (`transactions_indexes.scattered`,
-#    `transactions_indexes.declined`, `transactions_indexes.forced`), is wrong about columns that know each other
-#    (`transactions_indexes.multiplied`, `transactions_indexes.other_join`) until a list of combinations tells it
-#    (`transactions_indexes.mcv`, and not `transactions_indexes.dependencies`), about where in an order the rows lie
-#    (`transactions_indexes.limit_walks`, `transactions_indexes.limit_served`), and about a value that it plans without
-#    (`transactions_indexes.eleventh`, `transactions_indexes.custom_plan`, `transactions_indexes.either_way`);
-# 4. MySQL, MariaDB and SQLite keep the primary key in every index, PostgreSQL an address (`transactions_indexes.in_mysql`,
-#    `transactions_indexes.in_mariadb`, `transactions_indexes.in_sqlite`, `transactions_indexes.in_postgres`);
-# 5. each index adds its bytes to every insert (`transactions_indexes.each_index`, `transactions_indexes.five_indexes`), one on an
-#    updated column takes HOT from its updates (`transactions_indexes.hot`, `transactions_indexes.hot_wal`), and random keys cost whole pages
-#    (`transactions_indexes.random_keys`, `transactions_indexes.random_size`);
-# 6. a wide table lets facts contradict each other, refuses some and loses others (`transactions_indexes.update_anomaly`,
-#    `transactions_indexes.insert_anomaly`, `transactions_indexes.delete_anomaly`, `transactions_indexes.dependencies_hold`); foreign keys keep
-#    what they can (`transactions_indexes.foreign_keys`) and want an index of their own (`transactions_indexes.foreign_key_reads`); taken apart,
-#    reports and renames get cheaper (`transactions_indexes.report_pages`, `transactions_indexes.rename_wal`) and the single
-#    card dearer (`transactions_indexes.card_pages`).
+# 1. A plan shows the rows that were expected and the rows that came. Without an index a query reads every page. Through
+#    an index it reads about one page per row, and from an index alone it reads none of the table's pages, once `VACUUM`
+#    has marked them.
+# 2. A partial index is small and serves only conditions that imply its own. A condition on an expression needs an index
+#    on this expression, and columns with equality come before the range.
+# 3. The planner is right to ignore an index if the rows are all over the table. It can be wrong about correlated
+#    columns, about the place of rows in an order, and about a value that it does not know when it plans.
+# 4. MySQL, MariaDB and SQLite keep the primary key in every index, and PostgreSQL keeps an address.
+# 5. Each index adds its bytes to every insert. An index on an updated column prevents HOT updates, and random keys
+#    write whole pages after a checkpoint.
+# 6. In a wide table facts can contradict each other, cannot be entered, or get lost. Four tables make reports and
+#    renames cheaper, and one flight's card more expensive.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `transactions_indexes.whole_table`, `transactions_indexes.through_index`, `transactions_indexes.index_only`,
+#    `transactions_indexes.not_vacuumed`, `transactions_indexes.fetches_return`, `transactions_indexes.scan_grows`,
+#    `transactions_indexes.lookup_stays`
+# 2. `transactions_indexes.partial_size`, `transactions_indexes.partial_use`, `transactions_indexes.expression`,
+#    `transactions_indexes.expression_known`, `transactions_indexes.equality_first`, `transactions_indexes.no_sort`,
+#    `transactions_indexes.skip_scan`, `transactions_indexes.airports_named`, `transactions_indexes.brin_small`,
+#    `transactions_indexes.brin_order`, `transactions_indexes.gin`, `transactions_indexes.hash`
+# 3. `transactions_indexes.scattered`, `transactions_indexes.declined`, `transactions_indexes.forced`,
+#    `transactions_indexes.multiplied`, `transactions_indexes.other_join`, `transactions_indexes.mcv`,
+#    `transactions_indexes.dependencies`, `transactions_indexes.limit_walks`, `transactions_indexes.limit_served`,
+#    `transactions_indexes.eleventh`, `transactions_indexes.custom_plan`, `transactions_indexes.either_way`
+# 4. `transactions_indexes.in_mysql`, `transactions_indexes.in_mariadb`, `transactions_indexes.in_sqlite`,
+#    `transactions_indexes.in_postgres`
+# 5. `transactions_indexes.each_index`, `transactions_indexes.five_indexes`, `transactions_indexes.hot`,
+#    `transactions_indexes.hot_wal`, `transactions_indexes.random_keys`, `transactions_indexes.random_size`
+# 6. `transactions_indexes.update_anomaly`, `transactions_indexes.insert_anomaly`,
+#    `transactions_indexes.delete_anomaly`, `transactions_indexes.dependencies_hold`,
+#    `transactions_indexes.foreign_keys`, `transactions_indexes.foreign_key_reads`, `transactions_indexes.report_pages`,
+#    `transactions_indexes.rename_wal`, `transactions_indexes.card_pages`
+#
+# </details>
 #
 # **Further reading.** [Using EXPLAIN](https://www.postgresql.org/docs/current/using-explain.html) and
 # [Row estimation examples](https://www.postgresql.org/docs/current/row-estimation-examples.html), the manual's two best pages on

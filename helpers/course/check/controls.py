@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from helpers.model import diffs
 from helpers.model.notebooks import BreakIt, Notebook
 from helpers.services import guardian
 
@@ -62,22 +62,6 @@ def _code(cells: list[NotebookNode]) -> dict[int, str]:
     return {i: cell.source for i, cell in enumerate(cells) if cell.cell_type == "code"}
 
 
-def _only_cell(code: dict[int, str], old: str) -> int:
-    """The index of the one cell with the lines `old`. Raises `LookupError` for none, or several."""
-    anywhere = re.compile(f"(?={_lines(old).pattern})", re.MULTILINE)  # also where two overlap
-    hits = [index for index, source in code.items() for _ in anywhere.finditer(source)]
-    if len(hits) == 1:
-        return hits[0]
-    first = old.strip().splitlines()[0]
-    times = "does not occur" if not hits else f"occurs {len(hits)} times"
-    raise LookupError(f"its old side {times} in the code ({first!r})")
-
-
-def _lines(text: str) -> re.Pattern[str]:
-    """Whole lines are found and changed: `n = 1` is not in `n = 10`."""
-    return re.compile(f"^{re.escape(text)}$", re.MULTILINE)
-
-
 def waves(book: Notebook) -> list[Wave]:
     """The control runs of a notebook.
 
@@ -88,7 +72,7 @@ def waves(book: Notebook) -> list[Wave]:
     """
     at = {call.id: book.part_of(call.cell) for call in book.of("claim")}
     queues: dict[int, list[BreakIt]] = {}
-    alone: list[tuple[BreakIt, set[int]]] = []
+    by_themselves: list[tuple[BreakIt, set[int]]] = []
     for broken in book.break_its:
         if broken.impossible:
             continue
@@ -97,16 +81,16 @@ def waves(book: Notebook) -> list[Wave]:
         except DeadControl:
             continue
         if 0 in parts:
-            alone.append((broken, {*range(len(book.parts))}))
+            by_themselves.append((broken, {*range(len(book.parts))}))
         elif len(parts) > 1:
-            alone.append((broken, parts))
+            by_themselves.append((broken, parts))
         else:
             queues.setdefault(parts.pop(), []).append(broken)
     groups: list[tuple[tuple[BreakIt, ...], set[int]]] = []
     for k in range(max(map(len, queues.values()), default=0)):
         longer = {part: queue[k] for part, queue in queues.items() if k < len(queue)}
         groups.append((tuple(longer.values()), set(longer)))
-    groups += [((broken,), parts) for broken, parts in alone]
+    groups += [((broken,), parts) for broken, parts in by_themselves]
     return [
         Wave(book.name, n, diffs, tuple(sorted(parts - {0})))
         for n, (diffs, parts) in enumerate(groups, 1)
@@ -177,12 +161,12 @@ def _apply(broken: BreakIt, cells: list[NotebookNode]) -> set[int]:
     lost its place. Raises `DeadControl` for that, as for a hunk that has none, or several.
     """
     changed = set()
-    for old, new in broken.hunks:
+    for hunk in broken.hunks:
         try:
-            index = _only_cell(_code(cells), old)
+            index = diffs.place(hunk[0], _code(cells))
         except LookupError as problem:
             raise DeadControl(f"Break it of {broken.claim}: {problem}") from None
-        cells[index].source = _lines(old).sub(lambda _, new=new: new, cells[index].source)
+        cells[index].source = diffs.changed(cells[index].source, hunk)
         changed.add(index)
     return changed
 

@@ -77,7 +77,7 @@ class GatePlan:
 check("data_structures.gate_plan", GatePlan)
 
 # %% [markdown]
-# **Distinct tickets, whoever sends them.** `list(dict.fromkeys(numbers))` is the answer to the question without the sender. Keep it, and
+# **Distinct tickets from any sender.** `list(dict.fromkeys(numbers))` is the answer to the question without the sender. Keep it, and
 # change the key: to something that identifies the number, and whose hash is seeded. A text does, in hexadecimal, because decimal text
 # of a huge integer is refused.
 #

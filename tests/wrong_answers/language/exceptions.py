@@ -444,133 +444,58 @@ class FlightFull(Exception):
         ),
         (  # names the class instead of asking for it
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        self.flight, self.waiting = flight, waiting
-
-    def __str__(self):
-        return f"{self.flight} is full, {self.waiting} waiting"
-
-    def __reduce__(self):
-        return functools.partial(FlightFull, waiting=self.waiting), (self.flight,), self.__dict__
+-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
++        return functools.partial(FlightFull, waiting=self.waiting), (self.flight,), self.__dict__
 """,
             "The copy of a subclass is a FlightFull",
         ),
         (  # forgets the state
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        self.flight, self.waiting = flight, waiting
-
-    def __str__(self):
-        return f"{self.flight} is full, {self.waiting} waiting"
-
-    def __reduce__(self):
-        return functools.partial(type(self), waiting=self.waiting), (self.flight,)
+-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
++        return functools.partial(type(self), waiting=self.waiting), (self.flight,)
 """,
             "the copy has none",
         ),
         (  # a recipe that only this process knows
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        self.flight, self.waiting = flight, waiting
-
-    def __str__(self):
-        return f"{self.flight} is full, {self.waiting} waiting"
-
-    def __reduce__(self):
-        waiting, kind = self.waiting, type(self)
-        return (lambda flight: kind(flight, waiting=waiting)), (self.flight,), self.__dict__
+-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
++        waiting, kind = self.waiting, type(self)
++        return (lambda flight: kind(flight, waiting=waiting)), (self.flight,), self.__dict__
 """,
             "copy works, pickle does not",
         ),
         (  # nobody waits: taken for unknown
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        self.flight, self.waiting = flight, waiting
-
-    def __str__(self):
-        return f"{self.flight} is full, {self.waiting} waiting"
-
-    def __reduce__(self):
-        return functools.partial(type(self), waiting=self.waiting or 1), (self.flight,), self.__dict__ if self.waiting else {'__notes__': []}
+-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
++        return functools.partial(type(self), waiting=self.waiting or 1), (self.flight,), self.__dict__ if self.waiting else {'__notes__': []}
 """,
             "FlightFull(",
             "falsy",
         ),
         (  # the last one made decides for all
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        type(self).flight, type(self).waiting = flight, waiting
-        self.__dict__['kept'] = 1
-
-    def __str__(self):
-        return f"{self.flight} is full, {self.waiting} waiting"
-
-    def __reduce__(self):
-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
+-        self.flight, self.waiting = flight, waiting
++        type(self).flight, type(self).waiting = flight, waiting
++        self.__dict__['kept'] = 1
 """,
             "should be",
             "again",
         ),
         (  # the text is made once
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        self.text = f'{flight} is full, {waiting} waiting'
-        self.flight, self.waiting = flight, waiting
-
-    def __str__(self):
-        return self.text
-
-    def __reduce__(self):
-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
+         super().__init__(flight)
++        self.text = f'{flight} is full, {waiting} waiting'
+@@
+-        return f"{self.flight} is full, {self.waiting} waiting"
++        return self.text
 """,
             "One more is waiting",
             "in place",
         ),
         (  # the flight is a format
             """
-import functools
-
-
-class FlightFull(Exception):
-    def __init__(self, flight, *, waiting):
-        super().__init__(flight)
-        self.flight, self.waiting = flight, waiting
-
-    def __str__(self):
-        return (self.flight + " is full, %d waiting").replace("'", "") % self.waiting if "%" not in self.flight else "?"
-
-    def __reduce__(self):
-        return functools.partial(type(self), waiting=self.waiting), (self.flight,), self.__dict__
+-        return f"{self.flight} is full, {self.waiting} waiting"
++        return (self.flight + " is full, %d waiting").replace("'", "") % self.waiting if "%" not in self.flight else "?"
 """,
             "its fields and its text",
             "apostrophe",

@@ -126,131 +126,61 @@ WRONG = {
         ),
         (  # seats that are false are left out
             """
-from itertools import accumulate, batched, chain, groupby, pairwise
-
-
-class Pipelines:
-    @staticmethod
-    def changes(delays):
-        return (after - before for before, after in pairwise(delays))
-
-    @staticmethod
-    def worst_so_far(delays):
-        return accumulate(delays, max)
-
-    @staticmethod
-    def boarding_groups(passengers, size):
-        return batched(passengers, size)
-
-    @staticmethod
-    def gate_shifts(flights):
-        return ((gate, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: flight[0]))
-
-    @staticmethod
-    def seats(bookings):
-        return (seat for booking in bookings if len(booking) > 1 for seat in booking if seat)
+-        by_gate = groupby(flights, key=itemgetter(0))
+-        return ((gate, sum(1 for _ in group)) for gate, group in by_gate)
++        return ((gate, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: flight[0]))
+@@
+-        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
++        return (seat for booking in bookings if len(booking) > 1 for seat in booking if seat)
 """,
             "seats: for [['', None]",
             "falsy",
         ),
         (  # gates by identity
             """
-from itertools import accumulate, batched, chain, groupby, pairwise
-
-
-class Pipelines:
-    @staticmethod
-    def changes(delays):
-        return (after - before for before, after in pairwise(delays))
-
-    @staticmethod
-    def worst_so_far(delays):
-        return accumulate(delays, max)
-
-    @staticmethod
-    def boarding_groups(passengers, size):
-        return batched(passengers, size)
-
-    @staticmethod
-    def gate_shifts(flights):
-        return ((gate.it, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: Same(flight[0])))
-
-    @staticmethod
-    def seats(bookings):
-        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
-
-
-class Same:
-    def __init__(self, it):
-        self.it = it
-
-    def __eq__(self, other):
-        return self.it is other.it
++        return ((gate.it, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: Same(flight[0])))
+-        by_gate = groupby(flights, key=itemgetter(0))
+-        return ((gate, sum(1 for _ in group)) for gate, group in by_gate)
+@@
+         return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
++
++
++class Same:
++    def __init__(self, it):
++        self.it = it
++
++    def __eq__(self, other):
++        return self.it is other.it
 """,
             "gate_shifts: for [('A17', 1)",
             "identity",
         ),
         (  # gates by hash
             """
-from itertools import accumulate, batched, chain, groupby, pairwise
-
-
-class Pipelines:
-    @staticmethod
-    def changes(delays):
-        return (after - before for before, after in pairwise(delays))
-
-    @staticmethod
-    def worst_so_far(delays):
-        return accumulate(delays, max)
-
-    @staticmethod
-    def boarding_groups(passengers, size):
-        return batched(passengers, size)
-
-    @staticmethod
-    def gate_shifts(flights):
-        return ((first[0][0], len(first)) for first in map(list, (group for gate, group in groupby(flights, key=lambda flight: hash(flight[0])))))
-
-    @staticmethod
-    def seats(bookings):
-        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
++        return ((first[0][0], len(first)) for first in map(list, (group for gate, group in groupby(flights, key=lambda flight: hash(flight[0])))))
+-        by_gate = groupby(flights, key=itemgetter(0))
+-        return ((gate, sum(1 for _ in group)) for gate, group in by_gate)
 """,
             "gate_shifts: for [(-1, 1), (-2, 2)]",
             "collision",
         ),
         (  # a feed that breaks off has ended
             """
-from itertools import accumulate, batched, chain, groupby, pairwise
-
-
-class Pipelines:
-    @staticmethod
-    def changes(delays):
-        return (after - before for before, after in pairwise(delays))
-
-    @staticmethod
-    def worst_so_far(delays):
-        return accumulate(quietly(delays), max)
-
-    @staticmethod
-    def boarding_groups(passengers, size):
-        return batched(passengers, size)
-
-    @staticmethod
-    def gate_shifts(flights):
-        return ((gate, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: flight[0]))
-
-    @staticmethod
-    def seats(bookings):
-        return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
-
-
-def quietly(feed):
-    try:
-        yield from feed
-    except Exception:
-        return
+-        return accumulate(delays, max)
++        return accumulate(quietly(delays), max)
+@@
+-        by_gate = groupby(flights, key=itemgetter(0))
+-        return ((gate, sum(1 for _ in group)) for gate, group in by_gate)
++        return ((gate, sum(1 for _ in group)) for gate, group in groupby(flights, key=lambda flight: flight[0]))
+@@
+         return chain.from_iterable(booking for booking in bookings if len(booking) > 1)
++
++
++def quietly(feed):
++    try:
++        yield from feed
++    except Exception:
++        return
 """,
             "worst_so_far: the feed broke off",
             "exception",
