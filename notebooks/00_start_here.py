@@ -140,7 +140,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 2.1 | FastAPI | FastAPI (Pydantic, dependency injection, middleware). | 90 | planned |
 # | 2.2 | Django | Django (ORM, CBV, DRF). | 90 | planned |
 # | 2.3 | Flask | Flask (Blueprints, Extensions). | 60 | planned |
-# | 2.4 | WebSockets and SSE | Работа с WebSockets, SSE. | 75 | planned |
+# | 2.4 | [WebSockets and SSE](02_web/04_websockets_sse.ipynb) | Работа с WebSockets, SSE. | 102 | ready |
 # | 2.5 | Caching | Caching (Redis, Memcached). | 80 | planned |
 # | 2.6 | Middleware and the life of a request | Middleware и обработка запросов. | 75 | planned |
 # | 2.7 | API contracts | OpenAPI, Swagger, Redoc. | 70 | planned |

@@ -2131,4 +2131,4 @@ check("standard_tools.ttl", ttl_cache)
 # draws the two tables.
 
 # %% [markdown] footer=true
-# ← [1.9 Data structures that fit](09_data_structures.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [1.9 Data structures that fit](09_data_structures.ipynb) · [Section 1](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.4 WebSockets and SSE](../02_web/04_websockets_sse.ipynb) →

@@ -36,10 +36,15 @@ def check_encode(encode: Callable[..., str]) -> None:
         ("by\r\nevery\rline\nend", None, None),
         ("not a line\u2028end\x0bhere", None, None),
         (" a space first", "gate", None),
+        ("spaces", " gate", " 7"),
+        ("no line end either", "gate\u2028C21", None),
         ("", "gate", "0"),
     ):
         given = {name: value for name, value in (("event", event), ("id", id)) if value is not None}
-        written = encode(text, **given)
+        try:
+            written = encode(text, **given)
+        except ValueError as error:
+            raise Wrong(f"encode({text!r}, **{given}) can be written, and you refused it: {error!r}.") from error  # fmt: skip
         if type(written) is not str:
             raise Wrong(f"encode({text!r}) must return text, got {shown(written)}.")
         wanted = [
@@ -49,27 +54,46 @@ def check_encode(encode: Callable[..., str]) -> None:
                 "" if id is None else id,
             )
         ]
-        got = EventStream().feed(written.encode())
+        got = EventStream().feed(
+            written.encode() + b":\n"
+        )  # a comment shows that a last \r is a line end
         if got != wanted:
             raise Wrong(
                 f"encode({text!r}, **{given}) must be read as one event, {wanted[0]}; a browser reads {shown(got, 300)}."
             )
-    for name, value in (("event", "a\nb"), ("event", "a\rb"), ("id", "1\ndata: x"), ("id", "1\r2"), ("id", "1\x002")):  # fmt: skip
+    two = EventStream().feed((encode("a", id="7") + encode("b", id="")).encode() + b":\n")
+    if [event.id for event in two] != ["7", ""]:
+        raise Wrong(
+            'id="" is given, and makes a browser forget the last id. After encode("a", id="7") and encode("b", id="") '
+            f"it must know the ids ['7', '']; it read {shown(two, 300)}."
+        )
+    for name, value in (
+        ("event", "a\nb"),
+        ("event", "a\rb"),
+        ("event", "gate\n"),
+        ("event", "gate\r"),
+        ("id", "1\ndata: x"),
+        ("id", "1\r2"),
+        ("id", "7\n"),
+        ("id", "1\x002"),
+    ):
         if type(error := raised_by(lambda: encode("boarding", **{name: value}))) is not ValueError:  # noqa: B023
             raise Wrong(
                 f"{name}={value!r} cannot be written on one line of its own: expected ValueError, got {error!r}."
             )
 
 
-class _Stop(Exception):
-    """Something that is the caller's business."""
+class _Stop(OSError):
+    """Something that is the caller's business, although it is an OSError as a lost connection is."""
 
 
 class _Server:
     """Serves numbered events from a script of connections."""
 
     def __init__(self, *script: Any) -> None:
-        self.script = list(script)  # each: (how many events, how it ends)
+        self.script = list(
+            script
+        )  # each: (how many events, or None if connect itself raises; how it ends)
         self.asked: list[Any] = []
         self.slept: list[Any] = []
         self.sent = 0
@@ -83,6 +107,8 @@ class _Server:
         """The next connection of the script."""
         self.asked.append(last_id)
         events, ending = self.script.pop(0) if self.script else (0, PermissionError("gone"))
+        if events is None:
+            raise ending
         return self._events(events, ending)
 
     async def _events(self, number: int, ending: Any) -> AsyncIterator[tuple[str, str]]:
@@ -130,8 +156,9 @@ def check_follow_on(follow_on: Callable[..., AsyncIterator[Any]]) -> None:
 
 async def _comes_back(follow: Any) -> None:
     cut = ConnectionError("cut")
-    for _ in range(2):
-        server = _Server((3, cut), (2, None), (0, cut), (0, None), (1, cut))
+    for refused in (0, None):  # by the iterator, then by connect itself
+        gone = PermissionError("gone")
+        server = _Server((3, cut), (2, None), (refused, cut), (0, None), (1, cut), (refused, gone))
         got, error = await _followed(follow, server)
         changes = ["change 1", "", "change 3", "change 4", "change 5", "change 6"]
         if isinstance(error, Exception):
@@ -144,8 +171,8 @@ async def _comes_back(follow: Any) -> None:
             raise Wrong(f"Expected pauses of [1, 1, 2, 4, 1] s, got {server.slept}: an event starts the count anew.")  # fmt: skip
     server = _Server(*[(0, cut)] * 8)
     await _followed(follow, server)
-    if max(server.slept) > 30 or len(server.slept) != 8:
-        raise Wrong(f"Nobody listens: expected 8 pauses of at most 30 s, got {server.slept}.")
+    if not same([float(seconds) for seconds in server.slept], [1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0, 30.0]):  # fmt: skip
+        raise Wrong(f"Nobody listens: expected pauses of [1, 2, 4, 8, 16, 30, 30, 30] s, at most 30 s each, got {server.slept}.")  # fmt: skip
     problem = _Stop("not a lost connection")
     _, error = await _followed(follow, _Server((1, problem), (1, None)))
     if error is not problem:
@@ -246,6 +273,27 @@ async def _fans_out(make: Any) -> None:
         if (left := hub.publish("C26")) != 0 or not serving["fast"].cancelled():
             raise Wrong(
                 f"One client's send failed, the other's serve was cancelled. Nobody is left, and publish returned {left}."
+            )
+
+        stuck, both = _Client(reads=False), _Client()
+        serving["stuck"] = asyncio.create_task(hub.serve(stuck.send))
+        await _turns()
+        hub.publish("C27")
+        await _turns()
+        serving["stuck"].cancel()
+        await asyncio.wait([serving["stuck"]], timeout=1)
+        await _turns()
+        if stuck.hanging:
+            raise Wrong("A serve was cancelled while its send waited for the client. The serve is over, and the send still hangs.")  # fmt: skip
+        for name in ("one", "another"):
+            serving[name] = asyncio.create_task(hub.serve(both.send))
+        await _turns()
+        count = hub.publish("C28")
+        await _turns()
+        if not same((count, both.got), (2, ["C28", "C28"])):
+            raise Wrong(
+                "Two clients came with the same send, after all the changes before. One more change must be sent twice, (2, ['C28', 'C28']); "
+                f"publish returned {count}, and they got {shown(both.got)}."
             )
     finally:
         for task in serving.values():

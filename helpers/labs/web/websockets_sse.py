@@ -213,18 +213,10 @@ class Wire:
             while data := await source.read(65536):
                 if not self.dead:
                     setattr(self, way, getattr(self, way) + len(data))
-                    await self.passes_on(data, sink, way)
+                    sink.write(data)
+                    await sink.drain()
             if not self.dead:
-                await self.ends(sink, way)
-
-    async def passes_on(self, data: bytes, sink: Any, way: str) -> None:
-        """What becomes of bytes that arrived."""
-        sink.write(data)
-        await sink.drain()
-
-    async def ends(self, sink: Any, way: str) -> None:
-        """What becomes of an end of stream."""
-        sink.close()
+                sink.close()
 
     async def close(self) -> None:
         """End both sides of all connections."""
@@ -236,9 +228,9 @@ class Wire:
 
 
 @asynccontextmanager
-async def wire(target: int, kind: type[Wire] = Wire, **options: Any) -> AsyncIterator[Any]:
-    """A relay of that kind in front of a port, as long as the block."""
-    relay = kind(target, **options)
+async def wire(target: int) -> AsyncIterator[Wire]:
+    """A relay in front of a port, as long as the block."""
+    relay = Wire(target)
     server = await asyncio.start_server(relay._connected, "127.0.0.1", 0)
     relay.port = server.sockets[0].getsockname()[1]
     try:
@@ -246,44 +238,6 @@ async def wire(target: int, kind: type[Wire] = Wire, **options: Any) -> AsyncIte
     finally:
         server.close()
         await relay.close()
-
-
-class Proxy(Wire):
-    """A model of a reverse proxy, of two rules of nginx's only, not nginx.
-
-    `buffer`: a response's bytes are passed on when so many have come together, or the response ends,
-    unless its headers say `X-Accel-Buffering: no` (nginx's `proxy_buffering on`). `upgrade=False`: the
-    hop-by-hop headers `Connection` and `Upgrade` of a request are not passed on (RFC 9110, 7.6.1).
-    """
-
-    def __init__(self, target: int, buffer: int = 0, upgrade: bool = True) -> None:
-        super().__init__(target)
-        self.buffer, self.upgrade = buffer, upgrade
-        self.held = b""
-        self.received = self.passed = b""  # of the response
-
-    async def passes_on(self, data: bytes, sink: Any, way: str) -> None:
-        """Requests lose their hop-by-hop headers; responses wait until the buffer is full."""
-        if way == "up":
-            if not self.upgrade:
-                data = re.sub(rb"(?im)^(connection|upgrade):[^\r]*\r\n", b"", data)
-            return await super().passes_on(data, sink, way)
-        self.received += data
-        self.held += data
-        head = self.received.partition(b"\r\n\r\n")[0].lower()
-        if b"x-accel-buffering: no" in head or len(self.held) >= self.buffer:
-            await self._flush(sink)
-
-    async def ends(self, sink: Any, way: str) -> None:
-        """The end of a response empties the buffer."""
-        if way == "down":
-            await self._flush(sink)
-        sink.close()
-
-    async def _flush(self, sink: Any) -> None:
-        held, self.held = self.held, b""
-        self.passed += held
-        await super().passes_on(held, sink, "down")
 
 
 # --- event streams -----------------------------------------------------------------------------
@@ -299,7 +253,7 @@ class Event:
 
 
 class EventStream:
-    """The parser of the HTML standard (section 9.2.6): feed it bytes, it returns the complete events."""
+    """A parser by the HTML standard, 9.2.5 and 9.2.6, without the byte order mark: it returns the complete events."""
 
     def __init__(self) -> None:
         self.rest = b""
@@ -331,7 +285,7 @@ class EventStream:
             self._event = value
         elif name == "id" and "\0" not in value:
             self.id = value
-        elif name == "retry" and value.isdecimal():
+        elif name == "retry" and value.isascii() and value.isdecimal():
             self.retry = int(value)
         return None
 

@@ -110,6 +110,34 @@ def encode(text, event=None, id=None):
 """,
             "must return text",
         ),
+        (  # splitlines splits at more than the format does
+            r"""
+-        if "\n" in value or "\r" in value or (name == "id" and "\0" in value):
++        if len(value.splitlines()) > 1 or "\0" in value:
+""",
+            "and you refused it",
+        ),
+        (  # $ also matches before a line end at the end
+            r"""
+-        if "\n" in value or "\r" in value or (name == "id" and "\0" in value):
++        if not __import__("re").match(r"[^\r\n\0]*$", value):
+""",
+            "event='gate\\n' cannot be written",
+        ),
+        (  # the id "" is not sent, so the browser keeps the one before
+            """
+-        if value is None:
++        if not value:
+""",
+            "makes a browser forget the last id",
+        ),
+        (  # the one space after the colon is the format's
+            """
+-        fields.append(f"{name}: {value}")
++        fields.append(f"{name}:{value}")
+""",
+            "a browser reads",
+        ),
     ],
     "websockets_sse.follow_on": [
         (  # a new connection starts from the beginning
@@ -233,6 +261,36 @@ async def follow_on(connect, sleep):
 """,
             "you raised ConnectionError",
         ),
+        (  # connect itself may raise as well
+            """
+-        try:
+-            async for id, change in connect(last_id):
++        events = connect(last_id)
++        try:
++            async for id, change in events:
+""",
+            "you raised ConnectionError",
+        ),
+        (  # never waits for 30 s
+            """
+-        pause = min(2 * pause, 30)
++        pause = min(2 * pause, 16)
+""",
+            "at most 30 s",
+        ),
+        (  # each OSError is taken for a lost connection
+            """
+-        except ConnectionError:
+-            pass
+-        except PermissionError:
+-            return
++        except PermissionError:
++            return
++        except OSError:
++            pass
+""",
+            "belongs to the caller",
+        ),
     ],
     "websockets_sse.hub": [
         (  # no bound
@@ -292,11 +350,43 @@ async def follow_on(connect, sleep):
             "hubs must not share clients",
             "again",
         ),
+        (  # a cancelled serve leaves its writer behind, in a send that hangs
+            """
+             self.clients.pop(writer, None)
+-            writer.cancel()
+         if writer.cancelled():
+""",
+            "the send still hangs",
+        ),
+        (  # a client is known by its send, and two may have the same
+            """
+-        for writer, queue in list(self.clients.items()):
+-            if queue.full():
+-                del self.clients[writer]
++        for send, (queue, writer) in list(self.clients.items()):
++            if queue.full():
++                del self.clients[send]
+@@
+-        self.clients[writer] = queue
++        self.clients[send] = queue, writer
+@@
+-            self.clients.pop(writer, None)
++            self.clients.pop(send, None)
+""",
+            "must be sent twice",
+        ),
     ],
 }
 
 RIGHT = {
     "websockets_sse.encode": [
+        REFUSES  # each line ends with \r, which is one of the three line ends
+        + """
+    fields = [f"event: {event}"] if event is not None else []
+    fields += [f"id: {id}"] if id is not None else []
+    lines = text.replace("\\r\\n", "\\n").replace("\\r", "\\n").split("\\n")
+    return "\\r".join(fields + [f"data: {line}" for line in lines]) + "\\r\\r"
+""",
         """
 import re
 
@@ -331,9 +421,10 @@ async def follow_on(connect, sleep):
     last_id = None
     failures = 0
     while True:
-        stream = aiter(connect(last_id))
+        stream = None
         while True:
             try:
+                stream = stream or aiter(connect(last_id))
                 event = await anext(stream)
             except (ConnectionError, StopAsyncIteration):
                 break
@@ -343,6 +434,24 @@ async def follow_on(connect, sleep):
             yield event[1]
         await sleep(min(30, 2.0 ** failures))
         failures += 1
+""",
+        """
+import contextlib
+import itertools
+
+def pauses():
+    return itertools.chain((1, 2, 4, 8, 16), itertools.repeat(30))
+
+async def follow_on(connect, sleep):
+    last_id, waits = None, pauses()
+    with contextlib.suppress(PermissionError):
+        while True:
+            with contextlib.suppress(ConnectionError):
+                async with contextlib.aclosing(connect(last_id)) as events:
+                    async for last_id, change in events:
+                        waits = pauses()
+                        yield change
+            await sleep(next(waits))
 """,
     ],
     "websockets_sse.hub": [
