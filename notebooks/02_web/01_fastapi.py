@@ -2322,4 +2322,4 @@ check("fastapi.request_id", RequestId)
 # practices](https://www.rfc-editor.org/rfc/rfc8725).
 
 # %% [markdown] footer=true
-# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.2 Django](02_django.ipynb) →

@@ -2190,4 +2190,4 @@ check("django.owner", OwnerOrStaffLooks)
 # [Classy class-based views](https://ccbv.co.uk/)
 
 # %% [markdown] footer=true
-# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [2.1 FastAPI](01_fastapi.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.3 Flask](03_flask.ipynb) →

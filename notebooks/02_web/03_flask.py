@@ -1389,4 +1389,4 @@ check("flask.tally", Tally)
 # 3333](https://peps.python.org/pep-3333/) · [gunicorn: design](https://docs.gunicorn.org/en/stable/design.html).
 
 # %% [markdown] footer=true
-# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [2.2 Django](02_django.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.4 WebSockets and SSE](04_websockets_sse.ipynb) →

@@ -2067,4 +2067,4 @@ check("websockets_sse.hub", Hub)
 # [FastAPI, server-sent events](https://fastapi.tiangolo.com/tutorial/server-sent-events/).
 
 # %% [markdown] footer=true
-# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [2.3 Flask](03_flask.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.5 Caching](05_caching.ipynb) →

@@ -1864,4 +1864,4 @@ check("api_contracts.book_once", book_once)
 # [Use the index, Luke: paging through results](https://use-the-index-luke.com/sql/partial-results/fetch-next-page)
 
 # %% [markdown] footer=true
-# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [2.5 Caching](05_caching.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
