@@ -29,6 +29,8 @@ MADE = [
 def root(tmp_path: Path) -> Path:
     """A course without the exercises, labs and answers of topics; what tests a topic is there."""
     root = checkout(tmp_path / "course")
+    for kind in ("exercises", "labs"):
+        shutil.rmtree(root / "helpers" / kind / "web")
     for name in ("support", "reasons", "test_controls", "test_exercises"):
         shutil.copy(ROOT / "tests" / f"{name}.py", root / "tests")
     (root / "tests" / "wrong_answers").mkdir()
