@@ -14,17 +14,20 @@ if TYPE_CHECKING:
     from flask import Flask
 
 
-def _site(name: str = "site") -> Flask:
-    """An application whose views abort, fail and answer, under several prefixes."""
+def _site(name: str = "site", app: Flask | None = None) -> Flask:
+    """An application whose views abort, fail and answer, under several prefixes; in an empty object, if one is given."""
     from flask import Blueprint, Flask, abort
 
-    app = Flask(name, root_path=".")
+    app = app or Flask.__new__(Flask)
+    Flask.__init__(app, name, root_path=".")
     app.logger.disabled = True
     for prefix in ("/api", "/api/v2", "/apix", "/shop"):
         part = Blueprint(f"part{prefix.replace('/', '_')}", name, url_prefix=prefix, root_path=".")
         part.get("/fine")(_fine)
         part.get("/abort/<int:code>", endpoint="abort")(lambda code: abort(code))
         part.get("/slash/", endpoint="slash")(_fine)
+        part.get("/broken", endpoint="broken")(lambda: str(1 / 0))
+        part.get("/own", endpoint="own")(lambda: ("its own page", 404))
         app.register_blueprint(part)
     return app
 
@@ -34,7 +37,11 @@ def _fine() -> str:
 
 
 def _page(name: str) -> Callable[[Any], Any]:
-    return lambda error: (f"{name} says {error.code}", error.code, {"X-Page": name})
+    def page(error: Any) -> Any:
+        code = getattr(error, "code", None)  # None: this is no HTTP error
+        return f"{name} says {code}", code or 500, {"X-Page": name}
+
+    return page
 
 
 @exercise(
@@ -100,12 +107,27 @@ def _pages_under(client: Any) -> None:
         ("no rule matched, at the prefix itself", "GET", "/api", "api says 404"),
         ("the method is wrong", "POST", "/api/fine", "api says 405"),
         ("another code", "GET", "/api/abort/403", "api says 403"),
+        ("a rare code", "GET", "/api/abort/418", "api says 418"),
+        ("a view failed, and Flask makes a 500 of it", "GET", "/api/broken", "api says 500"),
+        ("a query is no part of the path", "GET", "/api?page=2", "api says 404"),
+        (
+            "a view returned a 404 page of its own, which is no error",
+            "GET",
+            "/api/own",
+            "its own page",
+        ),
         ("two prefixes fit, the longer one counts", "GET", "/api/v2/none", "v2 says 404"),
         ("no error", "GET", "/api/fine", "fine"),
     ):
         got = client.open(path, method=method).text
         if got != expected:
             raise Wrong(f"{what}: {method} {path} expected {expected!r}, got {shown(got)}.")
+    moved = client.get("/api/slash")
+    if moved.status_code != 308 or not moved.headers.get("Location", "").endswith("/api/slash/"):
+        raise Wrong(
+            "GET /api/slash is redirected to /api/slash/ with 308, as before; a redirect is no error. "
+            f"Got {moved.status} {shown(moved.text)}."
+        )
 
 
 @exercise(
@@ -144,6 +166,11 @@ def check_tally(make: Callable[[], Any]) -> None:
         raise Wrong(
             f"The other application, of the same name, has answered nothing; its counts are {shown(got)}, expected {{}}."
         )
+    tally.init_app(one)
+    if not same(got := _counts(tally, one), {200: 1, 404: 1}):
+        raise Wrong(
+            f"init_app was called again for an application that had counted {{200: 1, 404: 1}}; now it has {shown(got)}."
+        )
     _ask(other, "/shop/abort/403")
     both = (_counts(tally, one), _counts(tally, other))
     if not same(both, ({200: 1, 404: 1}, {403: 1})):
@@ -163,6 +190,7 @@ def check_tally(make: Callable[[], Any]) -> None:
             f"Outside of any context `counts` must raise current_app's RuntimeError, and came to {shown(came)}."
         )
     _not_kept(tally)
+    _address_again(tally)
 
 
 def _ask(app: Flask, *paths: str) -> None:
@@ -186,4 +214,24 @@ def _not_kept(tally: Any) -> None:
     if gone() is not None:
         raise Wrong(
             "An application that nobody else needs is kept alive by the extension: a test suite makes hundreds."
+        )
+
+
+def _address_again(tally: Any) -> None:
+    """A new application may get the address, and so the id(), of one that is gone."""
+    from flask import Flask
+
+    apps = [_site("gone") for _ in range(5)]
+    for app in apps:
+        tally.init_app(app)
+        _ask(app, "/api/fine")
+    addresses = {id(app) for app in apps}
+    del app, apps
+    gc.collect()
+    empty = [Flask.__new__(Flask) for _ in range(2000)]  # they take the places that are free
+    app = _site("next", next((it for it in empty if id(it) in addresses), empty[0]))
+    tally.init_app(app)
+    if not same(got := _counts(tally, app), {}):
+        raise Wrong(
+            f"A new application begins with {shown(got)}, the counts of one that is gone. An id() is used again."
         )

@@ -93,6 +93,78 @@ def error_pages(app, pages):
             "The caller's dictionary was changed",
             "in place",
         ),
+        (  # the usual codes
+            """
+-    @app.errorhandler(HTTPException)
++    @app.errorhandler(403)
++    @app.errorhandler(404)
++    @app.errorhandler(405)
+""",
+            "a rare code",
+        ),
+        (  # no page for a server's error
+            """
+-        for prefix in sorted(pages, key=len, reverse=True):
++        for prefix in sorted(pages, key=len, reverse=True) if error.code < 500 else ():
+""",
+            "a view failed",
+        ),
+        (  # any exception: the page gets a ZeroDivisionError
+            """
+-    @app.errorhandler(HTTPException)
++    @app.errorhandler(Exception)
+""",
+            "a view failed",
+        ),
+        (  # only what is raised as an HTTP error
+            """
+def error_pages(app, pages):
+    from flask import request
+
+    before = app.handle_http_exception
+
+    def page_of(error):
+        for prefix in sorted(pages, key=len, reverse=True):
+            if error.code >= 400 and (request.path == prefix or request.path.startswith(f"{prefix}/")):
+                return pages[prefix](error)
+        return before(error)
+
+    app.handle_http_exception = page_of
+""",
+            "a view failed",
+        ),
+        (  # a redirect is an HTTPException, too
+            """
+-        return error
++        return error
++
++    app.handle_http_exception = page_of
+""",
+            "a redirect is no error",
+        ),
+        (  # the path with its query
+            """
+-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
++            if (path := request.full_path.rstrip("?")) == prefix or path.startswith(f"{prefix}/"):
+""",
+            "a query is no part of the path",
+        ),
+        (  # every response with an error's status
+            """
+def error_pages(app, pages):
+    from flask import request
+    from werkzeug.exceptions import default_exceptions
+
+    @app.after_request
+    def page_of(response):
+        error = default_exceptions.get(response.status_code)
+        for prefix in sorted(pages, key=len, reverse=True):
+            if error and (request.path == prefix or request.path.startswith(f"{prefix}/")):
+                return app.make_response(pages[prefix](error()))
+        return response
+""",
+            "a 404 page of its own",
+        ),
     ],
     "flask.tally": [
         (  # one dictionary in the extension
@@ -250,6 +322,53 @@ class Tally:
         return self.by_app[current_app._get_current_object()]
 """,
             "is kept alive by the extension",
+        ),
+        (  # by address
+            """
+class Tally:
+    def __init__(self):
+        self.by_id = {}
+
+    def init_app(self, app):
+        if id(app) in self.by_id:
+            return
+        counts = self.by_id[id(app)] = {}
+
+        @app.after_request
+        def count(response):
+            counts[response.status_code] = counts.get(response.status_code, 0) + 1
+            return response
+
+    @property
+    def counts(self):
+        from flask import current_app
+
+        return self.by_id[id(current_app._get_current_object())]
+""",
+            "An id() is used again",
+        ),
+        (  # each init_app begins at zero
+            """
+class Tally:
+    def init_app(self, app):
+        if "tally" not in app.extensions:
+            app.after_request(self.count)
+        app.extensions["tally"] = {}
+
+    def count(self, response):
+        from flask import current_app
+
+        counts = current_app.extensions["tally"]
+        counts[response.status_code] = counts.get(response.status_code, 0) + 1
+        return response
+
+    @property
+    def counts(self):
+        from flask import current_app
+
+        return current_app.extensions["tally"]
+""",
+            "init_app was called again for an application that had counted",
         ),
     ],
 }
