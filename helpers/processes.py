@@ -166,6 +166,9 @@ def end_with_descendants(pid: int, seconds: float = 5) -> None:
     psutil.wait_procs(trackers, timeout=seconds)
 
 
+AGAIN = 15  # seconds; a server may use ten of them to finish what is under way
+
+
 def interrupted_when_stdin_closes() -> None:
     """Raise KeyboardInterrupt in this process's main thread when its stdin ends.
 
@@ -177,10 +180,12 @@ def interrupted_when_stdin_closes() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 1024):
                 pass
-        if hasattr(signal, "pthread_kill"):  # wakes the main thread from what it waits in
-            signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
-        else:
-            _thread.interrupt_main()
+        while True:  # until the process ends: the first may meet code that ignores an interrupt
+            if hasattr(signal, "pthread_kill"):  # wakes the main thread from what it waits in
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+            else:
+                _thread.interrupt_main()
+            time.sleep(AGAIN)
 
     threading.Thread(target=watch, daemon=True, name="lifeline").start()
 

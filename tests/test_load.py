@@ -187,7 +187,7 @@ def test_a_request_without_an_answer_is_given_up() -> None:
     with serving(never) as site:
         result = load.run(site.url, load.fixed(rate=100, seconds=0.05), timeout=0.1)
     assert result.counts == {"timeout": 5}
-    assert result.latency(0) >= 0.1
+    assert result.latency(0) >= 0.098  # uvloop's clock counts whole milliseconds
 
 
 def test_a_failure_is_not_hidden_by_sending_again() -> None:

@@ -39,6 +39,9 @@ SECONDS = 20  # after which nothing may be left of a server
 @pytest.fixture(params=AVAILABLE)
 def tier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("COURSE_SERVICES", request.param)
+    # Those of exercises that were checked in this process would be shared, and outlive the test.
+    for server in services.running():
+        server.stop()
     return request.param
 
 
