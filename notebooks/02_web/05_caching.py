@@ -1009,7 +1009,7 @@ async def rush_of(way, requests=200, workers=4, old_fare=None):
         host=server.host, port=server.port, decode_responses=True, max_connections=requests
     ) as store:
         fares = await asyncio.gather(*(way(store, rush, memories[n % workers]) for n in range(requests)))
-    return rush.queries, Counter(sorted(fares))
+    return rush.queries, Counter(sorted(fares, key=str))
 
 
 # %%
