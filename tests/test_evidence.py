@@ -43,12 +43,12 @@ claim("generators.ends", "both ends are near", VALUE, equals=0, did=len(line))
 """
 
 
-def ran(book: Notebook) -> list[str]:
+def ran(book: Notebook, *, measured: bool = False) -> list[str]:
     """What is not in order in a notebook, from a plain run of it and its control runs."""
     plain = recorded(book)
     broken = [recorded(controls.broken_copy(book, wave)) for wave in controls.waves(book)]
     inputs = [{"inputs": {claim["id"]: claim["inputs"] for claim in run}} for run in broken]
-    return list(evidence.problems([book], plain, inputs))
+    return list(evidence.problems([book], plain, inputs, measured=measured))
 
 
 def recorded(book: Notebook) -> list[dict[str, Any]]:
@@ -104,17 +104,8 @@ def test_what_is_measured_is_named_only_where_it_is_asked_for(
     book = write(
         tmp_path, DEQUE.replace("back = ", "back = 0.5 + ").replace("VALUE", "front + back")
     )
-    plain = recorded(book)
-    inputs = [
-        {
-            "inputs": {
-                claim["id"]: claim["inputs"] for claim in recorded(controls.broken_copy(book, wave))
-            }
-        }
-        for wave in controls.waves(book)
-    ]
-    assert list(evidence.problems([book], plain, inputs)) == []
-    [said] = evidence.problems([book], plain, inputs, measured=True)
+    assert ran(book) == []
+    [said] = ran(book, measured=True)
     assert "no control moves back" in said
 
 

@@ -6,7 +6,6 @@ import importlib
 import importlib.util
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -20,6 +19,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from helpers.labs.web import chromium
 
 if TYPE_CHECKING:
     import httpx
@@ -300,14 +301,7 @@ def contract_test(
 
 # --- a browser -----------------------------------------------------------------------------------
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
-NO_BROWSER = (
-    None
-    if CHROMIUM
-    else "no Chromium here; Debian and Ubuntu: apt-get install chromium, then run again"
-)
+NO_BROWSER = chromium.missing() or None
 
 
 @dataclass
@@ -324,14 +318,14 @@ def browse(url: str, paths: Mapping[str, str | None]) -> dict[str, Page]:
 
     A request to any other host is written down and cut off: nothing leaves the machine.
     """
-    if not CHROMIUM:
+    if NO_BROWSER:
         return {path: Page([], [], b"") for path in paths}
     from playwright.sync_api import sync_playwright
 
     def look() -> dict[str, Page]:
         seen: dict[str, Page] = {}
         with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(executable_path=CHROMIUM)
+            browser = playwright.chromium.launch(executable_path=chromium.found())
             for path, selector in paths.items():
                 page = browser.new_page(viewport={"width": 1000, "height": 640})
                 page.set_default_timeout(SECONDS * 1000)

@@ -16,10 +16,13 @@ def missing() -> str:
     """Why there is no browser and how to get one; empty where there is one."""
     if not find_spec("playwright"):
         return "Playwright is not installed; `make setup` installs it"
-    return "" if _found() else GET
+    return "" if found() else GET
 
 
-def _found() -> str | None:
+def found() -> str | None:
+    """Where a Chromium is that Playwright can drive; None if one of them is missing."""
+    if not find_spec("playwright"):
+        return None
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
@@ -32,9 +35,8 @@ async def pages() -> AsyncIterator[Any]:
     """
     from playwright.async_api import async_playwright
 
-    found = _found()
-    if not found:
-        raise RuntimeError(GET)
+    if problem := missing():
+        raise RuntimeError(problem)
     options = [
         "--no-sandbox",
         "--disable-gpu",
@@ -42,7 +44,7 @@ async def pages() -> AsyncIterator[Any]:
         "--no-proxy-server",
     ]
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=found, args=options)
+        browser = await playwright.chromium.launch(executable_path=found(), args=options)
         try:
             yield await browser.new_context()
         finally:

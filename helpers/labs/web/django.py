@@ -7,7 +7,6 @@ import json
 import logging
 import os
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -16,6 +15,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
+
+from helpers.labs.web.chromium import GET, missing
+from helpers.labs.web.chromium import found as chromium  # the notebook asks for it by this name
 
 APP = "helpers.labs.web.django_bookings"
 DATABASE = "COURSE_DJANGO_DATABASE"  # how a server in a process of its own learns it
@@ -354,21 +356,7 @@ def page(html: str) -> Callable[..., Any]:
     return application
 
 
-NO_BROWSER = (
-    "no Chromium through Playwright here; `apt-get install chromium` (Debian) and "
-    "`pip install playwright`, then run the section again"
-)
-
-
-def chromium() -> str | None:
-    """Where a Chromium is that Playwright can drive; None if one of them is missing."""
-    import importlib.util
-
-    if importlib.util.find_spec("playwright") is None:
-        return None
-    return next(
-        filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-    )
+NO_BROWSER = missing() or GET
 
 
 def browse(visit: Callable[[Any], Any]) -> Any:
