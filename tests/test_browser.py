@@ -13,7 +13,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -201,22 +201,42 @@ class Page:
 
     def run(self, cell: object) -> str:
         """Run one cell, wait for its end, and return what it put out."""
-        cell.locator(".jp-InputPrompt").click()
-        return self._awaited(cell, lambda: self.page.keyboard.press("Control+Enter"))
+        return self._awaited(cell, lambda: self._press(cell, "Control+Enter"))
 
-    def _awaited(self, cell: object, start: object, seconds: int = SECONDS) -> str:
+    def _press(self, cell: object, key: str) -> None:
+        """Select a cell as a learner does, see that it is selected, and press a key on it."""
         from playwright.sync_api import expect
+
+        selected = re.compile(r"\bjp-mod-active\b")
+        for _ in range(SECONDS // 5):
+            cell.locator(".jp-InputPrompt").click()
+            try:  # while outputs still find their height, a click may meet the cell above
+                expect(cell).to_have_class(selected, timeout=5000)
+                break
+            except AssertionError:
+                continue
+        focused = "c => c.closest('.jp-Notebook').contains(document.activeElement)"
+        self.page.wait_for_function(focused, arg=cell.element_handle())
+        self.page.keyboard.press(key)
+
+    def _awaited(self, cell: object, start: Callable[[], None], seconds: int = SECONDS) -> str:
+        from playwright.sync_api import TimeoutError, expect
 
         number = cell.locator(".jp-InputPrompt")
         # The number that is there says nothing (a restarted kernel may give it again): it goes, too
-        # shortly to be looked for, and another comes.
-        number.evaluate(
-            """prompt => { window.asked = false; new MutationObserver((_, self) => {
-                if (prompt.textContent.includes('[*]')) { window.asked = true; self.disconnect() }
-            }).observe(prompt, {subtree: true, childList: true, characterData: true}) }"""
+        # shortly to be looked for, and another comes. JupyterLab may make the prompt itself anew.
+        cell.evaluate(
+            """cell => { window.asked = false; new MutationObserver((_, self) => {
+                if (cell.querySelector('.jp-InputPrompt')?.textContent.includes('[*]')) {
+                    window.asked = true; self.disconnect() }
+            }).observe(cell, {subtree: true, childList: true, characterData: true}) }"""
         )
         start()
-        self.page.wait_for_function("window.asked")
+        try:
+            self.page.wait_for_function("window.asked", timeout=20_000)
+        except TimeoutError:  # the browser lost the key: a learner presses it again
+            start()
+            self.page.wait_for_function("window.asked")
         expect(number).to_have_text(re.compile(r"\[\d+\]"), timeout=1000 * seconds)
         return cell.locator(".jp-Cell-outputWrapper").inner_text()
 
