@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,9 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import GOOD, write
+from support import GOOD, environment, write
 
-from helpers.course.check import cost, floor, report
+from helpers.course.check import cost, floor, report, stages
 from helpers.course.check.load import Load
 from helpers.course.check.modes import Mode
 from helpers.course.check.report import CANARIES, Report
@@ -68,8 +69,8 @@ def record(tmp_path: Path, path: Path) -> Path:
     note(folder, "claims", "77", **CLAIM)
     control = {"notebook": NAME, "wave": 1, "claims": ["generators.two"], "red": ["generators.two"]}
     note(folder, "control", "gw1", **control, ok=True, repeated=None, seconds=2.0)
-    for what in ("stub", "reference", "wrong", "wrong"):
-        note(folder, "exercise", "gw0", what=what, id="generators.turn", ok=True)
+    for what, number in (("stub", 0), ("reference", 0), ("wrong", 1), ("wrong", 2)):
+        note(folder, "exercise", "gw0", what=what, id="generators.turn", number=number, ok=True)
     for name in CANARIES:
         note(folder, "canary", "gw1", name=name, red=True)
     return folder
@@ -170,6 +171,45 @@ def test_control_runs_that_were_needed_twice_are_named_and_few(record: Path, pat
     )
 
 
+FLICKERS = """
+from pathlib import Path
+import pytest
+
+@pytest.mark.parametrize("name", {names!r})
+def test_seats(name):
+    seen = Path(__file__).with_name(name)
+    first, _ = not seen.exists(), seen.touch()
+    assert not first, "a seat was lost"
+"""
+
+
+def run_flickering(tmp_path: Path, record: Path, names: list[str]) -> int:
+    """pytest's status where tests fail the first time, as the stage `checks` calls it."""
+    file = tmp_path / "test_flickers.py"
+    file.write_text(FLICKERS.format(names=names), encoding="utf-8")
+    command = stages._pytest(2, *stages.ONCE_MORE, "-p", "no:cacheprovider", str(file))
+    env = environment(stages.ROOT, COURSE_CHECKS=str(record))
+    return subprocess.run(command, cwd=stages.ROOT, env=env, capture_output=True).returncode
+
+
+def test_a_test_that_failed_is_run_once_more_and_named(
+    record: Path, path: Path, tmp_path: Path
+) -> None:
+    assert run_flickering(tmp_path, record, ["ewr"]) == 0
+    result = collected(record, path)
+    assert result.problems == []
+    [line] = [line for line in result.lines() if line.startswith("repeated")]
+    assert "test_seats[ewr]: " in line
+    assert "a seat was lost" in line
+
+
+def test_more_than_two_such_tests_are_red(record: Path, path: Path, tmp_path: Path) -> None:
+    run_flickering(tmp_path, record, ["ewr", "jfk", "lga"])
+    assert collected(record, path).problems == [
+        "3 tests were needed twice, at most 2 may be: they flicker"
+    ]
+
+
 @pytest.mark.parametrize("name", RED)
 def test_a_count_that_does_not_come_out_is_red(name: str, record: Path, path: Path) -> None:
     kind, change, text = RED[name]
@@ -190,7 +230,7 @@ def test_one_cell_that_was_not_reached_is_red(record: Path, path: Path) -> None:
 
 
 def test_a_wrong_answer_that_was_taken_is_red(record: Path, path: Path) -> None:
-    note(record, "exercise", "gw0", what="wrong", id="generators.turn", ok=False)
+    note(record, "exercise", "gw0", what="wrong", id="generators.turn", number=3, ok=False)
     assert collected(record, path).problems == ["1 wrong answers were not rejected"]
 
 

@@ -150,6 +150,15 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo) -> Any:
     return outcome
 
 
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Note a test that failed and is run once more (by pytest-rerunfailures)."""
+    folder = _record()
+    if folder and report.outcome == "rerun":
+        reason = getattr(report.longrepr, "reprcrash", None) or report.longrepr
+        first = str(getattr(reason, "message", reason)).strip().partition("\n")[0]
+        records.note(folder, "repeated", _worker(), test=report.nodeid, reason=first)
+
+
 def _number(item: Any) -> int:
     """The cell's number as JupyterLab counts: all cells, from 1 (nbval counts code cells from 0)."""
     return next(n for n, cell in enumerate(item.parent.nb.cells, 1) if cell is item.cell)

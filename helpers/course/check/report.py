@@ -23,6 +23,7 @@ from helpers.records import entries
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"
 REPEATS = 1  # control runs of a whole run that may be needed twice
+TEST_REPEATS = 2  # other tests of a run that may
 CANARIES = (
     "false_claim",
     "edited_output",
@@ -73,6 +74,13 @@ class RepeatedControl(_Row):
 
     notebook: str
     claims: list[str]
+    reason: str
+
+
+class RepeatedTest(_Row):
+    """A test that passed only when it was run a second time, and how it had failed."""
+
+    test: str
     reason: str
 
 
@@ -151,6 +159,7 @@ class Report(_Row):
     unmeasured: list[Unmeasured]
     impossible: list[Impossible]
     skipped: list[str]
+    repeated: list[RepeatedTest]
     services: list[ServiceRow]
     seconds: dict[str, float]
     costs: Costs
@@ -198,6 +207,7 @@ class Report(_Row):
         lines += [f"unmeasured {u.claim} ({u.tier}): {u.reason}" for u in self.unmeasured]
         lines += [f"no control {c.claim}: {c.reason}" for c in self.controls.impossible]
         lines += [f"repeated   {c.notebook}: {c.reason}" for c in self.controls.repeated]
+        lines += [f"repeated   {entry.test}: {entry.reason}" for entry in self.repeated]
         lines += [f"skipped    {test}" for test in self.skipped]
         lines += [f"not run    {what}" for what in self.not_run]
         lines += [f"RED        {problem}" for problem in self.problems]
@@ -252,6 +262,7 @@ def collect(
         unmeasured=_unmeasured(seen),
         impossible=known_impossible(),
         skipped=sorted({e["test"] for e in entries(record, "skipped")}),
+        repeated=_repeated(record),
         services=[
             ServiceRow(
                 **{name: e[name] for name in ServiceRow.model_fields}
@@ -324,8 +335,16 @@ def _controls(record: Path, books: list[notebooks.Notebook]) -> ControlCounts:
     )
 
 
+def _repeated(record: Path) -> list[RepeatedTest]:
+    seen = {e["test"]: e["reason"] for e in entries(record, "repeated")}
+    return [RepeatedTest(test=test, reason=reason) for test, reason in sorted(seen.items())]
+
+
 def _exercises(record: Path, books: list[notebooks.Notebook]) -> ExerciseCounts:
-    rows = list(entries(record, "exercise"))
+    # What was judged twice (`repeated`) counts as it came out last.
+    rows = list(
+        {(e["what"], e["id"], e["number"]): e for e in entries(record, "exercise")}.values()
+    )
 
     def ids(what: str) -> list[str]:
         return sorted({row["id"] for row in rows if row["what"] == what and row["ok"]})
@@ -364,6 +383,7 @@ def _problems(report: Report, home: dict[str, str]) -> Iterator[str]:
             yield f"claim {claim.id} is false ({claim.notebook})"
     if report.mode is not Mode.other:
         yield from _control_problems(report, home)
+    yield from _repeat_problems(report.repeated)
     yield from _exercise_problems(report.exercises, wrong=report.mode is not Mode.other)
     if settings.value("COURSE_REQUIRE") == "all":
         yield from _required(report)
@@ -411,6 +431,11 @@ def _canary_problems(canaries: dict[str, bool]) -> Iterator[str]:
             yield f"the canary {name} was not run"
         elif not canaries[name]:
             yield f"the canary {name} passed: the checks no longer catch what it does"
+
+
+def _repeat_problems(repeated: list[RepeatedTest]) -> Iterator[str]:
+    if len(repeated) > TEST_REPEATS:
+        yield f"{len(repeated)} tests were needed twice, at most {TEST_REPEATS} may be: they flicker"
 
 
 def _exercise_problems(counts: ExerciseCounts, *, wrong: bool) -> Iterator[str]:
