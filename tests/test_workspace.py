@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from helpers.course import cli
 from helpers.learner import workspace
-from helpers.model import notebooks
+from helpers.model import checklist, notebooks
 from helpers.model.notebooks import ROOT
 
 pytestmark = pytest.mark.reference_only
@@ -111,6 +111,13 @@ def test_solutions_are_not_laid_out(course_folder: Path) -> None:
     ship(course_folder, name=f"solutions/{NAME}")
     workspace.prepare()
     assert not mine(course_folder, f"solutions/{NAME}").exists()
+
+
+def test_a_planned_topic_is_not_laid_out(course_folder: Path) -> None:
+    [planned, *_] = (b for b in checklist.load().bullets if b.status == "planned")
+    ship(course_folder, name=planned.notebooks[0])
+    workspace.prepare()
+    assert not mine(course_folder, planned.notebooks[0]).exists()
 
 
 def test_what_is_there_is_not_touched(course_folder: Path) -> None:
@@ -602,6 +609,7 @@ def test_git_sees_nothing_of_it(tmp_path: Path) -> None:
     root = checkout(tmp_path / "course")
     pretend(write(root / "notebooks" / "01_language"))
     (root / ".gitignore").write_text((ROOT / ".gitignore").read_text())
+    (root / "data" / "checklist.yaml").write_text((ROOT / "data" / "checklist.yaml").read_text())
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import settings
-from helpers.model import files, outline, way
+from helpers.model import checklist, files, outline, way
 from helpers.model.files import Node
 from helpers.model.notebooks import NOTEBOOKS
 
@@ -58,12 +58,16 @@ def folder() -> Path:
 
 
 def shipped() -> dict[str, Path]:
-    """Name -> `.ipynb` of every notebook that the checkout ships to a learner (no solutions)."""
+    """Name -> `.ipynb` of every notebook that the checkout ships to a learner.
+
+    Worked solutions stay behind, and topics that are still planned.
+    """
+    planned = {n for b in checklist.load().bullets if b.status == "planned" for n in b.notebooks}
     found = {}
     for path in sorted(NOTEBOOKS.rglob("*.ipynb")):
         name = path.relative_to(NOTEBOOKS).with_suffix("").as_posix()
         hidden = any(part.startswith(".") for part in path.relative_to(NOTEBOOKS).parts)
-        if not hidden and not name.startswith("solutions/"):
+        if not hidden and not name.startswith("solutions/") and name not in planned:
             found[name] = path
     return found
 

@@ -72,10 +72,13 @@ def plan(
 
     Raises `UnknownTopic` for a topic that is not on the map or has no notebook yet.
     """
-    bullets = tuple(dict.fromkeys(checklist.load().bullet(topic) for topic in topics))
+    map_ = checklist.load()
+    bullets = tuple(dict.fromkeys(map_.bullet(topic) for topic in topics))
+    names = {name for topic in topics for name in map_.notebooks(topic)}  # `3.1b` is one of two
     if not bullets:
         raise UnknownTopic("name at least one topic: --topics 1.1,1.4")
     work = [item for bullet in bullets for item in _work(bullet)]
+    work = [item for item in work if item.part and item.part.notebook in names]
     if core:
         work = [item for item in work if item.part and item.part.core]
     target = round(60 * hours)
@@ -97,7 +100,7 @@ def plan(
         items=tuple(_clocked(_with_breaks(kept, target), start)),
         cuts=tuple(cuts),
         left_out=tuple(left_out),
-        seconds=_seconds(bullets),
+        seconds=_seconds(names),
     )
 
 
@@ -191,15 +194,14 @@ def _clocked(items: list[Item], start: time) -> Iterator[Item]:
         now += timedelta(minutes=item.minutes)
 
 
-def _seconds(bullets: Sequence[Bullet]) -> dict[str, float]:
+def _seconds(names: set[str]) -> dict[str, float]:
     """Seconds of each notebook in the last `course test` here, as far as there was one."""
     try:
         report = json.loads(Path(REPORT).read_text(encoding="utf-8"))
         measured = report["notebooks"]["seconds"]
     except (OSError, ValueError, KeyError, TypeError):
         return {}
-    names = [name for bullet in bullets for name in bullet.notebooks]
-    return {name: measured[name] for name in names if name in measured}
+    return {name: measured[name] for name in sorted(names) if name in measured}
 
 
 # --- as text -----------------------------------------------------------------------------------
