@@ -305,7 +305,7 @@ claim("interpreter.released_by_zlib", "two threads compress at the same time",
       in_threads["compress_log"], at_least=1.6)
 claim("interpreter.released_by_blas", "two threads multiply matrices at the same time",
       in_threads["multiply_matrices"], at_least=1.6)
-claim("interpreter.held_for_small", "in pieces of 1 KiB the same hashing takes turns",
+claim("interpreter.held_for_small", "two threads that hash in pieces of 1 KiB take turns",
       in_threads["hash_in_pieces"], at_most=1.5, proves={"interpreter.q2": "c"})
 
 # %% [markdown]
@@ -487,9 +487,9 @@ show_lines(
 )
 
 # %%
-claim("interpreter.latency_short", "an interval of 0.5 ms brings it back sooner than one of 50 ms, by 25 ms at least",
+claim("interpreter.latency_short", "with a switch interval of 0.5 ms the answer comes at least 25 ms sooner than with one of 50 ms",
       latency[0.05] - latency[0.0005], at_least=0.025, unit="s", baseline=latency[0.05])
-claim("interpreter.latency_follows", "with an interval of 50 ms it waits half an interval at least, and five at most",
+claim("interpreter.latency_follows", "with a switch interval of 50 ms the answer waits at least half an interval and at most five",
       latency[0.05], between=(0.025, 0.25), unit="s", proves={"interpreter.q3": "b"})
 
 # %% [markdown]
@@ -604,11 +604,11 @@ show_table(
 )
 
 # %%
-claim("interpreter.race_hidden", "in this kernel the plain addition loses nothing in eight million sales",
+claim("interpreter.race_hidden", "in this kernel `sold += 1` loses no sale in eight million",
       plain, equals=0, unit="sales lost", proves={"interpreter.q4": "a"}, did=len(races))
-claim("interpreter.race_shown", "the same addition of a function's result does lose sales",
+claim("interpreter.race_shown", "adding a function's result in the same loop does lose sales",
       with_fee, at_least=1, unit="sales lost")
-claim("interpreter.race_free_threaded", "without a GIL, the plain addition loses sales too",
+claim("interpreter.race_free_threaded", "on a free-threaded build `sold += 1` loses sales too",
       without_gil, at_least=1, unit="sales lost", unmeasured=not_here)
 
 # %% [markdown]
@@ -723,9 +723,9 @@ def guarded_b(flight):
 
 unguarded_sales = two_sales(sell_paused, sell_at_once)
 guarded_sales = two_sales(guarded_a, guarded_b)
-claim("interpreter.forced_race", "two sales, a read before the other's write: one is lost, every time",
+claim("interpreter.forced_race", "if one thread reads before the other writes, one of two sales is lost",
       unguarded_sales, equals=1, unit="sales")
-claim("interpreter.lock", "under one lock for read and write together, both count",
+claim("interpreter.lock", "if one lock covers both the read and the write, both sales count",
       guarded_sales, equals=2, unit="sales")
 
 # %% [markdown]
@@ -831,9 +831,9 @@ show_table(
 )
 
 # %%
-claim("interpreter.cold", "before its first call a function runs as it was compiled",
+claim("interpreter.cold", "before its first call a function has no specialised instructions",
       len(before), equals=0, unit="instructions", did=len(after))
-claim("interpreter.specialised", "after 1,000 rounds the addition has become one for two ints",
+claim("interpreter.specialised", "after 1,000 rounds the addition is specialised for two ints",
       [now for _, was, now in after if was == "BINARY_OP"], equals=["BINARY_OP_ADD_INT"])
 
 # %% [markdown]
@@ -924,7 +924,7 @@ first, second = import_fares(shop), import_fares(shop)
 print(*(file.name for file in shop.rglob("*.pyc")))
 
 # %%
-claim("interpreter.pyc", "the first import compiles the module, the second finds it compiled",
+claim("interpreter.pyc", "the first import compiles the module, and the second one loads the .pyc",
       (first[0], second[0]), equals=(1, 0), baseline=first[0])
 
 # %% [markdown]
@@ -950,7 +950,7 @@ stale = import_fares(shop)[1]
 
 os.utime(shop / "fares.py", ns=(old.st_atime_ns, old.st_mtime_ns + 2 * 10**9))
 noticed = import_fares(shop)[1]
-claim("interpreter.stale_pyc", "same time and size: bytecode of a source that is gone; two seconds later: compiled anew",
+claim("interpreter.stale_pyc", "with the same size and modification time the old bytecode is used; two seconds later the module is compiled again",
       (stale, noticed), equals=(30, 45), proves={"interpreter.q5": "b"}, baseline=noticed)
 
 # %% [markdown]
@@ -1034,9 +1034,9 @@ show_bars(weight, title="One number in …", x="bytes", text="{:.1f}".format)
 # %%
 claim("interpreter.boxed", "a large int in a list takes at least four times its 8 bytes",
       weight["list of times"], at_least=32, unit="B")
-claim("interpreter.unboxed", "in an array it takes its 8 bytes and hardly more",
+claim("interpreter.unboxed", "an array needs hardly more than 8 bytes for the same int",
       weight["array('q')"], at_most=12, unit="B")
-claim("interpreter.small_ints", "small ints are shared: a delay costs less than half as much",
+claim("interpreter.small_ints", "small ints are shared, so a list of delays needs at most 20 bytes per item",
       weight["list of delays"], at_most=20, unit="B")
 
 # %% [markdown]
@@ -1130,11 +1130,11 @@ try:
 except pydantic.ValidationError as error:
     validated = error.errors()[0]["type"]
 
-claim("interpreter.not_enforced", "the interpreter does not look at annotations",
+claim("interpreter.not_enforced", "the interpreter does not enforce annotations",
       doubled, equals="12A12A", proves={"interpreter.q6": "b"})
-claim("interpreter.type_checker", "a type checker finds the bug before the program runs, and its line",
+claim("interpreter.type_checker", "a type checker reports the line of the bug before the program runs",
       [line.split(":")[1] for line in checked.stdout.splitlines()], equals=["5"])
-claim("interpreter.validator", "a validator refuses the value when it comes",
+claim("interpreter.validator", "a validator refuses the value at run time, when the call is made",
       validated, equals="int_parsing")
 
 # %% tags=["nbval-ignore-output", "timing"]
@@ -1214,7 +1214,7 @@ def evaluations(python):
 
 newer = machine.interpreter("3.14")
 since_314 = evaluations(newer) if newer else None
-claim("interpreter.lazy_annotations", "3.14 evaluates an annotation when it is asked for, not at the definition",
+claim("interpreter.lazy_annotations", "3.14 evaluates an annotation when it is read, not at the definition",
       since_314, equals=[0, 1], unmeasured=missing("3.14"))
 
 # %% tags=["nbval-ignore-output"]

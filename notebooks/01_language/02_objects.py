@@ -172,15 +172,15 @@ grown = {habit: round(bytes_of(Booking, act, 10_000) - untouched) for habit, act
 show_table([{"habit": habit, "bytes more for ever": more} for habit, more in grown.items()])
 
 # %%
-claim("objects.looked_at", "reading vars() of an object makes it larger by a dictionary's 64 bytes, for good",
+claim("objects.looked_at", "reading vars() of an object adds a dictionary of 64 bytes to it, permanently",
       bytes_each["after vars(booking)"] - bytes_each["as created"], between=(62, 66), unit="B", proves={"objects.q1": "c"},
       baseline=bytes_each["as created"])
-claim("objects.lookers", "copying and pickling look into an object's dictionary; reading an attribute does not",
+claim("objects.lookers", "copying and pickling create an object's dictionary; reading an attribute does not",
       [habit for habit, more in grown.items() if more > 32],
       equals=["vars(booking)", "dir(booking)", "copy.copy(booking)", "pickle.dumps(booking)"])
-claim("objects.slots_bytes", "with slots an object is two headers of 16 bytes and 8 bytes a field",
+claim("objects.slots_bytes", "an object with slots takes two headers of 16 bytes and 8 bytes per field",
       bytes_each["with __slots__"], between=(62, 66), unit="B")
-claim("objects.late_attributes", "two attributes that __init__ did not know cost each object more than 200 bytes",
+claim("objects.late_attributes", "two attributes added after __init__ cost each object more than 200 bytes",
       bytes_each["two attributes added later"] - bytes_each["as created"], at_least=200, unit="B",
       baseline=bytes_each["as created"])
 
@@ -303,7 +303,7 @@ answers.append(tariff_booking.fare)
 print(*answers, sep="\n")
 
 # %%
-claim("objects.lookup_order", "first who controls assignment, then the instance, then the class, then __getattr__",
+claim("objects.lookup_order", "the lookup asks data descriptors, then the instance, then the rest of the class, then __getattr__",
       answers, equals=["descriptor with __set__", "instance", "descriptor without __set__", "__getattr__"],
       proves={"objects.q2": "b"})
 
@@ -555,9 +555,9 @@ charged = outcome(lambda: getattr(partner, "total", 0))
 print(message, charged, sep="\n")
 
 # %%
-claim("objects.misspelt", "the error names the property, which exists, and not the field that is missing",
+claim("objects.misspelt", "the error names the property, which exists, instead of the field that is missing",
       message, equals="the partner's record has no 'total'", proves={"objects.q3": "b"})
-claim("objects.free_ticket", "getattr with a default takes the bug for a missing attribute: the ticket is free",
+claim("objects.free_ticket", "getattr with a default hides the bug, and the ticket is free",
       charged, equals=0, did=message)
 
 # %% [markdown]
@@ -633,9 +633,9 @@ show_table([{"expression": expression, "result": result} for expression, result 
 print("asked for:", waiting._asked)
 
 # %%
-claim("objects.implicit", "len(), bool(), == and iteration ask the class; an empty wrapped list is true",
+claim("objects.implicit", "len(), bool(), == and iteration look on the class and bypass __getattr__, so a wrapped empty list is true",
       list(seen.values()), equals=[0, "TypeError", True, False, "TypeError"], proves={"objects.q4": "c"})
-claim("objects.never_asked", "of five uses the wrapper saw one, the one that was spelled as an attribute",
+claim("objects.never_asked", "of five uses __getattr__ sees only the one that is written as an attribute",
       waiting._asked, equals=["__len__"])
 
 # %% [markdown]
@@ -761,12 +761,12 @@ compatible = paid_and_upgraded(by_another_team(PrivatePayable))
 print(vars(compatible), compatible.may_board())
 
 # %%
-claim("objects.one_underscore", "with one underscore the subclass overwrites the payment: the passenger stays",
+claim("objects.one_underscore", "with one underscore the subclass overwrites the payment, and the passenger cannot board",
       (one.may_board(), len(vars(one))), equals=(False, 1))
-claim("objects.two_underscores", "with two, each class keeps a state of its own",
+claim("objects.two_underscores", "with two underscores each class has a state of its own",
       (two.may_board(), sorted(vars(two))),
       equals=(True, ["_PrivatePayable__state", "_PrivateUpgradable__state"]))
-claim("objects.same_name", "two classes of one name share it again",
+claim("objects.same_name", "two classes with the same name share the mangled attribute again",
       (compatible.may_board(), sorted(vars(compatible))), equals=(False, ["_PrivatePayable__state"]),
       proves={"objects.q5": "b"})
 
@@ -872,7 +872,7 @@ except AttributeError as error:
 print(told, flight.passengers)
 
 # %%
-claim("objects.augmented", "the assignment is refused, and the passenger is on board",
+claim("objects.augmented", "`+=` raises AttributeError, and the passenger is added all the same",
       (told, len(flight.passengers)), equals=("AttributeError", 3), proves={"objects.q6": "c"})
 
 # %% [markdown]
@@ -958,7 +958,7 @@ show_table([{"attempt": what, "outcome": "works" if result in (None, 12) else re
 claim("objects.slots_break", "seven uses that work with a dictionary fail with slots",
       [result for result in price_list.values() if str(result).endswith("Error")],
       equals=["AttributeError", *["TypeError"] * 4, "ValueError", "TypeError"])
-claim("objects.slots_undone", "a subclass that says nothing about slots has the dictionary back",
+claim("objects.slots_undone", "a subclass without __slots__ has a __dict__ again",
       (hasattr(seat, "__dict__"), hasattr(WindowSeat(12, "A"), "__dict__")), equals=(False, True))
 claim("objects.slot_is_descriptor", "a slot is a data descriptor on the class: it gets and sets at a fixed offset",
       [hasattr(type(Seat.row), method) for method in ("__get__", "__set__", "__delete__")],
@@ -1119,13 +1119,13 @@ disputed = [hierarchy for hierarchy, (real, ours) in orders_of.items() if real !
 show_table([{"hierarchies": len(orders_of), "refused by CPython": len(refused), "disputed": len(disputed)}], left=0)
 
 # %%
-claim("objects.three_classes", "of the ten hierarchies of three classes CPython refuses one: the charter",
+claim("objects.three_classes", "of the ten hierarchies of three classes CPython refuses one",
       [hierarchy for hierarchy in refused if len(hierarchy) == 3], equals=[((), (0,), (0, 1))],
       proves={"objects.q7": "c"})
 bases_of_refused = {len(hierarchy[len(orders_of[hierarchy][0]) - 1]) for hierarchy in refused}
-claim("objects.c3_many", "a class was refused only if it named several bases: some with two, some with three",
+claim("objects.c3_many", "every refused class has several bases: two or three",
       bases_of_refused, equals={2, 3}, did=len(refused))
-claim("objects.c3_agrees", "ten lines of C3 give the same order for all, and refuse the same ones at the same class",
+claim("objects.c3_agrees", "ten lines of C3 give CPython's order for each hierarchy, and refuse the same classes",
       len(disputed), equals=0, did=len(orders_of))
 
 # %% [markdown]
@@ -1245,9 +1245,9 @@ calls = {kind.__name__: saved(kind()) for kind in (DirectPaid, PaidBooking, Audi
 show_table([{"class": kind, "who saved": " → ".join(done)} for kind, done in calls.items()], left=2)
 
 # %%
-claim("objects.saved_twice", "direct calls reach the common base once for each way that leads to it",
+claim("objects.saved_twice", "direct calls reach the common base once for each path that leads to it",
       Counter(calls["DirectPaid"]), equals={"Audited": 1, "Announced": 1, "Record": 2})
-claim("objects.super_order", "super() in Audited goes on to whoever follows Audited in the order of the object's class",
+claim("objects.super_order", "super() in Audited calls whatever follows Audited in the MRO of the object's class",
       (calls["PaidBooking"], calls["Audited"]),
       equals=(["Audited", "Announced", "Record"], ["Audited", "Record"]), proves={"objects.q8": "b"}, baseline=calls["Audited"])
 
@@ -1372,11 +1372,11 @@ show_table(
 )
 
 # %%
-claim("objects.operator_order", "the right operand comes first if its class is a subclass with a reflected method of its own",
+claim("objects.operator_order", "the right operand is asked first if its class is a subclass with a reflected method of its own",
       [negotiations[f"Money() + {other}()"][:-1] for other in ("Miles", "Voucher", "Refund")],
       equals=[("Money.__add__", "Miles.__radd__"), ("Voucher.__radd__", "Money.__add__"),
               ("Money.__add__", "Refund.__radd__")], proves={"objects.q9": "c"})
-claim("objects.same_type", "of two operands of one type + asks one and == asks both",
+claim("objects.same_type", "for two operands of the same type `+` asks one of them and `==` asks both",
       [negotiations[f"Money() {sign} Money()"] for sign in ("+", "==")],
       equals=[("Money.__add__", "TypeError"), ("Money.__eq__", "Money.__eq__", False)])
 
@@ -1417,7 +1417,7 @@ payments = [outcome(lambda: fare + Points()) for fare in (PoliteFare(), RudeFare
 print(payments)
 
 # %%
-claim("objects.declining", "a method that declines lets the other side pay; one that raises does not",
+claim("objects.declining", "if a method returns NotImplemented, the other operand is asked; if it raises, the other is not",
       payments, equals=["paid with points", "TypeError"])
 
 # %% [markdown]
@@ -1529,9 +1529,9 @@ print(seat in list(passengers), passengers)
 copied, inserted = dict(passengers), dict(passengers.items())  # the same?
 print(len(copied), len(inserted))
 
-claim("objects.moved_key", "the moved seat is found in a dictionary for some rows, in a set for none, in a list for all",
+claim("objects.moved_key", "the seat with the changed hash is found in a dictionary for some rows, in a set for none, in a list for all",
       list(found.values()), equals=["always", "sometimes", "never", "never", "never"], proves={"objects.q10": "b"})
-claim("objects.equal_keys", "then one object is a key twice, and in a copy too; inserted pair by pair one passenger is left",
+claim("objects.equal_keys", "after the change one object is two keys of the dictionary and of its copy; inserting pair by pair leaves one",
       (len(passengers), len(copied), len(inserted)), equals=(2, 2, 1))
 
 # %% [markdown]
@@ -1577,7 +1577,7 @@ class FrequentFlyer(Passenger):
         return super().__eq__(other)
 
 
-claim("objects.hash_dropped", "a subclass that overrides __eq__ alone can be no key any more, though its base can",
+claim("objects.hash_dropped", "a subclass that overrides only __eq__ is unhashable, although its base is hashable",
       [outcome(lambda: len({kind("Anna")})) for kind in (Passenger, FrequentFlyer)], equals=[1, "TypeError"])
 
 # %% [markdown] also=["objects.equal_keys"] claim="objects.moved_key" tags=["break-it"]
@@ -1708,9 +1708,9 @@ paid = {
 show_table([{"event": event, **{rule: str(euros) for rule, euros in by.items()}} for event, by in paid.items()])
 
 # %%
-claim("objects.three_ways", "a new kind: the method and singledispatch complain, match returns None",
+claim("objects.three_ways", "for a new kind of disruption the method and singledispatch raise, and match returns None",
       list(paid["Downgrade"].values()), equals=["AttributeError", "TypeError", None], proves={"objects.q11": "c"})
-claim("objects.look_alike", "all serve a subclass; only duck typing serves a look-alike",
+claim("objects.look_alike", "all three ways serve a subclass; only duck typing serves a look-alike",
       (list(paid["TechnicalDelay"].values()), list(paid["PartnerDelay"].values())),
       equals=([250, 250, 250], [250, "TypeError", None]), baseline=paid["TechnicalDelay"])
 
@@ -1747,7 +1747,7 @@ def refund(status):
 
 refunds = [refund(status) for status in ("boarding", "cancelled", "landed")]
 print(*refunds, sep="\n")
-claim("objects.name_in_case", "a bare name in a case is not compared with anything: it matches, and is assigned",
+claim("objects.name_in_case", "a bare name in a case pattern is not compared: it matches anything and is assigned",
       refunds, equals=["nothing", "250, because cancelled", "250, because landed"])
 
 # %% [markdown]
@@ -1907,12 +1907,12 @@ reported = [line for line in checked.stdout.splitlines() if ": error: " in line]
 print(*reported, sep="\n")
 
 # %%
-claim("objects.abc_instance", "the ABC lets the class without send be defined, refuses its instance, and reads no signature",
+claim("objects.abc_instance", "an ABC lets a class without send be defined, refuses to instantiate it, and ignores signatures",
       [check["is made"] for check in checks[:3]], equals=[True, True, "TypeError"])
-claim("objects.runtime_checks", "at run time a name is enough for the protocol, and a registration for the ABC",
+claim("objects.runtime_checks", "isinstance is true for a protocol if the name exists, and for an ABC if the class is registered",
       (checks[4]["isinstance of the protocol"], checks[3]["isinstance of the ABC"]), equals=(True, True),
       proves={"objects.q12": "b"})
-claim("objects.static_checks", "a type checker reports the wrong signature and the number, before anything runs",
+claim("objects.static_checks", "a type checker reports both the wrong signature and the number before anything runs",
       [line.split(":")[1] for line in reported], equals=["20", "21"])
 
 # %% [markdown]
@@ -1957,9 +1957,9 @@ prices = {
 show_bars(prices, title="One isinstance(…, …) against", x="bytecode instructions", text="{:.0f}".format)
 
 # %%
-claim("objects.cached_check", "an ABC and a protocol whose answer is known by the class cost some tens of instructions",
+claim("objects.cached_check", "isinstance with an ABC, or with a protocol that the class fulfils, costs at most 70 instructions",
       max(prices["an ABC"], prices["a protocol, the class has it"]), at_most=70)
-claim("objects.missed_check", "a protocol that the class does not fulfil looks through it each time: over 100 for one member",
+claim("objects.missed_check", "isinstance with a protocol that the class does not fulfil costs over 100 instructions for one member, each time",
       min(prices["a protocol, the instance has it"], prices["a protocol, nobody has it"]), at_least=100)
 
 # %% [markdown]
@@ -2112,9 +2112,9 @@ refusals = {
     kind.__name__: sum(is_error(by[kind.__name__]) for by in results.values())
     for kind in (InheritedMap, UserMap, ComposedMap)
 }
-claim("objects.dict_refused", "the subclass of dict refuses one of five ways",
+claim("objects.dict_refused", "the subclass of dict refuses a bad row in one of five ways to insert it",
       refusals["InheritedMap"], equals=1, proves={"objects.q13": "c"})
-claim("objects.composed_refused", "UserDict refuses four, and the composed map all five",
+claim("objects.composed_refused", "UserDict refuses it in four of five ways, and the composed map in all five",
       (refusals["UserMap"], refusals["ComposedMap"]), equals=(4, 5), baseline=refusals["UserMap"])
 
 # %% [markdown]
@@ -2248,9 +2248,9 @@ combinations = [chosen for count in range(len(rules) + 1) for chosen in itertool
 print(f"{len(combinations)} classes, or {len(rules)} functions")
 
 # %%
-claim("objects.upgrade_seen", "every holder of the booking sees a rule that was added to it",
+claim("objects.upgrade_seen", "with composition every holder of the booking sees the rule that was added",
       fees["composition"], equals=[0, 0, 0])
-claim("objects.upgrade_missed", "who holds the old object goes on charging the old fee, without an error",
+claim("objects.upgrade_missed", "with inheritance a holder of the old object charges the old fee, without an error",
       fees["inheritance"], equals=[0, 75, 75])
 
 # %% [markdown]
@@ -2346,7 +2346,7 @@ first.extras.booked.append("vegetarian meal")
 print(outcome(with_list_default), second.extras.booked)
 
 # %%
-claim("objects.extras_default", "a list as default is refused; an object of your own is accepted, and shared by all",
+claim("objects.extras_default", "a dataclass refuses a list as default; it accepts an object of your own class, and all instances share it",
       (outcome(with_list_default), second.extras.booked), equals=("ValueError", ["vegetarian meal"]),
       proves={"objects.q14": "c"})
 
@@ -2384,9 +2384,9 @@ tried = {expression: outcome(attempt) for expression, attempt in switches.items(
 show_table([{"expression": expression, "outcome": str(result)} for expression, result in tried.items()], left=2)
 
 # %%
-claim("objects.frozen", "frozen refuses assignment; what a field refers to can change, and then it has no hash",
+claim("objects.frozen", "frozen refuses assignment; a field's list can still change, and then the object has no hash",
       list(tried.values())[:4], equals=["FrozenInstanceError", [5], 1, "TypeError"])
-claim("objects.kw_only", "kw_only fields are given by name, so a subclass may add one without a default",
+claim("objects.kw_only", "kw_only fields are passed by name, so a subclass may add one without a default",
       list(tried.values())[4:], equals=["TypeError", 13])
 
 # %% [markdown]
@@ -2439,9 +2439,9 @@ stale = [outcome(kind().asks_super) for kind in (StaleFare, SlottedFare)]
 print(f"⟨{stale}⟩")
 
 # %%
-claim("objects.made_twice", "dataclass(slots=True) makes the class a second time: a registry holds a class that nobody uses",
+claim("objects.made_twice", "dataclass(slots=True) creates the class a second time, so a registry keeps a class that nobody uses",
       [kind is MilesFare for kind in registered], equals=[False, True])
-claim("objects.stale_cell", "super() fails in a class that was made again; dataclass repairs it, from Python 3.14 on",
+claim("objects.stale_cell", "super() without arguments fails in a class that was copied; dataclass repairs it from Python 3.14 on",
       stale, equals=["TypeError", True if sys.version_info >= (3, 14) else "TypeError"])
 
 # %% [markdown]

@@ -171,16 +171,16 @@ show_table(
 
 # %%
 claim("metaprogramming.signature",
-      "the signature of a bare layer is that of its wrapper; with wraps, that of the function",
+      "without wraps inspect.signature shows the wrapper's parameters; with wraps it shows the function's",
       seen["inspect.signature"], equals=["(*args, **kwargs)", "(flight: str, seats: int = 1) -> float"])
 claim("metaprogramming.endpoint",
-      "so an API in front of the bare layer demands parameters that no caller knows",
+      "without wraps a FastAPI endpoint requires parameters named args and kwargs",
       seen["FastAPI"], proves={"metaprogramming.q1": "c"},
       equals=["args: any, required; kwargs: any, required",
               "flight: string, required; seats: integer, optional"])
-claim("metaprogramming.help", "help() speaks of the wrapper, and has lost the text",
+claim("metaprogramming.help", "without wraps help() shows the wrapper's name and no docstring",
       seen["help()"], equals=["wrapper: None", "fare: The price of seats on a flight, in dollars."])
-claim("metaprogramming.pickled", "the bare layer cannot be sent to another process",
+claim("metaprogramming.pickled", "a function wrapped without wraps cannot be pickled for a process pool",
       seen["a process pool"], equals=[False, True])
 
 # %% [markdown]
@@ -325,12 +325,12 @@ shown = list(inspect.signature(rebook).parameters)
 as_used, as_shown = outcome(lambda: rebook(17)), outcome(lambda: rebook("agent 9", 17))
 
 claim("metaprogramming.added_argument",
-      "wraps shows the parameters of the function; who follows them gets a TypeError",
+      "wraps shows the function's parameters although the wrapper takes others: a call by that signature raises TypeError",
       (shown, as_used, as_shown), proves={"metaprogramming.q2": "b"},
       equals=(["agent", "booking"], "agent 7 rebooked 17", "TypeError"))
-claim("metaprogramming.frames", "a traceback names the code that runs, not the name that was copied",
+claim("metaprogramming.frames", "a traceback names the code that runs, not the name that wraps copied",
       frames, equals=["log_and_call", "log_and_call", "refund"])
-claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads to the naked function",
+claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads to the undecorated function",
       sent, equals="PicklingError")
 
 # %% [markdown]
@@ -444,7 +444,7 @@ show_table([{"the call": where, "mypy complains": complains} for where, complain
 
 # %%
 claim("metaprogramming.typed",
-      "a ParamSpec carries the parameters through the layer, Callable[...] forgets them",
+      "a ParamSpec keeps the parameters for the type checker, and Callable[..., R] loses them",
       found, equals={"behind Callable[..., R]": False, "behind a ParamSpec": True,
                      "behind Concatenate": True, "right": False})
 
@@ -520,7 +520,7 @@ answer("metaprogramming.q3", None)  # "a", "b" or "c"
 
 # %%
 by_test, by_request = outcome(lambda: pay_back(None, 17)), outcome(lambda: routes["/refund"](None, 17))
-claim("metaprogramming.guard_order", "the test sees the guard; the request goes past it",
+claim("metaprogramming.guard_order", "the unit test meets the guard, and the request bypasses it",
       (by_test, by_request), equals=("PermissionError", "booking 17 refunded"), proves={"metaprogramming.q3": "b"}, baseline=by_test)
 
 # %% [markdown]
@@ -588,11 +588,11 @@ print("sell it" if taken_seat else "taken")
 
 # %%
 claim("metaprogramming.stacking",
-      "made from the top, applied from the bottom, entered from the top, left from the bottom",
+      "decorators are evaluated from the top and applied from the bottom; calls enter at the top and leave at the bottom",
       steps, equals=["upper: made", "lower: made", "lower: applied", "upper: applied",
                      "upper: in", "lower: in", "body", "lower: out", "upper: out"])
 claim("metaprogramming.parentheses",
-      "without the parentheses each call returns a function, which is true",
+      "without the parentheses a call returns a function, and a function is true",
       (type(taken_seat).__name__, bool(taken_seat)), equals=("function", True))
 
 # %% [markdown]
@@ -737,10 +737,10 @@ kept = (
 )
 
 claim("metaprogramming.lost_self",
-      "an object as a decorator works on a function; on a method it is called without self",
+      "an object as decorator works on a function; on a method it is called without self",
       (on_function, on_method), equals=("UA17 is boarding", "TypeError"), baseline=on_function)
 claim("metaprogramming.method_cache",
-      "lru_cache on a method keeps each self alive, cached_property none",
+      "lru_cache on a method keeps each instance alive, and cached_property keeps none",
       kept, equals=(100, 0), proves={"metaprogramming.q4": "c"})
 
 # %% [markdown]
@@ -906,13 +906,13 @@ recognised = [inspect.iscoroutinefunction(function) for function in (ask_async, 
 
 # %%
 claim("metaprogramming.layer_and_coroutine",
-      "the plain layer is over before the coroutine or the generator begins",
+      "a synchronous wrapper is finished before the coroutine or the generator begins",
       (trail["ask_async"], trail["ask_lazily"], escaped["ask_async"]), proves={"metaprogramming.q5": "b"},
       equals=(["start", "stop", "asking"], ["start", "stop", "asking"], "TimeoutError"))
-claim("metaprogramming.awaited", "an asynchronous layer around it sees the whole call",
+claim("metaprogramming.awaited", "an asynchronous wrapper that awaits the call sees all of it",
       ask_properly.events, equals=["start", "asking", "time-out caught", "stop"])
 claim("metaprogramming.recognised",
-      "under the plain layer a coroutine function no longer passes for one, wraps or not",
+      "behind a synchronous wrapper a coroutine function is no longer recognised as one, even with wraps",
       recognised, equals=[False, True])
 
 # %% [markdown]
@@ -1057,12 +1057,12 @@ show_table(
 )
 
 # %%
-claim("metaprogramming.layer_price", "a layer costs each call a handful of instructions",
+claim("metaprogramming.layer_price", "a wrapper costs each call 4 to 16 bytecode instructions",
       max(layer_prices), between=(4, 16), unit="instructions")
-claim("metaprogramming.layers_alike", "and the fifth as many as the first",
+claim("metaprogramming.layers_alike", "the fifth wrapper costs as many instructions as the first",
       max(layer_prices) - min(layer_prices), equals=0, unit="instructions")
 claim("metaprogramming.generator_price",
-      "a with by @contextmanager executes several times the bytecode instructions of one by a class",
+      "a @contextmanager executes at least three times the bytecode instructions of a class with __enter__ and __exit__",
       generator_price / class_price, at_least=3, unit="×", baseline=class_price)
 
 # %% [markdown]
@@ -1237,11 +1237,11 @@ show_table(
 
 # %%
 claim("metaprogramming.released",
-      "__exit__ and a generator's finally give the gate back on all seven ways",
+      "both __exit__ and a generator with finally release the gate on all seven ways out",
       [set(left_by[name].values()) for name in ("TakenGate", "taken_gate")],
       equals=[{"given back"}, {"given back"}])
 claim("metaprogramming.seven_ways",
-      "without the finally it stays taken wherever an exception leaves the block",
+      "without the finally the gate stays taken whenever an exception leaves the block",
       [way for way, end in left_by["forgetful_gate"].items() if end == "taken"], proves={"metaprogramming.q6": "c"},
       equals=["by_error", "by_exit", "by_closing_a_generator", "by_cancelling_a_task"])
 
@@ -1388,14 +1388,14 @@ print(tidied)
 
 # %%
 claim("metaprogramming.exit_value",
-      "an __exit__ that happens to return a true value swallows each of five exceptions, Ctrl-C among them",
+      "an __exit__ that returns a true value swallows each of five exceptions, KeyboardInterrupt among them",
       ended, proves={"metaprogramming.q7": "b"},
       equals=dict.fromkeys(["KeyboardInterrupt", "SystemExit", "MemoryError", "CancelledError", "LookupError"], "sold"))
 claim("metaprogramming.masked",
-      "an error in the clean-up takes the place of the first, which is left as its context",
+      "an error in the clean-up replaces the first one, which is kept as its context",
       error_and_context(query), equals=("ConnectionError", "ValueError"))
 claim("metaprogramming.rest_skipped",
-      "suppress ends the block at the error, it does not go on behind it",
+      "suppress ends the block at the error and does not resume it",
       tidied, equals=["boarding passes"])
 
 # %% [markdown]
@@ -1532,13 +1532,13 @@ print(" ".join(async_log))
 
 # %%
 claim("metaprogramming.all_or_none",
-      "if the third gate is refused, a loop keeps the first two, a stack gives them back",
+      "if the third gate is refused, a loop keeps the first two and an ExitStack releases them",
       (naive_log, refused_log), equals=(["+EWR", "+ORD"], ["+EWR", "+ORD", "-ORD", "-EWR"]), baseline=naive_log)
 claim("metaprogramming.handed_on",
-      "pop_all hands all on: they outlive the block, and go when their new owner closes",
+      "after pop_all the gates outlive the block and are released when their new owner closes",
       log, equals=["+EWR", "+ORD", "+SFO", "flown", "-SFO", "-ORD", "-EWR"])
 claim("metaprogramming.async_exit",
-      "a cancelled task may await in its clean-up, and leaves in reverse order too",
+      "a cancelled task may await in its clean-up, and it exits in reverse order too",
       (was_cancelled, async_log),
       equals=(True, ["+EWR", "+LHR", "-LHR: asked", "-LHR: confirmed", "-EWR"]), baseline=was_cancelled)
 
@@ -1697,15 +1697,15 @@ def show_spans(entries, title):
 show_spans(trace, "One class statement: the steps, and what runs inside what")
 
 # %%
-claim("metaprogramming.class_order", "the hooks of a class statement run in one order",
+claim("metaprogramming.class_order", "the hooks of a class statement run in a fixed order",
       order, equals=["decorator is made", "metaclass.__prepare__", "class body", "metaclass.__new__",
                      "flight.__set_name__", "seat.__set_name__", "base.__init_subclass__",
                      "metaclass.__init__", "decorator is applied"])
 claim("metaprogramming.what_the_hook_sees",
-      "__init_subclass__ sees named columns, and nothing of the decorator",
+      "__init_subclass__ sees columns that know their names, and no effect of the class decorator",
       Booking.known, equals={"columns": ["flight", "seat"], "decorated": False}, proves={"metaprogramming.q8": "b"})
 claim("metaprogramming.late_attribute",
-      "a column that is set on the finished class never learns its name",
+      "a column that is assigned to a finished class gets no __set_name__ call",
       Booking.gate.name or "nameless", equals="nameless")
 
 # %% [markdown]
@@ -1856,7 +1856,7 @@ walked = {cls.suffix: cls for cls in below(Plain) if "suffix" in vars(cls)}
 # %%
 ways = (decorated, hooked, metaclassed, walked)
 names = [{suffix: cls.__name__ for suffix, cls in way.items()} for way in ways]
-claim("metaprogramming.same_content", "four ways, one content",
+claim("metaprogramming.same_content", "four ways to build the registry give the same content",
       names, equals=[{".csv": "Csv", ".tsv": "Tsv", ".json": "Json"}] * 4)
 
 # %% [markdown]
@@ -1879,7 +1879,7 @@ class Xml(Watched):
 
 
 claim("metaprogramming.slotted_dataclass",
-      "a dataclass with slots is made twice; a list of subclasses holds a class that nobody uses",
+      "a dataclass with slots is created twice, and a registry keeps the class that nobody uses",
       [cls is Xml for cls in seen_classes], equals=[False, True])
 
 # %% [markdown]
@@ -2017,12 +2017,12 @@ print(after_import, after_scan, listed, after_load)
 
 # %%
 claim("metaprogramming.after_import",
-      "a class in a module that nobody imported does not exist, so no registry can know it",
+      "a class in a module that nobody imported does not exist yet, so no registry contains it",
       after_import, equals=[".csv"], proves={"metaprogramming.q9": "b"})
-claim("metaprogramming.scanned", "importing all modules of the package completes the registry",
+claim("metaprogramming.scanned", "importing every module of the package completes the registry",
       after_scan, equals=[".csv", ".json"])
 claim("metaprogramming.entry_points",
-      "an entry point is known without an import, and registers when it is loaded",
+      "an entry point is listed without an import, and its class registers when it is loaded",
       (listed, loaded, set(after_load) - set(after_scan)), equals=((["xml"], False), ["Xml"], {".xml"}))
 
 # %% [markdown]
@@ -2129,9 +2129,9 @@ def both_by_hooks():
 
 # %%
 by_metaclass, by_hooks = outcome(both_by_metaclass), outcome(both_by_hooks)
-claim("metaprogramming.conflict", "a class with bases of two unrelated metaclasses cannot be made",
+claim("metaprogramming.conflict", "a class whose bases have two unrelated metaclasses cannot be created",
       by_metaclass, equals="TypeError")
-claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run, if each calls the next",
+claim("metaprogramming.cooperation", "two __init_subclass__ hooks both run if each calls super()",
       by_hooks, equals=("Pdf", 1))
 
 # %% [markdown]
@@ -2255,11 +2255,11 @@ show_table(
 
 # %%
 claim("metaprogramming.in_the_namespace",
-      "on 3.14 the namespace holds annotations only in modules with the __future__ import",
+      "on 3.14 a metaclass finds annotations in the namespace only in modules with the __future__ import",
       [in_namespace for in_namespace, _ in on_314], equals=[[], ["flight", "seat"]],
       proves={"metaprogramming.q10": "c"}, unmeasured=not_here)
 claim("metaprogramming.when_made",
-      "asked of the finished class, they are there in every version and in both modules",
+      "on the finished class the annotations are there in both versions and both modules",
       [when_made for _, when_made in here + (on_314 if newer else [])],
       equals=[["flight", "seat"]] * (4 if newer else 2))
 

@@ -138,9 +138,9 @@ show_lines(
 # %%
 steps = list(itertools.pairwise(zip(row_counts, peaks["by_list"], strict=True)))
 bytes_a_row = [(peak - before) / (rows - fewer) for (fewer, before), (rows, peak) in steps]
-claim("generators.linear", "a further row costs the list way as much at 64,000 rows as at 1,000",
+claim("generators.linear", "each additional row costs the list about as much at 64,000 rows as at 1,000",
       bytes_a_row[-1] / bytes_a_row[0], between=(0.8, 1.25), unit="×", baseline=bytes_a_row[0])
-claim("generators.flat", "64 times the rows, and the pipeline's peak is the same",
+claim("generators.flat", "with 64 times the rows the pipeline's peak stays the same",
       peaks["by_pipeline"][-1] / peaks["by_pipeline"][0], at_most=1.5, unit="×", proves={"generators.q1": "c"})
 
 # %% [markdown]
@@ -250,11 +250,11 @@ show_lines(
 )
 
 # %%
-claim("generators.year_list", "a year as lists takes the process past the container's 64 MiB",
+claim("generators.year_list", "a year as lists needs more than the container's 64 MiB",
       resident["list_of_year"][-1], at_least=64 * 2**20, unit="B")
-claim("generators.year_pipeline", "a year through the pipeline hardly touches a new page",
+claim("generators.year_pipeline", "a year through the pipeline adds at most 4 MiB to the resident memory",
       resident["pipeline_of_year"][-1], at_most=4 * 2**20, unit="B")
-claim("generators.year_chunks", "a year in chunks of 4,096 rows stays flat too, some steps higher",
+claim("generators.year_chunks", "a year in chunks of 4,096 rows adds at most 16 MiB",
       resident["chunks_of_year"][-1], at_most=16 * 2**20, unit="B")
 
 # %% [markdown]
@@ -362,9 +362,9 @@ show_table(
 # %%
 claim("generators.arrow_pool", "the whole table takes tens of MiB of Arrow's pool",
       whole_pooled, at_least=20 * 2**20, unit="B")
-claim("generators.arrow_unseen", "tracemalloc sees next to nothing of it",
+claim("generators.arrow_unseen", "tracemalloc sees next to nothing of the memory that Arrow allocates",
       whole_traced, at_most=64 * 2**10, unit="B", proves={"generators.q2": "c"})
-claim("generators.arrow_chunks", "read in batches, Arrow's pool stays small",
+claim("generators.arrow_chunks", "if the table is read in batches, Arrow's pool stays below 8 MiB",
       chunks_pooled, at_most=8 * 2**20, unit="B",
       did={"whole table": whole_traced.did, "batches": chunks_traced.did})
 
@@ -466,9 +466,9 @@ first_pass, second_pass = sum(1 for _ in again), sum(1 for _ in again)
 print(f"{first_pass} flights, then {second_pass}")
 
 # %%
-claim("generators.exhausted", "the second pass over a generator yields nothing, and raises nothing",
+claim("generators.exhausted", "the second pass over a generator yields nothing and raises nothing",
       count, equals=0, did=total)
-claim("generators.iterable", "an iterable gives every pass an iterator of its own",
+claim("generators.iterable", "an iterable gives each pass an iterator of its own",
       second_pass, equals=first_pass)
 
 # %% [markdown]
@@ -567,7 +567,7 @@ call.close()
 print(inspect.getgeneratorstate(call), call.gi_frame, replies)
 
 # %%
-claim("generators.four_ways", "next, send and throw continue one frame where it stood, each in its own way; close ends it",
+claim("generators.four_ways", "next, send and throw each resume the frame where it was suspended, and close ends it",
       (replies, inside), equals=([0, 1, 2], ["order 'last call'", "caught gate change", "finally"]))
 
 # %% [markdown]
@@ -747,9 +747,9 @@ for consumer in (read_all, stop_early, stop_early_but_keep):
 show_table([{"consumer": name, "what happened": line} for name, line in order.items()], left=2)
 
 # %%
-claim("generators.dropped", "leaving the loop early closes a generator that nobody else refers to, at once",
+claim("generators.dropped", "leaving the loop early closes a generator at once if nothing else refers to it",
       order["stop_early"], equals="opened → closed → report sent")
-claim("generators.kept", "one that somebody still refers to stays open",
+claim("generators.kept", "a generator that something still refers to stays open",
       order["stop_early_but_keep"], equals="opened → report sent")
 
 # %% [markdown]
@@ -851,9 +851,9 @@ print("yield from:", delegated)
 print("a loop:    ", looped)
 
 # %%
-claim("generators.yield_from", "yield from forwards send and throw, and evaluates to the return value",
+claim("generators.yield_from", "yield from forwards send and throw, and its value is the return value",
       delegated, equals=[0, 1, 2, 0, 1, "boarded 1"])
-claim("generators.loop_forwards_nothing", "a loop around the same generator loses what is sent",
+claim("generators.loop_forwards_nothing", "a for loop around the same generator does not forward what is sent",
       looped, equals=[0, "boarded ?", "StopIteration"])
 
 # %% [markdown]
@@ -950,7 +950,7 @@ show_table(
 
 # %%
 price = (per_item[6] - per_item[1]) / 5
-claim("generators.stage_price", "every further stage costs each item the same handful of instructions",
+claim("generators.stage_price", "each further stage costs every item the same 3 to 12 bytecode instructions",
       price, between=(3, 12), unit="instructions")
 
 # %% [markdown]
@@ -1155,10 +1155,10 @@ asyncio_answers = await serve_by_asyncio(asyncio_desk)
 
 # %%
 expected = [[Desk().reply(f"{c}{n}").strip() for c in ("UA", "DL")] for n in range(CLIENTS)]
-claim("generators.loop_answers", "60 lines give all 200 clients the right answers, as asyncio does",
+claim("generators.loop_answers", "an event loop of 60 lines gives all 200 clients the right answers, as asyncio does",
       (our_answers == expected, asyncio_answers == expected), equals=(True, True),
       baseline=(expected, asyncio_answers))
-claim("generators.loop_concurrency", "one thread had all 200 clients open at the same time, in both",
+claim("generators.loop_concurrency", "in both loops one thread had all 200 clients open at the same time",
       (our_desk.peak, asyncio_desk.peak), equals=(CLIENTS, CLIENTS), baseline=asyncio_desk.peak)
 
 # %% [markdown]
@@ -1272,9 +1272,9 @@ left = {way.__name__: await watched(way) for way in (leave_early, leave_early_cl
 show_table([{"consumer": name, "events": " → ".join(events)} for name, events in left.items()], left=2)
 
 # %%
-claim("generators.async_left_open", "the very next statement still finds the cursor open; another task closes it",
+claim("generators.async_left_open", "after an early break the async generator is still open at the next statement, and another task closes it",
       left["leave_early"], equals=["opened", "report sent", "closed by another task"], proves={"generators.q4": "b"})
-claim("generators.aclosing", "aclosing closes it where you leave it, in your own task",
+claim("generators.aclosing", "aclosing closes the async generator where the block ends, in the same task",
       left["leave_early_closing"], equals=["opened", "closed by the report's task", "report sent"])
 
 # %% [markdown]
@@ -1378,7 +1378,7 @@ for runner in (by_asyncio_run, by_bare_loop):
 print(at_the_end)
 
 # %%
-claim("generators.shutdown", "asyncio.run closes suspended async generators, a bare loop leaves them",
+claim("generators.shutdown", "asyncio.run closes suspended async generators, and a bare loop does not",
       list(at_the_end.values()), equals=[["opened", "closed"], ["opened"]])
 
 # %% [markdown]

@@ -160,9 +160,9 @@ show_table(
 dis.dis(total_delay_guarded)
 
 # %%
-claim("exceptions.happy_path", "a try in which nothing is raised adds one instruction a round at most",
+claim("exceptions.happy_path", "a try that raises nothing adds at most one instruction per round",
       added, at_most=1.5, proves={"exceptions.q1": "b"})
-claim("exceptions.table", "a table covers the addition; its entry points to an instruction of the same code",
+claim("exceptions.table", "the exception table covers the addition, and its entry points to an instruction of the same function",
       (handler_of(total_delay, "BINARY_OP"), handler_of(total_delay_guarded, "BINARY_OP")),
       equals=(None, "PUSH_EXC_INFO"))
 
@@ -277,7 +277,7 @@ def hashes(way):
     return sum(code.hashed for code in codes) / len(codes)
 
 
-claim("exceptions.hashes", "for a known code, asking first looks it up twice, trying looks it up once",
+claim("exceptions.hashes", "for a known code, asking first hashes it twice, and trying hashes it once",
       (hashes(asking), hashes(trying)), equals=(2, 1))
 
 # %% [markdown] predict="exceptions.q2"
@@ -313,9 +313,9 @@ show_lines(
 print(f"trying takes {ratios[0]:.2f} × the time at 0 %, {ratios[-1]:.1f} × at 100 %")
 
 # %%
-claim("exceptions.all_hits", "all codes known: trying is faster, one look-up of two is saved",
+claim("exceptions.all_hits", "if all codes are known, trying is faster, since it saves one of two lookups",
       ratios[0], at_most=0.95, unit="×")
-claim("exceptions.all_misses", "no code known: trying takes several times as long",
+claim("exceptions.all_misses", "if no code is known, trying takes at least 2.5 times as long",
       ratios[-1], at_least=2.5, unit="×", proves={"exceptions.q2": "c"})
 
 # %% [markdown]
@@ -407,9 +407,9 @@ def holders(way):
         return sum(call.result(timeout=30) for call in calls)
 
 
-claim("exceptions.asked_first", "both desks asked, both were told that the seat is free, both hold it",
+claim("exceptions.asked_first", "if both desks ask first, both are told that the seat is free, and both hold it",
       holders(hold_if_free), equals=2)
-claim("exceptions.tried", "both desks tried, one succeeded",
+claim("exceptions.tried", "if both desks try, exactly one succeeds",
       holders(hold_or_fail), equals=1)
 
 # %% [markdown]
@@ -535,14 +535,14 @@ for way in ("silently", "from_error"):
 print(printed["with_note"].splitlines()[-1])
 
 # %%
-claim("exceptions.chaining", "context is set whenever an error is being handled; from adds the cause",
+claim("exceptions.chaining", "context is set whenever an error is being handled, and `from` sets the cause too",
       [stored["silently"], stored["from_error"]],
       equals=[("SeatUnknown", "no error", "KeyError", False),
               ("SeatUnknown", "KeyError", "KeyError", True)])
-claim("exceptions.from_none", "from None stores the first error all the same, out of the log's sight",
+claim("exceptions.from_none", "`from None` still stores the first error as context, but the traceback does not show it",
       (stored["from_none"][2], "KeyError" in printed["from_none"]),
       equals=("KeyError", False), proves={"exceptions.q3": "b"})
-claim("exceptions.note", "a note changes neither class nor chain, and ends the printed traceback",
+claim("exceptions.note", "a note changes neither class nor chain, and comes last in the printed traceback",
       (*stored["with_note"][:3], printed["with_note"].splitlines()[-1]),
       equals=("KeyError", "no error", "no error", "while looking for seat 99Z of UA1545"))
 
@@ -683,13 +683,13 @@ def serve_many(requests=200):
 bytes_a_request = measure.held(serve_many) / 200
 
 # %%
-claim("exceptions.raised_again", "a stored error keeps its traceback, and every raise adds to it",
+claim("exceptions.raised_again", "a stored error keeps its traceback, and each raise makes it longer",
       growths["one stored error"], equals=TIMES, unit="×", proves={"exceptions.q4": "b"})
-claim("exceptions.future_raised_again", "result() of a failed concurrent.futures.Future does the same",
+claim("exceptions.future_raised_again", "each result() of a failed concurrent.futures.Future makes the traceback longer",
       growths["Future.result()"], equals=TIMES, unit="×")
-claim("exceptions.await_resets", "awaiting a failed asyncio future does not",
+claim("exceptions.await_resets", "awaiting a failed asyncio future does not make the traceback longer",
       growths["await future"], at_most=1, unit="×", did=growths["await future"])
-claim("exceptions.requests_kept", "each request that met the stored error is kept whole",
+claim("exceptions.requests_kept", "the stored error keeps the locals of each request that raised it",
       bytes_a_request, at_least=15_000, unit="B")
 
 # %% [markdown]
@@ -817,11 +817,11 @@ def copies(source):
 
 copies_of = [copies(source) for source in (PLAIN, ONE_RETURN, TWO_RETURNS)]
 print(copies_of)
-claim("exceptions.finally_twice", "the compiler writes the body of a finally once per exit: end, error, each return",
+claim("exceptions.finally_twice", "the compiler writes the body of a finally once per exit: normal end, error, each return",
       copies_of, equals=[2, 3, 4])
 
 # %%
-claim("exceptions.finally_return", "return in finally: a declined payment is charged, and so is Ctrl-C",
+claim("exceptions.finally_return", "return in finally reports a declined payment as charged, and so it does for Ctrl-C",
       set(reported.values()), equals={"charged"}, proves={"exceptions.q5": "b"})
 
 # %% [markdown]
@@ -845,7 +845,7 @@ def warnings_of(python):
 
 
 newer = sys.executable if sys.version_info >= (3, 14) else machine.interpreter("3.14")
-claim("exceptions.finally_warns", "a compiler of 3.14 or later warns of it",
+claim("exceptions.finally_warns", "a compiler of 3.14 or later warns of return in finally",
       newer and warnings_of(newer), equals="['SyntaxWarning']",
       unmeasured=None if newer else machine.how_to_get("3.14"))
 
@@ -948,9 +948,9 @@ show_table(
 )
 
 # %%
-claim("exceptions.second_name", "a second name keeps the frame's locals until the collector comes",
+claim("exceptions.second_name", "an error bound to a second name keeps the frame's locals until the cyclic collector runs",
       alive["import_keeping"], equals=(True, False), proves={"exceptions.q6": "b"})
-claim("exceptions.as_deleted", "under the name of the except clause alone it keeps nothing",
+claim("exceptions.as_deleted", "an error bound only by the except clause keeps nothing afterwards",
       alive["import_reading"], equals=(False, False))
 
 # %% [markdown]
@@ -997,9 +997,9 @@ def bytes_an_error(kept_as):
 kept_whole, kept_text = bytes_an_error(keep), bytes_an_error(keep_text)
 
 # %%
-claim("exceptions.kept_frames", "an error in a list keeps the locals of every frame that it passed",
+claim("exceptions.kept_frames", "an error in a list keeps the locals of every frame in its traceback",
       kept_whole, at_least=15_000, unit="B")
-claim("exceptions.kept_text", "its formatted text keeps the text",
+claim("exceptions.kept_text", "the formatted traceback keeps only its text",
       kept_text, at_most=4_000, unit="B")
 
 # %% [markdown]
@@ -1141,11 +1141,11 @@ show_table(
 )
 
 # %%
-claim("exceptions.plain_except", "a TaskGroup raises one group of the errors that happened, which is no GateClosed",
+claim("exceptions.plain_except", "a TaskGroup raises a group of the errors that happened, and the group is not a GateClosed",
       ended["desk_plain"][0], equals="group(GateClosed, PartnerDown)", proves={"exceptions.q7": "c"})
-claim("exceptions.group_split", "except* takes its part out of the group, and the rest goes on",
+claim("exceptions.group_split", "except* handles its part of the group, and the rest propagates",
       (ended["desk_star"][0], ended["desk_star"][1][-1]), equals=("group(PartnerDown)", "rebooked 1"))
-claim("exceptions.group_siblings", "two partners were cancelled; the error that one of them would have raised never happens",
+claim("exceptions.group_siblings", "the group cancelled two other partners, so an error that one of them would have raised never happens",
       [sorted(log[:2]) for _, log in ended.values()], equals=[["never fails", "slow partner cancelled"]] * 2)
 
 # %% [markdown]
@@ -1157,7 +1157,7 @@ partner_one = ExceptionGroup("partner one", [gate, down])
 night = ExceptionGroup("the night's run", [partner_one, lab.GateClosed("C7")])
 taken, rest = night.split(lab.GateClosed)
 print(shape(night), "→", shape(taken), "and", shape(rest))
-claim("exceptions.group_shape", "split keeps the nesting on both sides, and copies no error",
+claim("exceptions.group_shape", "split keeps the nesting in both parts and does not copy the errors",
       (shape(taken), shape(rest), rest.exceptions[0].exceptions[0] is down),
       equals=("group(group(GateClosed), GateClosed)", "group(group(PartnerDown))", True))
 
@@ -1339,9 +1339,9 @@ show_table([{"fault": what, "tries: by property": ours, "by the driver's class":
             for what, (ours, theirs) in tried.items()])
 
 # %%
-claim("exceptions.same_class", "the driver has one class for a locked store and a misspelt column",
+claim("exceptions.same_class", "the driver raises the same class for a locked store and for a misspelt column",
       driver_says["locked"] == driver_says["misspelt"], equals=True, baseline=driver_says["locked"])
-claim("exceptions.mapped", "two faults become the service's errors, with their causes; the bug stays",
+claim("exceptions.mapped", "the boundary turns two faults into the service's errors, with their causes, and lets the bug propagate",
       list(mapped.values()),
       equals=[("SeatTaken", "IntegrityError", 409), ("StoreBusy", "OperationalError", 503),
               ("OperationalError", "no error", 500)])
@@ -1431,7 +1431,7 @@ def clause_for(error):
         return "passed on"
 
 
-claim("exceptions.marker", "isinstance sees the registered class, the except clause does not",
+claim("exceptions.marker", "isinstance accepts the registered class, and the except clause does not",
       (isinstance(timeout, Retryable), clause_for(timeout)), equals=(True, "passed on"),
       proves={"exceptions.q8": "b"})
 
@@ -1505,9 +1505,9 @@ def there_and_back(error):
     return pickle.loads(pickle.dumps(error))
 
 
-claim("exceptions.unpickled", "the error can be pickled, and not unpickled",
+claim("exceptions.unpickled", "the error can be pickled but not unpickled",
       name_of(raised_by(lambda: there_and_back(refusal("UA1545", "12A")))), equals="TypeError")
-claim("exceptions.four_callers", "one error that cannot be read fails the calls behind it too",
+claim("exceptions.four_callers", "one error that cannot be unpickled fails the calls behind it too",
       callers, equals=["11C"] + ["BrokenProcessPool"] * 3, proves={"exceptions.q9": "c"})
 
 # %% [markdown]
@@ -1563,9 +1563,9 @@ show_table([{"the error": who} | {k: str(v) for k, v in baggage(error).items()}
             for who, error in (("as raised", sent), ("as received", received))], left=6)
 
 # %%
-claim("exceptions.portable", "with args that fit __init__ the one caller gets the error, seat and all",
+claim("exceptions.portable", "with args that fit __init__ only one caller gets the error, with its seat",
       (answers, copied.seat), equals=(["11C", "PortableSeatTaken", "14C", "15D"], "12A"))
-claim("exceptions.baggage", "fields and notes cross; cause and traceback do not",
+claim("exceptions.baggage", "fields and notes survive the trip between processes; cause and traceback do not",
       baggage(received),
       equals={"seat": "12A", "fee": 30, "notes": ["asked by desk 7"],
               "cause": "no error", "traceback": False})

@@ -187,26 +187,26 @@ show_lines(
 # %%
 claim("concurrency.peak_sequential", "a loop of blocking calls has one request open at a time",
       peaks["one after the other"], equals=1)
-claim("concurrency.peak_threads", "50 threads have up to 50 open",
+claim("concurrency.peak_threads", "50 threads have at most 50 requests open at a time",
       peaks["threads"], between=(25, 50))
-claim("concurrency.peak_processes", "8 processes have up to 8 open",
+claim("concurrency.peak_processes", "8 processes have at most 8 requests open at a time",
       peaks["processes"], between=(4, 8))
-claim("concurrency.peak_default", "500 tasks on one session as it comes: the client opens about 100 and no more",
+claim("concurrency.peak_default", "500 tasks with a default aiohttp session have about 100 connections open, and no more",
       peaks["asyncio"], between=(90, 100), proves={"concurrency.q1": "b"})
-claim("concurrency.peak_unlimited", "without a limit there are more than that, on asyncio's loop and on uvloop's",
+claim("concurrency.peak_unlimited", "without the client's limit more than 100 are open, on asyncio's loop and on uvloop's",
       min(peaks["asyncio, no limit"], peaks["uvloop, no limit"]), at_least=101)
 
 # %%
 one_by_one, tasks = reports["one after the other"], reports["asyncio"]
-claim("concurrency.omission", "a stopwatch round each call hides how long the batch's last fare was waited for",
+claim("concurrency.omission", "timing each call alone hides how long the last fare of the batch was waited for",
       percentile(one_by_one["wanted"], 99) / percentile(one_by_one["called"], 50), at_least=10, unit="×")
-claim("concurrency.waits_inside", "a task waits inside the client for a connection, and its stopwatch runs",
+claim("concurrency.waits_inside", "a task waits inside the client for a connection, and the measured call includes that wait",
       percentile(tasks["called"], 99), at_least=4 * lab.ANSWER_AFTER, unit="s")
 memory_each = {
     "thread": reports["threads"]["memory"] / lab.THREADS,
     "process": reports["processes"]["memory"] / lab.PROCESSES,
 }
-claim("concurrency.memory", "a worker process weighs ten threads and more",
+claim("concurrency.memory", "a worker process needs at least ten times the memory of a thread",
       memory_each["process"] / memory_each["thread"], at_least=10, unit="×")
 
 # %% [markdown]
@@ -394,14 +394,14 @@ show_bars(
 )
 
 # %%
-claim("concurrency.blocked", "a call on the loop silences it for as long as the call takes",
+claim("concurrency.blocked", "a blocking call on the loop stops the heartbeat for as long as the call takes",
       blocking, at_least=0.8)
-claim("concurrency.one_c_call", "in a thread, json.loads, a regex and sorted silence it for most of their time",
+claim("concurrency.one_c_call", "even in a thread json.loads, a regex and sorted stop the heartbeat for most of their time",
       min(in_thread[work] for work in ("parse_schedule", "validate_field", "sort_connections")),
       at_least=0.7, proves={"concurrency.q2": "c"})
-claim("concurrency.python_loop", "in a thread, a Python loop silences it for a small part of its time",
+claim("concurrency.python_loop", "in a thread a Python loop stops the heartbeat for a small part of its time",
       in_thread["add_up_delays"], at_most=0.4)
-claim("concurrency.lets_go", "in a thread, hashing and blocking drivers hardly silence it",
+claim("concurrency.lets_go", "in a thread hashing and a blocking driver hardly stop the heartbeat",
       max(in_thread["hash_backup"], in_thread["ask_by_driver"]), at_most=0.4)
 
 # %% [markdown]
@@ -526,9 +526,9 @@ show_bars(
 )
 
 # %%
-claim("concurrency.rows_come_back", "the parsed flights silence the parent while they are unpickled",
+claim("concurrency.rows_come_back", "unpickling the flights that come back from the process stops the parent's heartbeat",
       silences["all flights come back"] / unpickling, at_least=0.6, proves={"concurrency.q3": "b"})
-claim("concurrency.number_comes_back", "of a number that comes back the parent feels little",
+claim("concurrency.number_comes_back", "if only a number comes back, the parent's heartbeat hardly stops",
       silences["one number comes back"] / unpickling, at_most=0.4)
 
 # %% [markdown]
@@ -613,9 +613,9 @@ def logged_in_debug_mode(quote):
 # %%
 said, _ = logged_in_debug_mode(quote_by_driver)
 said_of_thread, silence = logged_in_debug_mode(quote_in_thread)
-claim("concurrency.debug_names", "debug mode names the task, and the coroutine, that held the loop",
+claim("concurrency.debug_names", "debug mode names the task and the coroutine that blocked the loop",
       (len(said), "quote_by_driver" in "".join(said)), equals=(1, True))
-claim("concurrency.debug_thread", "and says nothing of one whose thread silences the loop for as long",
+claim("concurrency.debug_thread", "debug mode reports nothing if a thread stops the loop for as long",
       (len(said_of_thread), silence > 0.4), equals=(0, True), baseline=silence)
 
 # %% tags=["nbval-ignore-output"]
@@ -733,14 +733,14 @@ stories = {way.__name__: await story(way) for way in (by_gather, by_wait, by_gat
 show_table([{"way": way, "story": ", then ".join(log)} for way, log in stories.items()], left=2)
 
 # %%
-claim("concurrency.gather_goes_on", "gather gives the error to its caller at once, and the other call goes on",
+claim("concurrency.gather_goes_on", "gather raises the error in its caller at once, and the other call continues",
       stories["by_gather"], equals=["caller gets ConnectionError", "card charged"], proves={"concurrency.q4": "b"})
-claim("concurrency.wait_goes_on", "wait cancels nothing either, and raises nothing",
+claim("concurrency.wait_goes_on", "wait cancels nothing and raises nothing",
       stories["by_wait"], equals=["caller gets 1 done, 1 pending", "card charged"])
-claim("concurrency.gather_waits", "gather with return_exceptions waits for all, and gives errors as results",
+claim("concurrency.gather_waits", "gather with return_exceptions waits for all and returns errors as results",
       stories["by_gather_of_all"],
       equals=["card charged", "caller gets ['ConnectionError', 'no error']"])
-claim("concurrency.group_ends_all", "a TaskGroup cancels the other, waits until it is over, then raises",
+claim("concurrency.group_ends_all", "a TaskGroup cancels the other call, waits until it has ended, then raises",
       stories["by_group"], equals=["charge cancelled", "caller gets ExceptionGroup"])
 
 # %% [markdown]
@@ -770,7 +770,7 @@ async def second_error(way):
 
 
 both_fail = {way.__name__: in_a_loop_of_its_own(second_error, way) for way in (by_gather, by_group)}
-claim("concurrency.second_error", "of two errors gather delivers one and drops one; a TaskGroup delivers both",
+claim("concurrency.second_error", "of two errors gather delivers one and drops the other; a TaskGroup delivers both",
       both_fail, equals={"by_gather": (["ConnectionError"], 0),
                          "by_group": (["ConnectionError", "ValueError"], 0)})
 
@@ -907,13 +907,13 @@ show_table([{"task": task, "its log": ", ".join(log), "ended": end} for task, (l
 # %%
 claim("concurrency.finally_awaits", "a cancelled task runs its finally, and may await in it",
       ends["clean"], equals=(["seat released"], "cancelled"))
-claim("concurrency.never_began", "a task that is cancelled before its first step never begins: no try, no finally",
+claim("concurrency.never_began", "a task that is cancelled before its first step never runs: neither try nor finally",
       ends["clean, cancelled before its first step"], equals=([], "cancelled"), proves={"concurrency.q5": "b"})
-claim("concurrency.not_exception", "except Exception does not see a cancellation",
+claim("concurrency.not_exception", "except Exception does not catch a cancellation",
       ends["except Exception"], equals=([], "cancelled"))
-claim("concurrency.no_await", "awaits that never suspend are no place where a cancellation could arrive",
+claim("concurrency.no_await", "an await that never suspends does not deliver a cancellation",
       ends["never suspends"], equals=(["goes on"], "no error"))
-claim("concurrency.swallowed", "a task that swallows it goes on, and was never cancelled",
+claim("concurrency.swallowed", "a task that swallows its cancellation continues, and does not count as cancelled",
       ends["suppress(CancelledError)"], equals=(["goes on"], "no error"))
 
 # %% [markdown]
@@ -936,9 +936,9 @@ in_time, too_late = await with_deadline(clean), await with_deadline(swallows)
 print("clean:", in_time, " swallows:", too_late)
 
 # %%
-claim("concurrency.timeout", "a deadline that passes ends the block with TimeoutError, clean-up first",
+claim("concurrency.timeout", "a deadline that passes runs the clean-up first, then raises TimeoutError",
       in_time, equals=(["seat released", "TimeoutError"], True))
-claim("concurrency.timeout_swallowed", "swallowed inside, the deadline passed and nobody hears of it",
+claim("concurrency.timeout_swallowed", "if the cancellation is swallowed inside, the deadline passes and no TimeoutError is raised",
       too_late, equals=(["goes on"], True))
 
 # %% [markdown]
@@ -976,7 +976,7 @@ async def cancelled_twice(kind):
     return log
 
 
-claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; a shield lets it end",
+claim("concurrency.second_cancel", "a second cancel interrupts the clean-up; with shield the clean-up completes",
       [await cancelled_twice(plain_cleanup), await cancelled_twice(shielded_cleanup)],
       equals=[[], ["seat released"]])
 
@@ -1116,12 +1116,12 @@ stops = {
 show_table([{"stop": how, "log": ", ".join(log), "the stopper was": end} for how, (log, end) in stops.items()], left=3)
 
 # %%
-claim("concurrency.own_swallowed", "suppress swallows the order that was meant for the stopper itself",
+claim("concurrency.own_swallowed", "suppress also swallows the cancellation of the task that does the stopping",
       stops["stop_by_suppress"], equals=(["clean-up interrupted", "goes on"], "not cancelled"),
       proves={"concurrency.q6": "b"})
-claim("concurrency.cancelling", "cancelling() tells whose order it was",
+claim("concurrency.cancelling", "cancelling() tells whether the cancellation was meant for the current task",
       stops["stop_by_count"], equals=(["clean-up interrupted"], "cancelled"))
-claim("concurrency.stop_by_wait", "wait raises only what is meant for the caller, and passes nothing on to the task",
+claim("concurrency.stop_by_wait", "wait raises only the caller's own cancellation, and does not forward it to the task",
       stops["stop_by_wait"], equals=([], "cancelled"))
 
 # %% [markdown]
@@ -1289,12 +1289,12 @@ forgotten = {
 show_table([{"task": task, "confirmed": done, "the loop says": ", ".join(said)} for task, (done, said) in forgotten.items()])
 
 # %%
-claim("concurrency.collected", "a task whose future nobody else holds is collected while it waits",
+claim("concurrency.collected", "a waiting task is garbage-collected if nothing else refers to its future",
       forgotten["waits for a receipt"], equals=(False, ["Task was destroyed but it is pending!"]),
       proves={"concurrency.q7": "b"})
-claim("concurrency.timer_holds", "one that sleeps is held by the loop's timer",
+claim("concurrency.timer_holds", "a sleeping task is kept alive by the loop's timer",
       forgotten["waits for time"], equals=(True, []))
-claim("concurrency.kept", "one that somebody holds until it is done is safe, and is let go then",
+claim("concurrency.kept", "a task that a set holds until it is done is safe, and is released then",
       (*forgotten["waits for a receipt, kept"], len(background)), equals=(True, [], 0),
       baseline=forgotten["waits for a receipt, kept"])
 
@@ -1403,16 +1403,16 @@ show_lines(
 )
 
 # %%
-claim("concurrency.put_never_waits", "none: put on a queue with room never suspends, so no worker ran",
+claim("concurrency.put_never_waits", "put on a queue with room never suspends, so no worker ran meanwhile",
       written_meanwhile, equals=0, proves={"concurrency.q8": "c"}, did=len(unbounded))
 claim("concurrency.unbounded_peak", "the unbounded queue held all bookings at once",
       max(unbounded), equals=BOOKINGS)
-claim("concurrency.bounded_peak", "the bounded one held its hundred",
+claim("concurrency.bounded_peak", "the bounded queue held at most its hundred",
       max(bounded), equals=ROOM)
 growth_of = {name: (peaks[-1] - peaks[0]) / (numbers[-1] - numbers[0]) for name, peaks in memory.items()}
-claim("concurrency.memory_grows", "every further booking weighs its full kilobyte in the unbounded import",
+claim("concurrency.memory_grows", "in the unbounded import each further booking adds its full kilobyte",
       growth_of["unbounded"], at_least=1_000, unit="B")
-claim("concurrency.memory_flat", "and less than a tenth of that in the bounded one",
+claim("concurrency.memory_flat", "in the bounded import each further booking adds less than a tenth of that",
       growth_of[f"at most {ROOM}"], at_most=100, unit="B")
 
 # %% [markdown]
@@ -1491,7 +1491,7 @@ def branch(tree, task):
 print(re.sub(r"/\S*/", "", tree))
 
 # %%
-claim("concurrency.pstree", "the tree shows each booking, and that both wait for a lock inside take",
+claim("concurrency.pstree", "pstree shows both bookings, and that both wait for a lock inside take",
       [branch(tree, task) for task in ("UA1545", "DL17")],
       equals=[["change_seat", "take", "__aenter__", "acquire"]] * 2, unmeasured=no_tree, baseline=tree)
 
@@ -1608,13 +1608,13 @@ async def fails():
 said_of_task = in_a_loop_of_its_own(unwatched_task)
 
 # %%
-claim("concurrency.as_completed", "as_completed hands out the quick answer first, results in order wait for the slow one",
+claim("concurrency.as_completed", "as_completed yields the quick answer first, and map in order waits for the slow one",
       (first, in_order), equals=(249, [199, 249]), baseline=in_order)
-claim("concurrency.lost_error", "of a failed call whose result nobody asks for, nothing is logged and nothing raised",
+claim("concurrency.lost_error", "if nobody asks for the result of a failed call in a pool, nothing is logged or raised",
       logged, equals=0, proves={"concurrency.q9": "c"}, did=in_order)
-claim("concurrency.task_error_logged", "of such a task asyncio logs, when it is collected",
+claim("concurrency.task_error_logged", "for a failed task that nobody awaited asyncio logs the error when the task is collected",
       said_of_task, equals=["Task exception was never retrieved"])
-claim("concurrency.cancel_running", "cancel takes a call out of the line, and does nothing to one that runs",
+claim("concurrency.cancel_running", "cancel removes a call that is still waiting, and does nothing to one that runs",
       (cancelled_calls, began), equals=({"running": False, "waiting": True}, ["slow began"]))
 
 # %% [markdown]
@@ -1644,7 +1644,7 @@ async def deadline_round_a_thread():
 
 
 payment = await deadline_round_a_thread()
-claim("concurrency.thread_goes_on", "the deadline ends the waiting, not the thread: the payment is made afterwards",
+claim("concurrency.thread_goes_on", "the deadline ends the waiting but not the thread: the payment is made afterwards",
       payment, equals=["caller gets TimeoutError", "paid"])
 
 # %% [markdown]
@@ -1731,9 +1731,9 @@ one_free, none_free = nested(workers=4, bookings=3), nested(workers=4, bookings=
 show_table([{"workers": 4, "bookings": n, **found} for n, found in ((3, one_free), (4, none_free))])
 
 # %%
-claim("concurrency.pool_spare", "as long as one worker is free all bookings are made",
+claim("concurrency.pool_spare", "as long as one worker is free, all bookings are made",
       one_free["booked"], equals=3)
-claim("concurrency.pool_full", "with a booking in each worker none is: four run, four prices stand in line for them",
+claim("concurrency.pool_full", "with a booking in every worker none is made: four run, and their four prices wait for a worker",
       none_free, equals={"booked": 0, "bookings running": 4, "prices waiting for a worker": 4},
       proves={"concurrency.q10": "a"})
 
@@ -1831,16 +1831,16 @@ show_table([{"way": way, "the work sees": saw, "its starter afterwards": after} 
 
 # %%
 own, copy, blind = ("UA1545", "changed"), ("UA1545", "UA1545"), ("nothing", "UA1545")
-claim("concurrency.await_shares", "an awaited coroutine runs in its caller's context: a change stays",
+claim("concurrency.await_shares", "an awaited coroutine runs in its caller's context, so its change stays",
       seen["await"], equals=own)
-claim("concurrency.copies", "tasks, gather, callbacks and to_thread get a copy: the id goes along, no change comes back",
+claim("concurrency.copies", "tasks, gather, callbacks and to_thread get a copy of the context: they see the id, and no change comes back",
       [seen[way] for way in ("create_task", "gather", "call_soon", "to_thread")], equals=[copy] * 4)
-claim("concurrency.executor_blind", "run_in_executor and a process see nothing",
+claim("concurrency.executor_blind", "run_in_executor and a process do not see the context variable",
       [seen["run_in_executor"][0], seen["a process"][0]], equals=["nothing", "nothing"], proves={"concurrency.q11": "b"},
       baseline=seen["a process"][0])
-claim("concurrency.context_leaks", "and what a call sets there, the next request finds in that thread",
+claim("concurrency.context_leaks", "what a call sets in a pool's thread, the next call in that thread sees",
       seen["run_in_executor, once more"][0], equals="changed")
-claim("concurrency.copy_by_hand", "copy_context().run takes it along and leaves nothing behind",
+claim("concurrency.copy_by_hand", "copy_context().run takes the context along and leaves nothing behind",
       seen["run_in_executor, in a copy"], equals=copy)
 
 # %% [markdown]

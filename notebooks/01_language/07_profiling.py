@@ -209,10 +209,10 @@ for column, title in ((1, "by own time"), (2, "by cumulative time")):
 
 # %%
 least = {step: min(run[step][2] for run in runs) for step in lab.STEPS}
-claim("profiling.function", "of the report's steps, cProfile charges most to",
+claim("profiling.function", "cProfile charges most of the report's own time to weekday_of",
       max(least, key=least.get), equals="weekday_of", proves={"profiling.q1": "c"})
 flown = sum(1 for departure in july if departure.delay)
-claim("profiling.counted", "its call counts are exact, and the same in every run",
+claim("profiling.counted", "cProfile's call counts are exact and the same in every run",
       [(run["weekday_of"][0], run["exceeds"][0]) for run in runs],
       equals=[(flown, flown * len(lab.EDGES))] * 3)
 
@@ -309,10 +309,10 @@ hot = {
     "sampler": texts.get(by_sampler.most_common(1)[0][0]),
     "pyinstrument": texts.get(by_pyinstrument.most_common(1)[0][0]),
 }
-claim("profiling.line", "three instruments name one line",
+claim("profiling.line", "line_profiler, a sampler and pyinstrument name the same line",
       sorted(set(map(str, hot.values()))), equals=["moment = datetime.strptime(departure.leaves, form)"])
 steps = profiled(lambda: patient(july, airports))
-claim("profiling.line_in_function", "and cProfile the function that it stands in",
+claim("profiling.line_in_function", "cProfile names the function that contains the line",
       max(lab.STEPS, key=lambda step: steps[step][2]), equals="weekday_of")
 
 # %% [markdown]
@@ -334,7 +334,7 @@ for stack, samples in sampled(lambda: search(100)).items():
     if stack and stack[-1][0] is search.__code__:
         places[stack[-1][1] - search.__code__.co_firstlineno] += samples
 IN_LINE = 2
-claim("profiling.operator_line", "a line whose time goes to an operator gets next to no samples",
+claim("profiling.operator_line", "a line that spends its time in an operator gets less than a tenth of the samples",
       places[IN_LINE] / places.total(), at_most=0.1, did=places.total())
 
 # %% [markdown]
@@ -490,11 +490,11 @@ def calls_of(found, part):
 parses = [calls_of(found, "built-in method strptime") for found in (before, after)]
 claim("profiling.same_rows", "the fixed report has the same rows",
       fixed_report() == report(), equals=True)
-claim("profiling.fewer_calls", "and parses so many times less often",
+claim("profiling.fewer_calls", "the fixed report parses at least 900 times less often",
       parses[0] / parses[1], at_least=900, unit="×", baseline=parses[0])
-claim("profiling.faster", "it takes less than 6/10 of the CPU time",
+claim("profiling.faster", "the fixed report takes less than 6/10 of the CPU time",
       seconds["after"] / seconds["before"], at_most=0.6, unit="×", baseline=seconds["before"], did=parses[1])
-claim("profiling.foretold", "what is left is what the samples outside of weekday_of foretold, or nearly",
+claim("profiling.foretold", "the time that is left is about what the samples outside of weekday_of predicted",
       seconds["after"] / seconds["before"] / foretold, between=(0.65, 1.5), unit="×", proves={"profiling.q2": "a"},
       baseline=seconds["before"])
 
@@ -670,9 +670,9 @@ print(f"gravity's time in times of name_of's: by the clock {truth:.2f}, by the s
 claim("profiling.truth", "by the clock, gravity takes much less time than name_of",
       truth, at_most=0.75, unit="×", proves={"profiling.q3": "c"},
       did={"no search": len(without_search()), "no gravity": len(with_gravity(no_gravity))})
-claim("profiling.sampler_agrees", "the sampler says so too: gravity has less than name_of",
+claim("profiling.sampler_agrees", "the sampler agrees: gravity takes less time than name_of",
       ratios["sampler"], at_most=0.85, unit="×")
-claim("profiling.cprofile_lies", "cProfile says the opposite: gravity has more",
+claim("profiling.cprofile_lies", "cProfile says the opposite: gravity takes more time than name_of",
       ratios["cProfile"], at_least=1.1, unit="×")
 claim("profiling.pyinstrument_lies", "pyinstrument, which samples, says the opposite as well",
       ratios["pyinstrument"], at_least=1.2, unit="×")
@@ -839,15 +839,15 @@ show_table(
 )
 
 # %%
-claim("profiling.events_of_calls", "one flight delivers dozens of events to cProfile",
+claim("profiling.events_of_calls", "cProfile receives 60 to 200 events for one flight",
       events["cProfile"], between=(60, 200))
-claim("profiling.events_of_samples", "cProfile is called so many times as often as the sampler, at least",
+claim("profiling.events_of_samples", "cProfile is called at least 1,000 times as often as the sampler",
       events["cProfile"] / events["sampler"], at_least=1_000, unit="×")
-claim("profiling.sampler_costs", "watched by the sampler the report takes hardly longer",
+claim("profiling.sampler_costs", "under the sampler the report takes at most 1.4 times as long",
       slower["sampler"], at_most=1.4, unit="×")
-claim("profiling.cprofile_costs", "watched by cProfile it takes much longer",
+claim("profiling.cprofile_costs", "under cProfile the report takes at least 1.7 times as long",
       slower["cProfile"], at_least=1.7, unit="×")
-claim("profiling.line_profiler_costs", "watched by line_profiler it takes longest by far",
+claim("profiling.line_profiler_costs", "under line_profiler the report takes at least 1.8 times as long as under cProfile",
       slower["line_profiler"] / slower["cProfile"], at_least=1.8, unit="×", proves={"profiling.q4": "b"})
 
 # %% [markdown]
@@ -932,9 +932,9 @@ with pyinstrument.Profiler(interval=0.0005) as stopwatch:
 seen_by_pyinstrument = {frame.split("\x00")[0] for frames, _ in stopwatch.last_session.frame_records
                         for frame in frames}
 
-claim("profiling.other_thread", "cProfile has seen a function of another thread",
+claim("profiling.other_thread", "cProfile records a function of another thread",
       "desk" in seen_by_cprofile, equals=True, proves={"profiling.q5": "b"})
-claim("profiling.own_thread", "pyinstrument has not, it samples the thread that started it",
+claim("profiling.own_thread", "pyinstrument does not: it samples the thread that started it",
       "desk" not in seen_by_pyinstrument, equals=True)
 
 # %% [markdown]
@@ -969,7 +969,7 @@ shares = [charged_share() for _ in range(7)]
 print(f"of the time that long_report took, cProfile charges to it, in seven runs, at most ⟨{max(shares):.2%}⟩")
 
 # %%
-claim("profiling.stolen", "cProfile charges a function with next to nothing of its time, another thread has the rest",
+claim("profiling.stolen", "cProfile charges a function with less than a third of its time and another thread with the rest",
       max(shares), at_most=0.3)
 
 # %% [markdown]
@@ -1009,7 +1009,7 @@ def second_profiler(first_is_on):
 
 
 NESTED = True
-claim("profiling.clash", "two profilers want tool number 2, the second is refused",
+claim("profiling.clash", "two profilers want tool number 2 of sys.monitoring, and the second one is refused",
       second_profiler(NESTED).split(":")[0], equals="refused")
 
 # %% [markdown]
@@ -1085,9 +1085,9 @@ entry = next(found for (_, _, name), found in pstats.Stats(profiler).stats.items
 print(f"⟨{took * 1_000:.0f} ms⟩ passed; cProfile: {entry[0]} calls, ⟨{entry[3] * 1_000:.2f} ms⟩ in all")
 
 # %%
-claim("profiling.resumed", "a coroutine called once, with three awaits, is four calls to cProfile",
+claim("profiling.resumed", "cProfile counts four calls for a coroutine that is called once and awaits three times",
       entry[0], equals=4)
-claim("profiling.waiting", "and its cumulative time has next to nothing of the time it took",
+claim("profiling.waiting", "the coroutine's cumulative time is less than a third of the time that passed",
       entry[3] / took, at_most=0.3, did=entry[0])
 
 # %% [markdown]
@@ -1106,7 +1106,7 @@ def wait_for_partner():
 found = {name: sampled(wait_for_partner, timer).total()
          for name, timer in (("wall clock", signal.ITIMER_REAL), ("CPU clock", signal.ITIMER_PROF))}
 print(f"samples: ⟨{found}⟩")
-claim("profiling.clocks", "while it waits, the wall clock samples it and the CPU clock does not",
+claim("profiling.clocks", "while a function waits, a wall-clock sampler samples it and a CPU-clock sampler does not",
       found["wall clock"] / max(found["CPU clock"], 1), at_least=5, unit="×")
 
 # %% [markdown] also=["profiling.clocks"] claim="profiling.resumed" tags=["break-it"]
@@ -1167,9 +1167,9 @@ def numpy_entries(call):
 
 
 print(f"⟨{numpy_entries(by_operator)}, {numpy_entries(by_method)}⟩")
-claim("profiling.operators", "NumPy's work by an operator and a ufunc has no entry in the profile",
+claim("profiling.operators", "NumPy's work in an operator and a ufunc has no entry in the profile",
       len(numpy_entries(by_operator)), equals=0, did=by_operator().sum())
-claim("profiling.c_method", "a method of an array, called by its name, has",
+claim("profiling.c_method", "an array's method that is called by name has an entry",
       len(numpy_entries(by_method)), at_least=1)
 
 # %% [markdown]
@@ -1248,15 +1248,15 @@ show_table(
 )
 
 # %%
-claim("profiling.within_a_line", "what the digest's line took and gave back memory_profiler hardly saw",
+claim("profiling.within_a_line", "memory_profiler reports less than half of what the digest's line allocated and freed again",
       said("memory_profiler", "digest") / said("memray", "digest"), at_most=0.5, unit="×", proves={"profiling.q6": "c"},
       did=said("memory_profiler", "read_table"))
-claim("profiling.at_the_peak", "memray names the line, and what it held when the total was highest",
+claim("profiling.at_the_peak", "memray names the digest's line and what it held when the total was highest",
       said("memray", "digest"), at_least=10 * 2**20, unit="B")
-claim("profiling.foreign", "the table that Arrow read is in the process, and not in tracemalloc",
+claim("profiling.foreign", "the table that Arrow read is in the process's memory but not in tracemalloc",
       [said("memory_profiler", "read_table") > 2**24, said("tracemalloc", "read_table") < 2**20],
       equals=[True, True])
-claim("profiling.no_line", "memray saw it, but it was allocated by Arrow's threads: no line of Python asked",
+claim("profiling.no_line", "memray sees the table without a line of Python, since Arrow's own threads allocated it",
       [said("memray", "nowhere") > 2**24, said("memray", "read_table") < 2**20], equals=[True, True])
 
 # %% [markdown]
@@ -1368,13 +1368,13 @@ print(*path, sep="\n")
 rows = cached.answer("2013-07", KEPT)
 keepers = [keeper for keeper in gc.get_referrers(rows) if keeper is cached._answers]
 
-claim("profiling.allocated_at", "the line that grew is the one that makes the rows",
+claim("profiling.allocated_at", "the line whose memory grew is the one that makes the rows",
       "Row(" in worst, equals=True, proves={"profiling.q7": "b"})
-claim("profiling.kept_by", "the object that refers to them is the desk's cache",
+claim("profiling.kept_by", "the only object that refers to the rows is the desk's cache",
       len(keepers), equals=1)
-claim("profiling.on_the_way", "the cache's line is in the traceback, above it",
+claim("profiling.on_the_way", "the traceback of the allocation contains the cache's line, above the allocating one",
       "self._answers[key] = self.compute(month)" in path[:-1], equals=True)
-claim("profiling.a_request", "each request leaves kilobytes behind, in the second ten as in the third",
+claim("profiling.a_request", "each request leaves at least 1,500 bytes behind, in the second ten as in the third",
       min(grown_bytes(second, first), grown_bytes(third, second)) / KEPT, at_least=1_500, unit="B")
 
 # %% [markdown]
@@ -1470,9 +1470,9 @@ rounds = [comparisons(by_sorting, column) for _ in range(3)]
 print(f"comparisons in three rounds over one list: {rounds}")
 
 # %%
-claim("profiling.second_round", "the first round sorts, the second finds a sorted list: so many times fewer comparisons",
+claim("profiling.second_round", "the first round of the benchmark needs at least five times the comparisons of the second, which sorts a sorted list",
       rounds[0] / rounds[1], at_least=5, unit="×", baseline=rounds[0])
-claim("profiling.opposite", "in the wrong benchmark sorting wins, in the right one it loses",
+claim("profiling.opposite", "in the wrong benchmark sorting wins, and in the right one it loses",
       [wrong < 0.8, right > 1.25], equals=[True, True], proves={"profiling.q8": "b"})
 
 # %% [markdown]
@@ -1512,12 +1512,12 @@ def parse(text):
 texts = ["17"] * 100
 LAZY = map
 timeit.timeit(lambda: LAZY(parse, texts), number=1)
-claim("profiling.lazy", "the benchmark of map(parse, texts) parses so many texts",
+claim("profiling.lazy", "a benchmark of map(parse, texts) parses no text at all",
       len(parsed), equals=0, did=len(list(LAZY(parse, texts))))
 
 SECONDS = "24 * 60 * 60"
 body = compile(SECONDS, "benchmark", "eval")
-claim("profiling.folded", "the benchmark of 24 * 60 * 60 multiplies so many times",
+claim("profiling.folded", "a benchmark of 24 * 60 * 60 does no multiplication",
       sum(op.opname == "BINARY_OP" for op in dis.get_instructions(body)), equals=0)
 
 # %%
@@ -1532,9 +1532,9 @@ def collections_during(setup):
     return sum(generation["collections"] for generation in gc.get_stats()) - before
 
 
-claim("profiling.no_collector", "while timeit measures code that makes cycles, the collector runs so many times",
+claim("profiling.no_collector", "while timeit measures code that makes cycles, the collector does not run",
       collections_during("pass"), equals=0)
-claim("profiling.collector_on", "with setup='gc.enable()' it does what it does in production",
+claim("profiling.collector_on", "with setup='gc.enable()' the collector runs as it does in production",
       collections_during(gc.enable), at_least=3)
 
 # %% [markdown]
@@ -1548,7 +1548,7 @@ claim("profiling.collector_on", "with setup='gc.enable()' it does what it does i
 # %%
 warm = measure.in_fresh_process("helpers.labs.language.profiling", "first_calls", 3)
 print(f"instructions of the first, second and third parse: ⟨{warm}⟩")
-claim("profiling.first_call", "the first strptime of a process executes so many times the instructions of the second",
+claim("profiling.first_call", "the first strptime of a process executes at least 20 times the instructions of the second",
       warm[0] / warm[1], at_least=20, unit="×", baseline=warm[1])
 
 # %% [markdown] also=["profiling.folded", "profiling.no_collector", "profiling.first_call"] claim="profiling.lazy" tags=["break-it"]
@@ -1636,10 +1636,10 @@ show_table([{"clock": name, "min, ms": 1_000 * min(r), "median, ms": 1_000 * sta
 
 # %%
 disturbed = slice(15, None)
-claim("profiling.wall_disturbed", "beside a neighbour the wall clock's median is a multiple of the CPU time's",
+claim("profiling.wall_disturbed", "beside a busy neighbour the wall clock's median is at least 1.3 times the CPU time's",
       statistics.median(wall[disturbed]) / statistics.median(cpu[disturbed]), at_least=1.3, unit="×")
 number, _ = timeit.Timer("pass").autorange()
-claim("profiling.autorange", "to measure `pass`, autorange repeats it this often before it trusts the clock",
+claim("profiling.autorange", "to time `pass`, autorange repeats it at least 100,000 times",
       number, at_least=100_000)
 
 # %% [markdown]

@@ -189,13 +189,13 @@ show_table(
 )
 
 # %%
-claim("processes_threads.module_variable", "what the desk did to its module, only a forked worker sees",
+claim("processes_threads.module_variable", "only a forked worker sees a module variable that its parent changed",
       seen("module variable"), equals=(45, 30, 30), proves={"processes_threads.q1": "b"})
-claim("processes_threads.open_file", "an open file is open in a forked worker, and in no other",
+claim("processes_threads.open_file", "an open file is open in a forked worker only",
       seen("open file"), equals=(True, False, False))
-claim("processes_threads.one_thread", "the desk's other thread is in none of them: a worker begins with one",
+claim("processes_threads.one_thread", "a worker begins with one thread, however it was started",
       seen("threads"), equals=(1, 1, 1))
-claim("processes_threads.argument", "the argument is pickled on its way to a worker, unless it was forked",
+claim("processes_threads.argument", "the argument is pickled on its way to a worker unless the worker is forked",
       seen("argument pickled"), equals=(0, 1, 1))
 
 # %% [markdown]
@@ -252,7 +252,7 @@ claim("processes_threads.cannot_travel", "lambdas, locks, generators and open fi
 answer("processes_threads.q2", None)  # "a", "b" or "c"
 
 # %%
-claim("processes_threads.late_environment", "a forkserver's workers see the environment as it was when the server began",
+claim("processes_threads.late_environment", "a forkserver's workers see the environment as it was when the server started",
       seen("environment"), equals=("second", "second", "first"), proves={"processes_threads.q2": "b"})
 
 # %% [markdown]
@@ -281,9 +281,9 @@ show_table(
 # %%
 alike = {how: drew_alike(reports, "lot") for how, reports in lots_of.items()}
 copied = {how: reports[1]["imported in"] != "the worker" for how, reports in lots_of.items()}
-claim("processes_threads.same_lots", "two workers draw the same lots wherever the module was imported before the fork",
+claim("processes_threads.same_lots", "two workers draw the same lots if the module was imported before the fork",
       alike, equals=copied | {"fork": True})
-claim("processes_threads.reseeded", "the generator of the module random is seeded anew in every worker",
+claim("processes_threads.reseeded", "the generator of the module random is seeded again in every worker",
       [how for how, reports in lots_of.items() if drew_alike(reports, "lot of random")], equals=[],
       did=len(lots_of))
 
@@ -367,10 +367,10 @@ def expected_default(version):
     return "forkserver" if version >= (3, 14) else "fork"
 
 
-claim("processes_threads.default", "the default here is the manual's: on Linux fork up to 3.13, forkserver since 3.14",
+claim("processes_threads.default", "the default start method is the manual's: on Linux fork up to 3.13, forkserver since 3.14",
       default_of(sys.executable) == expected_default(sys.version_info[:2]), equals=True,
       baseline=(sys.executable, sys.version_info[:2]))
-claim("processes_threads.default_314", "3.14 no longer forks your process unless you ask for it",
+claim("processes_threads.default_314", "3.14 does not fork your process by default",
       NEWER and default_of(NEWER) != "fork", equals=True, unmeasured=NO_NEWER)
 
 # %% [markdown]
@@ -533,11 +533,11 @@ print(*own.stacks()[:2], sep="\n")
 # %%
 claim("processes_threads.own_lock", "the forked worker waits for a lock whose holder does not exist in it",
       own.said[0][0], equals="stuck", proves={"processes_threads.q3": "c"})
-claim("processes_threads.stuck_where", "faulthandler names the function in which it waits",
+claim("processes_threads.stuck_where", "faulthandler names the function in which the worker waits",
       own.stacks()[0].split()[-1], equals="book")
-claim("processes_threads.logging_lock", "logging's lock was held just so, and the forked worker logs",
+claim("processes_threads.logging_lock", "a forked worker can log although logging's lock was held at the fork",
       logging_lock.said[0][0], equals="through")
-claim("processes_threads.fork_warns", "forking beside a thread warns, since 3.12; spawning does not",
+claim("processes_threads.fork_warns", "forking beside a thread warns since 3.12, and spawning does not",
       (own.said[0][1], spawned.said[0][1]), equals=(["DeprecationWarning"], []))
 claim("processes_threads.spawned_lock", "a spawned worker has a lock of its own",
       spawned.said[0][0], equals="through")
@@ -556,7 +556,7 @@ claim("processes_threads.spawned_lock", "a spawned worker has a lock of its own"
 
 # %%
 remade = lab.run(LOCKED, "own", "fork", "remade")
-claim("processes_threads.remade_lock", "a lock that is made anew in the child can be taken there",
+claim("processes_threads.remade_lock", "a lock that the child creates anew can be acquired there",
       remade.said[0][0], equals="through")
 
 # %% [markdown]
@@ -670,11 +670,11 @@ show_table([{"flights in a chunk": chunk, "messages": sent, "ms": 1000 * seconds
             for chunk, (sent, _, seconds) in by_chunk.items()])
 
 # %%
-claim("processes_threads.chunk_small", "chunks of one flight: a message for each",
+claim("processes_threads.chunk_small", "with chunks of one flight the parent sends one message per flight",
       by_chunk[1][0], equals=len(FLIGHTS))
-claim("processes_threads.chunk_large", "one chunk for all: one worker has everything, the other nothing",
+claim("processes_threads.chunk_large", "with one chunk for all flights one worker has all the work",
       largest_share(400), equals=1)
-claim("processes_threads.pool_default", "Pool.map makes four chunks a worker",
+claim("processes_threads.pool_default", "Pool.map makes four chunks per worker",
       pool_default, equals=8)
 claim("processes_threads.executor_default", "ProcessPoolExecutor.map makes chunks of one",
       executor_default, equals=len(FLIGHTS), proves={"processes_threads.q4": "c"})
@@ -705,9 +705,9 @@ def heaviest_chunk(costs, chunks=8):
 
 print(f"heaviest of 8 chunks of {len(listed)} routes: {heaviest_chunk(listed):.0%} of the departures, "
       f"shuffled {heaviest_chunk(shuffled):.0%}")
-claim("processes_threads.sorted_work", "routes in the report's order: one chunk of eight has over a third of the work",
+claim("processes_threads.sorted_work", "with routes in the report's order the heaviest of eight chunks has over a third of the work",
       heaviest_chunk(listed), at_least=0.34)
-claim("processes_threads.shuffled_work", "the same routes shuffled: no chunk has a fifth",
+claim("processes_threads.shuffled_work", "with the routes shuffled no chunk has a fifth of the work",
       heaviest_chunk(shuffled), at_most=0.2, did=sum(shuffled))
 
 # %% [markdown]
@@ -781,9 +781,9 @@ show_table([{"the array": "pickled", "bytes written": through_pipe.bytes, "mean 
             {"the array": "in shared memory", "bytes written": by_name.bytes, "mean delay": mean_by_name}])
 
 # %%
-claim("processes_threads.by_pipe", "a pickled array goes through the pipe whole",
+claim("processes_threads.by_pipe", "a pickled array is sent through the pipe in full",
       through_pipe.bytes / delays.nbytes, at_least=1, unit="×", baseline=delays.nbytes)
-claim("processes_threads.by_name", "of an array in shared memory only the name does",
+claim("processes_threads.by_name", "for an array in shared memory only its name is sent",
       by_name.bytes, at_most=1_000, unit="B", did=mean_by_name)
 
 # %% [markdown]
@@ -836,9 +836,9 @@ answer("processes_threads.q5", None)  # "a", "b" or "c"
 # %%
 HAS_TRACK = sys.version_info >= (3, 13)
 visits = [after_a_visit("tracked"), after_a_visit("untracked") if HAS_TRACK else "track=False is new in 3.13"]
-claim("processes_threads.tracker", "a program that only attached removes the block when it exits",
+claim("processes_threads.tracker", "a program that only attached to the block removes it when it exits",
       visits[0], equals="gone", proves={"processes_threads.q5": "b"})
-claim("processes_threads.untracked", "with track=False (3.13) it does not; 3.12 has no such argument",
+claim("processes_threads.untracked", "with track=False (since 3.13) the block stays; 3.12 has no such argument",
       visits[1], equals="there" if HAS_TRACK else "track=False is new in 3.13")
 
 # %% [markdown]
@@ -884,7 +884,7 @@ show_table([{"start method": how, "started first": first.split()[0], "the block"
 # %%
 claim("processes_threads.own_tracker", "a worker forked before the tracker started removes the block when it exits",
       after_worker["fork", "worker first"], equals="gone")
-claim("processes_threads.shared_tracker", "forked after the tracker started, or spawned, it does not",
+claim("processes_threads.shared_tracker", "a worker that was spawned, or forked after the tracker started, leaves the block",
       (after_worker["fork", "tracker first"], after_worker["spawn", "worker first"]), equals=("there", "there"),
       baseline=after_worker["spawn", "worker first"])
 
@@ -915,11 +915,11 @@ print(f"in band {len(in_band):,} B; out of band {len(out_of_band)} B and {len(bu
       f"of {buffers[0].raw().nbytes:,} B")
 
 # %%
-claim("processes_threads.out_of_band", "the stream keeps a header, the buffer stays outside",
+claim("processes_threads.out_of_band", "out of band the stream contains a header, and the buffer stays outside",
       len(out_of_band), at_most=1_000, unit="B", did=len(again))
-claim("processes_threads.no_copy", "and is not copied: the array that is loaded shares its memory with the one dumped",
+claim("processes_threads.no_copy", "out of band nothing is copied: the loaded array shares its memory with the dumped one",
       np.shares_memory(again, delays), equals=True, baseline=delays)
-claim("processes_threads.dump_copies", "in band, dumping alone takes one to two more times the array's size",
+claim("processes_threads.dump_copies", "in band, dumping alone takes one to two times the array's size in addition",
       (peak_in_band - peak_out_of_band) / delays.nbytes, between=(1, 2), unit="×", baseline=delays.nbytes)
 
 # %% [markdown]
@@ -1030,9 +1030,9 @@ def joined_first(size):
 
 
 ends = {size: joined_first(size) for size in (1_000, 1_000_000)}
-claim("processes_threads.join_first", "joined before its result was read, the worker with 1 MB does not end",
+claim("processes_threads.join_first", "if join comes before the result is read, the worker with 1 MB does not end",
       (ends[1_000][0], ends[1_000_000][0]), equals=(0, None), proves={"processes_threads.q6": "b"})
-claim("processes_threads.read_first", "once it was read, it ends",
+claim("processes_threads.read_first", "after its result was read the worker ends",
       ends[1_000_000][1], equals=0)
 
 # %% [markdown]
@@ -1110,9 +1110,9 @@ with picture("What a serial share leaves", "workers", "speed-up, ×", height=3.6
     axes.set(ylim=(0, 12.5), xlim=(0.5, 16.5))
 
 # %%
-claim("processes_threads.amdahl_half", "half serial: four workers are worth 1.6",
+claim("processes_threads.amdahl_half", "if half of the work is serial, four workers are 1.6 times as fast as one",
       measured[0.5, 4], between=(1.35, 1.85), unit="×", proves={"processes_threads.q7": "c"})
-claim("processes_threads.amdahl_tenth", "a tenth serial: four workers are worth 3.1",
+claim("processes_threads.amdahl_tenth", "if a tenth of the work is serial, four workers are 3.1 times as fast as one",
       measured[0.1, 4], between=(2.3, 3.6), unit="×")
 
 # %% [markdown]
@@ -1192,9 +1192,9 @@ def boarded(way):
     return way(gate, the_crew_comes)
 
 
-claim("processes_threads.lost_wakeup", "a notification that comes before the wait is lost",
+claim("processes_threads.lost_wakeup", "a notification before the wait is lost",
       boarded(board_blindly), equals=False, proves={"processes_threads.q8": "b"})
-claim("processes_threads.predicate", "who asks for the fact, under the lock, before it sleeps, does not miss it",
+claim("processes_threads.predicate", "a thread that checks the condition under the lock before it waits does not miss it",
       boarded(board), equals=True)
 
 # %% [markdown]
@@ -1245,9 +1245,9 @@ def stand_by(way):
         return sorted(call.result(timeout=30) for call in calls)
 
 
-claim("processes_threads.woken_for_nothing", "two woken for one seat: with `if` the second finds none",
+claim("processes_threads.woken_for_nothing", "if two waiters are woken for one seat, the second finds none with `if`",
       stand_by(StandBy.take_if), equals=["12A", "promised, and not there"])
-claim("processes_threads.woken_again", "with `while` it sleeps again, until there is one",
+claim("processes_threads.woken_again", "with `while` the second waiter waits again until there is a seat",
       stand_by(StandBy.take), equals=["12A", "14C"])
 
 # %% [markdown]
@@ -1328,9 +1328,9 @@ def released_by_another(lock):
     return type(outcome).__name__ if outcome else "released"
 
 
-claim("processes_threads.reentrant", "who holds a Lock cannot take it again; an RLock it can",
+claim("processes_threads.reentrant", "the holder of a Lock cannot acquire it again; the holder of an RLock can",
       (second_time(threading.Lock()), second_time(threading.RLock())), equals=(False, True))
-claim("processes_threads.owner", "a Lock may be released by anybody, an RLock by its owner only",
+claim("processes_threads.owner", "any thread may release a Lock, and only its owner an RLock",
       (released_by_another(threading.Lock()), released_by_another(threading.RLock())),
       equals=("released", "RuntimeError"))
 
@@ -1371,9 +1371,9 @@ def entries_after_one_release_too_many(semaphore):
     return sum(semaphore.acquire(blocking=False) for _ in range(10))
 
 
-claim("processes_threads.semaphore", "a Semaphore(3) has three inside at a time, and no fourth",
+claim("processes_threads.semaphore", "a Semaphore(3) admits three at a time and no fourth",
       most_at_the_gates(threading.Semaphore(GATES)), equals=3)
-claim("processes_threads.bounded", "one release too many makes a fourth gate; a BoundedSemaphore objects",
+claim("processes_threads.bounded", "one release too many lets a fourth aircraft in; a BoundedSemaphore raises instead",
       (entries_after_one_release_too_many(threading.Semaphore(GATES)),
        entries_after_one_release_too_many(threading.BoundedSemaphore(GATES))),
       equals=(4, "ValueError"))
@@ -1399,9 +1399,9 @@ arrived = [type(outcome).__name__ for outcome in fuel + others]
 departure.reset()
 after_reset = sorted(lab.together(*[departure.wait] * 3))
 
-claim("processes_threads.barrier_broken", "one that gives up breaks the barrier for all, also for those who come later",
+claim("processes_threads.barrier_broken", "a thread that gives up breaks the barrier for all, also for those that come later",
       arrived, equals=["BrokenBarrierError"] * 3, proves={"processes_threads.q9": "b"})
-claim("processes_threads.barrier_reset", "until somebody resets it; then each gets a number of its own",
+claim("processes_threads.barrier_reset", "after reset the barrier works again and gives each thread a number of its own",
       after_reset, equals=[0, 1, 2])
 
 # %% [markdown]
@@ -1523,9 +1523,9 @@ def blocked_at(ran):
 print(*[frame for frame in deadlocked.stacks() if frame.startswith("desk.py")], sep="\n")
 
 # %%
-claim("processes_threads.deadlock", "both desks wait at the second lock, and the watchdog ends them",
+claim("processes_threads.deadlock", "both desks wait for the second lock until the watchdog ends them",
       (deadlocked.said, blocked_at(deadlocked)), equals=([], ["with locks[second]:"] * 2))
-claim("processes_threads.lock_order", "with the seats in one order, both swaps are done",
+claim("processes_threads.lock_order", "if both desks lock the seats in one order, both swaps are done",
       ordered.said, equals=[2])
 
 # %% [markdown]
@@ -1598,11 +1598,11 @@ def submit_in_context(pool, handle, *arguments):
 
 
 # %%
-claim("processes_threads.local_leaks", "a thread-local lives as long as the thread: the next request is Ann's",
+claim("processes_threads.local_leaks", "a thread-local lives as long as its thread, so the next request in that thread is Ann's",
       two_requests(in_thread_local), equals="Ann")
-claim("processes_threads.context_leaks", "a context variable alone changes nothing: each thread has a context, and keeps it",
+claim("processes_threads.context_leaks", "a context variable alone does not help: each thread of the pool keeps its context",
       two_requests(in_context), equals="Ann")
-claim("processes_threads.context_run", "run each request in a copy of the context, and it ends with the request",
+claim("processes_threads.context_run", "a request that runs in a copy of the context leaves nothing in the thread",
       two_requests(in_context, submit_in_context), equals="nobody")
 
 # %% [markdown]
@@ -1637,7 +1637,7 @@ seen_by_tasks = {way.__name__: await two_tasks(way) for way in (in_thread_local,
 print(seen_by_tasks)
 
 # %%
-claim("processes_threads.tasks_share", "two tasks of one thread share its locals: both requests are Bob's",
+claim("processes_threads.tasks_share", "two tasks of one thread share its thread-locals, so both requests are Bob's",
       seen_by_tasks["in_thread_local"], equals=["Bob", "Bob"], proves={"processes_threads.q10": "b"})
 claim("processes_threads.tasks_own", "each task has a context of its own",
       seen_by_tasks["in_context"], equals=["Ann", "Bob"])
@@ -1666,7 +1666,7 @@ def inherited():
 
 
 flag = bool(getattr(sys.flags, "thread_inherit_context", False))
-claim("processes_threads.new_thread", "a new thread starts with an empty context, unless 3.14's flag says otherwise",
+claim("processes_threads.new_thread", "a new thread starts with an empty context unless 3.14's flag makes it inherit one",
       inherited() == ("Ann" if flag else "nobody"), equals=True)
 
 # %% [markdown]
@@ -1745,7 +1745,7 @@ def gone_home(clerks, sentinels, bookings=100):
 
 
 SENTINELS = 2
-claim("processes_threads.sentinels", "three clerks, two sentinels: all is handled, and one clerk waits for ever",
+claim("processes_threads.sentinels", "with three clerks and two sentinels all bookings are handled, and one clerk waits for ever",
       gone_home(clerks=3, sentinels=SENTINELS), equals=(2, 100))
 
 # %% [markdown]
@@ -1785,11 +1785,11 @@ def closed(**how):
     return len(handled), clerks.count(None), orders.unfinished_tasks == 0
 
 
-claim("processes_threads.shutdown", "a queue that is shut down is emptied first; then each clerk is told",
+claim("processes_threads.shutdown", "a queue that is shut down is emptied first, and then each get raises ShutDown",
       HAS_SHUTDOWN and closed(), equals=(100, 3, True), unmeasured=NEEDS_313, proves={"processes_threads.q11": "b"})
-claim("processes_threads.shutdown_now", "immediate=True throws away what was in it, and lets `join` return",
+claim("processes_threads.shutdown_now", "immediate=True discards what is in the queue and lets join return",
       HAS_SHUTDOWN and closed(immediate=True), equals=(0, 3, True), unmeasured=NEEDS_313)
-claim("processes_threads.shutdown_since", "3.12 lacks it, 3.13 has it",
+claim("processes_threads.shutdown_since", "queue.Queue has shutdown since 3.13",
       hasattr(queue.Queue, "shutdown") == HAS_SHUTDOWN, equals=True)
 
 # %% [markdown]
@@ -1879,11 +1879,11 @@ def logged(how, seconds=20):
 answer("processes_threads.q12", None)  # "a", "b" or "c"
 
 # %%
-claim("processes_threads.daemon_loses", "a daemon thread is dropped at exit: no `finally`, no `__exit__`, no flush",
+claim("processes_threads.daemon_loses", "a daemon thread is abandoned at exit: no finally, no __exit__, no flush",
       logged("daemon"), equals=(0, True), proves={"processes_threads.q12": "c"})
-claim("processes_threads.waited_for", "a thread that is no daemon is waited for, if need be for ever",
+claim("processes_threads.waited_for", "the interpreter waits at exit for a thread that is no daemon, for ever if necessary",
       "ended" if logged("plain", seconds=2)[1] else "still waiting", equals="still waiting")
-claim("processes_threads.told_and_joined", "told to stop, and joined, it writes everything",
+claim("processes_threads.told_and_joined", "a thread that is told to stop and joined writes everything",
       logged("told"), equals=(3, True))
 
 # %% [markdown]
@@ -1979,9 +1979,9 @@ in_executor, = lab.run(program(price, with_executor)).said
 print(in_pool, in_executor, sep="\n")
 
 # %%
-claim("processes_threads.pool_forgets", "a Pool replaces the worker, does twenty later tasks, and forgets the one",
+claim("processes_threads.pool_forgets", "a Pool replaces a killed worker, completes twenty later tasks, and never completes the lost one",
       in_pool, equals={"the bad one": "none yet", "later ones": 20}, proves={"processes_threads.q13": "c"})
-claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the call beside it fails too, later ones are refused",
+claim("processes_threads.executor_breaks", "a ProcessPoolExecutor breaks: the call beside the lost one fails too, and later ones are refused",
       in_executor, equals=dict.fromkeys(("the bad one", "the one beside it", "later ones"), "BrokenProcessPool"))
 
 # %% [markdown]
@@ -2022,7 +2022,7 @@ def idle_worker():
 # %%
 idle, = lab.run(program(price, idle_worker)).said
 print(idle)
-claim("processes_threads.idle_killed", "an idle worker killed: the pool has a new one, and neither works nor ends",
+claim("processes_threads.idle_killed", "if an idle worker is killed, the Pool has a new worker but neither works nor terminates",
       idle, equals={"answer": "none", "new worker": True, "terminated": False})
 
 # %% [markdown]
@@ -2110,9 +2110,9 @@ left_over = {kind: lab.survivors(ORPHANS, kind, patience=seconds) for kind, seco
 # %%
 claim("processes_threads.pool_workers_end", "the workers of a Pool end when their parent is gone",
       left_over["pool"], equals=0, did=left_over["executor"])
-claim("processes_threads.executor_orphans", "those of a ProcessPoolExecutor live on, and wait",
+claim("processes_threads.executor_orphans", "the workers of a ProcessPoolExecutor outlive their parent",
       left_over["executor"], at_least=1, proves={"processes_threads.q14": "b"})
-claim("processes_threads.watched", "a thread in each worker that joins the parent ends them",
+claim("processes_threads.watched", "a thread in each worker that joins the parent ends these workers",
       left_over["watched"], equals=0, did=left_over["executor"])
 
 # %% [markdown]
@@ -2157,7 +2157,7 @@ def life_after_death(ask):
 
 NO_PROC = None if sys.platform == "linux" else "/proc is Linux's"
 asked = NO_PROC or life_after_death(subprocess.Popen.poll)
-claim("processes_threads.zombie", "an ended child is a zombie until somebody asks how it ended",
+claim("processes_threads.zombie", "a child that has ended is a zombie until its parent asks for its status",
       asked, equals=("Z", "gone"), unmeasured=NO_PROC)
 
 # %% [markdown]

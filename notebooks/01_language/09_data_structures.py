@@ -183,11 +183,11 @@ show_table(
 )
 
 # %%
-claim("data_structures.list_front", "each pop(0) moves all that stay: n(n−1)/2 references in all",
+claim("data_structures.list_front", "each pop(0) moves all remaining references: n(n−1)/2 in all",
       list_front, equals=LINE * (LINE - 1) // 2, proves={"data_structures.q1": "c"})
-claim("data_structures.deque_ends", "a deque moves nobody, whichever end you take from",
+claim("data_structures.deque_ends", "a deque moves no reference, whichever end you take from",
       deque_front + deque_back, equals=0, did={"front": LINE - len(first), "back": LINE - len(last)})
-claim("data_structures.deque_middle", "taking one from the middle moves more in a deque than in a list",
+claim("data_structures.deque_middle", "taking from the middle moves more references in a deque than in a list",
       deque_middle - list_middle, at_least=LINE // 4)
 
 # %% [markdown]
@@ -310,14 +310,14 @@ show_lines(
 )
 
 # %%
-claim("data_structures.scan", "a list asks every document, at every size",
+claim("data_structures.scan", "`in` on a list compares with every document, at every size",
       scan, equals=sizes)
-claim("data_structures.bisect", "a sorted list asks one per halving, and one more",
+claim("data_structures.bisect", "bisect needs one comparison per halving, and one more",
       max(asks - math.log2(size) for asks, size in zip(search, sizes, strict=True)), at_most=1,
       baseline=sizes, did=min(search))
-claim("data_structures.set_hit", "a set asks for one hash and one comparison to find an equal document",
+claim("data_structures.set_hit", "a set needs one hash and one comparison to find an equal document",
       hit_by_equal, equals={"==": 1, "<": 0, "hash": 1}, proves={"data_structures.q2": "a"})
-claim("data_structures.identity", "the very same object is found without a comparison",
+claim("data_structures.identity", "a set finds the very same object without a comparison",
       hit_by_same["=="], equals=0, did=hit_by_same["hash"])
 
 # %% [markdown]
@@ -348,7 +348,7 @@ def check_in_slowly():
 
 
 hashes_a_passenger = asked(check_in_slowly)["hash"] / len(waiting)
-claim("data_structures.rebuilt", "a set inside the loop hashes the whole list for every passenger",
+claim("data_structures.rebuilt", "a set that is built inside the loop hashes the whole list for each passenger",
       hashes_a_passenger, equals=len(LISTED) + 1)
 
 # %% [markdown]
@@ -479,13 +479,13 @@ show_lines(
 )
 
 # %%
-claim("data_structures.sort", "a sort of flights in no order asks close to log2(n!) times, and at most n log2 n",
+claim("data_structures.sort", "sorting flights in random order needs close to log2(n!) comparisons, and at most n log2 n",
       per_flight, between=(10, math.log2(FLIGHTS)), unit="questions a flight")
-claim("data_structures.top_ten", "a heap of ten asks hardly more than once a flight",
+claim("data_structures.top_ten", "a heap of ten needs hardly more than one comparison per flight",
       of_heap / FLIGHTS, between=(0.99, 1.5), unit="questions a flight")
-claim("data_structures.ascending", "on ascending delays the heap asks over four times as often as the sort",
+claim("data_structures.ascending", "on ascending delays the heap needs over four times the comparisons of the sort",
       on_ascending["heap"] / on_ascending["sorted"], at_least=4, unit="×", baseline=on_ascending["sorted"])
-claim("data_structures.sorted_boards", "sorted() of three sorted boards asks fewer questions than heapq.merge",
+claim("data_structures.sorted_boards", "sorted() of three sorted boards needs fewer comparisons than heapq.merge",
       of_three_sorted / of_three_merged, between=(0.3, 0.85), unit="×", proves={"data_structures.q3": "b"}, baseline=of_three_merged)
 
 # %% [markdown]
@@ -605,9 +605,9 @@ show_table(
 )
 
 # %%
-claim("data_structures.heap_moves", "a heap moves a path: at most log2 n references a step",
+claim("data_structures.heap_moves", "a heap moves at most log2 n references per step",
       heap_step["references moved"], at_most=math.log2(PENDING) + 1, proves={"data_structures.q4": "a"}, did=heap_step["questions"])
-claim("data_structures.insort_moves", "a sorted list finds the place as quickly, and moves hundreds to make room",
+claim("data_structures.insort_moves", "a sorted list finds the place as quickly but moves hundreds of references",
       ordered_step["references moved"], at_least=PENDING / 10)
 
 # %% [markdown]
@@ -727,11 +727,11 @@ show_lines(
 )
 
 # %%
-claim("data_structures.one_hash", "20,000 different integers have one hash, and so have 20,000 UUIDs",
+claim("data_structures.one_hash", "20,000 different integers can have one hash, and so can 20,000 UUIDs",
       (len(ints_hash), len(uuids_hash)), equals=(1, 1))
-claim("data_structures.in_a_dict", "a dict compares every two of them once: exactly n(n−1)/2 times",
+claim("data_structures.in_a_dict", "with one hash a dict compares each pair of keys once: exactly n(n−1)/2 times",
       in_dict, equals=pairs, proves={"data_structures.q5": "c"})
-claim("data_structures.in_a_set", "a set compares every two of them too, and some of them more than once",
+claim("data_structures.in_a_set", "with one hash a set compares each pair of elements, and some of them more than once",
       min(found / pair for found, pair in zip(in_set, pairs, strict=True)), at_least=1.05, unit="×",
       baseline=pairs)
 
@@ -784,7 +784,7 @@ randomised = {name for name in one if one[name] != other[name]}
 show_table([{"type": name, "depends on the seed": name in randomised} for name in one])
 
 # %%
-claim("data_structures.randomised", "the seed protects strings, and what is hashed through bytes; no numbers",
+claim("data_structures.randomised", "the hash seed changes the hashes of strings, and of what is hashed through bytes; not of numbers",
       sorted(randomised), equals=["bytes", "date", "datetime", "str", "tuple with a str"],
       proves={"data_structures.q6": "c"})
 
@@ -921,9 +921,9 @@ show_table(
 )
 
 # %%
-claim("data_structures.request_cpu", "the hostile request burns more than 20 times the CPU of one of the same size",
+claim("data_structures.request_cpu", "the hostile request uses more than 20 times the CPU of an ordinary one of the same size",
       attacked["cpu"] / usual["cpu"], at_least=20, unit="×", proves={"data_structures.q7": "c"}, baseline=usual["cpu"])
-claim("data_structures.frozen", "for as long as it is parsed, the other thread of the service stands still",
+claim("data_structures.frozen", "while the hostile request is parsed, the service's other thread is stopped for most of the time",
       attacked["silence"] / attacked["cpu"], at_least=0.7, unit="× the CPU spent")
 
 # %% [markdown]
@@ -1002,11 +1002,11 @@ limited = notes["set[int], at most 500", "crowded"]
 listed = [notes["list[int], at most 500, then a set", attack]["status"] for attack in attacks]
 texts = max(notes["list[int], then a set of strings", attack]["cpu"] for attack in attacks)
 read = [notes["list[int], then a set of strings", attack]["distinct"] for attack in attacks]
-claim("data_structures.distinct_limit", "a set limited to 500 takes a body of 8,000 numbers: it counts the distinct",
+claim("data_structures.distinct_limit", "a set limited to 500 accepts a body of 8,000 numbers, since the limit counts distinct ones",
       (limited["status"], limited["distinct"]), equals=(200, 500))
-claim("data_structures.list_limit", "a list limited to 500 refuses every body of 8,000 numbers, the ordinary one too",
+claim("data_structures.list_limit", "a list limited to 500 refuses every body of 8,000 numbers, ordinary ones included",
       listed, equals=[422, 422, 422, 422])
-claim("data_structures.as_text", "as strings, the same numbers cost less than a twentieth of the attack, however chosen",
+claim("data_structures.as_text", "as strings the same numbers cost less than a twentieth of the attack",
       texts / attacked["cpu"], at_most=0.05, unit="×", did=min(read))
 
 # %% [markdown]
@@ -1140,15 +1140,15 @@ boarding["Grace"] = "waiting"  # deleted and back: goes to the end
 print(boarding)
 
 # %%
-claim("data_structures.doublings", "on the way to 100,000 keys the table is replaced once a doubling",
+claim("data_structures.doublings", "on the way to 100,000 keys the table is replaced once per doubling",
       len(steps) - 1, at_most=math.ceil(math.log2(BOOKINGS)), unit="replacements", did=len(steps) - 1)
-claim("data_structures.no_rehash", "10,000 inserts through all these tables hash each key once, and compare none",
+claim("data_structures.no_rehash", "10,000 inserts hash each key once and compare none, although the table is replaced again and again",
       while_growing, equals={"==": 0, "<": 0, "hash": len(fresh)})
-claim("data_structures.delete_keeps", "deleting 99.99 % of the keys leaves the table as large as it was",
+claim("data_structures.delete_keeps", "deleting 99.99 % of the keys does not make the table smaller",
       emptied, equals=full)
-claim("data_structures.given_back", "a later insert finds the table used up, and moves the ten that are left",
+claim("data_structures.given_back", "a later insert that finds the table full replaces it by a small one",
       after_inserts / full, at_most=0.01, unit="×", proves={"data_structures.q8": "b"}, did=len(open_bookings))
-claim("data_structures.order", "a changed key keeps its place, a deleted one comes back last",
+claim("data_structures.order", "a key whose value changes keeps its place; a key that is deleted and inserted again comes last",
       list(boarding), equals=["Ada", "Hedy", "Grace"])
 
 # %% [markdown]
@@ -1307,11 +1307,11 @@ weight = {name: measure.held(make) / RECORDS for name, make in layouts.items()}
 show_bars(weight, title="One record of four fields, without its values", x="bytes", text="{:.0f}".format)
 
 # %%
-claim("data_structures.instance", "a plain instance weighs at least a quarter less than a dict of the same four fields",
+claim("data_structures.instance", "a plain instance takes at least a quarter less memory than a dict with the same four fields",
       weight["plain object"] / weight["dict"], at_most=0.75, unit="×", proves={"data_structures.q9": "b"})
-claim("data_structures.slots", "a dict weighs over twice as much as an object with slots",
+claim("data_structures.slots", "a dict takes over twice the memory of an object with slots",
       weight["dict"] / weight["slots"], at_least=2, unit="×", baseline=weight["slots"])
-claim("data_structures.columns", "as columns of fitting width a record takes its 6 bytes and hardly more",
+claim("data_structures.columns", "in arrays of fitting width a record takes hardly more than its 6 bytes",
       weight["arrays, one a field"], at_most=7, unit="B")
 
 # %% [markdown]
@@ -1422,13 +1422,13 @@ show_table(
 )
 
 # %%
-claim("data_structures.parsed", "a parser makes a new string for every line",
+claim("data_structures.parsed", "a parser creates a new string for each line",
       objects(parsed()), equals=LINES, proves={"data_structures.q10": "b"})
-claim("data_structures.interned", "interned, 20,000 codes are three objects",
+claim("data_structures.interned", "with sys.intern 20,000 codes are three objects",
       objects(interned()), equals=3)
-claim("data_structures.interned_bytes", "and each line saves a string's header and its letters",
+claim("data_structures.interned_bytes", "interning saves a string's header and letters on each line",
       saved, at_least=40, unit="B")
-claim("data_structures.json_memo", "json shares the keys of its objects, and none of the values",
+claim("data_structures.json_memo", "json shares the keys of its objects and none of the values",
       (objects(json_keys), objects(json_values)), equals=(1, LINES), baseline=(json_keys, json_values))
 
 # %% [markdown]
@@ -1529,15 +1529,15 @@ except BufferError as error:
 print(resized)
 
 # %%
-claim("data_structures.slice_copies", "the rest of a bytes object is a copy of it",
+claim("data_structures.slice_copies", "a slice of a bytes object is a copy",
       rest_of_bytes, at_least=SIZE - 16, unit="B")
-claim("data_structures.view_slices", "the rest of a memoryview is a new view, whatever its length",
+claim("data_structures.view_slices", "a slice of a memoryview copies nothing, whatever its length",
       rest_of_view, at_most=16 * 2**10, unit="B")
-claim("data_structures.kept_view", "16 bytes of a view keep the whole message alive",
+claim("data_structures.kept_view", "a view of 16 bytes keeps the whole message alive",
       kept_view, at_least=SIZE, unit="B", proves={"data_structures.q11": "c"})
-claim("data_structures.copy_frees", "16 bytes copied out of it let it go",
+claim("data_structures.copy_frees", "a copy of 16 bytes does not keep the message alive",
       kept_copy, at_most=16 * 2**10, unit="B")
-claim("data_structures.locked", "a bytearray that is being looked at cannot be resized",
+claim("data_structures.locked", "a bytearray with an exported view cannot be resized",
       resized.partition(":")[0], equals="BufferError")
 
 # %% [markdown]

@@ -233,14 +233,14 @@ show_lines(
 )
 
 # %%
-claim("standard_tools.front", "clearing n passengers from the front passes n(n−1)/2 dead entries",
+claim("standard_tools.front", "removing all n passengers from the front of a dict passes n(n−1)/2 dead entries",
       passed, equals=[n * (n - 1) // 2 for n in names], unmeasured=lab.unreadable(),
       proves={"standard_tools.q1": "c"})
-claim("standard_tools.front_cpu", "and the dict's CPU time grows nearly with the square of n",
+claim("standard_tools.front_cpu", "the dict's CPU time grows nearly with the square of n",
       exponent(sizes, cpu["dict"]), between=(1.7, 2.2), unit="(exponent)", baseline=sizes)
-claim("standard_tools.weight", "the cleared dict occupies as many bytes as the full one",
+claim("standard_tools.weight", "the emptied dict occupies as many bytes as the full one",
       occupied, equals=sys.getsizeof(full))
-claim("standard_tools.eviction", "an eviction from 1,000 passes 500 dead entries or more, on average",
+claim("standard_tools.eviction", "an eviction from a dict of 1,000 passes at least 500 dead entries on average",
       sum(dead) / len(dead), at_least=500, unmeasured=lab.unreadable())
 
 # %% [markdown]
@@ -341,9 +341,9 @@ except KeyError as error:
     refused = repr(error)
 
 # %%
-claim("standard_tools.looks", "only the brackets of the defaultdict add what they did not find",
+claim("standard_tools.looks", "of four ways to read a defaultdict only the brackets insert a missing key",
       list(gained.values()), equals=[1_000, 0, 0, 0], proves={"standard_tools.q2": "c"})
-claim("standard_tools.finished", "without its factory the board refuses, and stays as it is",
+claim("standard_tools.finished", "after default_factory is set to None a missing key raises KeyError and is not inserted",
       (refused, dict(finished)), equals=("KeyError('X1')", LATE))
 
 # %% [markdown]
@@ -425,9 +425,9 @@ print(f"(a − b) + b is a in {back_again} of 1,000 pairs, and a | b in {larger_
 # %%
 claim("standard_tools.free_seats", "the operator − reports 0 free seats for the overbooked flight",
       free["UA1545"], equals=0, proves={"standard_tools.q3": "a"}, did=sold["UA1545"])
-claim("standard_tools.balance", "subtract() keeps the sign, and the flight that is exactly full",
+claim("standard_tools.balance", "subtract() keeps negative counts and zeros",
       dict(balance), equals={"UA1545": -4, "B6725": 0, "DL461": 9})
-claim("standard_tools.law", "b taken away and added again gives, for every pair, the larger of both counts",
+claim("standard_tools.law", "(a − b) + b gives, for every pair of counters, the larger of both counts",
       larger_of_both, equals=1_000)
 
 # %% [markdown]
@@ -514,10 +514,10 @@ fee = lenient["change_fee"]
 print(fee, dict(lenient.maps[0]))
 
 # %%
-claim("standard_tools.chain", "the assignment stays with the booking, the append reaches the house",
+claim("standard_tools.chain", "an assignment changes the booking's own rules, and an append changes the house's",
       (own, house["bags"], house["meals"]), equals=({"bags": 2}, 1, ["standard", "kosher"]),
       proves={"standard_tools.q4": "b"})
-claim("standard_tools.lenient", "a defaultdict in front answers every question, and remembers its answer",
+claim("standard_tools.lenient", "a defaultdict in front of a ChainMap answers every question itself and stores its answer",
       (fee, dict(lenient.maps[0])), equals=(0, {"change_fee": 0}))
 
 # %% [markdown]
@@ -584,10 +584,10 @@ show_table([
 ])
 
 # %%
-claim("standard_tools.trail", "a full deque drops silently from its other end; only insert() refuses",
+claim("standard_tools.trail", "a full deque silently drops from its other end; only insert() raises",
       (list(trail), inserted), equals=(["D", "A", "B"], "deque already at its maximum size"),
       proves={"standard_tools.q5": "a"})
-claim("standard_tools.tail", "the tail of a stream keeps 100 rows alive, and the one that is arriving",
+claim("standard_tools.tail", "deque(rows, maxlen=100) keeps 100 rows alive, and the one that arrives",
       held["deque(rows, maxlen=100)"], between=(100, 102))
 
 # %% [markdown]
@@ -641,13 +641,13 @@ print(f"{len(report)} lines, {sum(report.values())} departures counted, of {len(
 print(f"{groups:,} groups; kept in a list and opened later, the sorted ones hold {late_look} departures")
 
 # %%
-claim("standard_tools.reported", "over unsorted flights the report counts less than one departure in 1,000",
+claim("standard_tools.reported", "over unsorted flights the report of groupby counts less than one departure in 1,000",
       sum(report.values()) / len(carriers), at_most=0.001, proves={"standard_tools.q6": "c"}, did=sum(report.values()))
-claim("standard_tools.runs", "groupby found more than half as many groups as departures",
+claim("standard_tools.runs", "groupby makes more than half as many groups as there are departures",
       groups / len(carriers), at_least=0.5)
-claim("standard_tools.sorted_first", "sorted first, the groups hold what a Counter counts",
+claim("standard_tools.sorted_first", "after sorting, the groups hold what a Counter counts",
       by_sorting, equals=dict(sorted(Counter(carriers).items())))
-claim("standard_tools.late_look", "groups that are opened after the next was asked for are empty",
+claim("standard_tools.late_look", "a group that is opened after the next one was requested is empty",
       late_look, equals=0, did=len(kept_for_later))
 
 # %% [markdown]
@@ -751,13 +751,13 @@ def full_buffer():
 buffer_bytes = measure.held(full_buffer) / 100_000
 
 # %%
-claim("standard_tools.peek", "a look ahead by tee keeps every row alive",
+claim("standard_tools.peek", "peeking by tee keeps every row alive",
       alive["peek_by_tee"], at_least=ROWS, proves={"standard_tools.q7": "c"})
-claim("standard_tools.peek_chain", "a look ahead by chain keeps the header, and a row or two",
+claim("standard_tools.peek_chain", "peeking by chain keeps the header and a row or two alive",
       alive["peek_by_chain"], between=(1, 4))
-claim("standard_tools.side_by_side", "two readers side by side keep one block of 57 rows",
+claim("standard_tools.side_by_side", "two readers in step keep one block of 57 rows alive",
       alive["side_by_side"], between=(57, 60))
-claim("standard_tools.buffer", "the buffer itself takes a reference a row, and a header a block",
+claim("standard_tools.buffer", "tee's buffer takes a reference per row and a header per block",
       buffer_bytes, between=(8, 10), unit="B")
 
 # %% [markdown]
@@ -860,13 +860,13 @@ by_batched = list(batched(range(1, 11), 4))
 print(on_time, rest, by_idiom, by_batched, sep="\n")
 
 # %%
-claim("standard_tools.desk", "zip took passenger 4 out of the line, and gave him to nobody",
+claim("standard_tools.desk", "zip takes passenger 4 from the line and drops him",
       (len(seated), at_the_desk), equals=(3, 5), proves={"standard_tools.q8": "b"})
-claim("standard_tools.strict", "strict=True complains after the three boarding passes are out",
+claim("standard_tools.strict", "strict=True raises after the three boarding passes were handed out",
       (len(passes), complaint), equals=(3, "zip() argument 2 is shorter than argument 1"))
 claim("standard_tools.ninety", "the row that ends takewhile is in neither part",
       (on_time, rest), equals=([3, 5, 8], [4]), baseline=on_time)
-claim("standard_tools.fours", "the idiom loses the last two of ten passengers, batched keeps them",
+claim("standard_tools.fours", "the zip idiom loses the last two of ten passengers, and batched keeps them",
       ([*map(len, by_idiom)], [*map(len, by_batched)]), equals=([4, 4], [4, 4, 2]))
 
 # %% [markdown]
@@ -981,11 +981,11 @@ by_counting = max(sum(start <= now < end for start, end in stays) for now, _ in 
 print(f"{len(stays)} flights, {by_accumulate} gates, counted the slow way {by_counting}")
 
 # %%
-claim("standard_tools.reads", "product, chain(*…), sorted read all; pairwise and batched what they must",
+claim("standard_tools.reads", "product, chain(*…) and sorted read everything first; pairwise and batched read only what they need",
       list(reads.values()),
       equals=[(0, 1, 3), (0, 2, 4), (0, 3, 9), (0, 1, 3), (0, 1, 2), (0, 3, 5), (0, 1, 3),
               (100, 100, 100), (100, 100, 100), (100, 100, 100)], proves={"standard_tools.q9": "c"})
-claim("standard_tools.gates", "one pass over the sorted changes finds what counting at every moment finds",
+claim("standard_tools.gates", "one pass over the sorted changes gives the same peak as counting at every moment",
       by_accumulate, equals=by_counting)
 
 # %% [markdown]
@@ -1139,15 +1139,15 @@ seen.append(flight.free)
 print(seen)
 
 # %%
-claim("standard_tools.desks", "the cache of the method keeps all 100 desks alive",
+claim("standard_tools.desks", "an lru_cache on the method keeps all 100 desks alive",
       survivors["MethodCache"], equals=[100, 100])
-claim("standard_tools.own_cache", "a cache in the instance is a cycle: the collector must come",
+claim("standard_tools.own_cache", "a cache in the instance forms a cycle, so the desks stay until the cyclic collector runs",
       survivors["OwnCache"], equals=[100, 0], proves={"standard_tools.q10": "c"})
-claim("standard_tools.dropped", "keyed by data, or as a cached_property, desks go when they are dropped",
+claim("standard_tools.dropped", "with a cache keyed by data, or a cached_property, a desk is freed when it is dropped",
       survivors["KeyedByData"] + survivors["OnceADesk"], equals=[0, 0, 0, 0])
-claim("standard_tools.turns", "129 desks that take turns on 128 places never hit",
+claim("standard_tools.turns", "129 desks that take turns never hit a cache of 128 places",
       shared.hits, equals=0, did=shared.misses)
-claim("standard_tools.stale", "cached_property sees 80 free seats on a full flight, until it is deleted",
+claim("standard_tools.stale", "cached_property reports 80 free seats on a full flight until it is deleted",
       seen, equals=[80, 80, 0])
 
 # %% [markdown]
@@ -1274,13 +1274,13 @@ free_seats("UA1545").pop()
 next_customer = free_seats("UA1545")
 
 # %%
-claim("standard_tools.spellings", "six spellings of one call are six calls",
+claim("standard_tools.spellings", "six spellings of one call are six entries of the cache",
       spelled, equals=6)
-claim("standard_tools.equals", "of 1, 1.0 and True the last two share an entry",
+claim("standard_tools.equals", "with one argument 1.0 and True share an entry, and 1 has its own",
       (one_argument[1], one_argument[0][2]), equals=(2, "gate 1.0"), proves={"standard_tools.q11": "b"})
-claim("standard_tools.equals_of_two", "with a second argument all three share it",
+claim("standard_tools.equals_of_two", "with a second argument 1, 1.0 and True share one entry",
       (two_arguments[1], two_arguments[0][2]), equals=(1, "gate C1"))
-claim("standard_tools.handed_out", "what one caller took from the cached list is missing for the next",
+claim("standard_tools.handed_out", "a seat that one caller removes from the cached list is missing for the next",
       next_customer, equals=["12A", "12B"])
 
 # %% [markdown]
@@ -1401,9 +1401,9 @@ with ThreadPoolExecutor(CLERKS) as clerks:
     list(clerks.map(tariff_once, ["summer"] * CLERKS))
 
 # %%
-claim("standard_tools.together", "eight threads that ask at once compute it eight times",
+claim("standard_tools.together", "eight threads that call at once compute the value eight times",
       len(computed), equals=CLERKS, proves={"standard_tools.q12": "c"})
-claim("standard_tools.once", "with a lock per key it is computed once",
+claim("standard_tools.once", "with a lock per key the value is computed once",
       len(worked_out), equals=1)
 
 # %% [markdown]
@@ -1518,11 +1518,11 @@ show_table(
 )
 
 # %%
-claim("standard_tools.zipf", "a cache for 1 % of the routes answers a quarter to a half of the requests",
+claim("standard_tools.zipf", "a cache for 1 % of the routes answers a quarter to a half of the requests under a Zipf load",
       under_zipf[1], between=(0.25, 0.5), proves={"standard_tools.q13": "b"})
-claim("standard_tools.even", "if all routes are alike, it answers hardly more than its 1 %",
+claim("standard_tools.even", "if all routes are equally popular, a cache for 1 % answers at most 2 %",
       under_even[1], at_most=0.02, did=under_even[1])
-claim("standard_tools.che", "Che's approximation is right to two points in a hundred, at every size",
+claim("standard_tools.che", "Che's approximation is right within two percentage points at every size",
       max(abs(saw - said) for saw, said in zip(under_zipf, foretold, strict=True)), at_most=0.02,
       baseline=foretold, did=min(*under_zipf, *foretold))
 
@@ -1618,11 +1618,11 @@ quarter, median = distances[len(distances) // 4], distances[len(distances) // 2]
 print(f"within 128 departures: {within_128:.1%}; a quarter within {quarter}, half within {median}")
 
 # %%
-claim("standard_tools.real_order", "128 places: shuffled departures hit over ten times as often as real ones",
+claim("standard_tools.real_order", "with 128 places shuffled departures hit over ten times as often as real ones",
       in_disorder[1] / in_order[1], at_least=10, unit="×", proves={"standard_tools.q14": "a"})
-claim("standard_tools.a_day", "1,024 places: the real order hits more often, by 10 points in 100 or more",
+claim("standard_tools.a_day", "with 1,024 places the real order hits more often, by at least 10 percentage points",
       in_order[4] - in_disorder[4], at_least=0.1)
-claim("standard_tools.distance", "fewer than one in a hundred leaves again within 128 departures",
+claim("standard_tools.distance", "less than one aircraft in a hundred leaves again within 128 departures",
       within_128, at_most=0.01, did=len(distances))
 
 # %% [markdown]
@@ -1712,11 +1712,11 @@ with warnings.catch_warnings():
     given = Board().announce()
 
 # %%
-claim("standard_tools.said", "three lambdas of a loop share one cell, and say what it holds in the end",
+claim("standard_tools.said", "three lambdas from one loop share one cell and see its last value",
       (said["lambda: boarding(gate)"], len(cells)), equals=(["C70"] * 3, 1), proves={"standard_tools.q15": "b"})
-claim("standard_tools.fixed", "a default and a partial hold the value of their own round",
+claim("standard_tools.fixed", "a default argument and a partial keep the value of their own iteration",
       list(said.values())[1:], equals=[GATES, GATES])
-claim("standard_tools.in_a_class", "a partial in a class gets the instance from 3.14 on, and not before",
+claim("standard_tools.in_a_class", "a partial in a class body receives the instance from 3.14 on, and not before",
       given, equals=["str", "Board"] if sys.version_info >= (3, 14) else ["str"])
 
 # %% [markdown]
@@ -1849,11 +1849,11 @@ except RuntimeError as error:
 print(described, "|", describe(iter("A")))
 
 # %%
-claim("standard_tools.true", "a bool is written as an amount, a float as it is",
+claim("standard_tools.true", "a bool is written by the function for int, and a float by the default",
       written, equals=["amount", "amount", "remark", "as it is"], proves={"standard_tools.q16": "a"})
-claim("standard_tools.registered", "what is registered on the subclass holds for the base class",
+claim("standard_tools.registered", "a type that is registered on the subclass is registered for the base class too",
       (before, after), equals=("as it is", "seats, for partners only"), baseline=before)
-claim("standard_tools.ambiguous", "between two abstract classes that fit equally it refuses to choose",
+claim("standard_tools.ambiguous", "singledispatch refuses to choose between two abstract classes that fit equally",
       described, equals="Ambiguous dispatch")
 
 # %% [markdown]

@@ -161,9 +161,9 @@ show_table(snapshot.table(), caption="REPEATABLE READ", left=3)
 show_table(serializable.table(), caption="SERIALIZABLE (✗ the SQLSTATE of the error)", left=3)
 
 # %%
-claim("transactions_indexes.pilots_snapshot", "at REPEATABLE READ both commit, and nobody is on call",
+claim("transactions_indexes.pilots_snapshot", "at REPEATABLE READ both pilots' transactions commit, and nobody is on call",
       [left_by_snapshot, snapshot.errors], equals=[0, []], proves={"transactions_indexes.q1": "c"})
-claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one of them gets 40001, and one pilot stays",
+claim("transactions_indexes.pilots_serializable", "at SERIALIZABLE one transaction fails with 40001, and one pilot stays on call",
       [left_by_serializable, serializable.errors], equals=[1, ["40001"]])
 
 # %% [markdown]
@@ -363,22 +363,22 @@ documented = {
     "REPEATABLE READ": "– – – happens happens",
     "SERIALIZABLE": "waits waits waits 1213 1213",
 }
-claim("transactions_indexes.iso_mysql", "MySQL's REPEATABLE READ loses the update, its SERIALIZABLE locks and deadlocks",
+claim("transactions_indexes.iso_mysql", "MySQL's REPEATABLE READ loses the update; its SERIALIZABLE locks and deadlocks",
       {level: " ".join(row) for level, row in matrix.get("MySQL", {}).items()}, equals=documented,
       unmeasured=mysql, proves={"transactions_indexes.q2": "b"})
 
 # %%
 refuses = mariadb and tuple(map(int, mariadb.version.split("."))) >= (11, 6, 2)
 documented = documented | {"REPEATABLE READ": f"– – – {'1020' if refuses else 'happens'} happens"}
-claim("transactions_indexes.iso_mariadb", "MariaDB does the same, but from 11.6.2 on refuses the lost update with 1020",
+claim("transactions_indexes.iso_mariadb", "MariaDB does the same, but from 11.6.2 on it refuses the lost update with 1020",
       {level: " ".join(row) for level, row in matrix.get("MariaDB", {}).items()}, equals=documented,
       unmeasured=mariadb)
 
 # %%
 busy = "SQLITE_BUSY SQLITE_BUSY"
-claim("transactions_indexes.iso_journal", "SQLite with a rollback journal lets no anomaly through: who writes is refused while others read",
+claim("transactions_indexes.iso_journal", "SQLite with a rollback journal shows no anomaly: a writer is refused while others read",
       " ".join(matrix["SQLite, rollback journal"]["(its only one)"]), equals=f"– {busy} {busy}")
-claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log neither: readers keep their snapshot, one writes",
+claim("transactions_indexes.iso_wal", "SQLite with a write-ahead log shows no anomaly: readers keep their snapshot, and one session writes",
       " ".join(matrix["SQLite, WAL"]["(its only one)"]), equals=f"– – – {busy}")
 
 # %% [markdown]
@@ -528,13 +528,13 @@ locked_error, locked_after = beside_a_writer(0.3)
 print(upgrade_error, locked_error)
 
 # %%
-claim("transactions_indexes.busy_snapshot", "A's snapshot is out of date, and no waiting could cure that",
+claim("transactions_indexes.busy_snapshot", "A's upgrade fails with SQLITE_BUSY_SNAPSHOT, since its snapshot is out of date",
       error, equals="SQLITE_BUSY_SNAPSHOT", proves={"transactions_indexes.q3": "c"})
-claim("transactions_indexes.busy_at_once", "so it fails without using its timeout of 4 s",
+claim("transactions_indexes.busy_at_once", "SQLITE_BUSY_SNAPSHOT comes at once, although the timeout is 4 s",
       after, at_most=2, unit="s", did=error)
-claim("transactions_indexes.busy_upgrade", "who has read does not wait for a busy writer either, whatever its timeout",
+claim("transactions_indexes.busy_upgrade", "a session that has read does not wait for a busy writer, whatever its timeout",
       upgrade_after, at_most=2, unit="s", did=upgrade_error)
-claim("transactions_indexes.busy_patient", "who has read nothing waits for the whole timeout",
+claim("transactions_indexes.busy_patient", "a session that has read nothing waits for the whole timeout",
       locked_after, at_least=0.3, unit="s")
 
 # %% [markdown]
@@ -563,7 +563,7 @@ with reader:  # commits at the end; begins nothing
     writer.execute("update gates set flight = 'AA1141'")
     behind = reader.execute(READ).fetchall()
 reader.close(), writer.close()
-claim("transactions_indexes.driver_begin", "in the driver's default mode two reads under one `with` see two states",
+claim("transactions_indexes.driver_begin", "in the driver's default mode two reads in one `with` block see two states",
       len({*before, *behind}), equals=2, baseline=before)
 
 # %% [markdown]
@@ -687,11 +687,11 @@ go_off_call("Barbara")
 left_by_whole = left()
 
 # %%
-claim("transactions_indexes.retry_statement", "after 40001 the same transaction accepts no statement, and its commit raises nothing",
+claim("transactions_indexes.retry_statement", "after 40001 the transaction accepts no further statement, and its commit raises nothing",
       by_statement.errors, equals=["40001", "25P02"])
-claim("transactions_indexes.retry_decision", "repeating the writes alone commits what the refusal had prevented",
+claim("transactions_indexes.retry_decision", "repeating only the writes commits what the refusal had prevented",
       left_by_writes, equals=0, proves={"transactions_indexes.q4": "c"})
-claim("transactions_indexes.retry_whole", "repeating everything keeps a pilot on call",
+claim("transactions_indexes.retry_whole", "repeating the whole transaction keeps a pilot on call",
       left_by_whole, equals=1)
 
 # %% [markdown]
@@ -727,9 +727,9 @@ def half_booking(server):
     return [*story.errors, value(engine, "select count(*) from charges")]
 
 
-claim("transactions_indexes.half_mysql", "in MySQL a lock timeout undoes the statement, and the commit keeps the rest: charged, no seat",
+claim("transactions_indexes.half_mysql", "in MySQL a lock timeout undoes only the statement, and the commit keeps the charge without the seat",
       half_booking(mysql), equals=["1205", 1], unmeasured=mysql)
-claim("transactions_indexes.half_mariadb", "in MariaDB as well",
+claim("transactions_indexes.half_mariadb", "in MariaDB too a lock timeout undoes only the statement",
       half_booking(mariadb), equals=["1205", 1], unmeasured=mariadb)
 
 # %% [markdown]
@@ -844,11 +844,11 @@ def who_waits(server):
 
 
 # %%
-claim("transactions_indexes.waits_postgres", "PostgreSQL names the next in line: a chain",
+claim("transactions_indexes.waits_postgres", "PostgreSQL names for each session the one before it in the queue",
       who_waits(pg), equals=["B waits for A", "C waits for B"], proves={"transactions_indexes.q5": "b"})
-claim("transactions_indexes.waits_mysql", "MySQL names everybody who stands before C",
+claim("transactions_indexes.waits_mysql", "MySQL names every session that is before C in the queue",
       who_waits(mysql), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mysql)
-claim("transactions_indexes.waits_mariadb", "MariaDB does, too",
+claim("transactions_indexes.waits_mariadb", "MariaDB names every session that is before C, too",
       who_waits(mariadb), equals=["B waits for A", "C waits for A", "C waits for B"], unmeasured=mariadb)
 
 # %% [markdown]
@@ -902,11 +902,11 @@ print(report)
 # %%
 claim("transactions_indexes.deadlock_one", "of two sessions that wait for each other one is refused",
       crossed.errors, equals=["40P01"])
-claim("transactions_indexes.deadlock_report", "the report names a closed circle of two processes",
+claim("transactions_indexes.deadlock_report", "the deadlock report names a cycle of two processes",
       [len(waits), {one for one, _ in waits} == {other for _, other in waits}], equals=[2, True])
-claim("transactions_indexes.deadlock_retried", "begun again as it was, the refused transaction goes through",
+claim("transactions_indexes.deadlock_retried", "the refused transaction succeeds when it is started again",
       seated == {{"A": "Hopper", "B": "Lovelace"}.get(loser)}, equals=True)
-claim("transactions_indexes.deadlock_order", "in the same order on both sides one waits, and none is refused",
+claim("transactions_indexes.deadlock_order", "if both sides lock in the same order, one waits and none is refused",
       [ordered.errors, ordered.waited], equals=[[], ["B"]])
 
 # %% [markdown]
@@ -1032,13 +1032,13 @@ again = run(airline, f"""
     where flight_id = {FLIGHT} and seat = '{SEAT}' and booking_id > 90000""")[0]
 
 # %%
-claim("transactions_indexes.seat_history", "seats have several rows for good reasons, so a plain unique index cannot be built",
+claim("transactions_indexes.seat_history", "some seats rightly have several rows, so a plain unique index cannot be built",
       resold, at_least=1, unit="seats")
-claim("transactions_indexes.seat_checked", "checked inside the statement that inserts, the seat is sold twice",
+claim("transactions_indexes.seat_checked", "if the inserting statement checks the seat, it is still sold twice",
       checked, equals=2, proves={"transactions_indexes.q6": "b"})
-claim("transactions_indexes.seat_indexed", "with a unique index on active rows the second sale waits, then gets 23505",
+claim("transactions_indexes.seat_indexed", "with a unique index on active rows the second sale waits and then fails with 23505",
       [indexed, by_index.waited, by_index.errors], equals=[1, ["B"], ["23505"]])
-claim("transactions_indexes.seat_again", "after a cancellation the seat is sold again: two rows, one active",
+claim("transactions_indexes.seat_again", "after a cancellation the seat is sold again: two rows, one of them active",
       list(again), equals=[2, 1])
 
 # %% [markdown]
@@ -1154,13 +1154,13 @@ if not no_pageinspect:
     show_table([dict(zip(["line", "t_ctid", "t_xmin", "t_xmax"], row, strict=True)) for row in on_page])
 
 # %%
-claim("transactions_indexes.two_versions", "at the same time A and B see two versions at two addresses",
+claim("transactions_indexes.two_versions", "at the same time A and B see two versions of the row at two addresses",
       [[row[0], row[3]] for row in (seen_by_a, seen_by_b)], equals=[["(0,2)", "B7"], ["(0,1)", "B3"]])
-claim("transactions_indexes.same_writer", "A's number is the birth of the one and the death of the other",
+claim("transactions_indexes.same_writer", "A's transaction id is xmin of the new version and xmax of the old one",
       [seen_by_b[2] == seen_by_a[1], seen_by_b[2] != "0"], equals=[True, True])
-claim("transactions_indexes.rolled_back_mark", "after the rollback the mark of the transaction is still there",
+claim("transactions_indexes.rolled_back_mark", "after the rollback the old version still has the transaction's id as xmax",
       [seen_after[0], seen_after[2] == seen_by_a[1]], equals=["(0,1)", True], proves={"transactions_indexes.q7": "b"})
-claim("transactions_indexes.on_page", "and so is the version that never came to be: two lines on the page",
+claim("transactions_indexes.on_page", "after the rollback the new version is still on the page: two line pointers",
       None if no_pageinspect else len(on_page), equals=2, unmeasured=no_pageinspect)
 
 # %% [markdown]
@@ -1228,9 +1228,9 @@ show_bars(pages, title="The table's file, step by step", x="pages of 8 KiB", tex
 
 # %%
 full = pages["10,000 rows"]
-claim("transactions_indexes.file_after", "VACUUM gives no page back: the last hundred rows stand on the last page",
+claim("transactions_indexes.file_after", "VACUUM returns no page if the remaining rows are on the last page",
       pages["9,900 deleted, VACUUM"] / full, equals=1, proves={"transactions_indexes.q8": "a"}, baseline=full)
-claim("transactions_indexes.file_refilled", "what it freed is used by the next inserts: the file does not grow",
+claim("transactions_indexes.file_refilled", "the next inserts reuse the freed space, and the file does not grow",
       pages["9,900 inserted"] / full, at_most=1.05, unit="×", baseline=full, did=pages["9,900 inserted"])
 claim("transactions_indexes.file_rewritten", "VACUUM FULL writes a new, small file",
       pages["9,900 deleted, VACUUM FULL"] / full, at_most=0.1, unit="×",
@@ -1381,19 +1381,19 @@ show_table(
 
 # %%
 dead = {who: left for who, (left, _, _) in lunches.items()}
-claim("transactions_indexes.horizon_nobody", "with no transaction open VACUUM leaves no dead row",
+claim("transactions_indexes.horizon_nobody", "if no transaction is open, VACUUM leaves no dead row",
       dead["nobody"], equals=0)
-claim("transactions_indexes.horizon_snapshot", "a snapshot of six other rows keeps all 50,000, also those that no snapshot can see",
+claim("transactions_indexes.horizon_snapshot", "a snapshot of six other rows keeps all 50,000 dead rows, even those that it cannot see",
       dead["REPEATABLE READ"], equals=50_000, proves={"transactions_indexes.q9": "c"})
-claim("transactions_indexes.horizon_committed", "a reader at READ COMMITTED keeps nothing between its statements",
+claim("transactions_indexes.horizon_committed", "an idle reader at READ COMMITTED keeps no dead rows",
       dead["READ COMMITTED"], equals=0)
-claim("transactions_indexes.horizon_writer", "one row written, in any table, keeps everything at every level",
+claim("transactions_indexes.horizon_writer", "a transaction that wrote one row, in any table, keeps all dead rows even at READ COMMITTED",
       dead["READ COMMITTED, wrote a row"], equals=50_000)
-claim("transactions_indexes.horizon_database", "a transaction in another database keeps nothing",
+claim("transactions_indexes.horizon_database", "a transaction in another database keeps no dead rows",
       dead["REPEATABLE READ, other database"], equals=0)
-claim("transactions_indexes.horizon_pages", "the table has grown to three times what the same updates cost without her",
+claim("transactions_indexes.horizon_pages", "the table grows to about three times the size that the same updates need without the open report",
       lunches["REPEATABLE READ"][1] / lunches["nobody"][1], between=(2.5, 3.5), unit="×")
-claim("transactions_indexes.horizon_released", "when she is back, the next VACUUM removes all of it",
+claim("transactions_indexes.horizon_released", "after the report's transaction ends the next VACUUM removes all dead rows",
       lunches["REPEATABLE READ"][2], equals=0)
 
 # %% [markdown]
@@ -1433,7 +1433,7 @@ analyst.close()
 # %%
 claim("transactions_indexes.horizon_culprit", "the oldest snapshot in pg_stat_activity is the analyst's",
       [pid == her_pid for (pid,) in named], equals=[True])
-claim("transactions_indexes.horizon_timeout", "with a timeout for idle transactions her session ends, and nothing is kept",
+claim("transactions_indexes.horizon_timeout", "with idle_in_transaction_session_timeout her session is ended, and no dead row is kept",
       left_by_timeout, equals=0)
 
 # %% [markdown]
@@ -1574,13 +1574,13 @@ show_table(
 print(closed.isoformat(), left.isoformat(), sep="\n")
 
 # %%
-claim("transactions_indexes.fold_wall", "by the clock on the wall the flight left 40 minutes before its doors closed",
+claim("transactions_indexes.fold_wall", "by the wall clock the flight left 40 minutes before its doors closed",
       by_wall.total_seconds() / 60, equals=-40, unit="minutes")
-claim("transactions_indexes.fold_instant", "as timestamptz PostgreSQL finds the 20 minutes",
+claim("transactions_indexes.fold_instant", "as timestamptz PostgreSQL computes the true 20 minutes",
       by_instant.total_seconds() / 60, equals=20, unit="minutes")
-claim("transactions_indexes.fold_python", "Python subtracts the same two values, offsets and all, and gets minus 40",
+claim("transactions_indexes.fold_python", "Python subtracts the same two aware values and gets minus 40 minutes",
       (left - closed).total_seconds() / 60, equals=-40, unit="minutes", proves={"transactions_indexes.q10": "b"})
-claim("transactions_indexes.fold_utc", "from a session in UTC it gets 20",
+claim("transactions_indexes.fold_utc", "read in a session in UTC, Python's difference is 20 minutes",
       (left_utc - closed_utc).total_seconds() / 60, equals=20, unit="minutes")
 
 # %% [markdown]
@@ -1616,13 +1616,13 @@ THREE_NOTES = """
     select count(distinct noted), max(pg_column_size(noted)) from (values
     (timestamptz '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
     ) as notes (noted)"""
-claim("transactions_indexes.zone_not_stored", "noted in New York, London and Tokyo: one value of eight bytes, no zone in it",
+claim("transactions_indexes.zone_not_stored", "timestamptz from New York, London and Tokyo is one value of eight bytes without a zone",
       list(run(airline, THREE_NOTES)[0]), equals=[1, 8])
-claim("transactions_indexes.hour_twice", "01:30, which came twice: PostgreSQL takes the second one, Python the first",
+claim("transactions_indexes.hour_twice", "for 01:30, which happened twice, PostgreSQL takes the second and Python the first",
       [by_postgres(TWICE), by_python(TWICE)], equals=["06:30Z, shown as 01:30", "05:30Z, shown as 01:30"])
-claim("transactions_indexes.hour_never", "02:30, which never was: both accept it, and show 03:30",
+claim("transactions_indexes.hour_never", "for 02:30, which did not happen, both accept it and show 03:30",
       [by_postgres(NEVER_WAS), by_python(NEVER_WAS)], equals=["07:30Z, shown as 03:30"] * 2)
-claim("transactions_indexes.fold_equal", "in the repeated hour an aware time is not equal to itself in UTC",
+claim("transactions_indexes.fold_equal", "in the repeated hour an aware time does not equal itself in UTC",
       left == left.astimezone(UTC), equals=False)
 
 # %% [markdown]
@@ -1753,15 +1753,15 @@ NEXT_DAY = """
 apart = [value(session_in(zone), NEXT_DAY).total_seconds() / 3600 for zone in ("America/New_York", "UTC")]
 
 # %%
-claim("transactions_indexes.winter_wall", "by the clocks of the two places the flight to San Juan is an hour longer in winter",
+claim("transactions_indexes.winter_wall", "by the local clocks the flight to San Juan is an hour longer in winter",
       winter[3] - summer[3], between=(45, 75), unit="minutes", proves={"transactions_indexes.q11": "b"})
-claim("transactions_indexes.winter_instant", "between instants it is not",
+claim("transactions_indexes.winter_instant", "by instants the flight to San Juan is not longer in winter",
       abs(winter[4] - summer[4]), at_most=15, unit="minutes", did=summer[4])
-claim("transactions_indexes.day_of_session", "the same query moves 38,444 departures to another day in one session, none in the other",
+claim("transactions_indexes.day_of_session", "the same query assigns 38,444 departures to another day in a UTC session, and none in a New York session",
       [moved_utc, moved_ny], equals=[38_444, 0], baseline=moved_ny)
 claim("transactions_indexes.day_length", "New York's days of 2013 have 23, 24 and 25 hours",
       list(hours.values()), equals=[23, 24, 25])
-claim("transactions_indexes.day_hours", "a day and 24 hours later are an hour apart for a session in New York, not for one in UTC",
+claim("transactions_indexes.day_hours", "`+ 1 day` and `+ 24 hours` differ by an hour for a session in New York, and not for one in UTC",
       apart, equals=[1, 0])
 
 # %% [markdown]

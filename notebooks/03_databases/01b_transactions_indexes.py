@@ -159,9 +159,9 @@ looked_up = explain(db, TRIPS)
 show_plan(looked_up, "the same query, with an index on tailnum")
 
 # %%
-claim("transactions_indexes.whole_table", "without an index, 111 rows cost every page of the table",
+claim("transactions_indexes.whole_table", "without an index 111 rows cost every page of the table",
       whole.buffers, equals=PAGES)
-claim("transactions_indexes.through_index", "through the index they cost about a page a row",
+claim("transactions_indexes.through_index", "through the index the rows cost about one page each",
       looked_up.buffers / looked_up.rows, between=(0.8, 1.3), unit="pages a row", proves={"transactions_indexes.q12": "b"},
       baseline=looked_up.rows)
 
@@ -242,11 +242,11 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.not_vacuumed", "after an import an Index Only Scan visits the table for every row",
+claim("transactions_indexes.not_vacuumed", "after an import an Index Only Scan visits the table for each row",
       imported.heap_fetches / imported.rows, equals=1, unit="fetches a row", proves={"transactions_indexes.q13": "b"}, baseline=imported.rows)
-claim("transactions_indexes.index_only", "after VACUUM for none",
+claim("transactions_indexes.index_only", "after VACUUM an Index Only Scan visits the table for no row",
       vacuumed.heap_fetches, equals=0)
-claim("transactions_indexes.fetches_return", "one changed row in 50, and it visits it for nearly every row again",
+claim("transactions_indexes.fetches_return", "after one row in 50 is changed, it visits the table for nearly every row again",
       corrected.heap_fetches / corrected.rows, at_least=0.9, unit="fetches a row", baseline=corrected.rows)
 
 # %% [markdown]
@@ -319,9 +319,9 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.partial_size", "the partial index takes less than a tenth of the full one",
+claim("transactions_indexes.partial_size", "the partial index takes less than a tenth of the full one's size",
       part_of_full, at_most=0.1, unit="×", did=size("cancelled"))
-claim("transactions_indexes.partial_use", "it serves a query whose condition implies the index's, and no other",
+claim("transactions_indexes.partial_use", "the partial index serves a query only if the query's condition implies the index's",
       [plan.indexes for plan in by_partial.values()], equals=[["cancelled"], [], []])
 
 # %% [markdown]
@@ -378,7 +378,7 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.expression", "a function round the column hides it from its index, not from one on the expression",
+claim("transactions_indexes.expression", "a condition on a function of the column uses an index on the expression and not one on the column",
       [wrapped.indexes, guessed.indexes], equals=[[], ["new_york_day"]])
 claim("transactions_indexes.expression_known", "after the next ANALYZE the planner knows how many rows the expression selects",
       known.scan.off_by, at_most=1.1, unit="× off")
@@ -443,9 +443,9 @@ show_plan(equality_first, "(dest, departs)")
 show_plan(next_ten, "the next ten, from (dest, departs)")
 
 # %%
-claim("transactions_indexes.equality_first", "with the range first the index is read from July on: at least 20 times the pages",
+claim("transactions_indexes.equality_first", "with the range column first the index scan reads at least 20 times the pages",
       range_first.buffers / equality_first.buffers, at_least=20, unit="×", proves={"transactions_indexes.q14": "b"})
-claim("transactions_indexes.no_sort", "behind the equality the index is in order of departure: ten rows are read, none sorted",
+claim("transactions_indexes.no_sort", "with the equality column first ten rows are read in order of departure and none is sorted",
       ("Sort" in next_ten.kinds, int(next_ten.scan.rows)), equals=(False, 10))
 
 # %% [markdown]
@@ -493,9 +493,9 @@ show_plan(airport_unknown, f"PostgreSQL {pg.version}, index on ({columns})")
 show_plan(airports_named, "the same, and the airports named")
 
 # %%
-claim("transactions_indexes.skip_scan", "without its first column the index is skipped through from version 18 on, and read whole before",
+claim("transactions_indexes.skip_scan", "a query without the index's first column uses a skip scan from version 18 on, and reads the whole index before",
       "skipped through" if read_of_index <= 0.25 else "read whole", equals="skipped through" if SKIPS else "read whole")
-claim("transactions_indexes.airports_named", "with the three airports named, every version takes a few pages for each",
+claim("transactions_indexes.airports_named", "with the three airports named, each version reads a few pages per airport",
       airports_named.buffers, at_most=30, unit="pages")
 
 # %% [markdown]
@@ -560,9 +560,9 @@ show_plan(first_only, "the first of them: LIMIT 1")
 only("of_tail_and_time on flights (tailnum, departs)")
 served = explain(db, f"{ITS_FLIGHTS} limit 1")
 
-claim("transactions_indexes.limit_walks", "LIMIT 1 reads more than ten times the pages of the whole list",
+claim("transactions_indexes.limit_walks", "with LIMIT 1 the query reads more than ten times the pages that the whole list needs",
       first_only.buffers / all_of_them.buffers, at_least=10, unit="×", proves={"transactions_indexes.q15": "c"})
-claim("transactions_indexes.limit_served", "an index on (tailnum, departs) answers it in a descent and one page of the table",
+claim("transactions_indexes.limit_served", "an index on (tailnum, departs) serves LIMIT 1 with at most five pages",
       served.buffers, at_most=5, unit="pages")
 
 # %% [markdown]
@@ -661,12 +661,12 @@ planned_anew = lexington(10, options="-c plan_cache_mode=force_custom_plan")[0]
 only("of_dest_and_time on flights (dest, departs)")
 either_way = lexington(10)[0]
 
-claim("transactions_indexes.eleventh", "the eleventh time on one connection reads at least 100 times the pages of the tenth",
+claim("transactions_indexes.eleventh", "the eleventh execution on one connection reads at least 100 times the pages of the tenth",
       asked[10][0].buffers / asked[9][0].buffers, at_least=100, unit="×", proves={"transactions_indexes.q16": "c"},
       baseline=asked[9][0].buffers)
-claim("transactions_indexes.custom_plan", "with plan_cache_mode = force_custom_plan the eleventh is like the first",
+claim("transactions_indexes.custom_plan", "with plan_cache_mode = force_custom_plan the eleventh execution reads as few pages as the first",
       planned_anew.buffers, at_most=20, unit="pages")
-claim("transactions_indexes.either_way", "with an index on (dest, departs) the plan without the value is a good one too",
+claim("transactions_indexes.either_way", "with an index on (dest, departs) the generic plan is a good one too",
       either_way.buffers, at_most=5, unit="pages")
 
 # %% [markdown]
@@ -767,11 +767,11 @@ show_lines(
 show_table([{"share of the rows, %": 100 * s, "the planner's choice": plan.scan.kind, "pages": plan.buffers} for s, plan in chosen.items()])
 
 # %%
-claim("transactions_indexes.scattered", "2 % of the rows lie on more than 40 % of the pages",
+claim("transactions_indexes.scattered", "2 % of the rows are on more than 40 % of the pages",
       by_bitmap[0.02].buffers / PAGES, at_least=0.4, unit="of the pages", proves={"transactions_indexes.q17": "c"})
-claim("transactions_indexes.declined", "for 60 % of the rows the planner reads the table and leaves the index alone",
+claim("transactions_indexes.declined", "for 60 % of the rows the planner scans the table and does not use the index",
       chosen[0.6].scan.kind, equals="Seq Scan")
-claim("transactions_indexes.forced", "forced to use it, the server touches more than ten times as many pages",
+claim("transactions_indexes.forced", "forced to use the index, the server touches more than ten times as many pages",
       by_index[0.6].buffers / chosen[0.6].buffers, at_least=10, unit="×")
 
 # %% [markdown]
@@ -835,7 +835,7 @@ show_plan(in_disorder, "BRIN, rows in no order")
 # %%
 claim("transactions_indexes.brin_small", "the BRIN index is at least 100 times smaller than the B-tree",
       smaller, at_least=100, unit="×")
-claim("transactions_indexes.brin_order", "one day reads a few per cent of the ordered table, and the shuffled one whole",
+claim("transactions_indexes.brin_order", "for one day BRIN reads at most a tenth of the ordered table, and all of the shuffled one",
       (brin_reads[0] <= 0.1, brin_reads[1] >= 0.95), equals=(True, True))
 
 # %% [markdown]
@@ -873,9 +873,9 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.gin", "GIN finds two elements in an array without reading a fifth of the table's pages",
+claim("transactions_indexes.gin", "GIN finds two array elements and reads less than a fifth of the table's pages",
       contained.buffers / (size("rotations") // 8192), at_most=0.2, unit="of the pages")
-claim("transactions_indexes.hash", "a hash index serves equality, and nothing with an order in it",
+claim("transactions_indexes.hash", "a hash index serves equality and no range",
       [plan.indexes for plan in hashed], equals=[["of_hash"], []])
 
 # %% [markdown]
@@ -984,13 +984,13 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.multiplied", "the estimate for both conditions is off by more than a hundred times",
+claim("transactions_indexes.multiplied", "the estimate for two correlated conditions is off by more than a hundred times",
       expected["none"].off_by, at_least=100, unit="× off", proves={"transactions_indexes.q18": "b"})
-claim("transactions_indexes.mcv", "with a list of common combinations it is right",
+claim("transactions_indexes.mcv", "with extended statistics on common combinations (mcv) the estimate is right",
       expected["mcv"].off_by, at_most=1.5, unit="× off")
-claim("transactions_indexes.dependencies", "with functional dependencies alone it is still off by more than ten times",
+claim("transactions_indexes.dependencies", "with functional-dependency statistics alone the estimate is off by more than ten times",
       expected["dependencies"].off_by, at_least=10, unit="× off")
-claim("transactions_indexes.other_join", "the right estimate brings another join, which touches half as many pages or fewer",
+claim("transactions_indexes.other_join", "the right estimate leads to another join, which touches at most half as many pages",
       (joins["none"], joins["mcv"], statistics["none"].buffers >= 2 * statistics["mcv"].buffers),
       equals=("Nested Loop", "Hash Join", True))
 
@@ -1076,9 +1076,9 @@ show_lines(
 )
 
 # %%
-claim("transactions_indexes.scan_grows", "16 times the bookings, and a scan touches about 16 times the pages",
+claim("transactions_indexes.scan_grows", "with 16 times the bookings a scan touches about 16 times the pages",
       by_scan[-1].buffers / by_scan[0].buffers, between=(12, 20), unit="×")
-claim("transactions_indexes.lookup_stays", "through the index it touches two pages more at most",
+claim("transactions_indexes.lookup_stays", "with 16 times the bookings an index lookup touches at most two more pages",
       by_reference[-1].buffers - by_reference[0].buffers, at_most=2, unit="pages")
 
 # %% [markdown]
@@ -1205,13 +1205,13 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.in_postgres", "in PostgreSQL an index entry holds an address: for the key it goes to the table",
+claim("transactions_indexes.in_postgres", "in PostgreSQL an index entry holds a row address, so reading the key needs the table",
       found["PostgreSQL"], equals=["whole table", "index and table", "index and table"])
-claim("transactions_indexes.in_mysql", "in MySQL it holds the primary key: for the key the index is enough",
+claim("transactions_indexes.in_mysql", "in MySQL an index entry holds the primary key, so reading the key needs only the index",
       found["MySQL"], equals=["whole table", "index and table", "index alone"], unmeasured=mysql)
-claim("transactions_indexes.in_mariadb", "in MariaDB too",
+claim("transactions_indexes.in_mariadb", "in MariaDB an index entry holds the primary key, too",
       found["MariaDB"], equals=["whole table", "index and table", "index alone"], unmeasured=mariadb)
-claim("transactions_indexes.in_sqlite", "in SQLite too",
+claim("transactions_indexes.in_sqlite", "in SQLite an index entry holds the rowid, which is the integer primary key",
       found["SQLite"], equals=["whole table", "index and table", "index alone"])
 
 # %% [markdown]
@@ -1294,9 +1294,9 @@ show_bars(
 )
 
 # %%
-claim("transactions_indexes.each_index", "an index adds 50 to 110 bytes of WAL to a row, on average over five",
+claim("transactions_indexes.each_index", "each of five indexes adds 50 to 110 bytes of WAL per row on average",
       (wal_a_row[5] - wal_a_row[0]) / 5, between=(50, 110), unit="bytes a row and index", baseline=wal_a_row[0])
-claim("transactions_indexes.five_indexes", "with five indexes a booking writes more than three times the WAL",
+claim("transactions_indexes.five_indexes", "with five indexes a booking writes more than three times the WAL of one without",
       wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q19": "c"}, baseline=wal_a_row[0])
 
 # %% [markdown]
@@ -1344,9 +1344,9 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.hot", "nearly all updates leave the indexes alone while none knows the column, and no update when one does",
+claim("transactions_indexes.hot", "nearly all updates are HOT while no index uses the column, and none is when one does",
       (hot_without >= 0.9, hot_with, hot_partial), equals=(True, 0, 0))
-claim("transactions_indexes.hot_wal", "one index on the updated column doubles the WAL of an update at least",
+claim("transactions_indexes.hot_wal", "one index on the updated column at least doubles the WAL of an update",
       wal_with / wal_without, at_least=2, unit="×")
 
 # %% [markdown]
@@ -1440,9 +1440,9 @@ show_bars({"UUID v4": v4_wal, "UUID v7": v7_wal}, title="WAL of one payment, rig
 show_bars({"UUID v4": v4_size, "UUID v7": v7_size}, title="The primary key's index", x="bytes a key", text="{:.1f}".format)
 
 # %%
-claim("transactions_indexes.random_keys", "after a checkpoint a random key writes at least four times the WAL of a timed one",
+claim("transactions_indexes.random_keys", "after a checkpoint a uuidv4 key writes at least four times the WAL of a uuidv7 key",
       v4_wal / v7_wal, at_least=4, unit="×", proves={"transactions_indexes.q20": "c"})
-claim("transactions_indexes.random_size", "and leaves an index at least a sixth larger",
+claim("transactions_indexes.random_size", "an index of random keys is at least a sixth larger",
       v4_size / v7_size, at_least=1.17, unit="×")
 
 # %% [markdown]
@@ -1599,7 +1599,7 @@ claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 airc
       list(supposed.values()), equals=[0, 0, 17])
 claim("transactions_indexes.foreign_keys", "of three foreign keys the data allow one",
       declared, equals={"carrier": None, "dest": "ForeignKeyViolation", "tailnum": "ForeignKeyViolation"})
-claim("transactions_indexes.foreign_key_reads", "deleting an airline without flights reads all flights, unless the key's column has an index",
+claim("transactions_indexes.foreign_key_reads", "deleting an airline without flights reads all flights unless the referencing column has an index",
       (bare, indexed), equals=(336_776, 0), baseline=indexed)
 
 # %% [markdown]
@@ -1673,11 +1673,11 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.update_anomaly", "in the wide table one airline now has two names",
+claim("transactions_indexes.update_anomaly", "after an incomplete update one airline has two names in the wide table",
       (names["airlines"], names["wide"]), equals=(1, 2), baseline=names["airlines"])
-claim("transactions_indexes.insert_anomaly", "an airline without a flight cannot be entered there",
+claim("transactions_indexes.insert_anomaly", "an airline without a flight cannot be inserted into the wide table",
       (entered["airlines"], entered["wide"]), equals=(None, "NotNullViolation"))
-claim("transactions_indexes.delete_anomaly", "and with the last flight to LaGuardia goes all that was known of it as a destination",
+claim("transactions_indexes.delete_anomaly", "deleting the last flight to LaGuardia deletes all that the wide table knew of it as a destination",
       (after["airports"], after["wide"]), equals=(True, False), baseline=after["airports"])
 
 # %% [markdown]
@@ -1717,11 +1717,11 @@ show_table(
 )
 
 # %%
-claim("transactions_indexes.report_pages", "a report over the year reads more than one and a half times the pages of the four tables",
+claim("transactions_indexes.report_pages", "a report over the year reads more than 1.5 times the pages from the wide table",
       report["wide"] / report["four tables"], at_least=1.5, unit="×", baseline=report["four tables"])
-claim("transactions_indexes.card_pages", "one flight's card reads more than twice as many pages from the four tables",
+claim("transactions_indexes.card_pages", "one flight's card reads more than twice as many pages from the four tables as from the wide one",
       card["four tables"] / card["wide"], at_least=2, unit="×", baseline=card["wide"])
-claim("transactions_indexes.rename_wal", "the rename writes at least 500 times the WAL",
+claim("transactions_indexes.rename_wal", "renaming an airline writes at least 500 times the WAL in the wide table",
       rename["wide"] / rename["four tables"], at_least=500, unit="×", baseline=rename["four tables"])
 
 # %% [markdown]
