@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from helpers.exercises import check, hint, solution
     from helpers.figures import show_bars, show_lines, show_source, show_table
     from helpers.learner.diagnostic import diagnosis, quiz
-    from helpers.learner.progress import board, evidence, surprises
+    from helpers.learner.progress import beliefs, board, evidence, surprises
     from helpers.learner.review import review
     from helpers.machine import stamp
     from helpers.plans import explain, show_plan
@@ -31,6 +31,7 @@ _HOME = {
     "hint": "helpers.exercises",
     "solution": "helpers.exercises",
     "stamp": "helpers.machine",
+    "beliefs": "helpers.learner.progress",
     "board": "helpers.learner.progress",
     "evidence": "helpers.learner.progress",
     "surprises": "helpers.learner.progress",
@@ -49,6 +50,7 @@ _MODULES = ("data", "figures", "machine", "measure", "services")
 __all__ = [
     "ClaimFailed",
     "answer",
+    "beliefs",
     "board",
     "break_it",
     "check",

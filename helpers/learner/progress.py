@@ -13,7 +13,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from textwrap import shorten
 from typing import Any
@@ -374,6 +374,23 @@ def evidence(topic: str) -> None:
     where = next(filter(None, places), "")
     caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
     figures.show_table(rows, caption=caption, left=4)
+
+
+def beliefs(supported_by: Mapping[int, Sequence[str]]) -> None:
+    """Show the claims behind a section page's numbered beliefs: the committed figures and those here.
+
+    Raises KeyError for a claim that no notebook has.
+    """
+    from helpers import figures
+
+    topics = sorted({id.partition(".")[0] for ids in supported_by.values() for id in ids})
+    seen = {id: row for topic in topics for id, row in verdicts(topic).items()}
+    rows = [
+        {"belief": number, "claim": id, "committed": seen[id][1], "here": seen[id][2]}
+        for number, ids in supported_by.items()
+        for id in ids
+    ]
+    figures.show_table(rows, left=4)
 
 
 def _shortened(verdict: str) -> str:

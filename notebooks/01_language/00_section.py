@@ -288,10 +288,9 @@ diagnosis("language")
 # </details>
 
 # %% tags=["nbval-ignore-output"]
-from helpers.learner import progress
-from helpers import show_table
+from helpers import beliefs
 
-CARRIED_BY = {
+beliefs({
     1: ("interpreter.gil_threads", "interpreter.released_by_hash", "interpreter.free_threaded"),
     2: ("interpreter.held_for_small", "data_structures.frozen"),
     3: ("exceptions.happy_path", "exceptions.all_misses"),
@@ -306,21 +305,7 @@ CARRIED_BY = {
     8: ("standard_tools.front", "standard_tools.front_cpu"),
     9: ("generators.flat", "standard_tools.peek", "standard_tools.peek_chain"),
     10: ("standard_tools.zipf", "standard_tools.real_order"),
-}
-
-# %% tags=["nbval-ignore-output"]
-seen = {}
-for topic in sorted({id.partition(".")[0] for ids in CARRIED_BY.values() for id in ids}):
-    seen |= progress.verdicts(topic)
-
-show_table(
-    [
-        {"belief": number, "claim": id, "committed": seen[id][1], "here": seen[id][2]}
-        for number, ids in CARRIED_BY.items()
-        for id in ids
-    ],
-    left=4,
-)
+})
 
 # %% [markdown]
 # Advice about *spelling* (`{}` or `dict()`, `map` or a comprehension, a local alias for a global) has no line above and

@@ -226,10 +226,9 @@ diagnosis("web")
 # </details>
 
 # %% tags=["nbval-ignore-output"]
-from helpers.learner import progress
-from helpers import show_table
+from helpers import beliefs
 
-SUPPORTED_BY = {
+beliefs({
     1: ("fastapi.one_at_a_time", "fastapi.forty", "flask.async_view"),
     2: ("fastapi.background_lost", "fastapi.outbox"),
     3: ("fastapi.stolen", "fastapi.revoked"),
@@ -240,21 +239,7 @@ SUPPORTED_BY = {
     8: ("caching.overtaken", "caching.lease"),
     9: ("caching.scan_lru", "caching.scan_lfu"),
     10: ("api_contracts.enum", "api_contracts.gate"),
-}
-
-# %% tags=["nbval-ignore-output"]
-seen = {}
-for topic in sorted({id.partition(".")[0] for ids in SUPPORTED_BY.values() for id in ids}):
-    seen |= progress.verdicts(topic)
-
-show_table(
-    [
-        {"belief": number, "claim": id, "committed": seen[id][1], "here": seen[id][2]}
-        for number, ids in SUPPORTED_BY.items()
-        for id in ids
-    ],
-    left=4,
-)
+})
 
 # %% [markdown]
 # ## The evidence
