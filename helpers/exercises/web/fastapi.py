@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
@@ -45,9 +46,11 @@ async def _pages(page: Callable[..., Any]) -> None:
 
     async def cut_for(query: str) -> Callable[[Any], Any]:
         cuts.clear()
-        status = await _status(app, query)
-        if status != 200:
-            raise Wrong(f"GET /flights{query} must be accepted, and the status was {status}.")
+        response = await _get(app, query)
+        if response.status_code != 200:
+            raise Wrong(
+                f"GET /flights{query} must be accepted, and the status was {response.status_code}."
+            )
         if not callable(cuts[0]):
             raise Wrong(
                 f"page must return a function, cut(flights), and returned {shown(cuts[0])}."
@@ -86,10 +89,16 @@ async def _pages(page: Callable[..., Any]) -> None:
         "?after=7.5",
         "?after=last",
     ):
-        if (status := await _status(app, query)) != 422:
+        response = await _get(app, query)
+        if response.status_code != 422:
             raise Wrong(
-                f"GET /flights{query} is out of range, or no whole number: FastAPI must refuse it with a 422, and the status was {status}. "
-                "Bounds belong in the signature: Query(ge=…, le=…)."
+                f"GET /flights{query} is out of range, or no whole number: FastAPI must refuse it with a 422, and the status was "
+                f"{response.status_code}. Bounds belong in the signature: Query(ge=…, le=…)."
+            )
+        if (where := _refused(response)) != ["query", query[1:].partition("=")[0]]:
+            raise Wrong(
+                f"GET /flights{query} was refused, but not by FastAPI: its error would say which parameter is wrong, and this "
+                f"one names {shown(where)}. What the signature declares is checked there, and is in the OpenAPI document."
             )
     one, two = await cut_for("?limit=1"), await cut_for("?limit=2")
     sizes = [len(cut(many)["flights"]) for cut in (one, two, one)]
@@ -106,13 +115,21 @@ async def _pages(page: Callable[..., Any]) -> None:
         )
 
 
-async def _status(app: Any, query: str) -> int:
+async def _get(app: Any, query: str) -> Any:
     import httpx
 
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://airline.test"
     ) as client:
-        return (await client.get(f"/flights{query}")).status_code
+        return await client.get(f"/flights{query}")
+
+
+def _refused(response: Any) -> Any:
+    """The parameter that a validation error of FastAPI names, as ["query", its name]; None for another answer."""
+    try:
+        return response.json()["detail"][0]["loc"][:2]
+    except (ValueError, LookupError, TypeError):
+        return None
 
 
 # ---- a request id --------------------------------------------------------------------------------
@@ -202,7 +219,11 @@ async def _request_id(middleware: Callable[..., Any]) -> None:
     await _hands_on(around, reports)
     await _passes(around, reports)
     await _raises(around, reports)
+    await _client_gone(around)
+    await _one_task(around)
+    await _one_start(around)
     await _side_by_side(around, reports)
+    await _one_id(around, reports)
 
 
 async def _streams(around: Any, reports: list[tuple[Any, ...]]) -> None:
@@ -379,6 +400,61 @@ async def _raises(around: Any, reports: list[tuple[Any, ...]]) -> None:
                 )
 
 
+async def _client_gone(around: Any) -> None:
+    error = OSError("the client has gone")
+    came: Exception | None = None
+
+    async def send(message: Message) -> None:
+        raise error
+
+    wire = _Wire()
+    try:
+        await around(_plain)(wire.scope, wire.receive, send)
+    except Exception as raised:
+        came = raised
+    if came is not error:
+        raise Wrong(
+            f"The server's send raised {shown(error)}, and what came out of the middleware was {shown(came)}. The application "
+            "must hear of it, or it goes on with a stream that nobody reads."
+        )
+
+
+_holder: ContextVar[str] = ContextVar("_holder", default="nobody")
+
+
+async def _one_task(around: Any) -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        _holder.set("Ada")
+        await _plain(scope, receive, send)
+
+    wire = _Wire()
+    _holder.set("nobody")
+    await around(app)(wire.scope, wire.receive, wire.send)
+    if _holder.get() != "Ada":
+        raise Wrong(
+            "The application set a context variable, and around the middleware it has its old value: the application ran in "
+            "another task. Await it directly."
+        )
+
+
+async def _one_start(around: Any) -> None:
+    start = {**START, "headers": [(b"content-type", b"text/plain")]}
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await send(start)
+        await send(END)
+
+    stack = around(app)
+    for number in range(2):
+        wire = _Wire(headers=((b"x-request-id", b"id %d" % number),))
+        await stack(wire.scope, wire.receive, wire.send)
+    if wire.ids != ["id 1"]:
+        raise Wrong(
+            f"An application sent one message object as the start of two responses, and the second one has the ids "
+            f"{shown(wire.ids)}. The message belongs to the application: send a changed copy."
+        )
+
+
 async def _side_by_side(around: Any, reports: list[tuple[Any, ...]]) -> None:
     reports.clear()
     first, second = asyncio.Event(), asyncio.Event()
@@ -403,4 +479,38 @@ async def _side_by_side(around: Any, reports: list[tuple[Any, ...]]) -> None:
         raise Wrong(
             f"Two requests at the same time, with the ids slow and quick: their responses have {shown(got)}, and done was called "
             f"with {shown([report[0] for report in reports])}. What belongs to a request must not be an attribute of the middleware."
+        )
+
+
+async def _one_id(around: Any, reports: list[tuple[Any, ...]]) -> None:
+    """A client sends its request again, with the same id, while the first one is still being answered."""
+    reports.clear()
+    begun, over = asyncio.Event(), asyncio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/second":
+            await begun.wait()
+            raise KeyError("seat")
+        await send({**START, "headers": []})
+        begun.set()
+        await asyncio.wait_for(over.wait(), 1)
+        await send(END)
+
+    stack = around(app)
+    wires = [_Wire(headers=((b"x-request-id", b"again"),)) for _ in range(2)]
+    wires[1].scope["path"] = "/second"
+
+    async def second() -> None:
+        try:
+            await stack(wires[1].scope, wires[1].receive, wires[1].send)
+        finally:
+            over.set()
+
+    first = stack(wires[0].scope, wires[0].receive, wires[0].send)
+    came = await asyncio.gather(first, second(), return_exceptions=True)
+    if came[0] is not None or sorted(report[1] for report in reports) != [201, 500]:
+        raise Wrong(
+            "Two requests had the same id at the same time, as when a client tries again; one was answered 201, the other "
+            f"raised. done was called with {shown(reports)}, and the first one raised {shown(came[0])}. The id is no key: keep "
+            "what belongs to a request in local variables."
         )

@@ -175,6 +175,28 @@ def page(limit: Annotated[int, Query(ge=1, le=100)] = 20, after: Annotated[int |
             _changed(RIGHT_PAGE, ("Query(ge=0)", "Query(ge=0, le=1000)")),
             "?after=1000000 must be accepted",
         ),
+        (  # reads and refuses by hand: neither FastAPI nor its document knows of the parameters
+            """
+from fastapi import HTTPException, Request
+
+
+def page(request: Request):
+    try:
+        limit = int(request.query_params.get("limit", 20))
+        after = int(request.query_params["after"]) if "after" in request.query_params else None
+    except ValueError:
+        raise HTTPException(422) from None
+    if not 1 <= limit <= 100 or (after is not None and after < 0):
+        raise HTTPException(422)
+
+    def cut(flights):
+        rest = [f for f in flights if after is None or f["id"] > after]
+        return {"flights": rest[:limit], "next": rest[limit - 1]["id"] if len(rest) > limit else None}
+
+    return cut
+""",
+            "but not by FastAPI",
+        ),
     ],
     "fastapi.request_id": [
         (  # Starlette's base class: one request after the other works, a stream is one message behind
@@ -409,6 +431,56 @@ class RequestId(BaseHTTPMiddleware):
             ),
             "two requests must be inside at once",
         ),
+        (  # the application in a task of its own, as BaseHTTPMiddleware has it
+            _changed(
+                WHOLE,
+                ("import time\n", "import asyncio\nimport time\n"),
+                (
+                    "            await self.app(scope, receive, send_with_id)\n",
+                    "            await asyncio.create_task(self.app(scope, receive, send_with_id))\n",
+                ),
+            ),
+            "the application ran in another task",
+        ),
+        (  # a client that has gone is no error
+            _changed(
+                WHOLE,
+                (
+                    "            await send(message)\n",
+                    "            try:\n                await send(message)\n            except OSError:\n                pass\n",
+                ),
+            ),
+            "The application must hear of it",
+            "exception",
+        ),
+        (  # writes into the application's message
+            _changed(
+                WHOLE,
+                (
+                    'message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", request_id)]}',
+                    'message["headers"] = [*message.get("headers", []), (b"x-request-id", request_id)]',
+                ),
+            ),
+            "send a changed copy",
+            "in place",
+        ),
+        (  # a dictionary for all requests, by id
+            _changed(
+                WHOLE,
+                (
+                    "        self.app, self.done = app, done\n",
+                    "        self.app, self.done = app, done\n        self.status = {}\n",
+                ),
+                ("        status, began = 500,", "        self.status[request_id], began = 500,"),
+                ("            nonlocal status\n", ""),
+                (
+                    '                status = message["status"]\n',
+                    '                self.status[request_id] = message["status"]\n',
+                ),
+                (", status, time", ", self.status.pop(request_id), time"),
+            ),
+            "The id is no key",
+        ),
     ],
 }
 
@@ -449,6 +521,29 @@ class page:
                     break
                 found.append(flight)
         return {"flights": found, "next": following}
+""",
+        # both parameters in one model
+        """
+from functools import partial
+from typing import Annotated
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+
+class Wanted(BaseModel):
+    limit: int = Field(20, ge=1, le=100)
+    after: int | None = Field(None, ge=0)
+
+
+def cut(wanted, flights):
+    rest = (flight for flight in flights if wanted.after is None or flight["id"] > wanted.after)
+    here = [flight for flight, _ in zip(rest, range(wanted.limit), strict=False)]
+    last = here[-1]["id"] if here else None
+    return {"flights": here, "next": last if here and flights[-1]["id"] != last else None}
+
+
+def page(wanted: Annotated[Wanted, Query()]):
+    return partial(cut, wanted)
 """,
     ],
     "fastapi.request_id": [
