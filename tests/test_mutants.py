@@ -45,14 +45,20 @@ def test_the_changes_that_are_made() -> None:
     assert made["turn: sold < 3"].count("sold <= 3") == 1
 
 
+def is_solved(id: str, book: Notebook, text: str) -> bool:
+    """Whether the check accepts an answer; one whose cell already fails is not accepted."""
+    try:
+        return judged(id, book, text).status == "solved"
+    except Exception:
+        return False
+
+
 @pytest.mark.mutants
 @pytest.mark.parametrize(("book", "id"), EXERCISES)
 def test_each_change_is_rejected_or_known_to_be_as_right(book: Notebook, id: str) -> None:
     known = (yaml.safe_load(EQUIVALENT.read_text(encoding="utf-8")) or {}).get(id, {})
     _, source = notebooks.worked_answer(id)
-    survivors = {
-        name for name, text in mutants(source).items() if judged(id, book, text).status == "solved"
-    }
+    survivors = {name for name, text in mutants(source).items() if is_solved(id, book, text)}
     if id in reasons.pending()["mutants"]:
         pytest.xfail(f"nobody has looked at them yet: {sorted(survivors)}")
     assert survivors == set(known)
