@@ -13,13 +13,27 @@
 # >
 # > Working with WebSockets and server-sent events.
 #
-# 102 minutes; the *Break it* and *Mend it* parts are optional and not counted. Needs Redis, nginx and a browser
+# 88 minutes; the *Break it* and *Mend it* parts are optional and not counted. Needs Redis, nginx and a browser
 # (Chromium).
 #
 # The departures board at the gate shows a change some seconds after the crew knows it, and the phones in the waiting
 # hall ask the server for news every few seconds. Most answers are `[]`: nothing has changed. There are three ways to
 # have the server speak first. Each of them can break in a way that tests rarely show.
+
+# %% [markdown] predict="websockets_sse.q1"
+# **Predict.** A phone asks for news. The body of the answer is `[]`, 2 bytes. How many bytes does such a poll put on the
+# wire, in both directions, on a connection that is open already?
 #
+# - **a** about 10
+# - **b** about 60
+# - **c** more than 200
+
+# %%
+from helpers import answer
+
+answer("websockets_sse.q1", None)  # "a", "b" or "c"
+
+# %% [markdown]
 # **You will be able to show that …**
 #
 # 1. what one change costs on the wire in four ways, and how late it arrives;
@@ -27,31 +41,26 @@
 # 3. what a stream needs to survive SIGKILL without a lost or doubled change;
 # 4. what stands between server and client and holds a stream back, and what a stream holds on to;
 # 5. what one slow reader does to the others, and what bounds it;
-# 6. how two server processes serve one board, by three ways.
+# 6. how a change gets to a board that is connected to another server process.
 
 # %%
 import asyncio
 import json
-import random
-import tempfile
 import time
 from typing import Annotated
-from urllib.parse import quote
 
 import httpx
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import HTMLResponse, StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import ValidationError
 from sqlalchemy.orm import Session
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from helpers import answer, check, claim, data, measure, services, stamp
-from helpers import show_bars, show_lines, show_source, show_table
+from helpers import check, claim, measure, services, stamp
+from helpers import show_bars, show_lines, show_table
 from helpers.labs.web import chromium
 from helpers.labs.web import websockets_sse as lab
 
@@ -59,15 +68,11 @@ stamp()
 redis_server = services.redis()
 
 # %% [markdown]
-# The board is one FastAPI application. It keeps the changes in a list, and offers them in four ways. The changes are the
-# first departures of 2013; the gates are made up.
+# The board is one FastAPI application. It keeps the changes in a list, and offers them in four ways. The flights are made
+# up.
 
 # %%
-first = pq.read_table(data.path("flights"), columns=["carrier", "flight", "dest"]).slice(0, 40)
-CHANGES = [
-    {"flight": f"{row['carrier']}{row['flight']}", "to": row["dest"], "gate": f"C{20 + n}", "status": "boarding"}
-    for n, row in enumerate(first.to_pylist())
-]
+CHANGES = [{"flight": f"UA{1545 + n}", "to": "BQN", "gate": f"C{20 + n}", "status": "boarding"} for n in range(21)]
 
 
 def board():
@@ -112,7 +117,8 @@ def board():
 
 
 # %% [markdown]
-# And four clients, each of which yields the changes as they arrive.
+# And four clients, each of which yields the changes as they arrive. `lab.events` reads a stream's events by httpx,
+# `lab.connect` opens a WebSocket by the library `websockets`.
 
 # %%
 async def by_polling(port, every=0.0):
@@ -146,27 +152,15 @@ async def by_websocket(port):
         yield json.loads(message)
 
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=7
 # ## Nothing has changed
 #
-# `lab.serving` runs an application under uvicorn in a thread, and `lab.wire` puts a relay between client and server,
-# which counts every byte that the two hand to TCP, in both directions. `lab.events` reads a stream's events by httpx. First a phone polls
-# the board 20 times while nothing changes. Then one change after the other is published, the next one only when the last has
-# arrived, so that each way carries the same 30 changes.
-
-# %% [markdown] predict="websockets_sse.q1"
-# **Predict.** The body of an answer without news is `[]`, 2 bytes. How many bytes does such a poll put on the wire, on a
-# connection that is open already?
-#
-# - **a** about 10
-# - **b** about 60
-# - **c** more than 200
+# `lab.serving` runs an application under uvicorn in a thread. `lab.wire` puts a relay between client and server and
+# counts the bytes that the two hand to TCP. First a phone polls the board 20 times while nothing changes. Then 20
+# changes are published one by one, the next one when the last has arrived.
 
 # %%
-answer("websockets_sse.q1", None)  # "a", "b" or "c"
-
-# %%
-EMPTY, SENT = 20, CHANGES[:30]
+EMPTY, SENT = 20, CHANGES[1:]
 
 
 async def bytes_per_empty_poll():
@@ -183,11 +177,12 @@ async def bytes_per_change(way):
     with lab.serving(board()) as server:
         async with lab.wire(server.port) as wire, lab.client(base_url=server.url) as publisher:
             follower = way(wire.port)
-            for n, change in enumerate([CHANGES[0], *SENT]):
+            await publisher.post("/changes", json=CHANGES[0])
+            await anext(follower)
+            wire.mark()  # the first one paid for the connection
+            for change in SENT:
                 await publisher.post("/changes", json=change)
                 await anext(follower)
-                if n == 0:
-                    wire.mark()  # the first one paid for the connection
             total = wire.mark()
             await follower.aclose()
             return total / len(SENT)
@@ -195,12 +190,13 @@ async def bytes_per_change(way):
 
 # %%
 per_empty = await bytes_per_empty_poll()
-per_change = {way.__name__: await bytes_per_change(way) for way in (by_long_polling, by_sse, by_websocket)}
+pushes = {"long polling": by_long_polling, "SSE": by_sse, "WebSocket": by_websocket}
+per_change = {name: await bytes_per_change(way) for name, way in pushes.items()}
 as_json = len(json.dumps(SENT[0] | {"n": 1, "at": 12345.6789}))
 
 # %% tags=["nbval-ignore-output"]
 show_bars(
-    {"a poll without news": per_empty, **{f"a change {name.replace('_', ' ')}": size for name, size in per_change.items()}},
+    {"a poll without news": per_empty, **{f"a change by {name}": size for name, size in per_change.items()}},
     title="Bytes on the wire, both directions, connection already open",
     x="bytes", mark=as_json, mark_label="the change as JSON", text="{:.0f}".format,
 )
@@ -209,26 +205,26 @@ show_bars(
 claim("websockets_sse.empty_poll", "a poll that brings nothing costs more than 100 times its 2 bytes of body",
       per_empty, at_least=200, unit="B", proves={"websockets_sse.q1": "c"})
 claim("websockets_sse.long_poll_bytes", "a change by long polling costs at least twice its bytes by SSE",
-      per_change["by_long_polling"] / per_change["by_sse"], at_least=2, unit="×")
+      per_change["long polling"] / per_change["SSE"], at_least=2, unit="×")
 claim("websockets_sse.compressed", "a WebSocket carries a change in fewer bytes than the change has",
-      per_change["by_websocket"] / as_json, at_most=0.9, unit="×", did=len(SENT), baseline=as_json)
+      per_change["WebSocket"] / as_json, at_most=0.9, unit="×", did=len(SENT), baseline=as_json)
 
 # %% [markdown]
-# **Reading it.** Two hundred bytes and more to say "nothing": a request's line and headers, a status line and the answer's headers. A
-# browser sends more than httpx does: its `User-Agent`, `Accept-Language` and the site's cookies travel with every poll.
-# Long polling pays the same toll, but only for news. SSE pays it once. After that a change costs `id: `,
-# `data: `, the line ends and the framing of a chunk.
+# **Reading it.** More than two hundred bytes say "nothing": the request's line and headers, the status line and the
+# answer's headers. A browser sends more than httpx: its `User-Agent`, `Accept-Language` and the site's cookies travel
+# with every poll. Long polling pays the same toll, but only for news. SSE pays it once. After that a change costs its
+# JSON, `id: `, `data: `, the line ends and the framing of a chunk.
 #
 # **Why** is the WebSocket below the size of the text? A frame's header has 2 to 4 bytes here
-# ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)), and both sides agreed on `permessage-deflate`,
-# which keeps its dictionary from one message to the next, called *context takeover*
-# ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1)). The second board message repeats the first one's
-# keys, so they are not sent again. The windows are memory, for each connection, on both sides
-# ([uvicorn #1862](https://github.com/Kludex/uvicorn/issues/1862)): with very many idle sockets
+# ([RFC 6455, 5.2](https://www.rfc-editor.org/rfc/rfc6455#section-5.2)), and both sides agreed on `permessage-deflate`.
+# It keeps its dictionary from one message to the next, which is called *context takeover*
+# ([RFC 7692](https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1)), so keys that were in the first message are not
+# sent in full again. The windows cost memory for each connection, on both sides
+# ([uvicorn #1862](https://github.com/Kludex/uvicorn/issues/1862)). With very many idle sockets
 # `ws_per_message_deflate=False` is the cheaper setting.
 #
-# **In production.** Polling is not always the most expensive way: a poll brings all that changed since the last one in one answer. Where
-# changes come faster than polls, polling *batches*, and sends fewer bytes than a push for each change. It is expensive where little happens.
+# **In production.** Polling is expensive where little happens. Where changes come faster than polls, one answer brings
+# many of them, and polling sends fewer bytes than a push for each change. The second *Break it* shows this.
 
 # %% [markdown] claim="websockets_sse.empty_poll" tags=["break-it"]
 # <details>
@@ -245,17 +241,14 @@ claim("websockets_sse.compressed", "a WebSocket carries a change in fewer bytes 
 
 # %% [markdown] claim="websockets_sse.long_poll_bytes" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a new stream for each change, as clients do that reconnect after every event</summary>
+# <summary><b>Break it</b>: all changes come before the next poll, so that one answer brings them</summary>
 #
 # ```diff
-# -        async for event in lab.events(client, f"http://127.0.0.1:{port}/sse"):
-# -            yield json.loads(event.data)
-# +        seen = 0
-# +        while True:
-# +            async for event in lab.events(client, f"http://127.0.0.1:{port}/sse?seen={seen}"):
-# +                seen = int(event.id)
-# +                break
-# +            yield json.loads(event.data)
+# -                await anext(follower)
+# -            total = wire.mark()
+# +            for _ in SENT:
+# +                await anext(follower)
+# +            total = wire.mark()
 # ```
 #
 # </details>
@@ -264,22 +257,24 @@ claim("websockets_sse.compressed", "a WebSocket carries a change in fewer bytes 
 
 # %% [markdown] claim="websockets_sse.compressed" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a client that does not offer compression</summary>
+# <summary><b>Break it</b>: a server that does not compress</summary>
 #
 # ```diff
-# -    socket = await lab.connect(f"ws://127.0.0.1:{port}/ws")
-# +    socket = await lab.connect(f"ws://127.0.0.1:{port}/ws", compression=None)
+# -async def bytes_per_change(way):
+# -    with lab.serving(board()) as server:
+# +async def bytes_per_change(way):
+# +    with lab.serving(board(), ws_per_message_deflate=False) as server:
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("websockets_sse.compressed")`
 
-# %% [markdown] core=true minutes=6
+# %% [markdown] core=true minutes=5
 # ## How old is the news?
 #
-# Now time. The crew publishes 30 changes, whenever they happen; four boards look at the same server at once. Each change
-# carries the moment when it was published, on the machine's monotonic clock. The polling board asks every 400 ms.
+# Now time. The crew publishes 20 changes, and four boards look at the same server at once. Each change carries the
+# moment when it was published, on the machine's monotonic clock. The polling board asks every 400 ms.
 
 # %% [markdown] predict="websockets_sse.q2"
 # **Predict.** How old is a change, in the median, when the polling board shows it?
@@ -350,10 +345,10 @@ claim("websockets_sse.push_age", "the slowest of the three pushes is, in the med
       did={way: len(ages[way]) for way in ages})
 
 # %% [markdown]
-# **Reading it.** The polling board's ages lie on a straight line from 0 to the interval: a change that comes at any moment waits for
-# the next poll, between nothing and 400 ms, so half of it on average. The three others lie close together, near the floor. Long polling is
-# not slow; it is only wordy. Between two of its polls there is a moment in which nobody listens, which is why `seen` is
-# in its request: without it, a change that falls into that moment is lost.
+# **Reading it.** The polling board's ages lie about on a straight line from 0 to the interval. A change waits for the next poll,
+# between nothing and 400 ms, so for half of it on average. The three others lie close together, near the floor. Long
+# polling is not slow; it is only wordy. Between two of its polls nobody listens for a moment. This is why `seen` is in
+# its request: without it, a change that falls into that moment is lost.
 
 # %% [markdown] claim="websockets_sse.poll_age" tags=["break-it"]
 # <details>
@@ -370,30 +365,16 @@ claim("websockets_sse.push_age", "the slowest of the three pushes is, in the med
 #
 # ▶ In a new cell: `break_it("websockets_sse.poll_age")`
 
-# %% [markdown] also=["websockets_sse.poll_age"] claim="websockets_sse.push_age" tags=["break-it"]
+# %% [markdown] claim="websockets_sse.push_age" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the stream looks for news at intervals, instead of being woken</summary>
+# <summary><b>Break it</b>: one of the three looks for news at intervals, instead of being woken</summary>
 #
-# The usual first version of a push. It is polling, moved to the server.
+# The usual first version of a stream is a server that looks into the database every second. It is polling, moved into
+# the server, and as late as polling.
 #
 # ```diff
-# -            for change in await after(seen):
-# -                seen = change["n"]
-# -                yield ServerSentEvent(data=change, id=str(seen))
-# +            await asyncio.sleep(0.8)
-# +            for change in changes[seen:]:
-# +                seen = change["n"]
-# +                yield ServerSentEvent(data=change, id=str(seen))
-# @@
-# -        await socket.accept()
-# -        while True:
-# +        await socket.accept()
-# +        while True:
-# +            await asyncio.sleep(0.8)
-# @@
-# -        return await after(seen)
-# +        await asyncio.sleep(0.8)
-# +        return await after(seen)
+# -    "SSE": by_sse,
+# +    "SSE": lambda port: by_polling(port, 2 * EVERY),
 # ```
 #
 # </details>
@@ -401,94 +382,10 @@ claim("websockets_sse.push_age", "the slowest of the three pushes is, in the med
 # ▶ In a new cell: `break_it("websockets_sse.push_age")`
 
 # %% [markdown] minutes=4
-# ## A name from a form
-#
-# The event's name comes from a form at the desk, and somebody pastes five lines into it. The stream's format is lines. How
-# many events does the browser get?
-
-# %% [markdown] predict="websockets_sse.q3"
-# **Predict.** The event's name is put into an f-string. What do the listeners get from one `yield`?
-#
-# - **a** one event with a strange name
-# - **b** two events, the second with the name that was pasted
-# - **c** none: the browser rejects a stream that is malformed
-
-# %%
-answer("websockets_sse.q3", None)  # "a", "b" or "c"
-
-# %%
-PASTED = "gate\ndata: C21\n\nevent: evacuate\ndata: leave the building"
-
-
-def written_by_hand(name, text):
-    return f"event: {name}\ndata: {text}\n\n"
-
-
-def received(stream):
-    return [(event.event, event.data) for event in lab.EventStream().feed(stream.encode())]
-
-
-show_source(lab.EventStream)
-by_hand = received(written_by_hand(PASTED, "C21"))
-show_table([{"event": name, "data": text} for name, text in by_hand], caption="what the listeners get from one yield", left=2)
-
-# %%
-try:
-    refused = bool(ServerSentEvent(event=PASTED, data="C21")) and ""
-except ValidationError as error:
-    refused = error.errors()[0]["msg"]
-print(refused)
-
-# %%
-claim("websockets_sse.injected", "one hand-made event becomes two, and the second has the name that was pasted",
-      [name for name, _ in by_hand], equals=["gate", "evacuate"], proves={"websockets_sse.q3": "b"})
-claim("websockets_sse.refused", "FastAPI's ServerSentEvent refuses a name with a line end",
-      refused, equals="Value error, SSE 'event' must be a single line")
-
-# %% [markdown]
-# **Why.** A field ends at the end of its line, and an empty line ends an event
-# ([HTML standard, 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)).
-# There is no escape. `data` may have several lines, each with its own `data:`; `event` and `id` cannot. A line end is
-# `\n`, `\r\n` *or* `\r`, which splitters on `\n` forget. Forged fields were reported for
-# [flask-sse #40](https://github.com/singingwolfboy/flask-sse/issues/40), a forgotten `\r` for
-# [django-eventstream #185](https://github.com/fanout/django-eventstream/issues/185). FastAPI validates since
-# [#15588](https://github.com/fastapi/fastapi/pull/15588). But only its model does: the function
-# `format_sse_event` below it takes what it is given.
-#
-# **In production.** Put what people wrote into `data`, as JSON, where a line end is `\n` in two characters. Take
-# `event` from a fixed list, and `id` from your log.
-
-# %% [markdown] claim="websockets_sse.injected" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: the name from the code, what was pasted as JSON in the data</summary>
-#
-# ```diff
-# -by_hand = received(written_by_hand(PASTED, "C21"))
-# +by_hand = received(written_by_hand("gate", json.dumps(PASTED)))
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("websockets_sse.injected")`
-
-# %% [markdown] claim="websockets_sse.refused" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: a name of one line</summary>
-#
-# ```diff
-# -    refused = bool(ServerSentEvent(event=PASTED, data="C21")) and ""
-# +    refused = bool(ServerSentEvent(event="gate", data=PASTED)) and ""
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("websockets_sse.refused")`
-
-# %% [markdown] minutes=5
 # ## Many tabs
 #
-# A dispatcher opens the board in several tabs. After some of them the whole site hangs, the price page included, and only in this
-# browser. The server is idle. A real Chromium opens two tabs with four streams each.
+# A dispatcher opens the board in several tabs. After some of them the whole site hangs, the price page included, and
+# only in this browser. The server is idle. Below, a real Chromium opens two tabs with four streams each.
 
 # %% [markdown] predict="websockets_sse.q4"
 # **Predict.** Eight `EventSource` in two tabs of one browser, to one HTTP/1.1 server. How many reach the server?
@@ -571,15 +468,15 @@ claim("websockets_sse.sockets", "twenty WebSockets to the same host open while t
       tabs.get("WebSockets meanwhile"), equals=20, unmeasured=no_browser)
 
 # %% [markdown]
-# **Why.** Chrome and Firefox open at most 6 connections to one host over HTTP/1.1, for all tabs of a profile together, and queue
-# further requests without an error
-# ([MDN, EventSource](https://developer.mozilla.org/en-US/docs/Web/API/EventSource): "marked as *Won't fix*" in Chrome and
-# Firefox). A stream keeps its connection for hours. WebSockets have a limit of their own, which is higher. Over
-# HTTP/2 all streams share one connection, and the limit is what the server allows, often 100 streams.
+# **Why.** Chrome and Firefox open at most 6 HTTP/1.1 connections to one host, for all tabs of a profile together, and
+# queue further requests without an error
+# ([MDN, EventSource](https://developer.mozilla.org/en-US/docs/Web/API/EventSource): "marked as *Won't fix*"). A stream
+# keeps its connection for hours. WebSockets have a limit of their own, which is higher. Over HTTP/2 all streams share
+# one connection, and the server sets the limit, often 100 streams.
 #
-# **In production.** Serve SSE over HTTP/2 or 3, which the proxy in front can do for a server that cannot. Or share one stream between
-# tabs by a `SharedWorker` or a `BroadcastChannel`. And look for it in the right place: in the browser's network panel the
-# requests are "pending", and nothing of it is in the server's log.
+# **In production.** Serve SSE over HTTP/2 or 3; the proxy in front can do this for a server that cannot. Or share one
+# stream between tabs by a `SharedWorker` or a `BroadcastChannel`. Look for the fault in the browser's network panel, where
+# the requests are "pending". The server's log does not show them.
 
 # %% [markdown] also=["websockets_sse.sockets"] claim="websockets_sse.six" tags=["break-it"]
 # <details>
@@ -604,12 +501,12 @@ claim("websockets_sse.sockets", "twenty WebSockets to the same host open while t
 #
 # ▶ In a new cell: `break_it("websockets_sse.six")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=6
 # ## The server is killed in mid-stream
 #
-# A deployment replaces the server by SIGKILL while 200 changes are being published. The changes are in a Redis stream,
-# outside the server: it only reads and passes on, and gives each event the id of its entry. A second stream on the
-# same server does the same without ids.
+# A deployment ends the server by SIGKILL while 200 changes are being published. The changes are in a Redis stream,
+# outside the server. The server only reads and passes on, and gives each event the id of its entry. A second stream on
+# the same server does the same without ids.
 
 # %% [markdown] predict="websockets_sse.q5"
 # **Predict.** Two clients reconnect as soon as they can. How many of the 200 changes does the one *without* ids show?
@@ -724,22 +621,23 @@ claim("websockets_sse.resumed", "SIGKILL in mid-stream, and with ids none of 200
       resumed["lost"], equals=0, did=resumed["shown"])
 claim("websockets_sse.once", "and none is shown twice",
       resumed["doubled"], equals=0, did=resumed["shown"])
-claim("websockets_sse.forgot", "without ids all changes that were published while the server was away are lost",
-      forgot["lost of those published meanwhile"], equals=BACK_AT - KILLED_AT, proves={"websockets_sse.q5": "b"})
+claim("websockets_sse.forgot", "without ids all 40 changes that were published while the server was away are lost",
+      forgot["lost of those published meanwhile"], equals=40, proves={"websockets_sse.q5": "b"})
 
 # %% [markdown]
-# **Reading it.** Both clients reconnected, both servers read the same log. The one difference is whether the client can say
-# where it was. Killing a process loses nothing that is not in it: the log is in Redis, and the position is with the client.
+# **Reading it.** Both clients reconnected, and both read the same log. The one difference is whether the client can say
+# where it was. A killed process loses only what is in it: here the log is in Redis, and the position is with the client.
 #
 # **Why.** A browser keeps the last `id` that it saw, and sends it as the header `Last-Event-ID` when it reconnects
 # ([HTML standard, 9.2.4](https://html.spec.whatwg.org/multipage/server-sent-events.html#the-last-event-id-header)).
-# What the server makes of it is the server's business: here `XREAD` from this id on
-# ([Redis, XREAD](https://redis.io/docs/latest/commands/xread/)). An id is remembered when its event is *complete*, with the empty line, so
-# an event that was cut off in the middle is sent again, and shown once.
+# The server decides what to do with it: here it calls `XREAD` from this id on
+# ([Redis, XREAD](https://redis.io/docs/latest/commands/xread/)). An id is remembered when its event is *complete*, with
+# the empty line. So an event that was cut off in the middle is sent again, and shown once.
 #
-# "None doubled" holds for what is *shown*. A client that acts on an event and dies before it has kept the id acts again; then
-# the action needs an idempotency key. A log that is trimmed (`MAXLEN`) answers an old id with a gap, silently: compare the
-# first entry's id with what was asked for. If the first one is later, there may be a gap; send a full board.
+# **In production.** "None doubled" holds for what is *shown*. A client that acts on an event and dies before it has kept
+# the id acts again; then the action needs an idempotency key. A log that is trimmed (`MAXLEN`) answers an old id with a
+# silent gap. Compare the id of its first entry with the one that was asked for. If the first one is later, there may be
+# a gap: send a full board.
 
 # %% [markdown] claim="websockets_sse.resumed" tags=["break-it"]
 # <details>
@@ -780,11 +678,11 @@ claim("websockets_sse.forgot", "without ids all changes that were published whil
 #
 # ▶ In a new cell: `break_it("websockets_sse.forgot")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=5
 # ## A deployment, as the browser sees it
 #
-# So the browser reconnects by itself. Does it, after everything that happens in a deployment? Three streams in one page: at the
-# second connection one is served again, one gets a proxy's 503, one gets 204.
+# So the browser reconnects by itself. Does it, after everything that happens in a deployment? One page opens three
+# streams. At the second connection one is served again, one gets a proxy's 503, and one gets 204.
 
 # %% [markdown] predict="websockets_sse.q6"
 # **Predict.** The proxy answers one reconnect with 503, for a moment, while the server restarts. What does the board do?
@@ -836,22 +734,24 @@ reconnects = {} if no_browser else await after_a_deployment()
 show_table([{"second answer": second, **row} for second, row in reconnects.items()] or [{"unmeasured": no_browser}])
 
 # %%
-claim("websockets_sse.gives_up", "after one 503 the browser's EventSource has given up, as after a 204; after a stream that ends it has not",
+claim("websockets_sse.gives_up",
+      "after one 503 the browser's EventSource has given up, as after a 204; after a stream that ends it has not",
       {second: row["given up"] for second, row in reconnects.items()},
       equals={"200": False, "503": True, "204": True}, unmeasured=no_browser, proves={"websockets_sse.q6": "c"})
 
 # %% [markdown]
-# **Why.** The standard tells two failures apart. When the connection breaks, *or the response just ends*, the browser
-# "reestablishes": it waits, and asks again. (After a network error it may give up if it knows that to be futile.) When an *answer* comes that is no event stream, because its status is not 200 or its type is another one, it "fails the
-# connection", and that is final
-# ([HTML standard, 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model)). The proxy's polite error page is of the
-# second kind. 204 is the way to tell a browser on purpose not to come back.
+# **Why.** The standard tells two failures apart
+# ([HTML standard, 9.2.3](https://html.spec.whatwg.org/multipage/server-sent-events.html#sse-processing-model)). When the
+# connection breaks, *or the response just ends*, the browser "reestablishes" it: it waits and asks again. (After a
+# network error it may give up if it knows that to be futile.) When an *answer* comes that is no event stream, because
+# its status is not 200 or its type is another one, the browser "fails the connection", and that is final. A proxy's
+# polite error page is of the second kind. 204 is the way to tell a browser on purpose not to come back.
 #
-# **In production.** Listen to `error`, look at `readyState`, and where it is `CLOSED` make a new `EventSource` after a random
-# pause. It starts without the id, so put that into the URL. The random pause matters: all boards of an airport lose their
-# connection in the same second, and come back in the same second. For the same reason let the server vary `retry`.
-# And before the server goes: uvicorn's orderly shutdown waits for open streams, without a limit unless
-# `timeout_graceful_shutdown` is set ([uvicorn, timeouts](https://www.uvicorn.org/settings/#timeouts)).
+# **In production.** Listen to `error`, look at `readyState`, and where it is `CLOSED` make a new `EventSource` after a
+# random pause. It starts without the id, so put that into the URL. The pause must be random, because all boards of an
+# airport lose their connection in the same second. For the same reason let the server vary `retry`. And uvicorn's
+# orderly shutdown waits for open streams, without a limit unless `timeout_graceful_shutdown` is set
+# ([uvicorn, timeouts](https://www.uvicorn.org/settings/#timeouts)).
 #
 # **SSE or WebSocket?** Latency alone does not decide. This does:
 #
@@ -878,14 +778,14 @@ claim("websockets_sse.gives_up", "after one 503 the browser's EventSource has gi
 #
 # ▶ In a new cell: `break_it("websockets_sse.gives_up")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Something in between holds it back
 #
 # The board works on the laptop. In staging the client shows "connecting" until the first change comes. In production it
 # shows nothing for minutes, then 20 changes at once. Nobody changed the board. First the middleware, then the proxy.
 #
-# `before_the_first_change` runs Starlette's real `GZipMiddleware`, and notes which ASGI messages have passed it when
-# the stream waits for its first change.
+# `before_the_first_change` runs Starlette's `GZipMiddleware`, and notes which ASGI messages have passed it when the
+# stream waits for its first change.
 
 # %% [markdown] predict="websockets_sse.q7"
 # **Predict.** Two streams behind `GZipMiddleware`, one `text/event-stream`, one `application/x-ndjson`. Nothing has
@@ -937,29 +837,18 @@ claim("websockets_sse.withheld", "behind GZipMiddleware the headers wait for the
       proves={"websockets_sse.q7": "b"})
 
 # %% [markdown]
-# **Why.** The middleware must choose `Content-Encoding` before the headers leave, and for that it wants to see the
-# body. So it keeps `http.response.start` until the first piece comes (`send_with_compression` in
-# `starlette/middleware/gzip.py`; [starlette #2871](https://github.com/Kludex/starlette/issues/2871),
-# [sse-starlette #84](https://github.com/sysid/sse-starlette/issues/84)). In the installed version the types of a list
-# are exempt, headers included, and `text/event-stream` is one of them. In earlier ones, 1.3.1 for instance, the type was
-# exempt from compression, while its headers still waited
-# ([measured in this pull request](https://github.com/Boise-State-Development/agentcore-public-stack/pull/1133)). JSON lines, which FastAPI streams from a generator as well,
-# are not in the list.
+# **Why.** The middleware must choose `Content-Encoding` before the headers leave, and for that it wants to see the body.
+# So it keeps `http.response.start` until the first piece comes (`send_with_compression` in
+# `starlette/middleware/gzip.py`, 1.10). A list of types is exempt, headers included, and `text/event-stream` is one of
+# them. JSON lines, which FastAPI streams from a generator as well, are not in the list.
 #
-# Now the proxy, a real nginx. Its first location speaks HTTP/1.0 to the server, which was nginx's default until 1.29.7; the
-# second one HTTP/1.1; the third one also passes on what belongs to an upgrade. No change is sent after the twentieth, and
-# the streams stay open.
+# Now the proxy, a real nginx. Its first location speaks HTTP/1.0 to the server, which was nginx's default until 1.29.7;
+# the second one HTTP/1.1. No change is sent after the twentieth, and the streams stay open.
 
 # %%
 PROXIED = """
 location / { proxy_pass SERVER; proxy_http_version 1.0; }
 location /1.1/ { proxy_pass SERVER/; proxy_http_version 1.1; }
-location /upgrade/ {
-    proxy_pass SERVER/;
-    proxy_http_version 1.1;
-    proxy_set_header Upgrade $http_upgrade;
-    proxy_set_header Connection "upgrade";
-}
 """
 
 
@@ -986,21 +875,7 @@ def twenty_changes():
     async def ends():
         end.set()
 
-    @app.websocket("/ws")
-    async def websocket(socket: WebSocket):
-        await socket.accept()
-        await socket.close()
-
     return app, sent
-
-
-async def handshake(url):
-    try:
-        socket = await lab.connect(url)
-    except InvalidStatus as refusal:
-        return refusal.response.status_code
-    await socket.close()
-    return 101
 
 
 async def through_nginx():
@@ -1013,7 +888,7 @@ async def through_nginx():
     with lab.serving(app) as server:
         proxy = services.nginx(PROXIED.replace("SERVER", server.url), required=False)
         if not proxy:
-            return proxy, {}, {}, {}
+            return proxy, {}, {}
         with proxy:
             async with lab.client() as client:
                 watching = [asyncio.create_task(watch("by-hand"))]
@@ -1023,36 +898,33 @@ async def through_nginx():
                 early = dict(total)
                 await client.post(f"{server.url}/end")
                 await asyncio.gather(*watching)
-            statuses = {way: await handshake(f"ws://127.0.0.1:{proxy.port}/{way}/ws") for way in ("1.1", "upgrade")}
-    return proxy, early, total, statuses
+    return proxy, early, total
 
 
 # %%
-nginx, early, total, statuses = await through_nginx()
+nginx, early, total = await through_nginx()
 show_table([{"through nginx": stream, "changes shown while it is open": count, "when it has ended": total[stream]}
             for stream, count in early.items()] or [{"unmeasured": str(nginx)}])
-show_table([{"handshake through location": f"/{way}/", "status": status} for way, status in statuses.items()]
-           or [{"unmeasured": str(nginx)}])
 
 # %%
-claim("websockets_sse.buffered", "through nginx over HTTP/1.0 an open stream by hand shows none of 20 changes, FastAPI's all; over HTTP/1.1 the one by hand shows all, too",
+claim("websockets_sse.buffered",
+      "over HTTP/1.0 nginx holds back an open stream by hand and not FastAPI's; over HTTP/1.1 it passes the one by hand on",
       early, equals={"by-hand": 0, "1.1/by-hand": 20, "by-fastapi": 20}, did=total, unmeasured=nginx)
-claim("websockets_sse.upgrade", "without Upgrade and Connection uvicorn takes the handshake for a GET, of a page that is not there",
-      statuses, equals={"1.1": 404, "upgrade": 101}, unmeasured=nginx)
 
 # %% [markdown]
 # **Why.** `proxy_buffering` is on by default, and the application can turn it off for one response
 # ([nginx, proxy_buffering](https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering)). A path function
-# that *yields*, with `response_class=EventSourceResponse`, gets `X-Accel-Buffering: no`, `Cache-Control: no-cache`, and a
-# comment after each 15 idle seconds, from FastAPI's router (`fastapi/routing.py`, 0.165). `return EventSourceResponse(…)` gets none of
-# them, nor does a `StreamingResponse`: there it is your line to write. That pieces of a chunked answer pass over HTTP/1.1 is what
-# this nginx does; the manual does not promise it.
+# that *yields*, with `response_class=EventSourceResponse`, gets three things from FastAPI's router
+# (`fastapi/routing.py`, 0.165): `X-Accel-Buffering: no`, `Cache-Control: no-cache`, and a comment after each 15 idle
+# seconds. `return EventSourceResponse(…)` gets none of them, nor does a `StreamingResponse`: there it is your line to
+# write. This nginx passes on the pieces of a chunked answer over HTTP/1.1; the manual does not promise it.
 #
-# `Upgrade` belongs to one hop ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), so a proxy must be
-# told to send it on: `proxy_set_header Upgrade $http_upgrade` and `proxy_set_header Connection "upgrade"` (and
-# `proxy_http_version 1.1` before nginx 1.29.7). For a location that serves other requests, too, the page has a `map`
-# ([nginx, WebSocket proxying](https://nginx.org/en/docs/http/websocket.html)). And `proxy_read_timeout`, 60 seconds by
-# default, ends a quiet stream of either kind: send a comment or a ping more often.
+# **In production.** `proxy_read_timeout`, 60 seconds by default, ends a quiet stream: send a comment or a ping more often.
+# A WebSocket needs two lines more. `Upgrade` belongs to one hop
+# ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), so nginx must be told to send it on, with
+# `proxy_set_header Upgrade $http_upgrade` and a `Connection` header
+# ([nginx, WebSocket proxying](https://nginx.org/en/docs/http/websocket.html)). Without them uvicorn takes the handshake
+# for a GET.
 
 # %% [markdown] claim="websockets_sse.withheld" tags=["break-it"]
 # <details>
@@ -1073,6 +945,8 @@ claim("websockets_sse.upgrade", "without Upgrade and Connection uvicorn takes th
 # <summary><b>Mend it</b>: the header by hand</summary>
 #
 # ```diff
+#              await end.wait()
+#
 # -        return StreamingResponse(changes(), media_type="text/event-stream")
 # +        return StreamingResponse(changes(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
 # ```
@@ -1081,29 +955,11 @@ claim("websockets_sse.upgrade", "without Upgrade and Connection uvicorn takes th
 #
 # ▶ In a new cell: `break_it("websockets_sse.buffered")`
 
-# %% [markdown] claim="websockets_sse.upgrade" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: the two lines of configuration</summary>
-#
-# ```diff
-# -location /1.1/ { proxy_pass SERVER/; proxy_http_version 1.1; }
-# +location /1.1/ {
-# +    proxy_pass SERVER/;
-# +    proxy_http_version 1.1;
-# +    proxy_set_header Upgrade $http_upgrade;
-# +    proxy_set_header Connection "upgrade";
-# +}
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("websockets_sse.upgrade")`
-
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## Five open boards
 #
-# The stream reads the current board from the database before it waits for changes. The session comes from the
-# usual dependency with `yield`. Five boards are open; then a passenger asks for a flight. The pool has five connections.
+# The stream reads the current board from the database before it waits for changes. The session comes from the usual
+# dependency with `yield`. Five boards are open; then a passenger asks for a flight. The pool has five connections.
 
 # %% [markdown] predict="websockets_sse.q8"
 # **Predict.** Each stream ran one short query, seconds ago, and waits. How many connections of the pool are in use?
@@ -1119,56 +975,49 @@ answer("websockets_sse.q8", None)  # "a", "b" or "c"
 STREAMS = 5
 
 
-async def with_open_boards(path, scope):
+async def with_open_boards(scope):
     """The pool's connections in use while five boards are open, and what a request gets then."""
-    with tempfile.TemporaryDirectory() as folder:
-        engine = sa.create_engine(
-            f"sqlite:///{folder}/board.db", pool_size=STREAMS, max_overflow=0, pool_timeout=0.2,
-            connect_args={"check_same_thread": False},
-        )
-        closed = []
+    engine = sa.create_engine(
+        "sqlite://", poolclass=sa.QueuePool, pool_size=STREAMS, max_overflow=0, pool_timeout=0.2,
+        connect_args={"check_same_thread": False},
+    )
+    closed = []
 
-        def session():
-            with Session(engine) as opened:
-                yield opened
-            closed.append(opened)
+    def session():
+        with Session(engine) as opened:
+            yield opened
+        closed.append(opened)
 
-        app = FastAPI()
+    app = FastAPI()
 
-        @app.get("/sse", response_class=EventSourceResponse)
-        async def sse(db: Annotated[Session, Depends(session, scope=scope)]):
-            yield ServerSentEvent(data=db.scalar(sa.text("SELECT 'the board'")))
+    @app.get("/sse")
+    async def sse(db: Annotated[Session, Depends(session, scope=scope)]):
+        async def changes():
+            yield f"data: {db.scalar(sa.text("SELECT 'the board'"))}\n\n"
             await asyncio.Event().wait()  # for changes
 
-        @app.get("/by-hand")
-        async def by_hand(db: Annotated[Session, Depends(session, scope=scope)]):
-            async def changes():
-                yield f"data: {db.scalar(sa.text("SELECT 'the board'"))}\n\n"
-                await asyncio.Event().wait()
+        return StreamingResponse(changes(), media_type="text/event-stream")
 
-            return StreamingResponse(changes(), media_type="text/event-stream")
+    @app.get("/flights")
+    def flights(db: Annotated[Session, Depends(session)]):
+        return db.scalar(sa.text("SELECT 'UA1545'"))
 
-        @app.get("/flights")
-        def flights(db: Annotated[Session, Depends(session)]):
-            return db.scalar(sa.text("SELECT 'UA1545'"))
-
-        with lab.serving(app) as server:
-            async with lab.client() as client:
-                boards = [lab.events(client, server.url + path) for _ in range(STREAMS)]
-                for one in boards:
-                    await anext(one)
-                in_use, over = engine.pool.checkedout(), len(closed)
-                status = (await client.get(f"{server.url}/flights")).status_code
-                for one in boards:
-                    await one.aclose()
-        refused = sum("QueuePool" in error for error in server.errors)
-        engine.dispose()
+    with lab.serving(app) as server:
+        async with lab.client() as client:
+            boards = [lab.events(client, f"{server.url}/sse") for _ in range(STREAMS)]
+            for one in boards:
+                await anext(one)
+            in_use, over = engine.pool.checkedout(), len(closed)
+            status = (await client.get(f"{server.url}/flights")).status_code
+            for one in boards:
+                await one.aclose()
+    refused = sum("QueuePool" in error for error in server.errors)
+    engine.dispose()
     return {"connections in use": in_use, "dependencies over": over, "next request": status, "refused by the pool": refused}
 
 
 # %%
-shared = await with_open_boards("/sse", "request")
-early = await with_open_boards("/by-hand", "function")
+shared, early = await with_open_boards("request"), await with_open_boards("function")
 show_table([{"scope of the dependency": "request", **shared}, {"scope of the dependency": "function", **early}])
 
 # %%
@@ -1178,61 +1027,46 @@ claim("websockets_sse.reopened", "with scope=function all five dependencies are 
       (early["dependencies over"], early["connections in use"]), equals=(5, 5))
 
 # %% [markdown]
-# **Why.** Since FastAPI 0.118 what comes after the `yield` of a dependency runs when the *response* is over, so that a stream can
-# use its session ([release notes](https://fastapi.tiangolo.com/release-notes/#01180)). A stream's response is over when
-# the browser closes it. The transaction stays open as long: on PostgreSQL such a session is `idle in transaction`, and
-# keeps old row versions from being removed ([3.1](../03_databases/01a_transactions_indexes.ipynb)).
+# **Why.** Since FastAPI 0.118 the part of a dependency behind its `yield` runs when the *response* is over, so that a
+# stream can use its session ([release notes](https://fastapi.tiangolo.com/release-notes/#01180)). A stream's response is
+# over when the browser closes it. The transaction stays open as long. On PostgreSQL such a session is `idle in
+# transaction` and keeps its locks, so that `ALTER TABLE … ADD COLUMN` on a table that it read has to wait
+# ([PostgreSQL, lock modes](https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES)).
 #
-# `scope="function"`, new in [0.121](https://github.com/fastapi/fastapi/pull/14262), looks like the cure and is not.
-# The dependency is over when the path function has returned, which is before the generator's first line runs. But a closed
-# SQLAlchemy session is not dead: `close()` lets its connection go, and the next statement begins a new
+# `scope="function"`, new in [0.121](https://github.com/fastapi/fastapi/pull/14262), looks like the cure and is not. The
+# dependency is over when the path function has returned, which is here before the generator's first line runs. But a
+# closed SQLAlchemy session is not dead: `close()` lets its connection go, and the next statement begins a new
 # transaction ([SQLAlchemy, closing](https://docs.sqlalchemy.org/en/20/orm/session_basics.html#closing)). This time
 # nobody is left to close it.
 #
 # **In production.** A stream takes no session by `Depends`. It opens one for a query and closes it:
 # `with Session(engine) as db:` inside the generator, around the one statement.
 
-# %% [markdown] claim="websockets_sse.pool" tags=["break-it"]
+# %% [markdown] also=["websockets_sse.reopened"] claim="websockets_sse.pool" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: a session for the query, not for the stream</summary>
 #
 # ```diff
-# -        async def sse(db: Annotated[Session, Depends(session, scope=scope)]):
-# -            yield ServerSentEvent(data=db.scalar(sa.text("SELECT 'the board'")))
-# +        async def sse():
+# -    async def sse(db: Annotated[Session, Depends(session, scope=scope)]):
+# -        async def changes():
+# -            yield f"data: {db.scalar(sa.text("SELECT 'the board'"))}\n\n"
+# +    async def sse():
+# +        async def changes():
 # +            with Session(engine) as db:
 # +                now = db.scalar(sa.text("SELECT 'the board'"))
-# +            yield ServerSentEvent(data=now)
+# +            yield f"data: {now}\n\n"
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("websockets_sse.pool")`
 
-# %% [markdown] claim="websockets_sse.reopened" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: a session of the generator's own; the dependency may live as long as it likes</summary>
-#
-# ```diff
-# -                yield f"data: {db.scalar(sa.text("SELECT 'the board'"))}\n\n"
-# +                with Session(engine) as own:
-# +                    now = own.scalar(sa.text("SELECT 'the board'"))
-# +                yield f"data: {now}\n\n"
-# @@
-# -early = await with_open_boards("/by-hand", "function")
-# +early = await with_open_boards("/by-hand", "request")
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("websockets_sse.reopened")`
-
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## A page of somebody else's
 #
-# The shop's API allows requests from one origin, by `CORSMiddleware`. A passenger who is logged in to the shop visits another page.
-# Its script asks the shop for the bookings by `fetch`, and then by a WebSocket. The two servers are on two ports here, so
-# they are two *origins*, while `127.0.0.1` and `localhost` are two *sites* as well.
+# The shop's API allows requests from one foreign origin, by `CORSMiddleware`. A passenger who is logged in to the shop
+# visits another page. Its script asks the shop for the bookings by `fetch`, and then by a WebSocket. The two servers are
+# on two ports here, so they are two *origins*, while `127.0.0.1` and `localhost` are two *sites* as well.
 
 # %% [markdown] predict="websockets_sse.q9"
 # **Predict.** What does the foreign page's script get?
@@ -1293,8 +1127,8 @@ async def asked_from_elsewhere():
     with lab.serving(shop()) as ours, lab.serving(foreign_page()) as theirs:
         async with chromium.pages() as profile:
             tab = await profile.new_page()
-            await tab.goto(f"{ours.url}/login")
-            for where, address in (("same site, other port", theirs.url),
+            for where, address in (("the shop itself", f"{ours.url}/login"),
+                                   ("same site, other port", theirs.url),
                                    ("another site", f"http://localhost:{theirs.port}")):
                 await tab.goto(address)
                 got[where] = {"fetch": await tab.evaluate(BY_FETCH, ours.url),
@@ -1309,25 +1143,26 @@ show_table([{"the page is on": where, **row} for where, row in elsewhere.items()
 # %%
 claim("websockets_sse.origin", "CORS keeps the answer of fetch from a foreign page, and does not touch the WebSocket",
       [tuple(row.values()) for row in elsewhere.values()],
-      equals=[("TypeError", "bookings of O-Hara"), ("TypeError", "bookings of nobody")],
+      equals=[("bookings of O-Hara", "bookings of O-Hara"), ("TypeError", "bookings of O-Hara"),
+              ("TypeError", "bookings of nobody")],
       unmeasured=no_browser, proves={"websockets_sse.q9": "b"})
 
 # %% [markdown]
-# **Reading it.** The sockets opened from both pages. From the other port of the same site the passenger's cookie came
-# along, and the page read the bookings. From another site the socket opened, too, but without the cookie: `SameSite=Lax` kept it back,
-# not the server. A subdomain that runs somebody's blog is the same site as the shop.
+# **Reading it.** The socket opened from both foreign pages. From the other port of the same site the passenger's cookie
+# came along, and the page read the bookings. From another site the socket opened, too, but without the cookie:
+# `SameSite=Lax` kept it back, not the server. A subdomain that runs somebody's blog is the same site as the shop.
 #
-# **Why.** CORS is a rule of browsers for reading answers of HTTP requests, and for sending unusual ones; a WebSocket's handshake is not subject to it. The
-# browser sends `Origin` and leaves the decision to the server
-# ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). Starlette's `CORSMiddleware` returns early
-# for every scope that is not `http`, and so does everything built on `BaseHTTPMiddleware` or `@app.middleware("http")`:
-# an authentication written that way does not see the handshake. (`SessionMiddleware` and `TrustedHostMiddleware` do.)
-# The attack is called *cross-site WebSocket hijacking*. In a server for
-# developers any page could open the socket, and use it as a step towards running code on their machines ([adk-python #4951](https://github.com/google/adk-python/pull/4951)).
+# **Why.** CORS is a rule of browsers for reading answers of HTTP requests, and for sending unusual ones. A WebSocket's
+# handshake is not subject to it. The browser sends `Origin` and leaves the decision to the server
+# ([RFC 6455, 10.2](https://www.rfc-editor.org/rfc/rfc6455#section-10.2)). Starlette's `CORSMiddleware` returns early for
+# every scope that is not `http`, and so does everything built on `BaseHTTPMiddleware` or `@app.middleware("http")`: an
+# authentication written that way does not see the handshake. (`SessionMiddleware` and `TrustedHostMiddleware` do.) The
+# attack is called *cross-site WebSocket hijacking*. A report shows it as a step to running code on developers' machines
+# ([adk-python #4947](https://github.com/google/adk-python/issues/4947)).
 #
-# **In production.** Compare `Origin` with a list *before* `accept()`, in one place for all sockets. Do not
-# authenticate a socket by a cookie alone: a short-lived ticket, fetched by a request that CORS protects and sent as the
-# first message, is out of a foreign page's reach. Clients that are not browsers write what they like into `Origin`, so it is no
+# **In production.** Compare `Origin` with a list *before* `accept()`, in one place for all sockets. Do not authenticate a
+# socket by a cookie alone. A short-lived ticket, fetched by a request that CORS protects and sent as the first message,
+# is out of a foreign page's reach. Clients that are not browsers write what they like into `Origin`, so it is no
 # authentication.
 
 # %% [markdown] claim="websockets_sse.origin" tags=["break-it"]
@@ -1351,9 +1186,9 @@ claim("websockets_sse.origin", "CORS keeps the answer of fetch from a foreign pa
 # %% [markdown] minutes=6
 # ## How it ended, and whether anybody noticed
 #
-# A close code says why a socket ended, and a client decides by it whether to come back. Five handlers end in five
-# ways. Then the cable: a relay that swallows everything from some moment on, in both directions, and closes nothing, like a phone that
-# went into a tunnel.
+# A close code says why a socket ended, and a client decides by it whether to come back. Four handlers end in four ways.
+# Then the cable: from some moment on a relay swallows everything, in both directions, and closes nothing. A phone in a
+# tunnel looks like this.
 
 # %% [markdown] predict="websockets_sse.q10"
 # **Predict.** A handler has accepted, and then returns, without an exception and without `close()`. Which code does
@@ -1367,22 +1202,19 @@ claim("websockets_sse.origin", "CORS keeps the answer of fetch from a foreign pa
 answer("websockets_sse.q10", None)  # "a", "b" or "c"
 
 # %%
-def five_ends():
+def four_ends():
     app = FastAPI()
 
     @app.websocket("/{end}")
     async def ends(socket: WebSocket, end: str):
-        if end == "closes before accept":
+        if end == "closes-before-accept":
             await socket.close(4401)
             return
         await socket.accept()
-        if end == "closes with a code of its own":
+        if end == "closes-with-a-code":
             await socket.close(4401, "log in again")
         elif end == "raises":
             raise KeyError("gate")
-        elif end == "gets too large a message":
-            async for _ in socket.iter_text():
-                pass
         # "returns"
 
     return app
@@ -1390,36 +1222,34 @@ def five_ends():
 
 async def seen_by_the_client(server, end):
     try:
-        socket = await lab.connect(f"{server.ws}/{quote(end)}")
+        socket = await lab.connect(f"{server.ws}/{end}")
+        await socket.recv()
     except InvalidStatus as refusal:
         return f"HTTP {refusal.response.status_code}"
-    if end == "gets too large a message":
-        await socket.send("x" * 2000)
-    try:
-        await socket.recv()
     except ConnectionClosed:
         return int(socket.close_code)
 
 
 # %%
-ENDS = ("returns", "raises", "closes with a code of its own", "closes before accept", "gets too large a message")
-with lab.serving(five_ends(), ws_max_size=1000) as server:
-    codes = {end: await seen_by_the_client(server, end) for end in ENDS}
+with lab.serving(four_ends()) as server:
+    codes = {end: await seen_by_the_client(server, end)
+             for end in ("returns", "raises", "closes-with-a-code", "closes-before-accept")}
 show_table([{"the handler": end, "the client sees": str(code)} for end, code in codes.items()], left=2)
 
 # %%
-claim("websockets_sse.codes", "under uvicorn a handler that returns looks like one that crashed; a refusal before accept has no close code at all",
-      list(codes.values()), equals=[1006, 1006, 4401, "HTTP 403", 1009], proves={"websockets_sse.q10": "b"})
+claim("websockets_sse.codes",
+      "under uvicorn a handler that returns looks like one that crashed; a refusal before accept has no close code at all",
+      list(codes.values()), equals=[1006, 1006, 4401, "HTTP 403"], proves={"websockets_sse.q10": "b"})
 
 # %% [markdown]
 # **Why.** 1006 is never sent. It is what a client's library reports when the connection ended without a close frame
-# ([RFC 6455, 7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)), and uvicorn sends none when the application
-# returns or raises: it closes the transport (`run_asgi` in `uvicorn/protocols/websockets/websockets_sansio_impl.py`, 0.54).
-# Before `accept()` there is no socket yet, so `close(4401)` becomes a 403 of the handshake, and the script in
-# a browser does not see even that: it gets 1006. To tell a browser *log in again*, accept first, then close with a
-# code from 4000 to 4999.
+# ([RFC 6455, 7.4.1](https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1)). uvicorn sends none when the application
+# returns or raises: it closes the transport (`run_asgi` in `uvicorn/protocols/websockets/websockets_sansio_impl.py`,
+# 0.54). Before `accept()` there is no socket yet, so `close(4401)` becomes a 403 of the handshake. The script in a
+# browser does not see even that: it gets 1006. To tell a browser *log in again*, accept first, then close with a code
+# from 4000 to 4999.
 #
-# Now the tunnel, under two servers. One pings every 200 ms, the other never. Both send a change every 10 ms.
+# Now the tunnel, under two servers. One pings every 200 ms, the other never. Both send a change every 5 ms.
 
 # %%
 async def after_the_cut(ping):
@@ -1433,7 +1263,7 @@ async def after_the_cut(ping):
             while True:
                 await socket.send_text("boarding")
                 seen["sent"] += 1
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.005)
         finally:
             seen["left"] = True
 
@@ -1459,23 +1289,29 @@ pinged, unpinged = await after_the_cut(PING), await after_the_cut(None)
 show_table([{"server": "pings every 200 ms", **pinged}, {"server": "never pings", **unpinged}])
 
 # %%
-claim("websockets_sse.half_open", "the server that pings notices a wire that swallows everything; the other one has sent 200 changes and suspects nothing",
-      (pinged["handler ended"], unpinged["handler ended"]), equals=(True, False), did=unpinged["sent into the void"])
+claim("websockets_sse.half_open",
+      "the server that pings notices a wire that swallows everything; the other one has sent 200 changes and suspects nothing",
+      (pinged["handler ended"], unpinged["handler ended"]), equals=(True, False),
+      did=min(pinged["sent into the void"], unpinged["sent into the void"]))
 
 # %% [markdown]
 # **Why.** `send` returns when the bytes are in a buffer, the transport's or the kernel's. Nobody has acknowledged them.
-# The kernel repeats what it has, and gives up after minutes
-# (`tcp_retries2`: at least 924 seconds with Linux's defaults,
-# [Documentation/networking/ip-sysctl](https://docs.kernel.org/networking/ip-sysctl.html)); a connection on which nothing
-# is sent is not found out at all, unless TCP keep-alive is switched on. A ping asks for an answer of the other *program*. uvicorn pings every 20 seconds and waits 20 more
-# unless told otherwise. Then it *closes* the transport, which first wants to get rid of what is still buffered
-# (`keepalive_timeout` in `websockets_sansio_impl.py`, 0.54). Our relay takes every byte, so nothing is buffered and the
-# handler ends at once. A phone that does not read, or a tunnel with changes still unsent, keeps the handler in `send`
-# until TCP gives up. Where that matters, put a time limit around `send` yourself: `async with asyncio.timeout(10)`.
+# The kernel repeats what it has, and gives up after minutes (`tcp_retries2`: at least 924 seconds with Linux's defaults,
+# [Documentation/networking/ip-sysctl](https://docs.kernel.org/networking/ip-sysctl.html)). A connection on which nothing
+# is sent is not found out at all, unless TCP keep-alive is switched on. A ping asks for an answer of the other
+# *program*. uvicorn pings every 20 seconds and waits 20 more unless told otherwise. Then it *closes* the transport,
+# which first wants to get rid of what is still buffered (`keepalive_timeout`, same file). Our relay takes every byte, so
+# nothing is buffered and the handler ends at once. A phone that does not read, or a tunnel with changes still unsent,
+# keeps the handler in `send` until TCP gives up.
 #
-# SSE has no ping: the comments of FastAPI's router keep proxies awake, and make a dead connection fail some time, but nobody answers them. In the
-# other direction a browser's `EventSource` does not report comments either; a client that must notice a
-# silent server needs an event as heartbeat and a timer.
+# **In production.** Put a time limit around `send` where that matters: `async with asyncio.timeout(10)`. And `receive`
+# even where the client says nothing. A handler that only sends, as in `board()` above, hears of a client that has left
+# at its next `send`, by `WebSocketDisconnect`. Where changes are rare, handlers of departed clients pile up until then.
+# The next experiment has a reader for each socket.
+#
+# SSE has no ping. The comments of FastAPI's router keep proxies awake, and make a dead connection fail some time, but
+# nobody answers them. A browser's `EventSource` does not report comments either: a client that must notice a silent
+# server needs an event as heartbeat and a timer.
 
 # %% [markdown] claim="websockets_sse.codes" tags=["break-it"]
 # <details>
@@ -1504,11 +1340,11 @@ claim("websockets_sse.half_open", "the server that pings notices a wire that swa
 #
 # ▶ In a new cell: `break_it("websockets_sse.half_open")`
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] core=true minutes=6
 # ## One phone does not read
 #
-# Two boards are connected. One reads, the other has stopped: its tab is frozen, its network is slow. The server sends
-# changes of 64 KiB (a whole board with pictures), 256 of them, by three kinds of broadcast.
+# Two boards are connected. One reads; the other has stopped, because its tab is frozen. The server sends changes of
+# 64 KiB (a whole board with pictures), 256 of them, by three kinds of broadcast.
 
 # %% [markdown] predict="websockets_sse.q11"
 # **Predict.** The broadcast is `for socket in sockets: await socket.send_bytes(change)`. How many of 256 changes does
@@ -1522,7 +1358,7 @@ claim("websockets_sse.half_open", "the server that pings notices a wire that swa
 answer("websockets_sse.q11", None)  # "a", "b" or "c"
 
 # %%
-CHANGE, MANY, ROOM = random.Random(1).randbytes(65536), 256, 32
+SIZE, MANY, ROOM = 65536, 256, 32
 
 
 class InTurn:
@@ -1601,7 +1437,7 @@ async def one_reads(hub):
 
     @app.post("/changes", status_code=204)
     async def publish():
-        await hub.publish(bytes(bytearray(CHANGE)))  # a new object each time, as when each change is encoded
+        await hub.publish(bytes(SIZE))  # a new object each time, as when each change is encoded
 
     with lab.serving(app, ws_per_message_deflate=False, ws_ping_interval=None) as server, lab.small_receiver(server.port) as narrow:
         slow = await lab.connect(f"{server.ws}/ws", sock=narrow, max_queue=1, ping_interval=None)
@@ -1611,7 +1447,7 @@ async def one_reads(hub):
             while shown < MANY:
                 post = asyncio.create_task(crew.post("/changes"))
                 try:
-                    await asyncio.wait_for(fast.recv(), 2)
+                    await asyncio.wait_for(fast.recv(), 1.5)
                 except TimeoutError:
                     break
                 shown += 1
@@ -1628,7 +1464,7 @@ async def one_reads(hub):
 in_turn, unbounded, bounded = await one_reads(InTurn()), await one_reads(Queues(0)), await one_reads(Queues(ROOM))
 
 # %% tags=["nbval-ignore-output"]
-MIB = len(CHANGE) / 2**20
+MIB = SIZE / 2**20
 show_lines(
     {"no bound": (range(0, MANY, 8), [count * MIB for count in unbounded["curve"][::8]]),
      f"at most {ROOM}": (range(0, len(bounded["curve"]), 8), [count * MIB for count in bounded["curve"][::8]])},
@@ -1643,29 +1479,32 @@ claim("websockets_sse.in_turn", "sent in turn, the board that reads gets some of
       in_turn["shown"], between=(2, MANY - 1), proves={"websockets_sse.q11": "c"})
 growth = unbounded["curve"][-1] - unbounded["curve"][MANY // 2 - 1]
 claim("websockets_sse.unbounded", "with a queue for each socket every one of the last 128 changes waits in the server",
-      growth, equals=MANY // 2)
-claim("websockets_sse.bounded", "with bounded queues no more changes wait than there is room for",
-      max(bounded["curve"]), at_most=ROOM, did=bounded["shown"])
+      growth, equals=128)
+claim("websockets_sse.bounded", "with bounded queues as many changes wait as there is room for, and no more",
+      max(bounded["curve"]), equals=32, did=bounded["shown"])
 claim("websockets_sse.dropped", "one client is dropped, and its handler is over; the board that reads got all",
       (bounded["dropped"], bounded["handlers over"], bounded["shown"]), equals=(1, 1, MANY))
 
 # %% [markdown]
-# **Reading it.** For a while nothing is to be seen: the kernel's buffers take some megabytes for the slow board. This is why
-# it does not happen in tests. Then `send` waits, as it should: that is back-pressure. When sends go in turn, the broadcast
-# itself waits, and so does every board. With a queue in between only the slow one's writer waits, and its changes pile up.
+# **Reading it.** At first nothing shows: the kernel's buffers take some megabytes for the slow board. This is why it does
+# not happen in tests. Then `send` waits, as it should: that is back-pressure. When sends go in turn, the broadcast
+# itself waits, and so does every board. With a queue in between only the slow one's writer waits, and its changes pile
+# up.
 #
-# The line counts changes × 64 KiB. A change is kept once, however many slow boards wait for it, because the queues
-# share the object; each board adds a reference. It is kept as long as the slowest board has not sent it. If each board's
-# message is encoded for itself, it costs 64 KiB for each board.
+# The line counts changes × 64 KiB. A change is kept once, however many slow boards wait for it, because the queues share
+# the object. It is kept until the slowest board has sent it. If each board's message is encoded for itself, it costs
+# 64 KiB for each board.
 #
 # **Why.** uvicorn's `send` waits while the transport's buffer is above its high-water mark (`writable` in
 # `websockets_sansio_impl.py`), *before* it writes: the message that fills the buffer is still accepted. Pings are
-# switched off here; with them the handler would hang just the same. An `asyncio.Queue()` has no bound unless it is given one, and `put_nowait` never waits.
+# switched off here; with them the handler would hang just the same. An `asyncio.Queue()` has no bound unless it is given
+# one, and then `put_nowait` never fails.
 #
 # **In production.** A bound makes you choose. Drop the *client* (it reconnects and gets a full board), drop the *oldest*,
 # or keep only the *newest state of each flight*, which is right for boards: a dictionary that is sent and cleared, whose
-# size is bounded by the number of flights. Losing messages without a word is no choice but an accident: a layer with a capacity of 100
-# did that, and for years it was not even logged ([channels_redis #181](https://github.com/django/channels_redis/issues/181)). Watch the longest queue as a metric.
+# size is bounded by the number of flights. Do not lose messages without a word: one library dropped what full channels
+# could not take silently, until a user added a line to the log
+# ([channels_redis #172](https://github.com/django/channels_redis/pull/172)). Watch the longest queue as a metric.
 
 # %% [markdown] claim="websockets_sse.in_turn" tags=["break-it"]
 # <details>
@@ -1674,7 +1513,7 @@ claim("websockets_sse.dropped", "one client is dropped, and its handler is over;
 # ```diff
 # -        for socket in list(self.sockets):
 # -            await socket.send_bytes(change)
-# +        sends = [asyncio.wait_for(socket.send_bytes(change), 0.5) for socket in self.sockets]
+# +        sends = [asyncio.wait_for(socket.send_bytes(change), 0.1) for socket in self.sockets]
 # +        results = await asyncio.gather(*sends, return_exceptions=True)
 # +        self.sockets = [s for s, failed in zip(self.sockets, results, strict=True) if not failed]
 # ```
@@ -1683,7 +1522,7 @@ claim("websockets_sse.dropped", "one client is dropped, and its handler is over;
 #
 # ▶ In a new cell: `break_it("websockets_sse.in_turn")`
 
-# %% [markdown] also=["websockets_sse.dropped"] claim="websockets_sse.unbounded" tags=["break-it"]
+# %% [markdown] also=["websockets_sse.bounded", "websockets_sse.dropped"] claim="websockets_sse.unbounded" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: only the newest board waits</summary>
 #
@@ -1728,12 +1567,12 @@ claim("websockets_sse.dropped", "one client is dropped, and its handler is over;
 #
 # ▶ In a new cell: `break_it("websockets_sse.dropped")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Two servers, one board
 #
-# One process is not enough any more. The crew's change reaches server A; the passenger's board is connected to server B. Three
-# ways to get it across, offered by both servers: a list in the process, Redis pub/sub, a Redis stream. In the middle B's
-# connections to Redis are cut, and in the same transaction ten more changes are published.
+# One process is not enough any more. The crew's change reaches server A; the passenger's board is connected to server B,
+# and a list in A does not help it. Redis gets it across in two ways: pub/sub and a stream. In the middle B's connections
+# to Redis are cut, and in the same transaction ten more changes are published.
 
 # %% [markdown] predict="websockets_sse.q12"
 # **Predict.** B subscribes again at once. How many of the ten changes does its board show by pub/sub?
@@ -1747,33 +1586,17 @@ answer("websockets_sse.q12", None)  # "a", "b" or "c"
 
 # %%
 def one_of_two(redis_url, name):
-    import asyncio
-
     import redis.asyncio as redis
     from fastapi import FastAPI
     from fastapi.sse import EventSourceResponse, ServerSentEvent
     from redis.exceptions import ConnectionError
 
     app, store = FastAPI(), redis.Redis.from_url(redis_url, decode_responses=True, client_name=name)
-    here, news = [], asyncio.Condition()
 
     @app.post("/changes/{change}", status_code=204)
     async def publish(change: str):
-        async with news:
-            here.append(change)
-            news.notify_all()
         await store.publish("changes", change)
         await store.xadd("changes", {"change": change})
-
-    @app.get("/list", response_class=EventSourceResponse)
-    async def by_list():
-        yield ServerSentEvent(raw_data="ready")
-        shown = 0
-        while True:
-            async with news:
-                await news.wait_for(lambda: len(here) > shown)
-            yield ServerSentEvent(raw_data=here[shown])
-            shown += 1
 
     @app.get("/pubsub", response_class=EventSourceResponse)
     async def by_pubsub():
@@ -1810,7 +1633,7 @@ BEFORE, MEANWHILE, AFTER = 20, 10, 20
 async def by_two_processes():
     store = redis_server.client(decode_responses=True)
     store.delete("changes")
-    shown = {"list": [], "pubsub": [], "stream": []}
+    shown = {"pubsub": [], "stream": []}
 
     async def watch(url, way):
         async with lab.client() as client:
@@ -1840,49 +1663,33 @@ async def by_two_processes():
             for n in range(BEFORE + MEANWHILE, BEFORE + MEANWHILE + AFTER):
                 await crew.post(f"/changes/{n}")
             await crew.post("/changes/end")
-        async with lab.client(base_url=b.url) as crew_at_b:
-            await crew_at_b.post("/changes/end")  # for the list of B's own
         await asyncio.gather(*boards)
     store.close()
     published = {str(n) for n in range(BEFORE + MEANWHILE + AFTER)}
-    return {way: {"shown": len(published & set(seen)), "lost": len(published - set(seen))} for way, seen in shown.items()}
+    return {way: {"shown": len(published & set(seen)), "lost": sorted(map(int, published - set(seen)))}
+            for way, seen in shown.items()}
 
 
 # %%
 across = await by_two_processes()
-show_table([{"B hears of it by": way, **row} for way, row in across.items()])
+show_table([{"B hears of it by": way, "shown": row["shown"], "lost": str(row["lost"])} for way, row in across.items()], left=1)
 
 # %%
-claim("websockets_sse.in_process", "a change in a list of process A does not reach a board at process B",
-      across["list"]["shown"], equals=0, did=across["stream"]["shown"])
 claim("websockets_sse.pubsub", "by pub/sub exactly the ten changes are lost that were published while B's connection was down",
-      across["pubsub"]["lost"], equals=MEANWHILE, proves={"websockets_sse.q12": "b"})
+      across["pubsub"]["lost"], equals=list(range(20, 30)), proves={"websockets_sse.q12": "b"})
 claim("websockets_sse.stream", "by a stream none is lost: B reads on from the last id that it has seen",
-      across["stream"]["lost"], equals=0, did=across["stream"]["shown"])
+      len(across["stream"]["lost"]), equals=0, did=across["stream"]["shown"])
 
 # %% [markdown]
-# **Why.** Pub/sub delivers to whoever is subscribed at this moment, at most once, and keeps nothing
-# ([Redis, pub/sub](https://redis.io/docs/latest/develop/pubsub/#delivery-semantics)). A subscriber that reads too slowly is
-# cut off by Redis itself (`client-output-buffer-limit pubsub`), so a burst is enough to lose something. A stream is a log: the
-# reader keeps the position. There is a price: it grows until it is trimmed, and every server reads every entry.
+# **Why.** Pub/sub delivers to the clients that are subscribed at this moment, at most once, and keeps nothing
+# ([Redis, pub/sub](https://redis.io/docs/latest/develop/pubsub/#delivery-semantics)). Redis itself cuts off a subscriber
+# that reads too slowly (`client-output-buffer-limit pubsub`), so a burst is enough to lose something. A stream is a log,
+# and the reader keeps the position. The price: a stream grows until somebody trims it.
 #
 # **In production.** Pub/sub is enough as a *wake-up*: "flight 17 has changed", and the server reads the state from the
-# database; a lost wake-up is healed by the next one or by a timer. Where each message counts, use a log, and give its
-# ids to the browser as event ids: then a board resumes at any server, as after the SIGKILL above. One reader for each
-# *process* is enough, which hands on to the queues of its clients; here every board has a connection of its own to Redis, for brevity.
-
-# %% [markdown] claim="websockets_sse.in_process" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: the board is connected to the server that the crew uses</summary>
-#
-# ```diff
-# -        boards = [asyncio.create_task(watch(b.url, way)) for way in shown]
-# +        boards = [asyncio.create_task(watch(a.url if way == "list" else b.url, way)) for way in shown]
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("websockets_sse.in_process")`
+# database. The next message or a timer heals a lost wake-up. Where each message counts, use a log, and give its ids to
+# the browser as event ids: then a board resumes at any server, as after the SIGKILL above. One reader for each *process*
+# is enough; it hands on to the queues of its clients. Here every board has its own connection to Redis, for brevity.
 
 # %% [markdown] claim="websockets_sse.pubsub" tags=["break-it"]
 # <details>
@@ -1921,9 +1728,16 @@ claim("websockets_sse.stream", "by a stream none is lost: B reads on from the la
 #
 # ### An event that cannot be forged (5 minutes)
 #
-# Return one event of a stream as text: `text` as its data, whatever line ends it has, with the name `event` and the id `id`
-# where they are given. A browser must get exactly one event, whose data is `text` with each line end as `\n`. Raise
-# `ValueError` for a name or an id that cannot be written on one line, and for an id with a NUL, which browsers ignore.
+# A form lets somebody paste `"gate\ndata: C21\n\nevent: evacuate"` as an event's name, and
+# `f"event: {name}\ndata: {text}\n\n"` makes two events of it. The format has no escape: a field ends with its line
+# ([HTML standard, 9.2.6](https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation)), and
+# an empty line ends the event. A line ends with `\n`, `\r\n` or `\r`. FastAPI's `ServerSentEvent` has refused such names
+# since [#15588](https://github.com/fastapi/fastapi/pull/15588); flask-sse 1.0
+# [does not](https://github.com/singingwolfboy/flask-sse/issues/40).
+#
+# Return one event of a stream as text: `text` as its data, with the name `event` and the id `id` where they are given. A
+# browser must get exactly one event, whose data is `text` with each line end as `\n`. Raise `ValueError` for a name or an
+# id that cannot be written on one line, and for an id with a NUL, which browsers ignore.
 
 # %% exercise="websockets_sse.encode" tags=["exercise"]
 def encode(text, event=None, id=None):
@@ -1937,12 +1751,12 @@ check("websockets_sse.encode", encode)
 # %% [markdown]
 # ### A client that comes back (8 minutes)
 #
-# `connect(last_id)` returns an async iterator of pairs `(id, data)`; `last_id` is `None` at first. `connect` or its iterator raises
-# `ConnectionError` when nobody listens or the connection is cut; the iterator may also simply end, which is a cut as well. Yield the data of each event once, and
-# come back after each cut with the id of the last event. Before each reconnect `await sleep(seconds)`: 1 s, and twice as long
-# after each further attempt that brought nothing, at most 30 s; an event starts the count anew. When
-# `connect` or its iterator raises `PermissionError`, the server does not want you back, and your stream ends. Other
-# exceptions are the caller's.
+# `connect(last_id)` returns an async iterator of pairs `(id, data)`; `last_id` is `None` at first. `connect` or its
+# iterator raises `ConnectionError` when nobody listens or the connection is cut. The iterator may also simply end, which
+# is a cut as well. Yield the data of each event as soon as it comes, and once. Come back after each cut with the id of
+# the last event. Before each reconnect `await sleep(seconds)`: 1 s, and twice as long after each further attempt that
+# brought nothing, at most 30 s; an event starts the count anew. When `connect` or its iterator raises `PermissionError`,
+# the server does not want you back, and your stream ends. Other exceptions are the caller's.
 
 # %% exercise="websockets_sse.follow_on" tags=["exercise"]
 async def follow_on(connect, sleep):
@@ -1958,11 +1772,11 @@ check("websockets_sse.follow_on", follow_on)
 # ### Drop the slow one (15 minutes)
 #
 # Write the hub of a board. `publish(change)` is an ordinary method: it never waits, and returns how many clients will get
-# this change. `await serve(send)` belongs to one client: it calls `await send(change)` for each change published since it began, in
-# order. If `room` changes wait for a client while another one is published, this client is dropped: it gets nothing more, the
-# `send` that hangs is cancelled, and its `serve` returns `"dropped"`. If `send` raises, `serve` raises the same. When `serve` is
-# cancelled the client is gone, too. The change that `send` is busy with does not count as waiting. Two
-# clients may have the same `send`.
+# this change. `await serve(send)` belongs to one client: it calls `await send(change)` for each change published since it
+# began, in order, one after the other. If `room` changes (1 or more) wait for a client while another one is published,
+# this client is dropped: it gets nothing more, the `send` that hangs is cancelled, and its `serve` returns `"dropped"`.
+# If `send` raises, `serve` raises the same. When `serve` is cancelled the client is gone, too. The change that `send` is
+# busy with does not count as waiting. Two clients may have the same `send`.
 
 # %% exercise="websockets_sse.hub" tags=["exercise"]
 class Hub:
@@ -1981,31 +1795,31 @@ class Hub:
 # %%
 check("websockets_sse.hub", Hub)
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=2
 # ## Asked in interviews
 #
 # <details>
 # <summary>WebSocket or SSE for a departures board?</summary>
 #
-# SSE: news flows one way, it is plain HTTP, and the browser reconnects by itself with the last id. Latency is no argument between the
-# two (`websockets_sse.push_age`), nor are bytes at this size. Against it: text only, and six connections per host over
-# HTTP/1.1 (`websockets_sse.six`).
+# SSE: news flows one way, it is plain HTTP, and the browser reconnects by itself with the last id. Both are early where a
+# poll is late (`websockets_sse.push_age`), and bytes do not decide at this size. SSE carries text only, and a browser
+# opens six HTTP/1.1 connections per host (`websockets_sse.six`).
 #
 # </details>
 #
 # <details>
 # <summary>How do you deploy a server with 10,000 open streams and lose nothing?</summary>
 #
-# The log outside of the server, its ids as event ids, the position with the client: then even SIGKILL loses nothing
-# (`websockets_sse.resumed`). No 503 to a reconnect without a plan for it (`websockets_sse.gives_up`), and reconnects spread
-# over time.
+# Keep the log outside the server, send its ids as event ids, and let the client keep the position: then even SIGKILL
+# loses nothing (`websockets_sse.resumed`). A browser gives up after one 503 (`websockets_sse.gives_up`), so answer
+# reconnects with a stream, or let the page make a new `EventSource`. Spread the reconnects over time.
 #
 # </details>
 #
 # <details>
 # <summary>SSE works locally and not in production. Where do you look?</summary>
 #
-# At what lies in between: compression that waits for the first piece (`websockets_sse.withheld`), a proxy's buffer
+# Look at what lies in between: compression that waits for the first piece (`websockets_sse.withheld`), a proxy's buffer
 # (`websockets_sse.buffered`), its read timeout, and the browser's six connections to one host (`websockets_sse.six`).
 #
 # </details>
@@ -2013,16 +1827,17 @@ check("websockets_sse.hub", Hub)
 # <details>
 # <summary>Is CORS enough to protect a WebSocket?</summary>
 #
-# No, it does not apply to it (`websockets_sse.origin`). Check `Origin` before `accept()`, and authenticate by something that a foreign
-# page does not have.
+# No: CORS does not apply to the handshake (`websockets_sse.origin`). Check `Origin` before `accept()`, and authenticate by
+# something that a foreign page does not have.
 #
 # </details>
 #
 # <details>
 # <summary>One client is slow. What happens to the others, and to your memory?</summary>
 #
-# It depends on who awaits `send`: sent in turn, the others starve (`websockets_sse.in_turn`); with queues the memory grows
-# (`websockets_sse.unbounded`); with bounded queues you have chosen what to lose (`websockets_sse.bounded`, `websockets_sse.dropped`).
+# It depends on who awaits `send`. Sent in turn, the others starve (`websockets_sse.in_turn`). With a queue for each
+# client what waits in memory grows (`websockets_sse.unbounded`). With bounded queues you have chosen what to lose
+# (`websockets_sse.bounded`, `websockets_sse.dropped`).
 #
 # </details>
 #
@@ -2030,34 +1845,37 @@ check("websockets_sse.hub", Hub)
 # <summary>Redis pub/sub or streams for the fan-out?</summary>
 #
 # Pub/sub loses what is published while a subscriber is away (`websockets_sse.pubsub`), a stream does not
-# (`websockets_sse.stream`). Pub/sub to wake up readers of a state, a stream where each message counts.
+# (`websockets_sse.stream`). Use pub/sub to wake up readers of a state, and a stream where each message counts.
 #
 # </details>
 
-# %% [markdown] minutes=2
+# %% [markdown] minutes=1
 # ## Recap
 #
 # You have shown that …
 #
-# 1. an empty poll costs hundreds of bytes and a polled board is late by half of its interval, while the three ways to push
-#    are equally quick and differ in bytes;
-# 2. a browser opens at most six HTTP/1.1 connections to one host, for all its tabs together, gives a stream up after one 503,
-#    and opens sockets for foreign pages;
-# 3. a stream survives SIGKILL without loss if the log is outside, each event has the log's id, and the client sends it back;
-# 4. middleware and proxies hold streams back unless they are told not to, and a stream holds on to whatever its dependencies opened;
-# 5. one slow reader stops a broadcast or fills the memory, until a bounded queue makes you choose what to drop; without pings a
-#    server does not notice a wire that swallows everything;
-# 6. pub/sub loses what a dropped subscriber missed, a stream with positions loses nothing.
+# 1. an empty poll costs hundreds of bytes, and a polled board is late by half of its interval; the three ways to push are
+#    early, and differ in bytes;
+# 2. a browser opens at most six HTTP/1.1 connections to one host, for all its tabs together; it gives a stream up after
+#    one 503, and opens sockets for foreign pages;
+# 3. a stream survives SIGKILL without loss if the log is outside the server, each event has the log's id, and the client
+#    sends it back;
+# 4. middleware and proxies hold streams back unless they are told not to, and a stream holds on to the session that its
+#    dependency opened;
+# 5. one slow reader stops a broadcast or fills the memory, until a bounded queue makes you choose what to drop; without
+#    pings a server does not notice a wire that swallows everything;
+# 6. a subscriber of Redis pub/sub loses what is published while it is cut off; a reader of a Redis stream goes on where
+#    it was.
 #
 # <details>
 # <summary>The evidence</summary>
 #
 # 1: `websockets_sse.empty_poll`, `websockets_sse.long_poll_bytes`, `websockets_sse.compressed`, `websockets_sse.poll_age`,
 # `websockets_sse.push_age`. 2: `websockets_sse.six`, `websockets_sse.sockets`, `websockets_sse.gives_up`, `websockets_sse.origin`.
-# 3: `websockets_sse.resumed`, `websockets_sse.once`, `websockets_sse.forgot`; and what may be in an event, `websockets_sse.injected`, `websockets_sse.refused`.
-# 4: `websockets_sse.withheld`, `websockets_sse.buffered`, `websockets_sse.upgrade`, `websockets_sse.pool`, `websockets_sse.reopened`.
+# 3: `websockets_sse.resumed`, `websockets_sse.once`, `websockets_sse.forgot`.
+# 4: `websockets_sse.withheld`, `websockets_sse.buffered`, `websockets_sse.pool`, `websockets_sse.reopened`.
 # 5: `websockets_sse.in_turn`, `websockets_sse.unbounded`, `websockets_sse.bounded`, `websockets_sse.dropped`,
-# `websockets_sse.codes`, `websockets_sse.half_open`. 6: `websockets_sse.in_process`, `websockets_sse.pubsub`, `websockets_sse.stream`.
+# `websockets_sse.codes`, `websockets_sse.half_open`. 6: `websockets_sse.pubsub`, `websockets_sse.stream`.
 #
 # </details>
 #

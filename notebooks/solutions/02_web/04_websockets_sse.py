@@ -43,8 +43,8 @@ check("websockets_sse.encode", encode)
 
 # %% [markdown]
 # **A client that comes back.** What must survive a connection is the last id and the pause; so both live outside of the loop over
-# events. A stream that ends without an exception was cut as well: the `for` falls through to the same `sleep`. The id is
-# kept before the `yield`, because a generator may wait there for as long as its consumer likes.
+# events. A stream that ends without an exception was cut as well: the `for` falls through to the same `sleep`.
+# `CancelledError` is no `Exception` and no `ConnectionError`, so it needs no line.
 
 # %% exercise="websockets_sse.follow_on" tags=["solution"]
 async def follow_on(connect, sleep):
