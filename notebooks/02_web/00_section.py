@@ -264,8 +264,8 @@ show_table(
 # answer alike, that one client gets the seat, and that the server decides how many requests are under way.
 #
 # Each row below is one server with one worker process. The load comes from another process, on schedule: first 40
-# requests per second, then two hundred within a quarter of a second, nine searches to one booking. The next cell takes about twenty seconds and needs
-# PostgreSQL.
+# requests per second, then 120 requests within 0.15 s; nine of ten are searches, one is a booking. The next cell takes
+# about twenty seconds and needs PostgreSQL.
 
 # %% tags=["nbval-ignore-output", "timing"]
 from helpers import services
@@ -279,6 +279,7 @@ show_table(
         {
             "framework and server": name,
             "lines": three.lines(three.KINDS[name][0].split(":")[0]),
+            "its models": three.lines("django_models") if "Django" in name else None,
             "at once": one.at_once,
             "answers per second": round(one.per_second),
             "p50, ms": round(one.latency(0.5, rush=False) * 1e3, 1),
@@ -296,20 +297,19 @@ three.draw(measured)
 # %% [markdown]
 # *At once*: of 24 requests, how many were at a slow provider together. *Answers per second*: in the rush, until the last
 # one was answered. *p50*, *p99*: on the calm day, from the moment at which a request was due. *Worker*: its memory
-# that no other process shares (USS), after the load. *Lines*: without blank lines, comments and docstrings. The models
-# are not counted: FastAPI and Flask import those of `helpers/airline`, and Django describes the same tables once more,
-# in another 31 lines.
+# that no other process shares (USS), after the load. *Lines*: without blank lines, comments and docstrings. FastAPI and
+# Flask import the SQLAlchemy models of `helpers/airline`, which are not counted. Django needs models of its own.
 #
-# Do not read a ranking from it. The two Flask rows are one application, and so are the two Django rows. Under uvicorn
-# Django opens a connection to PostgreSQL for each request, since its threads do not stay; a pool (the package
-# `psycopg-pool`) is the cure. What the frameworks themselves differ in is what you need not write:
+# This is no ranking of frameworks: the two Flask rows are one application, and so are the two Django rows. Under uvicorn
+# Django opens a connection to PostgreSQL for each request, because its threads do not stay. A pool is the cure; Django
+# has one if the package `psycopg-pool` is installed. The frameworks themselves differ in what you need not write:
 #
 # | for free | FastAPI | Django, with REST framework | Flask |
 # |---|---|---|---|
 # | checked input, errors as JSON | by the function's types (422) | by serializers (400) | no; here Pydantic, by hand |
-# | OpenAPI document and its pages | yes | with a package: drf-spectacular | with an extension |
+# | OpenAPI document, and pages that show it | yes | with a package: drf-spectacular | with an extension |
 # | ORM, migrations | no | yes | no |
-# | users, sessions, CSRF protection | tools to read tokens | yes | a signed session cookie |
+# | users, sessions, CSRF protection | tools that read tokens | yes | a signed session cookie |
 # | admin pages | no | yes | no |
 # | plain and `async` views at once | yes | yes, under ASGI | an `async` view takes a worker |
 # | WebSockets | yes | with a package: Channels | with an extension |

@@ -1359,9 +1359,9 @@ def winners(racers):
 
 
 # %% [markdown]
-# The servers differ on purpose: uvicorn awaits the view of FastAPI, and hands Django's view, a plain function, to
-# Django's ASGI handler; gunicorn calls Django and Flask by WSGI. Each has one worker process. Then twenty-four clients
-# ask for a fare, and the provider holds all who come until nobody else does.
+# Each server has one worker process. The same Django application runs twice, by ASGI in uvicorn and by WSGI in gunicorn.
+# Flask runs twice in gunicorn. FastAPI's view of a fare is `async def`; the views of Django and Flask are plain functions.
+# Twenty-four clients of each server ask for a fare, and the provider holds all requests until no more come.
 
 # %% [markdown] predict="flask.q12"
 # **Predict.** Django's view is a plain function that waits for the provider. Under uvicorn, how many of the
@@ -1414,9 +1414,9 @@ claim("flask.server_decides", "Flask has one request under way or eight, Django 
       waiting, equals=dict(zip(ROWS, [24, 24, 8, 8, 1], strict=True)), proves={"flask.q12": "c"})
 
 # %% [markdown]
-# **Reading it.** The colleague compared a worker model with another one, and called them by the names of frameworks.
-# Below is what a client sees of that. Sixty requests arrive on schedule in a second and a half, and each of them waits
-# 50 ms for the provider. The application is the same Flask application twice.
+# **Reading it.** The colleague compared two worker models and gave them the names of frameworks. What does a client see
+# of that? Below are sixty requests, due within a second and a half; each waits 50 ms for the provider. Both
+# servers run the same Flask application.
 
 # %% tags=["nbval-ignore-output"]
 show_table([{"served by": name, "answered when the last is sent": by_then[name], "p50": f"{result.latency(0.5) * 1e3:.0f} ms",
@@ -1425,23 +1425,28 @@ show_table([{"served by": name, "answered when the last is sent": by_then[name],
 
 # %%
 claim("flask.backlog", "when the last request is due, one sync worker has answered 29 at most: it has had time for no more",
-      by_then["Flask, gunicorn, sync"], between=(1, 29))
+      by_then["Flask, gunicorn, sync"], at_most=29, did=loads["Flask, gunicorn, sync"].counts)
 claim("flask.threads_keep_up", "eight threads have answered more than that",
       by_then["Flask, gunicorn, 8 threads"], at_least=30)
-claim("flask.on_schedule", "the generator sent no request later than 0.25 s after it was due, so the backlog is the server's",
+claim("flask.on_schedule", "the generator sent no request later than 0.25 s after it was due",
       max(result.lateness(1) for result in loads.values()), at_most=0.25, unit="s",
       did={name: result.counts for name, result in loads.items()})
 
 # %% [markdown]
-# **Why.** FastAPI awaits an `async def` view; a plain one would get one of [forty threads](01_fastapi.ipynb#A-partner%27s-library-that-blocks).
-# Django's ASGI handler puts each request into a `ThreadSensitiveContext` of its own (`ASGIHandler.__call__` in
-# `django/core/handlers/asgi.py`, Django 6.1), so plain views of different requests run in different threads. The one
-# thread of [2.2](02_django.ipynb#Ten-synchronous-calls-at-once) is one per request. Nothing limits these threads, and
-# each opens a connection to PostgreSQL of its own unless there is a pool. No framework decides who gets a seat. Each
-# inserts a row, the unique index of `helpers/airline/models.py` accepts one, and the framework makes a 409 of the error.
+# **Why.** FastAPI awaits an `async def` view. A plain one would get one of
+# [forty threads](01_fastapi.ipynb#A-partner%27s-library-that-blocks).
+# Django's ASGI handler gives each request a `ThreadSensitiveContext` of its own (`ASGIHandler.__call__` in
+# `django/core/handlers/asgi.py`, Django 6.1), and asgiref makes a thread for each context. So plain views of different
+# requests run in different threads; [2.2](02_django.ipynb#Ten-synchronous-calls-at-once) shows that the calls of one
+# request share one. Neither Django nor asgiref limits the number of these threads. Each thread that asks the database
+# opens a connection of its own, unless Django has a pool.
 #
-# **In production.** Choose processes, threads and the size of the pool together, whatever the framework is. Compare
-# frameworks by what your team need not write: the [section's page](00_section.ipynb#The-same-API-in-three-frameworks) has the table.
+# No framework decides who gets a seat. Each inserts a row, and the unique index of `helpers/airline/models.py` accepts
+# one of them. The application turns the error of the others into a 409.
+#
+# **In production.** Choose processes, threads and the size of the pool together, whatever the framework is. Then compare
+# frameworks by what your team need not write. The
+# [section's page](00_section.ipynb#The-same-API-in-three-frameworks) has a table of that, and of the memory and the latencies.
 
 # %% [markdown] also=["flask.same_answers"] claim="flask.one_winner" tags=["break-it"]
 # <details>
