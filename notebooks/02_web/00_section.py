@@ -274,22 +274,7 @@ from helpers.labs.web.frameworks import measuring as three
 measured = three.compare(services.postgres(required=False))
 
 # %% tags=["nbval-ignore-output"]
-show_table(
-    [
-        {
-            "framework and server": name,
-            "lines": three.lines(three.KINDS[name][0].split(":")[0]),
-            "its models": three.lines("django_models") if "Django" in name else None,
-            "at once": one.at_once,
-            "answers per second": round(one.per_second),
-            "p50, ms": round(one.latency(0.5, rush=False) * 1e3, 1),
-            "p99, ms": round(one.latency(0.99, rush=False) * 1e3, 1),
-            "worker, MB": round(one.memory / 1e6),
-            "load kept pace": one.load.kept_pace,
-        }
-        for name, one in measured.items()
-    ]
-)
+show_table(three.table(measured))
 
 # %% tags=["nbval-ignore-output"]
 three.draw(measured)

@@ -230,7 +230,9 @@ def compare(pg: Any) -> dict[str, Measured]:
         held = at_once(servers, provider, clients=24)
         found = {}
         for row, (name, server) in enumerate(servers.items(), 1):
-            for again in "AB":  # once more if the generator was late, as it may be on a busy machine
+            for (
+                again
+            ) in "AB":  # once more if the generator was late, as it may be on a busy machine
                 result = load.run(server.url, DUE, _work(f"{row}{again}"))
                 if result.kept_pace:
                     break
@@ -248,10 +250,30 @@ def _work(seat: str) -> list[load.Request]:
     ]
 
 
+def table(measured: Mapping[str, Measured]) -> list[dict[str, Any]]:
+    """A row for each server."""
+    return [
+        {
+            "framework and server": name,
+            "lines": lines(KINDS[name][0].partition(":")[0]),
+            "its models": lines("django_models") if "Django" in name else None,
+            "at once": one.at_once,
+            "answers per second": round(one.per_second),
+            "p50, ms": round(one.latency(0.5, rush=False) * 1e3, 1),
+            "p99, ms": round(one.latency(0.99, rush=False) * 1e3, 1),
+            "worker, MB": round(one.memory / 1e6),
+            "load kept pace": one.load.kept_pace,
+        }
+        for name, one in measured.items()
+    ]
+
+
 def draw(measured: Mapping[str, Measured]) -> None:
     """From p50 to p99 for each server, on the calm day and in the rush."""
     from helpers import figures
 
+    if not measured:
+        return
     days = ("calm: 40 requests per second", "rush: 120 in 0.15 s")
     with figures.picture("From the median (p50) to p99", panels=2, height=2.9) as panels:
         for axes, day in zip(panels, days, strict=True):
