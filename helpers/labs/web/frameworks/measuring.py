@@ -63,18 +63,22 @@ class Server:
     process: subprocess.Popen[bytes]
 
     def ask(self, method: str, path: str, json: Any = None) -> tuple[int, Any]:
-        """Status and JSON of the answer."""
+        """Status of the answer, and its JSON or text."""
         import httpx
 
         try:
             with httpx.Client(base_url=self.url, trust_env=False, timeout=SECONDS) as client:
                 answer = client.request(method, path, json=json)
         except httpx.TransportError as error:
-            from helpers.measure import ProcessFailed, last_words
+            from helpers.measure import ProcessFailed
 
             self.log.seek(0)
-            raise ProcessFailed(f"no answer: {last_words(self.log.read())}") from error
-        return answer.status_code, answer.json()
+            log = self.log.read().strip()[
+                -2000:
+            ]  # gunicorn says the reason first, then three times that it ends
+            raise ProcessFailed(f"{method} {path}: no answer. The server's log:\n{log}") from error
+        is_json = "json" in answer.headers.get("Content-Type", "")
+        return answer.status_code, answer.json() if is_json else answer.text
 
     def memory(self) -> int:
         """Bytes that would be free if its worker ended (USS)."""
