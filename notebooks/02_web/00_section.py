@@ -264,8 +264,9 @@ show_table(
 # answer alike, that one client gets the seat, and that the server decides how many requests are under way.
 #
 # Each row below is one server with one worker process. The load comes from another process, on schedule: first 40
-# requests per second, then 120 requests within 0.15 s; nine of ten are searches, one is a booking. The next cell takes
-# about twenty seconds and needs PostgreSQL.
+# requests per second, then 120 requests within 0.15 s; nine of ten are searches, one is a booking. The next cell needs
+# PostgreSQL, starts five servers, and may take a minute on a busy machine. If the last column says *no*, the machine
+# was too busy, and the times say little.
 
 # %% tags=["nbval-ignore-output", "timing"]
 from helpers import services
@@ -286,8 +287,8 @@ three.draw(measured)
 # Flask import the SQLAlchemy models of `helpers/airline`, which are not counted. Django needs models of its own.
 #
 # This is no ranking of frameworks: the two Flask rows are one application, and so are the two Django rows. Under uvicorn
-# Django opens a connection to PostgreSQL for each request, because its threads do not stay. A pool is the cure; Django
-# has one if the package `psycopg-pool` is installed. The frameworks themselves differ in what you need not write:
+# Django opens a connection to PostgreSQL for each request: its threads do not stay, and a connection belongs to a
+# thread. A pool is the cure; Django has one if the package `psycopg-pool` is installed. The frameworks themselves differ in what you need not write:
 #
 # | for free | FastAPI | Django, with REST framework | Flask |
 # |---|---|---|---|

@@ -1437,8 +1437,8 @@ claim("flask.on_schedule", "the generator sent no request later than 0.25 s afte
 # [forty threads](01_fastapi.ipynb#A-partner%27s-library-that-blocks).
 # Django's ASGI handler gives each request a `ThreadSensitiveContext` of its own (`ASGIHandler.__call__` in
 # `django/core/handlers/asgi.py`, Django 6.1), and asgiref makes a thread for each context. So plain views of different
-# requests run in different threads; [2.2](02_django.ipynb#Ten-synchronous-calls-at-once) shows that the calls of one
-# request share one. Neither Django nor asgiref limits the number of these threads. Each thread that asks the database
+# requests run in different threads; [2.2](02_django.ipynb#Ten-synchronous-calls-at-once) shows that the calls within
+# one context share a thread. Neither Django nor asgiref limits the number of these threads. Each thread that asks the database
 # opens a connection of its own, unless Django has a pool.
 #
 # No framework decides who gets a seat. Each inserts a row, and the unique index of `helpers/airline/models.py` accepts
