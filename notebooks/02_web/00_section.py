@@ -242,6 +242,51 @@ beliefs({
 })
 
 # %% [markdown]
+# ## The same API in three frameworks
+#
+# Search flights, book a seat, ask a fare provider: the same three endpoints in FastAPI, Django and Flask, over the same
+# tables of the same PostgreSQL. [2.3](03_flask.ipynb#The-same-API-three-times) shows their sources, and proves that they
+# answer alike, that one client gets the seat, and that the server decides how many requests are under way.
+#
+# Each row below is one server with one worker process. The load comes from another process, on schedule: first 40
+# requests per second, then 120 requests within 0.15 s; nine of ten are searches, one is a booking. The next cell needs
+# PostgreSQL, starts five servers, and may take a minute on a busy machine. If the last column says *no*, the machine
+# was too busy, and the times say little.
+
+# %% tags=["nbval-ignore-output", "timing"]
+from helpers import services
+from helpers.labs.web.frameworks import measuring as three
+
+measured = three.compare(services.postgres(required=False))
+
+# %% tags=["nbval-ignore-output"]
+show_table(three.table(measured))
+
+# %% tags=["nbval-ignore-output"]
+three.draw(measured)
+
+# %% [markdown]
+# *At once*: of 24 requests, how many were at a slow provider together. *Answers per second*: in the rush, until the last
+# one was answered. *p50*, *p99*: on the calm day, from the moment at which a request was due. *Worker*: its memory
+# that no other process shares (USS), after the load. *Lines*: without blank lines, comments and docstrings. FastAPI and
+# Flask import the SQLAlchemy models of `helpers/airline`, which are not counted. Django needs models of its own.
+#
+# This is no ranking of frameworks: the two Flask rows are one application, and so are the two Django rows. Under uvicorn
+# Django opens a connection to PostgreSQL for each request: its threads do not stay, and a connection belongs to a
+# thread. A pool is the cure; Django has one if the package `psycopg-pool` is installed. The frameworks themselves differ in what you need not write:
+#
+# | for free | FastAPI | Django, with REST framework | Flask |
+# |---|---|---|---|
+# | checked input, errors as JSON | by the function's types (422) | by serializers (400) | no; here Pydantic, by hand |
+# | OpenAPI document, and pages that show it | yes | with a package: drf-spectacular | with an extension |
+# | ORM, migrations | no | yes | no |
+# | users, sessions, CSRF protection | tools that read tokens | yes | a signed session cookie |
+# | admin pages | no | yes | no |
+# | plain and `async` views at once | yes | yes, under ASGI | an `async` view takes a worker |
+# | WebSockets | yes | with a package: Channels | with an extension |
+# | a test client | yes | yes | yes |
+
+# %% [markdown]
 # ## The evidence
 #
 # Each claim of this section: the figure measured where the notebooks were committed from, and the one measured

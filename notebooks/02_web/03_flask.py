@@ -13,8 +13,8 @@
 # >
 # > Flask (blueprints, extensions).
 #
-# 60 minutes without the Break-its, which are optional. Needs no service. The bookings API has a 404 handler that answers
-# in JSON, and a test of it. A partner mistypes a URL, gets a page of HTML, and their parser crashes.
+# 68 minutes without the Break-its, which are optional. The last experiment needs PostgreSQL. The bookings API has a 404
+# handler that answers in JSON, and a test of it. A partner mistypes a URL, gets a page of HTML, and their parser crashes.
 #
 # **You will be able to show that …**
 #
@@ -22,7 +22,8 @@
 # 2. what a request's context isolates, and for how long;
 # 3. which extensions keep their state per application, and what a signal does not hear;
 # 4. what a cache takes as a key, and which limits a body meets;
-# 5. what a WSGI server owes an application, and how many requests each kind of worker really serves at once.
+# 5. what a WSGI server owes an application, and how many requests each kind of worker really serves at once;
+# 6. which differences between FastAPI, Django and Flask are the server's.
 
 # %%
 import io
@@ -1302,6 +1303,205 @@ claim("flask.half_line", "beside four half lines threads answer no check within 
 #
 # ▶ In a new cell: `break_it("flask.half_line")`
 
+# %% [markdown] minutes=8
+# ## The same API three times
+#
+# A colleague reports: "FastAPI has twenty-four slow requests under way at a time, Flask has one." Both applications are in
+# production, and both figures were measured. What was compared?
+#
+# Here is one small API in FastAPI, in Django with its REST framework, and in Flask: search flights, book a seat, ask
+# a fare provider. All three use the same tables of the same PostgreSQL.
+
+# %%
+from helpers import load, services
+from helpers.labs.web.frameworks import measuring as three
+
+three.show("fastapi_app", "django_app", "django_models")
+
+# %%
+three.show("flask_app", "measuring")
+
+# %%
+ROWS = {
+    "FastAPI, uvicorn": ("fastapi_app:app", "uvicorn"),
+    "Django, uvicorn": ("django_app:asgi", "uvicorn"),
+    "Django, gunicorn, 8 threads": ("django_app:wsgi", "gthread", "--threads", "8"),
+    "Flask, gunicorn, 8 threads": ("flask_app:app", "gthread", "--threads", "8"),
+    "Flask, gunicorn, sync": ("flask_app:app", "sync"),
+}
+
+
+def behaviour(server, seat):
+    """What a client gets: the flights, and the status of each request; 4xx stands for a refusal."""
+    flights = server.ask("GET", three.A_DAY)
+    codes = [flights[0]]
+    for path in ("/flights?origin=jfk&dest=LAX&date=2013-06-05", "/flights?origin=JFK&dest=LAX"):
+        codes.append(server.ask("GET", path)[0])
+    for changed in ({}, {}, {"seat": "1Z"}, {"seat": None}, {"flight_id": 999_999}, {"customer_id": 999_999}):
+        order = {"customer_id": 1, "flight_id": 501, "seat": seat} | changed
+        codes.append(server.ask("POST", "/bookings", order)[0])
+    words = ["4xx" if code in (400, 404, 422) else str(code) for code in codes]
+    return " ".join(words), [tuple(flight.items()) for flight in map(sorted_by_name, flights[1])]
+
+
+def sorted_by_name(flight):
+    return dict(sorted(flight.items()))
+
+
+def winners(racers):
+    """Sixteen clients of each server want one seat, and sixteen more want a seat that those of the others want, too."""
+    orders = {name: [three.order(601, f"{n}B"), three.order(602, "1C")] for n, name in enumerate(racers, 1)}
+    races = three.in_threads({
+        name: lambda name=name: load.run(servers[name].url, [0.0] * 32, orders[name]) for name in racers
+    })  # fmt: skip
+    own = {name: race.outcomes[::2] for name, race in races.items()}
+    return own | {"all three together": sum((race.outcomes[1::2] for race in races.values()), ())}
+
+
+# %% [markdown]
+# Each server has one worker process. The same Django application runs twice, by ASGI in uvicorn and by WSGI in gunicorn.
+# Flask runs twice in gunicorn. FastAPI's view of a fare is `async def`; the views of Django and Flask are plain functions.
+# Twenty-four clients of each server ask for a fare, and the provider holds all requests until no more come.
+
+# %% [markdown] predict="flask.q12"
+# **Predict.** Django's view is a plain function that waits for the provider. Under uvicorn, how many of the
+# twenty-four requests are at the provider at once?
+#
+# - **a** one: a plain view blocks the event loop
+# - **b** one: all plain views of a process share one thread
+# - **c** twenty-four
+
+# %%
+answer("flask.q12", None)  # "a", "b" or "c"
+
+# %% tags=["timing"]
+pg = services.postgres()
+three.prepare(pg)
+DUE = load.fixed(rate=40, seconds=1.5)
+
+
+def under_load(server):
+    """Sixty requests on schedule, each of which waits 50 ms for the provider."""
+    with load.start(server.url, DUE, [load.Request("/fare?client=after_50_ms")]) as sending:
+        return sending.result()
+
+
+with three.Provider(settle=2) as provider, three.serving(ROWS, pg, provider) as servers:
+    seen = {name: behaviour(server, f"{n}A") for n, (name, server) in enumerate(servers.items(), 1)}
+    raced = winners(["FastAPI, uvicorn", "Django, gunicorn, 8 threads", "Flask, gunicorn, 8 threads"])
+    held = three.at_once(servers, provider, clients=24)
+    loads = three.in_threads({
+        name: lambda name=name: under_load(servers[name])
+        for name in ("Flask, gunicorn, 8 threads", "Flask, gunicorn, sync")
+    })  # fmt: skip
+
+# %%
+codes = {name: codes for name, (codes, flights) in seen.items()}
+won = {name: outcomes.count("201") for name, outcomes in raced.items()}
+lost = {name: outcomes.count("409") for name, outcomes in raced.items()}
+waiting = {name: most for name, (most, answers) in held.items()}
+by_then = {name: sum(end <= DUE[-1] for end in result.ended) for name, result in loads.items()}
+show_table([{"served by": name, "a client gets": codes[name], "at the provider at once": waiting[name]} for name in ROWS], left=2)
+show_table([{"16 clients of": name, "got the seat": won[name], "were refused": lost[name]} for name in won])
+
+# %%
+claim("flask.same_answers", "all three answer alike, in each server: the same flights, and the same orders booked or refused",
+      [sorted(set(codes.values())), len({str(flights) for _, flights in seen.values()})],
+      equals=[["200 4xx 4xx 201 409 4xx 4xx 4xx 4xx"], 1], did=len(seen["Flask, gunicorn, sync"][1]))
+claim("flask.one_winner", "of sixteen clients that book one seat at the same moment one gets it, in each framework and across all three",
+      won, equals=dict.fromkeys(won, 1), did=sum(lost.values()))
+claim("flask.server_decides", "Flask has one request under way or eight, Django eight or all, as the server has it",
+      waiting, equals=dict(zip(ROWS, [24, 24, 8, 8, 1], strict=True)), proves={"flask.q12": "c"})
+
+# %% [markdown]
+# **Reading it.** The colleague compared two worker models and gave them the names of frameworks. What does a client see
+# of that? Below are sixty requests, due within a second and a half; each waits 50 ms for the provider. Both
+# servers run the same Flask application.
+
+# %% tags=["nbval-ignore-output"]
+show_table([{"served by": name, "answered when the last is sent": by_then[name], "p50": f"{result.latency(0.5) * 1e3:.0f} ms",
+             "p99": f"{result.latency(0.99) * 1e3:.0f} ms", "generator late, p99": f"{result.lateness(0.99) * 1e3:.1f} ms",
+             "answers": str(result.counts)} for name, result in loads.items()])  # fmt: skip
+
+# %%
+claim("flask.backlog", "when the last request is due, one sync worker has answered 29 at most: it has had time for no more",
+      by_then["Flask, gunicorn, sync"], at_most=29, did=loads["Flask, gunicorn, sync"].counts)
+claim("flask.threads_keep_up", "eight threads have answered more than that",
+      by_then["Flask, gunicorn, 8 threads"], at_least=30)
+claim("flask.on_schedule", "the generator sent no request later than 0.25 s after it was due",
+      max(result.lateness(1) for result in loads.values()), at_most=0.25, unit="s",
+      did={name: result.counts for name, result in loads.items()})
+
+# %% [markdown]
+# **Why.** FastAPI awaits an `async def` view. A plain one would get one of
+# [forty threads](01_fastapi.ipynb#A-partner%27s-library-that-blocks).
+# Django's ASGI handler gives each request a `ThreadSensitiveContext` of its own (`ASGIHandler.__call__` in
+# `django/core/handlers/asgi.py`, Django 6.1), and asgiref makes a thread for each context. So plain views of different
+# requests run in different threads; [2.2](02_django.ipynb#Ten-synchronous-calls-at-once) shows that the calls within
+# one context share a thread. Neither Django nor asgiref limits the number of these threads. Each thread that asks the database
+# opens a connection of its own, unless Django has a pool.
+#
+# No framework decides who gets a seat. Each inserts a row, and the unique index of `helpers/airline/models.py` accepts
+# one of them. The application turns the error of the others into a 409.
+#
+# **In production.** Choose processes, threads and the size of the pool together, whatever the framework is. Then compare
+# frameworks by what your team need not write. The
+# [section's page](00_section.ipynb#The-same-API-in-three-frameworks) has a table of that, and of the memory and the latencies.
+
+# %% [markdown] also=["flask.same_answers"] claim="flask.one_winner" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the tables without their unique index</summary>
+#
+# All sixteen get the seat. No application looks for itself whether it is free.
+#
+# ```diff
+# -three.prepare(pg)
+# +three.prepare(pg)
+# +with pg.connect(autocommit=True) as connection:
+# +    connection.execute("drop index uq_seats_active")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.one_winner")`
+
+# %% [markdown] also=["flask.backlog", "flask.threads_keep_up"] claim="flask.server_decides" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the same applications, each in another server</summary>
+#
+# ```diff
+# -    "Django, uvicorn": ("django_app:asgi", "uvicorn"),
+# -    "Django, gunicorn, 8 threads": ("django_app:wsgi", "gthread", "--threads", "8"),
+# -    "Flask, gunicorn, 8 threads": ("flask_app:app", "gthread", "--threads", "8"),
+# -    "Flask, gunicorn, sync": ("flask_app:app", "sync"),
+# +    "Django, uvicorn": ("django_app:wsgi", "gthread", "--threads", "8"),
+# +    "Django, gunicorn, 8 threads": ("django_app:asgi", "uvicorn"),
+# +    "Flask, gunicorn, 8 threads": ("flask_app:app", "sync"),
+# +    "Flask, gunicorn, sync": ("flask_app:app", "gthread", "--threads", "8"),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.server_decides")`
+
+# %% [markdown] claim="flask.on_schedule" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the generator is stopped for half a second</summary>
+#
+# ```diff
+# -        return sending.result()
+# +        import signal
+# +
+# +        sending.process.send_signal(signal.SIGSTOP)
+# +        time.sleep(0.5)
+# +        sending.process.send_signal(signal.SIGCONT)
+# +        return sending.result()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("flask.on_schedule")`
+
 # %% [markdown] minutes=20
 # ## Exercises
 #
@@ -1393,7 +1593,8 @@ check("flask.tally", Tally)
 # thread, with the user in it. An extension is as separate as its `init_app` makes it. A signal calls a receiver only
 # while something holds it, and the error signal is not sent for errors that a handler answered. A cache that keys by
 # path gives one user's page to all. A worker serves as many requests at once as it has processes, threads or greenlets,
-# and `async def` in Flask does not change that.
+# and `async def` in Flask does not change that. The same holds for Django and FastAPI: the server and its worker model
+# decide how many requests are under way, and the database decides who gets the seat.
 #
 # <details>
 # <summary>The claims behind each sentence</summary>
@@ -1403,6 +1604,7 @@ check("flask.tally", Tally)
 # 3. `flask.limits_shared`, `flask.limiter_off`, `flask.db_per_app`, `flask.weak_receiver`, `flask.handled_unheard`
 # 4. `flask.cached_for_all`, `flask.vary`, `flask.form_413`, `flask.no_length`
 # 5. `flask.workers`, `flask.gevent`, `flask.async_view`, `flask.gevent_async`, `flask.asgi`, `flask.silent`, `flask.half_line`
+# 6. `flask.same_answers`, `flask.one_winner`, `flask.server_decides`, `flask.backlog`, `flask.threads_keep_up`, `flask.on_schedule`
 #
 # </details>
 #
