@@ -19,6 +19,7 @@ Load = Callable[[], Awaitable[str]]
 GetOrLoad = Callable[[Any, str, Load], Awaitable[str]]
 
 ENOUGH = 5  # seconds: longer than any step takes, shorter than the box's limit
+LONG_ENOUGH = 3 * ENOUGH  # for many callers
 LIFE = 60  # seconds that an entry is to live
 
 
@@ -53,20 +54,91 @@ class Source:
         return answer
 
 
-def _in_loop(server: Redis, work: Callable[[Any], Awaitable[Any]]) -> Any:
-    """Run work in an event loop of its own, with a client of its own: as in another process."""
+class Crowd:
+    """The callers of one event loop. They go in step: all get their replies when nobody waits for Redis any more.
 
-    async def whole() -> Any:
+    So all look before one acts, and what they see does not depend on how fast the machine runs which of them. Where a
+    check has to wait for callers it counts turns of their loop, not seconds: a loop that the machine holds up has as
+    many as one that it does not.
+    """
+
+    SETTLED = 100  # turns in which nobody waits for Redis: whoever is going to load has begun
+
+    def __init__(self) -> None:
+        self.asking, self.turns, self.over = 0, 0, False
+        self.next_step, self.settled = asyncio.Event(), threading.Event()
+
+    def client(self, server: Redis) -> Any:
+        """A client of Redis whose commands go in step."""
         from redis.asyncio import Redis as Client
 
-        async with Client(host=server.host, port=server.port, decode_responses=True) as store:
-            return await asyncio.wait_for(work(store), ENOUGH)
+        crowd = self
+
+        class InStep(Client):
+            async def execute_command(self, *command: Any, **options: Any) -> Any:
+                if str(command[0]).upper().startswith(("B", "X", "WAIT")):  # BLPOP may block
+                    return await super().execute_command(*command, **options)
+                crowd.asking += 1
+                try:
+                    reply = await super().execute_command(*command, **options)
+                finally:
+                    crowd.asking -= 1
+                if not crowd.over:
+                    await crowd.next_step.wait()
+                return reply
+
+        return InStep(host=server.host, port=server.port, decode_responses=True)
+
+    async def pace(self) -> None:
+        """Let the callers take one step after the other, until this is cancelled."""
+        try:
+            while True:
+                await asyncio.sleep(0.001)
+                if self.asking == 0:
+                    self.turns += 1
+                    self.next_step.set()
+                    self.next_step = asyncio.Event()
+                if self.turns >= self.SETTLED:
+                    self.settled.set()
+        finally:
+            self.over = True
+            self.next_step.set()
+            self.settled.set()
+
+    async def settle(self) -> None:
+        """Wait until whoever is going to load has begun."""
+        await self.done(turns=self.SETTLED)
+
+    async def done(self, *tasks: asyncio.Task[Any], turns: int = 1_500) -> bool:
+        """Whether these tasks are done after so many turns."""
+        end = self.turns + turns
+        while self.turns < end and not (tasks and all(task.done() for task in tasks)):
+            await asyncio.sleep(0.001)
+        return all(task.done() for task in tasks)
+
+
+def _in_loop(
+    server: Redis,
+    work: Callable[[Any], Awaitable[Any]],
+    crowd: Crowd | None = None,
+    seconds: float = ENOUGH,
+) -> Any:
+    """Run work in an event loop of its own, with a client of its own: as in another process."""
+    crowd = crowd or Crowd()
+
+    async def whole() -> Any:
+        async with crowd.client(server) as store:
+            pace = asyncio.create_task(crowd.pace())
+            try:
+                return await asyncio.wait_for(work(store), seconds)
+            finally:
+                pace.cancel()
 
     try:
         return asyncio.run(whole())
     except TimeoutError:
         raise Wrong(
-            "A caller waited for more than 5 seconds for a load that had ended. Does the lock go away in each case?"
+            f"A caller waited for more than {seconds} seconds for a load that had ended. Does the lock go away in each case?"
         ) from None
 
 
@@ -167,21 +239,19 @@ def _rush(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
             *(get_or_load(client, "fare:rush", source.load) for _ in range(25))
         )
 
-    def process() -> None:
+    def process(crowd: Crowd) -> None:
         try:
-            results.append(_in_loop(server, many))
+            results.append(_in_loop(server, many, crowd, LONG_ENOUGH))
         except BaseException as error:
             results.append(error)
 
-    threads = [threading.Thread(target=process) for _ in range(2)]
-    for thread in threads:
+    crowds = [Crowd(), Crowd()]
+    threads = [threading.Thread(target=process, args=(crowd,)) for crowd in crowds]
+    for thread, crowd in zip(
+        threads, crowds, strict=True
+    ):  # the second one while the first one loads
         thread.start()
-    source.begun.wait(ENOUGH)
-    gets = _commands(store)
-    for _ in range(400):  # until 50 callers have looked, or a second caller loads
-        if source.calls > 1 or _commands(store) - gets >= 50:
-            break
-        threading.Event().wait(0.005)
+        crowd.settled.wait(ENOUGH)
     for_ever = [key for key in store.scan_iter() if store.ttl(key) == -1]
     source.go_on.set()
     for thread in threads:
@@ -206,28 +276,21 @@ def _rush(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
         raise Wrong(f"All 50 callers should get '120'; got {shown(results)}.")
 
 
-def _commands(store: Any) -> int:
-    return int(store.info("stats")["total_commands_processed"])
-
-
 def _two_keys(get_or_load: GetOrLoad, server: Redis) -> None:
-    slow, quick = Source("slow", wait=True), Source("quick")
+    slow, quick, crowd = Source("slow", wait=True), Source("quick"), Crowd()
 
     async def both(client: Any) -> tuple[str, str]:
         first = asyncio.create_task(get_or_load(client, "fare:slow", slow.load))
         while not slow.begun.is_set():
             await asyncio.sleep(0.005)
-        try:
-            second = await asyncio.wait_for(get_or_load(client, "fare:quick", quick.load), 2)
-        except TimeoutError:
-            raise Wrong(
-                "While one key loads, another key has to wait: use a lock for each key."
-            ) from None
-        finally:
-            slow.go_on.set()
-        return await first, second
+        second = asyncio.create_task(get_or_load(client, "fare:quick", quick.load))
+        in_time = await crowd.done(second)
+        slow.go_on.set()
+        if not in_time:
+            raise Wrong("While one key loads, another key has to wait: use a lock for each key.")
+        return await first, await second
 
-    if not same(got := _in_loop(server, both), ("slow", "quick")):
+    if not same(got := _in_loop(server, both, crowd, LONG_ENOUGH), ("slow", "quick")):
         raise Wrong(f"Two keys at once should give ('slow', 'quick'); got {shown(got)}.")
 
 
@@ -253,23 +316,21 @@ def _failing(get_or_load: GetOrLoad, server: Redis) -> None:
 
 
 def _failing_leader(get_or_load: GetOrLoad, server: Redis) -> None:
-    source = Source(ConnectionError("the database is down"), "120", wait=True)
+    source, crowd = Source(ConnectionError("the database is down"), "120", wait=True), Crowd()
 
     async def many(client: Any) -> list[Any]:
         callers = [
             asyncio.create_task(get_or_load(client, "fare:failing leader", source.load))
             for _ in range(10)
         ]
-        while not source.begun.is_set():
-            await asyncio.sleep(0.005)
-        await asyncio.sleep(0.1)  # until the others wait
+        await crowd.settle()  # one loads, the others wait
         source.go_on.set()
-        await asyncio.wait(callers, timeout=ENOUGH - 1)
+        await crowd.done(*callers)
         for caller in callers:
             caller.cancel()
         return await asyncio.gather(*callers, return_exceptions=True)
 
-    got = _in_loop(server, many)
+    got = _in_loop(server, many, crowd, LONG_ENOUGH)
     errors = sum(isinstance(one, ConnectionError) for one in got)
     if errors != 1 or sum(same(one, "120") for one in got) != 9 or source.calls != 2:
         raise Wrong(
@@ -279,7 +340,7 @@ def _failing_leader(get_or_load: GetOrLoad, server: Redis) -> None:
 
 
 def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
-    hanging, source = Source("never", wait=True), Source("120")
+    hanging, source, crowd = Source("never", wait=True), Source("120"), Crowd()
 
     async def cancel(client: Any) -> str:
         task = asyncio.create_task(get_or_load(client, "fare:cancelled", hanging.load))
@@ -289,40 +350,37 @@ def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
         await asyncio.wait([task])
         if not task.cancelled():
             raise Wrong("The cancelled caller must stay cancelled: do not catch CancelledError.")
-        try:
-            return await asyncio.wait_for(get_or_load(client, "fare:cancelled", source.load), 2)
-        except TimeoutError:
+        after = asyncio.create_task(get_or_load(client, "fare:cancelled", source.load))
+        if not await crowd.done(after):
             raise Wrong(
                 "The caller that was loading was cancelled, and the next one waits for it: give the lock back in `finally`."
-            ) from None
+            )
+        return await after
 
-    if not same(got := _in_loop(server, cancel), "120"):
+    if not same(got := _in_loop(server, cancel, crowd, LONG_ENOUGH), "120"):
         raise Wrong(
             f"After a caller that was cancelled, the next one should load '120'; got {shown(got)}."
         )
 
 
 def _cancelled_waiter(get_or_load: GetOrLoad, server: Redis) -> None:
-    source, key = Source("120", wait=True), "fare:cancelled waiter"
+    source, key, crowd = Source("120", wait=True), "fare:cancelled waiter", Crowd()
 
     async def cancel(client: Any) -> int:
         leader = asyncio.create_task(get_or_load(client, key, source.load))
-        while not source.begun.is_set():
-            await asyncio.sleep(0.005)
+        await crowd.settle()
         waiter = asyncio.create_task(get_or_load(client, key, source.load))
-        await asyncio.sleep(0.1)
+        await crowd.settle()
         waiter.cancel()
         await asyncio.wait([waiter])
         third = asyncio.create_task(get_or_load(client, key, source.load))
-        for _ in range(50):  # a waiting caller that may load does so at its next look
-            if source.calls == 1:
-                await asyncio.sleep(0.01)
+        await crowd.settle()
         loads = source.calls
         source.go_on.set()
         await asyncio.gather(leader, third, return_exceptions=True)
         return loads
 
-    if _in_loop(server, cancel) != 1:
+    if _in_loop(server, cancel, crowd, LONG_ENOUGH) != 1:
         raise Wrong(
             "While one caller was loading, a waiting one was cancelled, and then a third one loaded as well. Only the "
             "caller that has the lock may give it back."

@@ -325,6 +325,27 @@ async def get_or_load(store, key, load):
 """,
             "look a second time",
         ),
+        (  # to look for the lock and to take it are two steps
+            """
+import asyncio
+
+
+async def get_or_load(store, key, load):
+    while (text := await store.get(key)) is None:
+        if not await store.exists(f"lock:{key}"):
+            await store.set(f"lock:{key}", "1", ex=30)
+            try:
+                if (text := await store.get(key)) is None:
+                    text = await load()
+                    await store.set(key, text, ex=60)
+                return text
+            finally:
+                await store.delete(f"lock:{key}")
+        await asyncio.sleep(0.02)
+    return text
+""",
+            "load() ran 25 times",
+        ),
         (  # the waiters wait for the value, and never ask for the lock again
             """
 -    lock = store.lock(f"lock:{key}", timeout=30)
