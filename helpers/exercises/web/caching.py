@@ -20,6 +20,7 @@ GetOrLoad = Callable[[Any, str, Load], Awaitable[str]]
 
 ENOUGH = 5  # seconds: longer than any step takes, shorter than the box's limit
 LONG_ENOUGH = 3 * ENOUGH  # for many callers
+SLOW = 0.6  # seconds that a load takes: longer than a waiting caller may plausibly wait
 LIFE = 60  # seconds that an entry is to live
 
 
@@ -62,11 +63,12 @@ class Crowd:
     many as one that it does not.
     """
 
-    SETTLED = 100  # turns in which nobody waits for Redis: whoever is going to load has begun
+    SETTLED = 50  # turns in which nobody waits for Redis: whoever is going to load has begun
 
     def __init__(self) -> None:
         self.asking, self.turns, self.over = 0, 0, False
-        self.next_step, self.settled = asyncio.Event(), threading.Event()
+        self.next_step = asyncio.Event()
+        self.before_each: Callable[[], object] = lambda: None  # command
 
     def client(self, server: Redis) -> Any:
         """A client of Redis whose commands go in step."""
@@ -76,6 +78,7 @@ class Crowd:
 
         class InStep(Client):
             async def execute_command(self, *command: Any, **options: Any) -> Any:
+                crowd.before_each()
                 if str(command[0]).upper().startswith(("B", "X", "WAIT")):  # BLPOP may block
                     return await super().execute_command(*command, **options)
                 crowd.asking += 1
@@ -98,16 +101,19 @@ class Crowd:
                     self.turns += 1
                     self.next_step.set()
                     self.next_step = asyncio.Event()
-                if self.turns >= self.SETTLED:
-                    self.settled.set()
         finally:
             self.over = True
             self.next_step.set()
-            self.settled.set()
 
     async def settle(self) -> None:
         """Wait until whoever is going to load has begun."""
         await self.done(turns=self.SETTLED)
+
+    def settle_from_outside(self) -> None:
+        """The same, called in another thread."""
+        end = self.turns + self.SETTLED
+        while self.turns < end and not self.over:
+            threading.Event().wait(0.005)
 
     async def done(self, *tasks: asyncio.Task[Any], turns: int = 1_500) -> bool:
         """Whether these tasks are done after so many turns."""
@@ -140,6 +146,8 @@ def _in_loop(
         raise Wrong(
             f"A caller waited for more than {seconds} seconds for a load that had ended. Does the lock go away in each case?"
         ) from None
+    finally:
+        crowd.over = True
 
 
 @exercise(
@@ -208,7 +216,7 @@ def _second_look(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
     """Another caller stores the text between this one's look and its lock."""
     from redis.asyncio import Redis as Client
 
-    key, source, stored = "fare:second look", Source("loaded"), []
+    key, source, stored, crowd = "fare:second look", Source("loaded"), [], Crowd()
 
     class Late(Client):
         async def execute_command(self, *command: Any, **options: Any) -> Any:
@@ -228,6 +236,18 @@ def _second_look(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
             "Another caller stored the text between a caller's look and its lock, and load() ran again: look a second time "
             "when you have the lock."
         )
+    store.delete(key)
+
+    async def next_one(client: Any) -> None:
+        task = asyncio.create_task(get_or_load(client, key, source.load))
+        if not await crowd.done(task, turns=500):
+            raise Wrong(
+                "A caller got the lock, found that the text was there already, and returned it. The next caller that had to "
+                "load waited for its lock: give the lock back on each way out."
+            )
+        await task
+
+    _in_loop(server, next_one, crowd, LONG_ENOUGH)
 
 
 def _rush(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
@@ -251,7 +271,11 @@ def _rush(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
         threads, crowds, strict=True
     ):  # the second one while the first one loads
         thread.start()
-        crowd.settled.wait(ENOUGH)
+        crowd.settle_from_outside()
+    if source.calls == 1:
+        threading.Event().wait(SLOW)
+        for crowd in crowds:
+            crowd.settle_from_outside()
     for_ever = [key for key in store.scan_iter() if store.ttl(key) == -1]
     source.go_on.set()
     for thread in threads:
@@ -284,7 +308,7 @@ def _two_keys(get_or_load: GetOrLoad, server: Redis) -> None:
         while not slow.begun.is_set():
             await asyncio.sleep(0.005)
         second = asyncio.create_task(get_or_load(client, "fare:quick", quick.load))
-        in_time = await crowd.done(second)
+        in_time = await crowd.done(second, turns=500)
         slow.go_on.set()
         if not in_time:
             raise Wrong("While one key loads, another key has to wait: use a lock for each key.")
@@ -351,7 +375,7 @@ def _cancelled(get_or_load: GetOrLoad, server: Redis) -> None:
         if not task.cancelled():
             raise Wrong("The cancelled caller must stay cancelled: do not catch CancelledError.")
         after = asyncio.create_task(get_or_load(client, "fare:cancelled", source.load))
-        if not await crowd.done(after):
+        if not await crowd.done(after, turns=500):
             raise Wrong(
                 "The caller that was loading was cancelled, and the next one waits for it: give the lock back in `finally`."
             )
@@ -388,26 +412,43 @@ def _cancelled_waiter(get_or_load: GetOrLoad, server: Redis) -> None:
 
 
 def _lost_lock(get_or_load: GetOrLoad, server: Redis, store: Any) -> None:
-    source, theirs = Source("120", wait=True), "the token of another caller"
-    store.flushall()
+    """Another caller gets the lock just before command number `at` after a load that took too long."""
+    theirs = "the token of another caller"
+    for at in range(1, 5):
+        source, crowd, locks, lost = Source("120", wait=True), Crowd(), [], []
+        commands = itertools.count(1)
+        store.flushall()
 
-    async def slow(client: Any) -> list[str]:
-        task = asyncio.create_task(get_or_load(client, "fare:slow load", source.load))
-        while not source.begun.is_set():
-            await asyncio.sleep(0.005)
-        locks = list(store.scan_iter())
-        for lock in locks:
-            store.set(lock, theirs, ex=30)
-        source.go_on.set()
-        await asyncio.wait([task])  # an error that says that the lock was lost is fine, too
-        task.cancelled() or task.exception()
-        return locks
+        def lose(
+            at: int = at, locks: Any = locks, lost: Any = lost, commands: Any = commands
+        ) -> None:
+            if next(commands) == at:
+                for lock in locks:
+                    store.set(lock, theirs, ex=30)
+                    lost.append(lock)
 
-    if any(store.get(lock) != theirs for lock in _in_loop(server, slow)):
-        raise Wrong(
-            "A load took longer than its lock lived, and another caller got the lock. Then the slow caller deleted it. "
-            "Delete a lock only if its token is still yours, in one step."
-        )
+        async def slow(
+            client: Any,
+            source: Source = source,
+            crowd: Crowd = crowd,
+            locks: Any = locks,
+            lose: Any = lose,
+        ) -> None:
+            task = asyncio.create_task(get_or_load(client, "fare:slow load", source.load))
+            while not source.begun.is_set():
+                await asyncio.sleep(0.005)
+            locks.extend(store.scan_iter())
+            crowd.before_each = lose
+            source.go_on.set()
+            await asyncio.wait([task])  # an error that says that the lock was lost is fine, too
+            task.cancelled() or task.exception()
+
+        _in_loop(server, slow, crowd, LONG_ENOUGH)
+        if any(store.get(lock) != theirs for lock in lost):
+            raise Wrong(
+                "A load took longer than its lock lived, and another caller got the lock. Then the slow caller deleted it. "
+                "Delete a lock only if its token is still yours, in one step."
+            )
 
 
 # --- the overtaken reader ------------------------------------------------------------------------
@@ -456,7 +497,7 @@ class Table:
     "protection against a stampede for free. What must it do when the lease is gone and the key is still absent?",
     uses=_server,
     seconds=30,
-    rows=("falsy", "again", "exception"),
+    rows=("falsy", "again", "exception", "base exception"),
 )
 def check_fare_cache(fare_cache: Callable[[Any], Any], server: Redis) -> None:
     """Hits, falsy texts, one and two overtaken readers, failures, steps that others come between."""
@@ -467,6 +508,7 @@ def check_fare_cache(fare_cache: Callable[[Any], Any], server: Redis) -> None:
         _overtaken(ours, theirs, store)
         _overtaken_twice(ours, theirs)
         _two_readers(ours, theirs)
+        _loads_during_the_save(ours, theirs)
         _fails(ours, theirs)
         for at in range(1, 9):
             _between_the_reads_commands(fare_cache, theirs, server, at)
@@ -550,23 +592,26 @@ def _two_readers(ours: Any, theirs: Any) -> None:
         raise Wrong(
             f"Two readers read '100', then '120' was written, then both came back. The next read returned {shown(got)}."
         )
-    table, key = Table("100"), "fare:lease of another"
+    for second, who in ((theirs, "in another process"), (ours, "in the same process")):
+        table, key = Table("100"), f"fare:lease of another {who}"
 
-    def write_and_miss() -> None:
-        theirs.write(key, table.saving("120"))
-        stack.enter_context(_paused_read(theirs, key, table))
+        def write_and_miss(second: Any = second, key: str = key, table: Table = table) -> None:
+            theirs.write(key, table.saving("120"))
+            stack.enter_context(_paused_read(second, key))
 
-    with contextlib.ExitStack() as stack:
-        ours.read(key, table.loading(write_and_miss))  # comes back while the other's lease is there
-    if not same(got := ours.read(key, table.loading()), "120"):
-        raise Wrong(
-            "A reader read '100'; '120' was written; a second reader missed and is loading; then the first one stored '100', "
-            f"as if the second one's permission were its own. A read returned {shown(got)}."
-        )
+        with contextlib.ExitStack() as stack:
+            ours.read(
+                key, table.loading(write_and_miss)
+            )  # comes back while the other's lease is there
+        if not same(got := ours.read(key, table.loading()), "120"):
+            raise Wrong(
+                f"A reader read '100'; '120' was written; a second reader, {who}, missed and is loading; then the first one "
+                f"stored '100', as if the second one's permission were its own. A read returned {shown(got)}."
+            )
 
 
 @contextlib.contextmanager
-def _paused_read(cache: Any, key: str, table: Table) -> Iterator[None]:
+def _paused_read(cache: Any, key: str) -> Iterator[None]:
     """A read in a thread of its own, which stays in its load until the end of the block; then it fails."""
     loading, go_on = threading.Event(), threading.Event()
 
@@ -583,6 +628,33 @@ def _paused_read(cache: Any, key: str, table: Table) -> Iterator[None]:
     finally:
         go_on.set()
         thread.join()
+
+
+def _loads_during_the_save(ours: Any, theirs: Any) -> None:
+    table, key = Table("100"), "fare:loads during the save"
+    loading, go_on = threading.Event(), threading.Event()
+
+    def wait() -> None:
+        loading.set()
+        go_on.wait(ENOUGH)
+
+    reader = threading.Thread(
+        target=lambda: raised_by(lambda: theirs.read(key, table.loading(wait)))
+    )
+
+    def save() -> None:
+        reader.start()
+        loading.wait(ENOUGH)
+        table.text = "120"
+
+    ours.write(key, save)
+    go_on.set()
+    reader.join()
+    if not same(got := theirs.read(key, table.loading()), "120"):
+        raise Wrong(
+            "A reader missed and read '100' while a save was going on, and stored it after the write had ended; the next read "
+            f"returned {shown(got)}. Take the permission away after the save."
+        )
 
 
 def _fails(ours: Any, theirs: Any) -> None:
@@ -691,19 +763,20 @@ def _during_a_load(ours: Any, theirs: Any, store: Any) -> None:
 
 
 def _saved_and_raised(ours: Any, theirs: Any) -> None:
-    table, key = Table("old"), "fare:saved and raised"
-    theirs.read(key, table.loading())
+    for error in (ConnectionError("the answer to the commit was lost"), KeyboardInterrupt()):
+        table, key = Table("old"), f"fare:saved and raised {type(error).__name__}"
+        theirs.read(key, table.loading())
 
-    def save() -> None:
-        table.text = "new"
-        raise ConnectionError("the answer to the commit was lost")
+        def save(table: Table = table, error: BaseException = error) -> None:
+            table.text = "new"
+            raise error
 
-    raised_by(lambda: ours.write(key, save))
-    if not same(got := theirs.read(key, table.loading()), "new"):
-        raise Wrong(
-            f"save() saved 'new', and then raised ConnectionError; the next read returned {shown(got)}. An error does not say "
-            "that nothing was saved."
-        )
+        raised_by(lambda key=key, save=save: ours.write(key, save))  # type: ignore[misc]
+        if not same(got := theirs.read(key, table.loading()), "new"):
+            raise Wrong(
+                f"save() saved 'new', and then raised {type(error).__name__}; the next read returned {shown(got)}. An error "
+                "does not say that nothing was saved."
+            )
 
 
 # --- the key of a shared cache -------------------------------------------------------------------
@@ -736,6 +809,8 @@ DIFFERENT: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
      ("/b", {"A": "d", "B": "efr"}, "A, B")),
     ("values of headers are case-sensitive", ("/b", {"A": "aB"}, "A"), ("/b", {"A": "Ab"}, "A")),
     ("the query is a part of the URL", ("/b?x=1", {}, None), ("/b?x=2", {}, None)),
+    ("the order of the query is a part of the URL", ("/b?x=1&y=2", {}, None), ("/b?y=2&x=1", {}, None)),
+    ("the hosts differ", ("https://a.example/b", {}, None), ("https://b.example/b", {}, None)),
     ("the path of a URL is case-sensitive", ("/B", {}, None), ("/b", {}, None)),
     ("Vary names another header", ("/b", {"A": "x"}, "A"), ("/b", {"B": "x"}, "B")),
 ]  # fmt: skip
@@ -750,7 +825,8 @@ DIFFERENT: list[tuple[str, tuple[Any, ...], tuple[Any, ...]]] = [
         "A tuple of (name, value or None) pairs is hashable and keeps the parts apart. '*' among the names means: return None.",
     ),
     why="Whatever the key leaves out is shared by everybody; whatever it contains divides the cache. A tuple says where a part "
-    "ends; a joined text does not, so that a value with the separator in it can read another's entry.",
+    "ends; a joined text does not, so that a value with the separator in it can read another's entry. "
+    "Django's cache took a missing header for an empty one until 6.1.3 (CVE-2026-113593).",
     stretch="`Accept-Language: de, en;q=0.8` and `en;q=0.8, de` mean the same. Normalise the value before it enters the key: what "
     "do you gain, and who must agree on it?",
     rows=("falsy", "in place", "again"),

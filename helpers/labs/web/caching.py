@@ -15,11 +15,11 @@ Steps = Generator[None, None, None]
 
 
 class Wire:
-    """A TCP proxy on 127.0.0.1 in front of a server. It counts, and can hold or lose one reply."""
+    """A TCP proxy on 127.0.0.1 before a server. It counts, and can hold or lose one reply."""
 
     def __init__(self, host: str, port: int) -> None:
         self.target = (host, port)
-        self.requests = self.up = self.down = 0
+        self.requests = self.connections = 0
         self._up_next = True  # whether the next bytes upwards begin a new round trip
         self._lose = self._hold = False
         self.held, self._go_on = threading.Event(), threading.Event()
@@ -40,13 +40,14 @@ class Wire:
 
     def reset(self) -> None:
         """Count from 0."""
-        self.requests = self.up = self.down = 0
+        self.requests = self.connections = 0
         self._up_next = True
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):  # closed
             while True:
                 client, _ = self._listening.accept()
+                self.connections += 1
                 server = socket.create_connection(self.target)
                 self._sockets += [client, server]
                 for one, other, note in (
@@ -57,34 +58,30 @@ class Wire:
                         target=self._pass_on, args=(one, other, note), daemon=True
                     ).start()
 
-    def _pass_on(
-        self, one: socket.socket, other: socket.socket, note: Callable[[bytes], bool]
-    ) -> None:
+    def _pass_on(self, one: socket.socket, other: socket.socket, note: Callable[[], bool]) -> None:
         with contextlib.suppress(OSError):
             while data := one.recv(1 << 18):
-                if not note(data):
+                if not note():
                     break
                 other.sendall(data)
         for end in (one, other):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
 
-    def _upwards(self, data: bytes) -> bool:
+    def _upwards(self) -> bool:
         with self._lock:
-            self.up += len(data)
             self.requests += self._up_next  # a new round trip: the last bytes went down
             self._up_next = False
         if self.held.is_set():
             self._go_on.set()
         return True
 
-    def _downwards(self, data: bytes) -> bool:
+    def _downwards(self) -> bool:
         if self._hold:
             self._hold = False
             self.held.set()
             self._go_on.wait(SECONDS)
         with self._lock:
-            self.down += len(data)
             self._up_next = True
         lost, self._lose = self._lose, False
         return not lost

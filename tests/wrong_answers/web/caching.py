@@ -422,6 +422,60 @@ async def get_or_load(store, key, load):
 """,
             "only if its token is still yours",
         ),
+        (  # to compare the token and to delete the lock are two steps
+            """
+import asyncio
+import secrets
+
+
+async def get_or_load(store, key, load):
+    token, lock = secrets.token_hex(8), f"lock:{key}"
+    while (text := await store.get(key)) is None:
+        if await store.set(lock, token, nx=True, ex=30):
+            try:
+                if (text := await store.get(key)) is None:
+                    text = await load()
+                    await store.set(key, text, ex=60)
+                return text
+            finally:
+                if await store.get(lock) == token:
+                    await store.delete(lock)
+        await asyncio.sleep(0.02)
+    return text
+""",
+            "in one step",
+        ),
+        (  # the lock stays when the second look finds the text
+            """
+-        try:
+-            text = await store.get(key)
+-            if text is None:
+-                text = await load()
+-                await store.set(key, text, ex=60)
+-            return text
++        if (text := await store.get(key)) is not None:
++            return text
++        try:
++            text = await load()
++            await store.set(key, text, ex=60)
++            return text
+""",
+            "on each way out",
+        ),
+        (  # whoever has waited for half a second asks the database as well
+            """
+-    lock = store.lock(f"lock:{key}", timeout=30)
+-    while (text := await store.get(key)) is None:
+-        if not await lock.acquire(blocking=False):
+-            await asyncio.sleep(0.02)
+-            continue
++    lock = store.lock(f"lock:{key}", timeout=30)
++    while (text := await store.get(key)) is None:
++        if not await lock.acquire(blocking_timeout=0.5):
++            return await load()
+""",
+            "times, not once",
+        ),
         (  # two seconds instead of sixty
             """
 -                await store.set(key, text, ex=60)
@@ -840,7 +894,50 @@ class FareCache:
 +        save()
 +        self.store.delete(key, f"lease:{key}")
 """,
-            "An error does not say",
+            "and then raised ConnectionError",
+        ),
+        (  # only an Exception may have saved
+            """
+-        try:
+-            save()
+-        finally:  # an error does not say that nothing was saved
+-            self.store.delete(key, f"lease:{key}")
++        try:
++            save()
++        except Exception:
++            self.store.delete(key, f"lease:{key}")
++            raise
++        self.store.delete(key, f"lease:{key}")
+""",
+            "and then raised KeyboardInterrupt",
+            "base exception",
+        ),
+        (  # the permission is taken away before the save
+            """
+-        try:
+-            save()
+-        finally:  # an error does not say that nothing was saved
+-            self.store.delete(key, f"lease:{key}")
++        self.store.delete(f"lease:{key}")
++        try:
++            save()
++        finally:
++            self.store.delete(key)
+""",
+            "while a save was going on",
+        ),
+        (  # one token for each process
+            """
+-    def __init__(self, store):
+-        self.store = store
++    def __init__(self, store):
++        self.store = store
++        self.token = secrets.token_hex(8)
+@@
+-            token = secrets.token_hex(8)
++            token = self.token
+""",
+            "a second reader, in the same process",
         ),
     ],
     "caching.shared_key": [
@@ -974,6 +1071,21 @@ def shared_key(url, headers, vary):
 """,
             "the query is a part of the URL",
         ),
+        (  # the query in one order
+            """
+-    return url, tuple((name, sent.get(name)) for name in sorted(names))
++    path, _, query = url.partition("?")
++    return path, tuple(sorted(query.split("&"))), tuple((name, sent.get(name)) for name in sorted(names))
+""",
+            "the order of the query",
+        ),
+        (  # the path without its host
+            """
+-    return url, tuple((name, sent.get(name)) for name in sorted(names))
++    return url.split(".example")[-1], tuple((name, sent.get(name)) for name in sorted(names))
+""",
+            "the hosts differ",
+        ),
         (  # the URL in lower case
             """
 -    return url, tuple((name, sent.get(name)) for name in sorted(names))
@@ -1046,6 +1158,64 @@ async def get_or_load(store, key, load):
             text = await load()
             await store.set(key, text, ex=60)
         return text
+""",
+        # waiting callers hear a message instead of asking again and again
+        """
+import uuid
+
+
+async def get_or_load(store, key, load):
+    lock, done, token = f"{key}:lock", f"{key}:done", uuid.uuid4().hex
+    async with store.pubsub() as news:
+        await news.subscribe(done)
+        while True:
+            text = await store.get(key)
+            if text is not None:
+                return text
+            if await store.set(lock, token, nx=True, ex=20):
+                break
+            await news.get_message(ignore_subscribe_messages=True, timeout=0.5)
+    try:
+        if (text := await store.get(key)) is None:
+            text = await load()
+            await store.set(key, text, ex=60)
+        return text
+    finally:
+        await store.eval(
+            "if redis.call('get', KEYS[1]) == ARGV[1] then redis.call('del', KEYS[1]) "
+            "redis.call('publish', KEYS[2], '') end", 2, lock, done, token
+        )
+""",
+        # one script looks and takes the lock
+        """
+import asyncio
+import secrets
+
+LOOK = '''
+    local text = redis.call('get', KEYS[1])
+    if text then return {text, 0} end
+    if redis.call('set', KEYS[2], ARGV[1], 'NX', 'EX', 25) then return {false, 1} end
+    return {false, 0}'''
+LEAVE = "return redis.call('get', KEYS[1]) == ARGV[1] and redis.call('del', KEYS[1])"
+
+
+async def get_or_load(store, key, load):
+    token = secrets.token_urlsafe()
+    pause = 0.01
+    while True:
+        text, mine = await store.eval(LOOK, 2, key, "loading " + key, token)
+        if text is not None:
+            return text
+        if mine:
+            try:
+                text = await load()
+                async with store.pipeline() as pipe:
+                    await pipe.set(key, text).expire(key, 60).execute()
+                return text
+            finally:
+                await asyncio.shield(store.eval(LEAVE, 1, "loading " + key, token))
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, 0.2)
 """,
     ],
     "caching.fare_cache": [
