@@ -120,7 +120,7 @@ def check_board(board: Callable[[Any], list[Row]], server: Any) -> None:
         )  # two bookings, one seat; all bookings have a dozen seats and more
         if _rows(board, Booking.objects.none()) != []:
             raise Wrong("For a queryset without bookings return an empty list.")
-        _page(board, Booking.objects.order_by("id")[:3], expected[:3])
+        _page(board, Booking.objects.order_by("id")[2:5], expected[2:5])
 
 
 def _page(board: Callable[[Any], Any], bookings: Any, expected: list[Row]) -> None:
@@ -131,7 +131,8 @@ def _page(board: Callable[[Any], Any], bookings: Any, expected: list[Row]) -> No
         rows, did = [], f"raised “{error}”"
     if rows != expected:
         raise Wrong(
-            f"A page of bookings, order_by('id')[:3], {did}. A slice can be annotated and prefetched, not filtered."
+            f"A page of bookings, order_by('id')[2:5], {did}; expected {expected}. A slice can be annotated and prefetched, "
+            "not filtered; joined to many rows, it would cut those."
         )
 
 
@@ -169,48 +170,77 @@ def _compare(rows: list[Any], expected: list[Row]) -> None:
 # --- the permission ------------------------------------------------------------------------------
 
 
+def _people_and_bookings() -> tuple[dict[str, int | None], dict[str, int]]:
+    """The keys of users and of bookings that are in the database. Keys of a user and of a customer may be equal."""
+    from django.contrib.auth.models import User
+    from django.utils import timezone
+
+    from helpers.labs.web.django_bookings.models import Booking, Customer, Flight
+
+    people: dict[str, int | None] = {"nobody": None}
+    for pk, (who, name, rights) in enumerate((
+        ("the customer", "ada.2013", {}),
+        ("another customer", "adam.2013", {}),
+        ("staff", "desk.2013", {"is_staff": True}),
+        ("a superuser", "root.2013", {"is_staff": True, "is_superuser": True}),
+    ), 1_000_001):  # fmt: skip
+        people[who] = User.objects.create(pk=pk, username=name, **rights).pk
+    flight = Flight.objects.create(
+        carrier="UA", number=1, origin="JFK", dest="LAX", departs=timezone.now(), seats_left=9
+    )
+    bookings = {}
+    for pk, (whose, name, login) in enumerate((
+        ("with a login", "adam.2013", people["the customer"]),
+        ("without a login", "Grace", None),
+        ("of another", "ada.2013", people["another customer"]),
+        ("of staff", "Joan", people["staff"]),
+    ), 1_000_001):  # fmt: skip
+        customer = Customer.objects.create(
+            pk=pk, name=name, email=f"{pk}@owner.example", login_id=login
+        )
+        bookings[whose] = Booking.objects.create(
+            reference=f"O{pk % 100}", customer=customer, flight=flight
+        ).pk
+    return people, bookings
+
+
 def _verdicts(permission: type) -> dict[tuple[str, str, str], bool]:
-    """What DRF's own machinery makes of the permission: who, method, whose booking -> allowed."""
+    """What DRF's own machinery makes of the permission: who, method, whose booking -> allowed.
+
+    User and booking are loaded anew for each request, as on a server: the login of a booking is never the request's object.
+    """
     from django.contrib.auth.models import AnonymousUser, User
+    from django.db import transaction
     from rest_framework.exceptions import NotAuthenticated, PermissionDenied
     from rest_framework.test import APIRequestFactory
     from rest_framework.views import APIView
 
-    from helpers.labs.web.django_bookings.models import Booking, Customer
+    from helpers.labs.web.django_bookings.models import Booking
 
-    people: dict[str, Any] = {
-        "the customer": User(pk=1, username="ada"),
-        "another customer": User(pk=2, username="barbara"),
-        "staff": User(pk=3, username="desk", is_staff=True),
-        "a superuser": User(pk=4, username="root", is_staff=True, is_superuser=True),
-        "nobody": AnonymousUser(),
-    }
-    bookings = {
-        "with a login": Booking(
-            customer=Customer(pk=1, name="barbara", login=people["the customer"])
-        ),
-        "without a login": Booking(customer=Customer(pk=2, name="Grace", login=None)),
-        "of staff": Booking(customer=Customer(pk=4, name="Joan", login=people["staff"])),
-    }
     allowed = {}
-    for (who, user), (whose, booking) in itertools.product(people.items(), bookings.items()):
-        for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
-            view = APIView()
-            view.permission_classes = [permission]
-            view.request = view.initialize_request(
-                APIRequestFactory().generic(method, "/bookings/1")
-            )
-            view.request.user = user
-            try:
-                view.check_permissions(view.request)
-                view.check_object_permissions(view.request, booking)
-                allowed[who, method, whose] = True
-            except (PermissionDenied, NotAuthenticated):
-                allowed[who, method, whose] = False
-            except AttributeError as error:
-                raise Wrong(
-                    f"{who.capitalize()} and a booking {whose}: {error}. A customer may have no login."
-                ) from error
+    with transaction.atomic():
+        people, bookings = _people_and_bookings()
+        for (who, user), (whose, booking) in itertools.product(people.items(), bookings.items()):
+            for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
+                view: Any = APIView()
+                view.queryset = Booking.objects.all()
+                view.permission_classes = [permission]
+                view.request = view.initialize_request(
+                    APIRequestFactory().generic(method, "/bookings/1")
+                )
+                view.request.user = User.objects.get(pk=user) if user else AnonymousUser()
+                try:
+                    view.check_permissions(view.request)
+                    view.check_object_permissions(view.request, Booking.objects.get(pk=booking))
+                    allowed[who, method, whose] = True
+                except (PermissionDenied, NotAuthenticated):
+                    allowed[who, method, whose] = False
+                except AttributeError as error:
+                    raise Wrong(
+                        f"{who.capitalize()} and a booking {whose}: {error}. A customer may have no login, "
+                        "and not every user is a customer."
+                    ) from error
+        transaction.set_rollback(True)
     return allowed
 
 
@@ -232,15 +262,25 @@ def check_owner(permission: type, server: Any) -> None:
     """The whole table: who, which method, whose booking."""
     with lab.own_connection():
         for (who, method, whose), allowed in _verdicts(permission).items():
-            owner = (who, whose) in {("the customer", "with a login"), ("staff", "of staff")}
+            owner = (who, whose) in {
+                ("the customer", "with a login"),
+                ("another customer", "of another"),
+                ("staff", "of staff"),
+            }
             looks = who in ("staff", "a superuser") and method in ("GET", "HEAD", "OPTIONS")
             if allowed != (owner or looks):
                 does = "was allowed to" if allowed else "may, and was refused to"
                 owned = {
                     "with a login": "a booking",
                     "without a login": "a booking whose customer has no login",
+                    "of another": "a booking of another customer's",
                     "of staff": "a booking of their own"
                     if who == "staff"
                     else "a booking of the desk's",
                 }[whose]
-                raise Wrong(f"{who.capitalize()} {does} {method} {owned}.")
+                hint = (
+                    " (The request's user and the booking's login are two objects for one row: `is` tells them apart, == does not.)"
+                    if owner and not allowed
+                    else ""
+                )
+                raise Wrong(f"{who.capitalize()} {does} {method} {owned}.{hint}")

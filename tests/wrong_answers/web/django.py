@@ -210,6 +210,19 @@ def board(bookings):
 """,
             "not filtered",
         ),
+        (  # a slice of joined rows: it cuts seats, not bookings
+            """
+def board(bookings):
+    rows = {}
+    columns = ("reference", "customer__name", "flight__number", "seats__seat", "seats__active")
+    for reference, name, number, seat, active in bookings.values_list(*columns):
+        row = rows.setdefault(reference, (reference, name, number, []))
+        if active:
+            row[3].append(seat)
+    return [(reference, name, number, sorted(seats)) for reference, name, number, seats in rows.values()]
+""",
+            "it would cut those",
+        ),
     ],
     "django.owner": [
         (  # None == None
@@ -311,6 +324,28 @@ class OwnerOrStaffLooks(permissions.IsAuthenticated):
 """,
             "A customer may have no login",
         ),
+        (  # the object, not the row: nobody is let in
+            """
+-        if booking.customer.login_id == user.pk:
++        if booking.customer.login is user:
+""",
+            "two objects for one row",
+            "identity",
+        ),
+        (  # names that begin alike
+            """
+-        if booking.customer.login_id == user.pk:
++        if booking.customer.login and booking.customer.login.username.startswith(user.username[:3]):
+""",
+            "was allowed to GET a booking of another customer's",
+        ),
+        (  # rights of the model are not rights on a row
+            """
+class OwnerOrStaffLooks(permissions.DjangoModelPermissions):
+    pass
+""",
+            "was",
+        ),
     ],
 }
 
@@ -358,6 +393,22 @@ class OwnerOrStaffLooks(permissions.BasePermission):
     def has_object_permission(self, request, view, booking):
         login = booking.customer.login
         return login == request.user or (request.user.is_staff and request.method in ("GET", "HEAD", "OPTIONS"))
+""",
+        """
+class OwnerOrStaffLooks(permissions.IsAuthenticated):
+    def has_object_permission(self, request, view, booking):
+        from helpers.labs.web.django_bookings.models import Customer
+        if Customer.objects.filter(bookings=booking, login=request.user).exists():
+            return True
+        return request.user.is_staff and request.method in permissions.SAFE_METHODS
+""",
+        """
+class OwnerOrStaffLooks(permissions.BasePermission):
+    def has_object_permission(self, request, view, booking):
+        customer = getattr(request.user, "customer", None)
+        if customer is not None and customer == booking.customer:
+            return True
+        return request.user.is_staff and request.method in permissions.SAFE_METHODS
 """,
     ],
 }
