@@ -137,11 +137,11 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 2.1 | [FastAPI](02_web/01_fastapi.ipynb) | FastAPI (Pydantic, dependency injection, middleware). | 77 | ready |
-# | 2.2 | [Django](02_web/02_django.ipynb) | Django (ORM, CBV, DRF). | 106 | ready |
-# | 2.3 | [Flask](02_web/03_flask.ipynb) | Flask (Blueprints, Extensions). | 60 | ready |
-# | 2.4 | [WebSockets and SSE](02_web/04_websockets_sse.ipynb) | Работа с WebSockets, SSE. | 102 | ready |
-# | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 125 | ready |
+# | 2.1 | [FastAPI](02_web/01_fastapi.ipynb) | FastAPI (Pydantic, dependency injection, middleware). | 80 | ready |
+# | 2.2 | [Django](02_web/02_django.ipynb) | Django (ORM, CBV, DRF). | 89 | ready |
+# | 2.3 | [Flask](02_web/03_flask.ipynb) | Flask (Blueprints, Extensions). | 68 | ready |
+# | 2.4 | [WebSockets and SSE](02_web/04_websockets_sse.ipynb) | Работа с WebSockets, SSE. | 88 | ready |
+# | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 90 | ready |
 # | 2.6 | Middleware and the life of a request | Middleware и обработка запросов. | 75 | planned |
 # | 2.7 | [API contracts](02_web/07_api_contracts.ipynb) | OpenAPI, Swagger, Redoc. | 110 | ready |
 # | 2.8 | gRPC and GraphQL | gRPC, GraphQL (Ariadne, Strawberry). | 80 | planned |

@@ -843,12 +843,19 @@ claim("websockets_sse.withheld", "behind GZipMiddleware the headers wait for the
 # them. JSON lines, which FastAPI streams from a generator as well, are not in the list.
 #
 # Now the proxy, a real nginx. Its first location speaks HTTP/1.0 to the server, which was nginx's default until 1.29.7;
-# the second one HTTP/1.1. No change is sent after the twentieth, and the streams stay open.
+# the second one HTTP/1.1. The third one also passes on what an upgrade needs. No change is sent after the twentieth, and
+# the streams stay open.
 
 # %%
 PROXIED = """
 location / { proxy_pass SERVER; proxy_http_version 1.0; }
 location /1.1/ { proxy_pass SERVER/; proxy_http_version 1.1; }
+location /upgrade/ {
+    proxy_pass SERVER/;
+    proxy_http_version 1.1;
+    proxy_set_header Upgrade $http_upgrade;
+    proxy_set_header Connection "upgrade";
+}
 """
 
 
@@ -875,7 +882,22 @@ def twenty_changes():
     async def ends():
         end.set()
 
+    @app.websocket("/ws")
+    async def websocket(socket: WebSocket):
+        await socket.accept()
+        await socket.close()
+
     return app, sent
+
+
+async def handshake(url):
+    """The status with which a WebSocket's handshake is answered."""
+    try:
+        socket = await lab.connect(url)
+    except InvalidStatus as refusal:
+        return refusal.response.status_code
+    await socket.close()
+    return 101
 
 
 async def through_nginx():
@@ -888,7 +910,7 @@ async def through_nginx():
     with lab.serving(app) as server:
         proxy = services.nginx(PROXIED.replace("SERVER", server.url), required=False)
         if not proxy:
-            return proxy, {}, {}
+            return proxy, {}, {}, {}
         with proxy:
             async with lab.client() as client:
                 watching = [asyncio.create_task(watch("by-hand"))]
@@ -898,18 +920,23 @@ async def through_nginx():
                 early = dict(total)
                 await client.post(f"{server.url}/end")
                 await asyncio.gather(*watching)
-    return proxy, early, total
+            statuses = {way: await handshake(f"ws://127.0.0.1:{proxy.port}/{way}/ws") for way in ("1.1", "upgrade")}
+    return proxy, early, total, statuses
 
 
 # %%
-nginx, early, total = await through_nginx()
+nginx, early, total, statuses = await through_nginx()
 show_table([{"through nginx": stream, "changes shown while it is open": count, "when it has ended": total[stream]}
             for stream, count in early.items()] or [{"unmeasured": str(nginx)}])
+show_table([{"handshake through location": f"/{way}/", "status": status} for way, status in statuses.items()]
+           or [{"unmeasured": str(nginx)}])
 
 # %%
 claim("websockets_sse.buffered",
       "over HTTP/1.0 nginx holds back an open stream by hand and not FastAPI's; over HTTP/1.1 it passes the one by hand on",
       early, equals={"by-hand": 0, "1.1/by-hand": 20, "by-fastapi": 20}, did=total, unmeasured=nginx)
+claim("websockets_sse.upgrade", "without the headers of an upgrade uvicorn takes the handshake for a GET and answers 404",
+      statuses, equals={"1.1": 404, "upgrade": 101}, unmeasured=nginx)
 
 # %% [markdown]
 # **Why.** `proxy_buffering` is on by default, and the application can turn it off for one response
@@ -920,11 +947,9 @@ claim("websockets_sse.buffered",
 # write. This nginx passes on the pieces of a chunked answer over HTTP/1.1; the manual does not promise it.
 #
 # **In production.** `proxy_read_timeout`, 60 seconds by default, ends a quiet stream: send a comment or a ping more often.
-# A WebSocket needs two lines more. `Upgrade` belongs to one hop
-# ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), so nginx must be told to send it on, with
-# `proxy_set_header Upgrade $http_upgrade` and a `Connection` header
-# ([nginx, WebSocket proxying](https://nginx.org/en/docs/http/websocket.html)). Without them uvicorn takes the handshake
-# for a GET.
+# A WebSocket needs the two lines of the third location. `Upgrade` belongs to one hop
+# ([RFC 9110, 7.8](https://www.rfc-editor.org/rfc/rfc9110#section-7.8)), so nginx must be told to send it on
+# ([nginx, WebSocket proxying](https://nginx.org/en/docs/http/websocket.html)).
 
 # %% [markdown] claim="websockets_sse.withheld" tags=["break-it"]
 # <details>
@@ -954,6 +979,24 @@ claim("websockets_sse.buffered",
 # </details>
 #
 # ▶ In a new cell: `break_it("websockets_sse.buffered")`
+
+# %% [markdown] claim="websockets_sse.upgrade" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the two lines of configuration, in the second location, too</summary>
+#
+# ```diff
+# -location /1.1/ { proxy_pass SERVER/; proxy_http_version 1.1; }
+# +location /1.1/ {
+# +    proxy_pass SERVER/;
+# +    proxy_http_version 1.1;
+# +    proxy_set_header Upgrade $http_upgrade;
+# +    proxy_set_header Connection "upgrade";
+# +}
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("websockets_sse.upgrade")`
 
 # %% [markdown] minutes=4
 # ## Five open boards
@@ -1873,7 +1916,7 @@ check("websockets_sse.hub", Hub)
 # 1: `websockets_sse.empty_poll`, `websockets_sse.long_poll_bytes`, `websockets_sse.compressed`, `websockets_sse.poll_age`,
 # `websockets_sse.push_age`. 2: `websockets_sse.six`, `websockets_sse.sockets`, `websockets_sse.gives_up`, `websockets_sse.origin`.
 # 3: `websockets_sse.resumed`, `websockets_sse.once`, `websockets_sse.forgot`.
-# 4: `websockets_sse.withheld`, `websockets_sse.buffered`, `websockets_sse.pool`, `websockets_sse.reopened`.
+# 4: `websockets_sse.withheld`, `websockets_sse.buffered`, `websockets_sse.upgrade`, `websockets_sse.pool`, `websockets_sse.reopened`.
 # 5: `websockets_sse.in_turn`, `websockets_sse.unbounded`, `websockets_sse.bounded`, `websockets_sse.dropped`,
 # `websockets_sse.codes`, `websockets_sse.half_open`. 6: `websockets_sse.pubsub`, `websockets_sse.stream`.
 #
