@@ -220,7 +220,8 @@ def check_repository(bookings: Any, server: Postgres) -> None:
 async def _examine(bookings: Any, sync: Engine) -> None:
     from sqlalchemy.ext.asyncio import async_sessionmaker
 
-    engine = lab.async_engine(sync.url, "psycopg")
+    # Pre-ping makes each checkout wait, and so a session that is shared shows itself.
+    engine = lab.async_engine(sync.url, "psycopg", pool_pre_ping=True)
     try:
         repository = bookings(async_sessionmaker(engine))
         lab.reset(sync, bookings=12, seats=("1A", "1B"))
@@ -273,9 +274,9 @@ async def _read(repository: Any, engine: Any) -> None:
         raise Wrong(
             f"of_customer(1) is to be sorted by number; got the numbers {[row[0] for row in got]}."
         )
-    if len(log.sql) > 4:
+    if len(log.sql) > 6:
         raise Wrong(
-            f"of_customer(1) sent {len(log.sql)} statements for 12 bookings; at most 4. Load them together."
+            f"of_customer(1) sent {len(log.sql)} statements for 12 bookings; at most 6. Load them together."
         )
     if (nobody := await repository.of_customer(0)) != []:
         raise Wrong(f"Customer 0 has no bookings: expected [], got {shown(nobody)}.")

@@ -164,7 +164,7 @@ WRONG = {
             for booking in found:
                 await session.refresh(booking, ["flight", "seats"])
             return found
-"""), "statements for 12 bookings; at most 4"),
+"""), "statements for 12 bookings; at most 6"),
         # an inner join
         (with_of_customer("""
         query = sa.select(Booking).join(Booking.seats).where(Booking.customer_id == customer_id)
