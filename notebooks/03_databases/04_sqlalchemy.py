@@ -195,7 +195,7 @@ show_table(log.timeline(), left=2)
 
 # %% [markdown]
 # Nothing is sent before the first question. A query *autoflushes*, so that the answer includes your own changes, and the
-# foreign keys decide who comes first. Now Ada gives seat 1A back, pays more for 1B, and takes another seat, in this order.
+# parents come first. Now Ada gives seat 1A back, pays more for 1B, and takes another seat, in this order.
 
 # %% [markdown] predict="sqlalchemy.q2"
 # **Predict.** She gives 1A back and changes her mind: `session.delete(seat_1a)`, then `session.add(Seat(seat="1A", …))`,
@@ -241,11 +241,15 @@ claim("sqlalchemy.flush_raw", "raw SQL in a session sees the pending price from 
       by_raw_sql, equals=5_900 if since_2_1 else 4_900)
 
 # %% [markdown]
-# **Why.** The unit of work sorts the mappers by their foreign keys. For each mapper it sends the UPDATEs, then the
-# INSERTs (`orm/persistence.py`, `_save_obj`); the DELETEs follow after all of these, children first. The order of your calls plays no part between them. An
-# object that is deleted and one that is added with the *same primary key* become one UPDATE ("row switch"). The two seats
-# have different keys, so here there is an INSERT that comes too early. The maintainers know it as [the DELETE
-# before INSERT problem](https://github.com/sqlalchemy/sqlalchemy/issues/2501). The cure is `session.flush()` after the delete.
+# **Why.** The unit of work sorts the *mappers* by their relationships, so that a parent's row is there before the row that
+# points to it. For each mapper it sends the UPDATEs and then the INSERTs (`orm/persistence.py`, `_save_obj`), and the DELETEs
+# come after both. The order of your calls plays no part in that. An object that is deleted and one that is added with the
+# *same primary key* become one UPDATE ("row switch"). The two seats have different keys, so there is an INSERT, and it comes too
+# early. The maintainers know it as [the DELETE before INSERT problem](https://github.com/sqlalchemy/sqlalchemy/issues/2501). The
+# cure is `session.flush()` after the delete.
+#
+# A foreign key *without* a `relationship()` does not take part in the sorting. Then the mappers go by their names, and a child
+# may be sent before its parent (measured by the authors: SQLAlchemy 2.1.9, two classes `Achild` and `Zparent`).
 #
 # Until 2.0, only ORM-enabled statements autoflushed; `session.execute(text(…))` did not. SQLAlchemy 2.1 flushes before
 # each of them ([#9809](https://github.com/sqlalchemy/sqlalchemy/issues/9809)).
@@ -893,7 +897,8 @@ print(read(plain_function))
 # it at that ([#12125](https://github.com/sqlalchemy/sqlalchemy/issues/12125),
 # [#12182](https://github.com/sqlalchemy/sqlalchemy/issues/12182)).
 #
-# **In production.** Load what you will read: `selectinload`, `await session.refresh(gate, ["changed_at"])`, `AsyncAttrs` with
+# **In production.** Since 2.1, greenlet comes only with `sqlalchemy[asyncio]`
+# ([installation](https://docs.sqlalchemy.org/en/21/faq/installation.html)). Load what you will read: `selectinload`, `await session.refresh(gate, ["changed_at"])`, `AsyncAttrs` with
 # `await booking.awaitable_attrs.seats`, and `eager_defaults=True` for models with `onupdate`. `raiseload("*")` turns the surprise
 # into an error that tests find.
 
@@ -1153,7 +1158,7 @@ check("sqlalchemy.repository", Bookings)
 # <details>
 # <summary>In which order does a flush send its statements, and when does that hurt?</summary>
 #
-# Parents before children by foreign keys; UPDATE, then INSERT, and DELETE at the end (`sqlalchemy.flush_order`). A unique value that
+# Parents before children, by relationships; for each mapper UPDATE, then INSERT, and DELETE after both (`sqlalchemy.flush_order`). A unique value that
 # is given back and taken again in one flush is refused (`sqlalchemy.flush_conflict`).
 #
 # </details>
@@ -1195,7 +1200,7 @@ check("sqlalchemy.repository", Bookings)
 # ## Recap
 #
 # 1. A session returns the object that it has, and a lock does not refresh it.
-# 2. A flush sends UPDATE, INSERT, DELETE, whatever the order of your calls; queries flush first, raw SQL from 2.1 on.
+# 2. For each mapper, a flush sends UPDATE, INSERT, DELETE, whatever the order of your calls; queries flush first, raw SQL from 2.1 on.
 # 3. After a commit, objects with default settings load themselves again one by one, in a new transaction.
 # 4. The annotations of a model become DDL, and only the database checks values and sees each writer; events see objects only.
 # 5. Count round trips for bulk inserts, and texts for lists; entities cost Python per row, tuples hardly any.
@@ -1219,3 +1224,6 @@ check("sqlalchemy.repository", Bookings)
 # management](https://docs.sqlalchemy.org/en/20/orm/session_state_management.html), the two chapters that answer most questions ·
 # [Asynchronous I/O](https://docs.sqlalchemy.org/en/20/orm/extensions/asyncio.html) · [What's new in
 # 2.1](https://docs.sqlalchemy.org/en/21/changelog/migration_21.html).
+
+# %% [markdown] footer=true
+# ← [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) · [Board](../00_start_here.ipynb)
