@@ -252,7 +252,7 @@ claim("sqlalchemy.flush_raw", "raw SQL in a session sees the pending price from 
 # may be sent before its parent (measured by the authors: SQLAlchemy 2.1.9, two classes `Achild` and `Zparent`).
 #
 # Until 2.0, only ORM-enabled statements autoflushed; `session.execute(text(…))` did not. SQLAlchemy 2.1 flushes before
-# each of them ([#9809](https://github.com/sqlalchemy/sqlalchemy/issues/9809)).
+# those, too ([#9809](https://github.com/sqlalchemy/sqlalchemy/issues/9809)).
 #
 # **In production.** After the upgrade to 2.1, raw SQL in a session may raise errors that came at the commit before, or see
 # rows that it did not see. Before it, a report in raw SQL missed the changes of its own transaction. Wherever the order
@@ -339,10 +339,10 @@ with orm.Session(engine) as session:
 show_table(states, left=2)
 
 # %% [markdown]
-# **In production.** `helpers/airline` makes its sessions with `expire_on_commit=False`, one per request, and ends the
-# transaction before the response is sent. With the default, serialising the response would take a connection again, and
-# with a slow client the session would be *idle in transaction* ([3.1](01a_transactions_indexes.ipynb) shows what that costs
-# a table). The price of False: the object says what was true at the commit. A session should live as long as one unit of
+# **In production.** `helpers/airline` makes its sessions with `expire_on_commit=False`, one per transaction, and ends it
+# before the response is sent. With the default, the objects would be expired when the response is serialised. In an open
+# session that takes a connection again and leaves it *idle in transaction* until the session ends
+# ([3.1](01a_transactions_indexes.ipynb) shows what that costs a table); in a closed one it is a `DetachedInstanceError`. The price of False: the object says what was true at the commit. A session should live as long as one unit of
 # work. The longer it lives, the more it answers from memory, as A did.
 
 # %% [markdown] also=["sqlalchemy.expired_open"] claim="sqlalchemy.expired_selects" tags=["break-it"]
@@ -614,7 +614,7 @@ claim("sqlalchemy.audit", "two bookings are confirmed, and the listener saw the 
 # %% [markdown]
 # **Why.** `before_flush` tells of objects in the session. An `update()` or `delete()` with a WHERE clause changes rows that
 # need not have objects at all; the same is true of `insert(…)` with rows, COPY and everybody else's SQL. The event
-# `do_orm_execute` sees such a statement, though not the rows
+# `do_orm_execute` sees an `update()` of this session, though not its rows
 # ([events](https://docs.sqlalchemy.org/en/20/orm/session_events.html)).
 #
 # **In production.** What must not be missed belongs in the database (a trigger), or in the one function that may change a
@@ -894,13 +894,13 @@ print(read(plain_function))
 # An attribute that must ask the database runs outside such a greenlet: Python calls `__get__`, and nobody awaits.
 # `changed_at` must ask, because the UPDATE had the database compute it and SQLAlchemy did not fetch it. By default
 # (`eager_defaults="auto"`) it fetches such values after an INSERT and not after an UPDATE, and the maintainers decided to leave
-# it at that ([#12125](https://github.com/sqlalchemy/sqlalchemy/issues/12125),
+# it at that for the moment ([#12125](https://github.com/sqlalchemy/sqlalchemy/issues/12125),
 # [#12182](https://github.com/sqlalchemy/sqlalchemy/issues/12182)).
 #
 # **In production.** Since 2.1, greenlet comes only with `sqlalchemy[asyncio]`
 # ([installation](https://docs.sqlalchemy.org/en/21/faq/installation.html)). Load what you will read: `selectinload`, `await session.refresh(gate, ["changed_at"])`, `AsyncAttrs` with
-# `await booking.awaitable_attrs.seats`, and `eager_defaults=True` for models with `onupdate`. `raiseload("*")` turns the surprise
-# into an error that tests find.
+# `await booking.awaitable_attrs.seats`, and `eager_defaults=True` for models with `onupdate`. `raiseload("*")` forbids lazy
+# relationships, in synchronous tests too.
 
 # %% [markdown] also=["sqlalchemy.greenlet_lazy"] claim="sqlalchemy.greenlet_onupdate" tags=["break-it"]
 # <details>
@@ -1202,7 +1202,7 @@ check("sqlalchemy.repository", Bookings)
 # 1. A session returns the object that it has, and a lock does not refresh it.
 # 2. For each mapper, a flush sends UPDATE, INSERT, DELETE, whatever the order of your calls; queries flush first, raw SQL from 2.1 on.
 # 3. After a commit, objects with default settings load themselves again one by one, in a new transaction.
-# 4. The annotations of a model become DDL, and only the database checks values and sees each writer; events see objects only.
+# 4. The annotations of a model become DDL, and the database checks the values for each writer; `before_flush` sees objects only.
 # 5. Count round trips for bulk inserts, and texts for lists; entities cost Python per row, tuples hardly any.
 # 6. With async, load before you read, and give each task that runs at the same time a session of its own.
 #
