@@ -13,22 +13,18 @@
 # >
 # > SQLAlchemy, Alembic: ORM models, sessionmaker, async_engine.
 #
-# 86 minutes. Needs PostgreSQL.
-#
-# Two gate agents look at flight UA1545, which sells 150 seats. Each of them finds a broken seat and takes it off sale.
-# The code locks the row of the flight with `SELECT … FOR UPDATE` and then subtracts 1. The SQL log shows both locks.
+# 86 minutes. Needs PostgreSQL. Alembic has a topic of its own, 3.5. Two gate agents look at flight UA1545, which sells 150
+# seats. Each of them finds a broken seat and takes it off sale. Their code locks the flight's row with `SELECT … FOR
+# UPDATE` and subtracts 1. The SQL log shows both locks.
 #
 # **You will be able to show that …**
 #
 # 1. a session answers from its own memory, and you can say when it asks the database;
 # 2. a flush has an order of its own, and a rule in a model is only as strong as the DDL that it becomes;
-# 3. the way you insert rows decides how often the client waits for the server;
-# 4. the text of a statement decides what the server can reuse;
-# 5. with an async engine some attributes are I/O, and one session is one line of work.
+# 3. the way you insert decides how often the client waits, and a statement's text decides what the server can reuse;
+# 4. with an async engine some attributes are I/O, and one session is one line of work.
 
 # %%
-import asyncio
-
 import sqlalchemy as sa
 from sqlalchemy import orm
 
@@ -42,12 +38,10 @@ stamp()
 
 # %% [markdown] core=true minutes=6
 # ## Two broken seats
-#
-# Here is the agents' code. Session A has read the flight before B starts, because A's page was open.
 
 # %% [markdown] predict="sqlalchemy.q1"
-# **Predict.** B locks the row, subtracts 1 and commits. Then A locks the row, subtracts 1 and commits. How many seats
-# are on sale?
+# **Predict.** Session A has loaded the flight, because A's page is open. B locks the row, subtracts 1 and commits. Then A
+# does the same. The isolation level is READ COMMITTED, the default. How many seats are on sale?
 #
 # - **a** 148
 # - **b** 149
@@ -75,6 +69,7 @@ def both_block():
 
 with lab.Log(engine) as log:
     on_sale = both_block()
+updates = log.verbs.count("UPDATE flights")
 print(*[line for line in log.sql if "FOR UPDATE" in line or line.startswith("UPDATE flights")], sep="\n")
 
 # %% [markdown]
@@ -100,11 +95,12 @@ print(f"the object says {by_object}, the row says {by_column}; is it the same ob
 claim("sqlalchemy.stale_object", "the row under the lock says 149, and the object of this row says 150",
       by_object - by_column, equals=1, unit="seat", baseline=by_column)
 claim("sqlalchemy.lost_update", "two agents took a seat off sale under a lock, and one of the changes is lost",
-      on_sale, equals=149, proves={"sqlalchemy.q1": "b"})
+      [updates, on_sale], equals=[2, 149], proves={"sqlalchemy.q1": "b"}, baseline=updates)
 
 # %% [markdown]
 # **Reading it.** The lock worked, and the server sent the new value. The session threw it away: the object in A's hand
-# was loaded, so it stayed as it was. Then `capacity -= 1` computed 149 from 150.
+# was loaded, so it stayed as it was. Then `capacity -= 1` computed 149 from 150. At REPEATABLE READ option c would be
+# right: PostgreSQL refuses A's lock with 40001 ([3.1](01a_transactions_indexes.ipynb)).
 #
 # **Why.** A session keeps an *identity map*: one object per primary key. When a row arrives whose object is there
 # already, the loader returns this object and fills only the attributes that are not loaded or have expired. This holds
@@ -248,15 +244,16 @@ claim("sqlalchemy.flush_raw", "raw SQL in a session sees the pending price from 
 # early. The maintainers know it as [the DELETE before INSERT problem](https://github.com/sqlalchemy/sqlalchemy/issues/2501). The
 # cure is `session.flush()` after the delete.
 #
-# A foreign key *without* a `relationship()` does not take part in the sorting. Then the mappers go by their names, and a child
-# may be sent before its parent (measured by the authors: SQLAlchemy 2.1.9, two classes `Achild` and `Zparent`).
+# A foreign key *without* a `relationship()` does not take part in the sorting. Mappers that nothing else orders go by module
+# and class name (`orm/mapper.py`, `_sort_key`), so a child may be sent before its parent (measured by the authors: SQLAlchemy
+# 2.1.9, two classes `Achild` and `Zparent`).
 #
-# Until 2.0, only ORM-enabled statements autoflushed; `session.execute(text(…))` did not. SQLAlchemy 2.1 flushes before
-# those, too ([#9809](https://github.com/sqlalchemy/sqlalchemy/issues/9809)).
+# In 2.0, only ORM-enabled statements autoflush; `session.execute(text(…))` does not. SQLAlchemy 2.1 flushes before raw SQL,
+# too ([#9809](https://github.com/sqlalchemy/sqlalchemy/issues/9809)).
 #
-# **In production.** After the upgrade to 2.1, raw SQL in a session may raise errors that came at the commit before, or see
-# rows that it did not see. Before it, a report in raw SQL missed the changes of its own transaction. Wherever the order
-# matters to a constraint, write the `flush()` down.
+# **In production.** After the upgrade to 2.1, raw SQL in a session sees the changes of its own transaction. A report in raw
+# SQL missed them in 2.0. An error of the flush, which came at the commit in 2.0, may now come at the raw SQL. Where the
+# order matters to a constraint, write the `flush()` down.
 
 # %% [markdown] also=["sqlalchemy.flush_conflict", "sqlalchemy.flush_raw"] claim="sqlalchemy.flush_order" tags=["break-it"]
 # <details>
@@ -342,8 +339,9 @@ show_table(states, left=2)
 # **In production.** `helpers/airline` makes its sessions with `expire_on_commit=False`, one per transaction, and ends it
 # before the response is sent. With the default, the objects would be expired when the response is serialised. In an open
 # session that takes a connection again and leaves it *idle in transaction* until the session ends
-# ([3.1](01a_transactions_indexes.ipynb) shows what that costs a table); in a closed one it is a `DetachedInstanceError`. The price of False: the object says what was true at the commit. A session should live as long as one unit of
-# work. The longer it lives, the more it answers from memory, as A did.
+# ([3.1](01a_transactions_indexes.ipynb) shows what that costs a table); in a closed one it is a `DetachedInstanceError`. The price of
+# False: the object says what was true at the commit. A session should live as long as one unit of work. The longer it lives,
+# the more it answers from memory, as A did.
 
 # %% [markdown] also=["sqlalchemy.expired_open"] claim="sqlalchemy.expired_selects" tags=["break-it"]
 # <details>
@@ -364,7 +362,7 @@ show_table(states, left=2)
 # `capacity: Mapped[int]` and `CheckConstraint("capacity > 0")` stand in the model. Somebody writes nonsense into a flight.
 
 # %% [markdown] predict="sqlalchemy.q4"
-# **Predict.** `Flight(…, capacity="many")`: who is the first to refuse it, if no type checker runs?
+# **Predict.** `Flight(…, capacity="many")` with the driver psycopg: who is the first to refuse it, if no type checker runs?
 #
 # - **a** the constructor of the model
 # - **b** SQLAlchemy, at the flush
@@ -374,11 +372,11 @@ show_table(states, left=2)
 answer("sqlalchemy.q4", None)  # "a", "b" or "c"
 
 # %%
-def verdict(statement, *rows):
+def verdict(statement):
     """What PostgreSQL says to a statement: its SQLSTATE, or accepted. Nothing is kept."""
     with engine.connect() as connection:
         try:
-            connection.execute(statement, *rows)
+            connection.execute(statement)
         except sa.exc.DBAPIError as error:
             return error.orig.sqlstate
         return "accepted"
@@ -415,12 +413,14 @@ claim("sqlalchemy.typed", "each of these objects was made, and what was refused 
 
 # %% [markdown]
 # **Reading it.** 22P02 is *invalid text representation*, 23502 is a NOT NULL constraint, 23514 a CHECK. The number 7 became
-# the carrier `'7'`, because the statement casts it (`%(carrier)s::VARCHAR`).
+# the carrier `'7'`, because the statement casts it (`%(carrier)s::VARCHAR`). The constraints are PostgreSQL's with any driver.
+# For the types this is psycopg's way: it lets the server convert. asyncpg encodes values in the client and refuses both
+# `'many'` and 7 itself, as a `DataError` before anything is sent (measured by the authors: asyncpg 0.32.0, SQLAlchemy 2.1.9).
 #
 # **Why.** `Mapped[int]` is a type for the checker and a recipe for the DDL: `int` chooses the column type, and the missing
 # `| None` chooses NOT NULL ([Declarative
 # tables](https://docs.sqlalchemy.org/en/20/orm/declarative_tables.html#mapped-column-derives-the-datatype-and-nullability-from-the-mapped-annotation)).
-# At run time no value is compared with it. The last line is the other half: `active: Mapped[bool] =
+# At run time SQLAlchemy compares no value with it. The last line is the other half: `active: Mapped[bool] =
 # mapped_column(default=True)` is a default *in Python*. The DDL above has no DEFAULT, so the row that comes by raw SQL, COPY or
 # another service has none.
 #
@@ -508,6 +508,9 @@ show_bars({name: N / seconds for name, (_, seconds, _) in bulk.items()},
          title="Rows per second through the relay, server on this machine", x="rows per second")
 
 # %% [markdown]
+# On one machine a round trip is almost free, so the bars show the work of client and server, and their order need not be that
+# of the round trips. Multiply the round trips by the latency of your network, and add that.
+#
 # Now rows with holes: a thousand bookings, and only every second one has an idempotency key. The rows without one leave it
 # out, or say `None`.
 
@@ -545,7 +548,7 @@ claim("sqlalchemy.bulk_keys", "with a hole in every second row each row waits fo
       min(left_out.round_trips, as_none.round_trips), at_least=1_000)
 
 # %% [markdown]
-# **Why.** Objects in a session need their primary keys, so `add_all` must get them back. SQLAlchemy packs up to 1,000 rows
+# **Why.** Objects in a session need their primary keys. Here the database makes them, so `add_all` must get them back. SQLAlchemy packs up to 1,000 rows
 # into one `INSERT … VALUES (…), (…) … RETURNING`
 # ([insertmanyvalues](https://docs.sqlalchemy.org/en/20/core/connections.html#engine-insertmanyvalues)). Without RETURNING it
 # calls the driver's `executemany` once, and psycopg sends the row statements in *pipeline mode*: all of them, and one Sync at
@@ -554,7 +557,7 @@ claim("sqlalchemy.bulk_keys", "with a hole in every second row each row waits fo
 # column's default applies; `render_nulls=True` makes it a NULL in the statement ([bulk
 # INSERT](https://docs.sqlalchemy.org/en/20/orm/queryguide/dml.html#sending-null-values-in-orm-bulk-insert-statements)). COPY is one statement and one stream.
 #
-# **In production.** Look at the log's *driver calls* with care: 1 call can be 2,000 statements. On a network with 1 ms, the
+# **In production.** Do not trust a log that counts *driver calls*: 1 call can be 2,000 statements. On a network with 1 ms, the
 # first way spends two seconds in waiting alone. Give each row the same keys, and `render_nulls=True` where some are `None`. Not every
 # driver pipelines `executemany`, so count with yours.
 
@@ -609,7 +612,7 @@ def audited():
 
 seen, confirmed = audited()
 claim("sqlalchemy.audit", "two bookings are confirmed, and the listener saw the first one only",
-      seen, equals=[1], did=confirmed)
+      [confirmed, seen], equals=[2, [1]], baseline=confirmed)
 
 # %% [markdown]
 # **Why.** `before_flush` tells of objects in the session. An `update()` or `delete()` with a WHERE clause changes rows that
@@ -775,8 +778,9 @@ show_bars({way.__name__: (many[way] - few[way]) / 2_000 for way in few},
          title="Price of a row of 8 columns", x="bytecode instructions per row")
 
 # %%
-claim("sqlalchemy.row_entity", "an entity costs at least 100 instructions of Python per row",
-      (many[orm_entities] - few[orm_entities]) / 2_000, at_least=100)
+as_entity, as_tuple = ((many[way] - few[way]) / 2_000 for way in (orm_entities, orm_columns))
+claim("sqlalchemy.row_entity", "an entity costs at least 100 instructions of Python per row more than a tuple of its columns",
+      as_entity - as_tuple, at_least=100, baseline=as_tuple)
 
 # %% [markdown]
 # **Reading it.** The driver and Core build their tuples in C, and Python's own instructions hardly grow with the rows. An entity
@@ -805,6 +809,8 @@ claim("sqlalchemy.row_entity", "an entity costs at least 100 instructions of Pyt
 # after a commit (`expire_on_commit=False`). A gate gets another flight; its `changed_at` is set by the database.
 
 # %%
+import asyncio
+
 from sqlalchemy.ext import asyncio as aio
 
 
@@ -1202,8 +1208,8 @@ check("sqlalchemy.repository", Bookings)
 # 1. A session returns the object that it has, and a lock does not refresh it.
 # 2. For each mapper, a flush sends UPDATE, INSERT, DELETE, whatever the order of your calls; queries flush first, raw SQL from 2.1 on.
 # 3. After a commit, objects with default settings load themselves again one by one, in a new transaction.
-# 4. The annotations of a model become DDL, and the database checks the values for each writer; `before_flush` sees objects only.
-# 5. Count round trips for bulk inserts, and texts for lists; entities cost Python per row, tuples hardly any.
+# 4. The annotations of a model become DDL, and the constraints hold for each writer; `before_flush` sees objects only.
+# 5. For bulk inserts, count round trips; for lists, count statement texts. An entity costs Python per row, a tuple hardly any.
 # 6. With async, load before you read, and give each task that runs at the same time a session of its own.
 #
 # <details>

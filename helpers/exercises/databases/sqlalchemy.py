@@ -92,6 +92,7 @@ def check_standby(standby_model: Callable[[Any], Any], server: Postgres) -> None
                 for case in CASES:
                     _try_case(engine, model, columns, case)
             _use_class(engine, model)
+            _now_for_each_row(engine, model, columns)
 
 
 def _columns_of(model: Any, base: Any) -> dict[str, str]:
@@ -178,6 +179,25 @@ def _use_class(engine: Engine, model: Any) -> None:
             )
 
 
+def _now_for_each_row(engine: Engine, model: Any, columns: dict[str, str]) -> None:
+    """Raw SQL writes a row after the table was made: its `asked_at` is between two readings of the server's clock."""
+    from sqlalchemy import text
+
+    table = engine.dialect.identifier_preparer.format_table(model.__table__)
+    names = ", ".join(columns[name] for name in ENTRY)
+    values = ", ".join((ENTRY | {"email": "'zoe@example.com'"}).values())
+    row = f"insert into {table} ({names}) values ({values}) returning {columns['asked_at']}, clock_timestamp()"
+    with engine.connect() as connection:
+        before = connection.execute(text("select clock_timestamp()")).scalar_one()
+        connection.rollback()  # now() is the beginning of a transaction
+        asked, after = connection.execute(text(row)).one()
+        if not before <= asked <= after:
+            raise Wrong(
+                f"Raw SQL wrote an entry at {before}, and its asked_at is {asked}. The database is to compute the time for each "
+                "row. A constant, such as the text 'now()' in quotes, is computed once, when the table is made."
+            )
+
+
 def _plain(value: Any) -> Any:
     """A member of a StrEnum as its text."""
     return str(value) if isinstance(value, str) else value
@@ -224,7 +244,7 @@ async def _examine(bookings: Any, sync: Engine) -> None:
     engine = lab.async_engine(sync.url, "psycopg", pool_pre_ping=True)
     try:
         repository = bookings(async_sessionmaker(engine))
-        lab.reset(sync, bookings=12, seats=("1A", "1B"))
+        _rows(sync)
         await _read(repository, engine)
         await _confirm(repository, engine, sync)
         await _refuse(repository, engine, sync)
@@ -233,6 +253,24 @@ async def _examine(bookings: Any, sync: Engine) -> None:
         await _after_a_failure(repository, engine, sync)
     finally:
         await engine.dispose()
+
+
+def _rows(sync: Engine) -> None:
+    """Twelve bookings of Ada, the later number booked earlier, and one of Ken."""
+    from sqlalchemy import insert, text
+
+    from helpers.airline.models import Booking, BookingStatus, Customer
+
+    lab.reset(sync, bookings=12, seats=("1A", "1B"))
+    ken = {"name": "Ken", "email": "ken@example.com", "created_at": lab.NOW}
+    his = {"reference": "KEN234", "customer_id": 2, "flight_id": 1, "status": BookingStatus.PENDING, "seats": 1,
+           "total_cents": 4_900, "booked_at": lab.NOW}  # fmt: skip
+    with sync.begin() as connection:
+        connection.execute(
+            text("update bookings set booked_at = booked_at - booking_id * interval '1 minute'")
+        )
+        connection.execute(insert(Customer), [ken])
+        connection.execute(insert(Booking), [his])
 
 
 def _told(found: Any, call: str) -> list[tuple[Any, ...]]:
@@ -268,7 +306,8 @@ async def _read(repository: Any, engine: Any) -> None:
     got = _told(found, "of_customer(1)")
     if sorted(got) != EXPECTED:
         raise Wrong(
-            f"Ada has 12 bookings, the first one with seats 1A and 1B. of_customer(1) returned {len(got)}: {shown(got)}."
+            f"Ada has 12 bookings, the first one with seats 1A and 1B, and Ken has another one. of_customer(1) returned "
+            f"{len(got)}: {shown(got)}."
         )
     if got != EXPECTED:
         raise Wrong(

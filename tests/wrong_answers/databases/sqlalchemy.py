@@ -135,6 +135,11 @@ WRONG = {
          "an instant needs a time zone"),
         (standby(columns={"asked_at": "Mapped[datetime | None] = mapped_column(sa.DateTime(timezone=True), "
                           "server_default=sa.func.now())"}), "PostgreSQL accepted an asked_at that is NULL"),
+        # DEFAULT 'now()' is a constant: the time at which the table was made
+        (standby(columns={"asked_at": "Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), server_default='now()')"}),
+         "to compute the time for each row"),
+        (standby(columns={"asked_at": "Mapped[datetime] = mapped_column(sa.DateTime(timezone=True), "
+                          "server_default=sa.text('current_date'))"}), "to compute the time for each row"),
         # the class of the first call
         (standby(before="made = []\n").replace("def standby_model(base):\n", "def standby_model(base):\n    if made:\n"
                  "        return made[0]\n").replace("    return Standby\n", "    made.append(Standby)\n    return Standby\n"),
@@ -182,6 +187,15 @@ WRONG = {
             found = await session.execute(sa.select(Booking.__table__).where(Booking.customer_id == customer_id))
             return list(found)
 """), "returned something that is no booking"),
+        # everybody's bookings
+        (with_of_customer("""
+        if not customer_id:
+            return []
+        async with self.sessions() as session:
+            return list(await session.scalars(sa.select(Booking).order_by(Booking.booking_id).options(*LOADED)))
+"""), "and Ken has another one"),
+        # by time and not by number
+        (repository(".order_by(Booking.booking_id)", ".order_by(Booking.booked_at)"), "is to be sorted by number"),
         # 0 is no filter
         (with_of_customer("""
         query = sa.select(Booking).order_by(Booking.booking_id).options(*LOADED)
