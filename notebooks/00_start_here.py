@@ -153,7 +153,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 210 | ready |
 # | 3.2 | Beyond tables | JSONB, CTE, materialized views. | 80 | planned |
 # | 3.3 | Connections | PgBouncer, connection pooling. | 70 | planned |
-# | 3.4 | SQLAlchemy | ORM-модели, sessionmaker, async_engine. | 80 | planned |
+# | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |
 # | 3.5 | Migrations | Миграции, схемы, tablespaces. | 75 | planned |
 # | 3.6 | Laziness and nesting | Отложенные вычисления, вложенные транзакции. | 70 | planned |
 #
