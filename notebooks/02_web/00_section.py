@@ -36,10 +36,10 @@
 # | 2.1 FastAPI | [An order that is almost right](01_fastapi.ipynb#An-order-that-is-almost-right) · [When is the session given back?](01_fastapi.ipynb#When-is-the-session-given-back?) · [A partner's library that blocks](01_fastapi.ipynb#A-partner%27s-library-that-blocks) | 20 |
 # | 2.2 Django | [A page of fifty bookings](02_django.ipynb#A-page-of-fifty-bookings) · [Two desks sell at the same moment](02_django.ipynb#Two-desks-sell-at-the-same-moment) · [Ten synchronous calls at once](02_django.ipynb#Ten-synchronous-calls-at-once) | 29 |
 # | 2.3 Flask | [An error page of its own](03_flask.ipynb#An-error-page-of-its-own) · [A server by hand](03_flask.ipynb#A-server-by-hand) · [One slow upstream](03_flask.ipynb#One-slow-upstream) | 16 |
-# | 2.4 WebSockets and SSE | [How old is the news?](04_websockets_sse.ipynb#How-old-is-the-news?) · [The server is killed in mid-stream](04_websockets_sse.ipynb#The-server-is-killed-in-mid-stream) · [One phone does not read](04_websockets_sse.ipynb#One-phone-does-not-read) | 17 |
+# | 2.4 WebSockets and SSE | [How old is the news?](04_websockets_sse.ipynb#How-old-is-the-news?) · [The server is killed in mid-stream](04_websockets_sse.ipynb#The-server-is-killed-in-mid-stream) · [One phone does not read](04_websockets_sse.ipynb#One-phone-does-not-read) | 21 |
 # | 2.5 Caching | [A cancelled request](05_caching.ipynb#A-cancelled-request) · [Two hundred requests at once](05_caching.ipynb#Two-hundred-requests-at-once) · [A reader is overtaken](05_caching.ipynb#A-reader-is-overtaken) | 31 |
 # | 2.7 API contracts | [One commit, built six times](07_api_contracts.ipynb#One-commit,-built-six-times) · [A tester that has read only the contract](07_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [The answer was lost](07_api_contracts.ipynb#The-answer-was-lost) | 25 |
-# | together | | 138 |
+# | together | | 142 |
 #
 # <!-- /core -->
 #
