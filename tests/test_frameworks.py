@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from helpers import load
 from helpers.labs.web.frameworks import measuring
 from helpers.measure import ProcessFailed
 
@@ -38,3 +39,15 @@ def test_a_server_that_does_not_come_up_says_why(kind: tuple[str, str]) -> None:
         measuring.serving({"wrong": kind}, pg, provider),
     ):
         pass
+
+
+def test_the_calm_day_and_the_rush_are_told_apart() -> None:
+    late = [0.003 if moment < measuring.CALM_SECONDS else 0.5 for moment in measuring.DUE]
+    sent = tuple(moment + by for moment, by in zip(measuring.DUE, late, strict=True))
+    ended = tuple(moment + 0.1 for moment in sent)
+    result = load.Result(0, tuple(measuring.DUE), sent, ended, ("200",) * len(sent))
+    one = measuring.Measured(at_once=8, load=result, memory=0)
+    assert one.late == pytest.approx(0.003)
+    assert one.latency(0.9, rush=False) == pytest.approx(0.103)
+    assert one.latency(0.9, rush=True) == pytest.approx(0.6)
+    assert one.per_second == pytest.approx(len(measuring.RUSH) / 0.6)

@@ -245,13 +245,15 @@ beliefs({
 # ## The same API in three frameworks
 #
 # Search flights, book a seat, ask a fare provider: the same three endpoints in FastAPI, Django and Flask, over the same
-# tables of the same PostgreSQL. [2.3](03_flask.ipynb#The-same-API-three-times) shows their sources, and proves that they
-# answer alike, that one client gets the seat, and that the server decides how many requests are under way.
+# tables of the same PostgreSQL. [2.3](03_flask.ipynb#The-same-API-three-times) shows their sources, and that they book and
+# refuse the same orders, that one client gets the seat, and how many requests each has under way in which server.
 #
-# Each row below is one server with one worker process. The load comes from another process, on schedule: first 40
-# requests per second, then 120 requests within 0.15 s; nine of ten are searches, one is a booking. The next cell needs
-# PostgreSQL, starts five servers, and may take a minute on a busy machine. If the last column says *no*, the machine
-# was too busy, and the times say little.
+# Each row below is one server with one worker process. The load comes from another process, on schedule. On the calm day
+# it sends 10 requests per second, so few that each server here can serve them. In the rush it sends 48 at one moment.
+# Nine of ten are searches, one is a booking. The next cell needs PostgreSQL, starts five servers, and may take more than
+# a minute on a busy machine. *Load late* says how late the generator itself was on the calm day, for nine of ten requests
+# at most. This time is part of the latencies: where it is not small beside them, the machine was too busy for a
+# comparison.
 
 # %% tags=["nbval-ignore-output", "timing"]
 from helpers import services, show_table
@@ -267,24 +269,28 @@ three.draw(measured)
 
 # %% [markdown]
 # *At once*: of 24 requests, how many were at a slow provider together. *Answers per second*: in the rush, until the last
-# one was answered. *p50*, *p99*: on the calm day, from the moment at which a request was due. *Worker*: its memory
-# that no other process shares (USS), after the load. *Lines*: without blank lines, comments and docstrings. FastAPI and
-# Flask import the SQLAlchemy models of `helpers/airline`, which are not counted. Django needs models of its own.
+# one was answered. *p50*, *p90*: on the calm day, from the moment at which a request was due. *Worker*: its memory
+# that no other process shares (USS), after the load. A worker of gunicorn is forked from a first process and shares some
+# memory with it; uvicorn runs alone here, so all of its memory is counted. Compare the rows of one server only. *Lines*:
+# without blank lines, comments and docstrings. FastAPI and Flask import the SQLAlchemy models of `helpers/airline`, which
+# are not counted. Django needs models of its own, and its lines include its settings.
 #
-# This is no ranking of frameworks: the two Flask rows are one application, and so are the two Django rows. Under uvicorn
-# Django opens a connection to PostgreSQL for each request: its threads do not stay, and a connection belongs to a
-# thread. A pool is the cure; Django has one if the package `psycopg-pool` is installed. The frameworks themselves differ in what you need not write:
+# This is no ranking of frameworks: the two Flask rows are one application, and so are the two Django rows. Nor do the rows
+# differ in one thing only: FastAPI and Flask have a pool of eight connections, Django in gunicorn keeps one per thread, and
+# Django under uvicorn opens one for each request, because its threads do not stay, and a connection belongs to a thread.
+# A pool is the cure; Django has one if the package `psycopg-pool` is installed. The frameworks themselves differ in
+# what you need not write:
 #
 # | for free | FastAPI | Django, with REST framework | Flask |
 # |---|---|---|---|
 # | checked input, errors as JSON | by the function's types (422) | by serializers (400) | no; here Pydantic, by hand |
 # | OpenAPI document, and pages that show it | yes | with a package: drf-spectacular | with an extension |
 # | ORM, migrations | no | yes | no |
-# | users, sessions, CSRF protection | tools that read tokens | yes | a signed session cookie |
+# | users, sessions, CSRF protection | reads tokens, keys and passwords; with the package itsdangerous a signed session cookie | yes | a signed session cookie |
 # | admin pages | no | yes | no |
-# | plain and `async` views at once | yes | yes, under ASGI | an `async` view takes a worker |
-# | WebSockets | yes | with a package: Channels | with an extension |
-# | a test client | yes | yes | yes |
+# | `async` views | yes, beside plain ones | Django's own, under ASGI; not those of REST framework | with the package asgiref; each takes a worker or a thread of it |
+# | WebSockets | yes, in a server that speaks them | with a package: Channels | with an extension |
+# | a test client | with the package httpx2 | yes | yes |
 
 # %% [markdown]
 # ## The evidence

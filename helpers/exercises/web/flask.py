@@ -29,6 +29,7 @@ def _site(name: str = "site", app: Flask | None = None) -> Flask:
         part.get("/broken", endpoint="broken")(lambda: str(1 / 0))
         part.get("/own", endpoint="own")(lambda: ("its own page", 404))
         app.register_blueprint(part)
+    app.get("/<area>/closed", endpoint="closed")(lambda area: abort(403, f"{area} is closed"))
     return app
 
 
@@ -63,7 +64,12 @@ def _page(name: str) -> Callable[[Any], Any]:
 def check_error_pages(error_pages: Callable[[Any, Any], Any]) -> None:
     """Aborted and unmatched, the longest prefix at a border, the rest as before."""
     app, plain = _site(), _site().test_client()
-    pages = {"/api": _page("api"), "/api/v2": _page("v2"), "/shop": lambda error: ""}
+    errors: list[Any] = []
+    pages = {
+        "/api": _page("api"),
+        "/api/v2": _page("v2"),
+        "/shop": lambda error: errors.append(error) or "",
+    }
     given = dict(pages)
     error_pages(app, pages)
     if pages != given:
@@ -76,8 +82,15 @@ def check_error_pages(error_pages: Callable[[Any, Any], Any]) -> None:
             "The function for /shop returns an empty text, which is an answer (200, no content in it). "
             f"/shop/none got {got.status_code} {shown(got.text)}."
         )
+    client.get("/shop/closed")
+    if getattr(errors[-1], "description", None) != "shop is closed":
+        raise Wrong(
+            "A view under /shop aborts with 403 and the description 'shop is closed'. The function got "
+            f"{shown(errors[-1])}, and not the error of this request."
+        )
     for method, path in (
         ("GET", "/none"),
+        ("GET", "/API/none"),
         ("GET", "/apix/none"),
         ("GET", "/apix/abort/403"),
         ("POST", "/apix/fine"),
@@ -105,8 +118,10 @@ def _pages_under(client: Any) -> None:
         ("a view aborted", "GET", "/api/abort/404", "api says 404"),
         ("no rule matched", "GET", "/api/none", "api says 404"),
         ("no rule matched, at the prefix itself", "GET", "/api", "api says 404"),
+        ("no rule matched a POST either", "POST", "/api/none", "api says 404"),
         ("the method is wrong", "POST", "/api/fine", "api says 405"),
         ("another code", "GET", "/api/abort/403", "api says 403"),
+        ("a rule without this prefix matched", "GET", "/api/closed", "api says 403"),
         ("a rare code", "GET", "/api/abort/418", "api says 418"),
         ("a view failed, and Flask makes a 500 of it", "GET", "/api/broken", "api says 500"),
         ("a query is no part of the path", "GET", "/api?page=2", "api says 404"),
@@ -150,8 +165,13 @@ def check_tally(make: Callable[[], Any]) -> None:
     """Per application, errors included, bound twice, none kept alive."""
     tally = make()
     one, other = _site(), _site()  # two applications of one name
+    one.extensions["mail"] = mail = object()
     for app in (one, other, one):
         tally.init_app(app)
+    if one.extensions.get("mail") is not mail:
+        raise Wrong(
+            "`app.extensions` held the state of another extension, which is gone after init_app."
+        )
     _ask(one, "/api/fine", "/api/none")
     counts = _counts(tally, one)
     if same(counts, {200: 2, 404: 2}):
@@ -196,7 +216,8 @@ def check_tally(make: Callable[[], Any]) -> None:
 def _ask(app: Flask, *paths: str) -> None:
     client = app.test_client()
     for path in paths:
-        client.get(path)
+        if (problem := raised_by(lambda path=path: client.get(path))) is not None:
+            raise Wrong(f"{path} should be answered as before, and raised {shown(problem)}.")
 
 
 def _counts(tally: Any, app: Flask) -> dict[int, int]:

@@ -165,6 +165,49 @@ def error_pages(app, pages):
 """,
             "a 404 page of its own",
         ),
+        (  # the rule that matched instead of the path
+            """
+-        for prefix in sorted(pages, key=len, reverse=True):
+-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
++        path = request.url_rule.rule if request.url_rule else request.path
++        for prefix in sorted(pages, key=len, reverse=True):
++            if path == prefix or path.startswith(f"{prefix}/"):
+""",
+            "a rule without this prefix matched",
+        ),
+        (  # a path is made lowercase
+            """
+-            if request.path == prefix or request.path.startswith(f"{prefix}/"):
++            if (path := request.path.lower()) == prefix or path.startswith(f"{prefix}/"):
+""",
+            "/API/none is under no prefix",
+        ),
+        (  # an error of its own, without the words of the view
+            """
+-                return pages[prefix](error)
++                return pages[prefix](type(error)())
+""",
+            "not the error of this request",
+        ),
+        (  # rules that match the rest: for GET alone
+            """
+def error_pages(app, pages):
+    from flask import abort, request
+    from werkzeug.exceptions import HTTPException
+
+    for prefix in pages:
+        app.add_url_rule(prefix, f"at {prefix}", lambda: abort(404))
+        app.add_url_rule(f"{prefix}/<path:rest>", f"below {prefix}", lambda rest: abort(404))
+
+    @app.errorhandler(HTTPException)
+    def page_of(error):
+        for prefix in sorted(pages, key=len, reverse=True):
+            if request.path == prefix or request.path.startswith(f"{prefix}/"):
+                return pages[prefix](error)
+        return error
+""",
+            "no rule matched a POST either",
+        ),
     ],
     "flask.tally": [
         (  # one dictionary in the extension
@@ -370,6 +413,20 @@ class Tally:
 """,
             "init_app was called again for an application that had counted",
         ),
+        (  # the other extensions' state is lost
+            """
+-        counts = app.extensions["tally"] = {}
++        counts = {}
++        app.extensions = {"tally": counts}
+""",
+            "the state of another extension",
+        ),
+        (  # the function takes the response away
+            """
+-            return response
+""",
+            "should be answered as before",
+        ),
     ],
 }
 
@@ -391,6 +448,22 @@ def error_pages(app, pages):
         return error
 
     app.register_error_handler(HTTPException, handle)
+""",
+        # a handler per code, and the path's parents
+        """
+def error_pages(app, pages):
+    from pathlib import PurePosixPath
+
+    from flask import request
+    from werkzeug.exceptions import default_exceptions
+
+    def handle(error):
+        path = PurePosixPath(request.path)
+        fitting = [pages[str(part)] for part in (path, *path.parents) if str(part) in pages]
+        return fitting[0](error) if fitting else error
+
+    for code in default_exceptions:
+        app.register_error_handler(code, handle)
 """,
     ],
     "flask.tally": [
@@ -414,6 +487,29 @@ class Tally:
         from flask import current_app
 
         return self.all[current_app._get_current_object()]
+""",
+        # a layer of WSGI
+        """
+class Tally:
+    def init_app(self, app):
+        if "tally" in app.extensions:
+            return
+        counts, inner = app.extensions.setdefault("tally", {}), app.wsgi_app
+
+        def counting(environ, start_response):
+            def start(status, headers, exc_info=None):
+                counts[int(status[:3])] = counts.get(int(status[:3]), 0) + 1
+                return start_response(status, headers, exc_info)
+
+            return inner(environ, start)
+
+        app.wsgi_app = counting
+
+    @property
+    def counts(self):
+        from flask import current_app
+
+        return current_app.extensions["tally"]
 """,
     ],
 }
