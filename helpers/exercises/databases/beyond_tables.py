@@ -60,7 +60,7 @@ def _both_ways(pairs: Sequence[Leg]) -> list[Leg]:
 def _networks() -> list[tuple[str, list[Leg], str]]:
     """What a network shows, its legs, and the start."""
     line = [f"A{n:02}" for n in range(60)]
-    many = [f"M{n:02}" for n in range(30)]
+    many = [f"M{n:02}" for n in range(20)]
     ring = ["JFK", "BOS", "ORD"]
     return [
         ("one leg each way", [("JFK", "BOS"), ("BOS", "JFK")], "JFK"),
@@ -75,7 +75,7 @@ def _networks() -> list[tuple[str, list[Leg], str]]:
         ("a leg twice, and one to where it began", [("JFK", "JFK"), ("JFK", "BOS"), ("JFK", "BOS")], "JFK"),
         ("a leg with no destination yet", [("JFK", None), ("JFK", "BOS")], "JFK"),  # type: ignore[list-item]
         ("a line of 60 airports", _both_ways([*pairwise(line)]), "A00"),
-        ("30 airports, each with a leg to each", [(a, b) for a in many for b in many if a != b], "M07"),
+        ("20 airports, each with a leg to each", [(a, b) for a in many for b in many if a != b], "M07"),
     ]  # fmt: skip
 
 
@@ -105,7 +105,7 @@ def _fewest(legs: Sequence[Leg], start: str) -> dict[str, int]:
     ),
     why="A shortest way never visits an airport twice, so it has fewer legs than there are airports: the bound follows "
     "from the data. With `union` a round has one row per airport at most, so the work is about rounds × legs. If each row "
-    "carried its path, `union` would drop nothing, and 30 airports have more paths than any disk can hold.",
+    "carried its path, `union` would drop nothing, and 20 airports have more paths than any disk can hold.",
     stretch="Return one shortest *route* for each airport too: keep these rows, then walk back from the airport, one leg "
     "at a time, always to a neighbour with one leg fewer.",
     uses=lab.postgres,

@@ -71,7 +71,7 @@ def fewest_legs():
             where dest is not null and not dest = any(path))
         select airport, min(n) from reached group by airport"""
 ''',
-            "With 30 airports, each with a leg to each the query was still running",
+            "With 20 airports, each with a leg to each the query was still running",
         ),
         # far enough for the airline of the example
         (route(bound="dest is not null and n < 10"), "A11 is missing, 11 legs away"),
