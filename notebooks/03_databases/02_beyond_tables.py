@@ -15,21 +15,36 @@
 #
 # 85 minutes. Needs PostgreSQL, 15 or later. If MySQL and MariaDB are there too, one experiment asks them as well.
 #
-# The check-in desk keeps everything about a booking in one JSONB document. A passenger checks in, and one key changes
-# from `false` to `true`. The document has 64 kB. How much does the database write? And what does the planner know about
-# the key, what does an index know, and what happens to the document if the new value is missing?
+# The check-in desk keeps everything about a booking in one JSONB document of 64 kB. A passenger checks in, and one key of
+# the document changes from `false` to `true`. Each change of a table goes into PostgreSQL's write-ahead log (WAL), so
+# this log tells what the change costs.
+
+# %% [markdown] predict="beyond_tables.q1"
+# **Predict.** `update … set doc = jsonb_set(doc, '{checked_in}', 'true')` changes one key of a document of 64 kB. How much
+# WAL is written?
 #
+# - **a** about 100 bytes: the changed key and a header
+# - **b** about 2 kB: the one piece of the document that has the key
+# - **c** more than 64 kB
+
+# %%
+from helpers import answer
+
+answer("beyond_tables.q1", None)  # "a", "b" or "c"
+
+# %% [markdown]
 # **You will be able to show that …**
 #
-# 1. a change inside a document has a price in bytes, and where you keep a fact decides it;
-# 2. a condition on a document uses one index and not another, and what the planner knows of a key;
+# 1. a change inside a document has a price in bytes, and the price depends on where a fact is kept;
+# 2. the spelling of a condition on a document matters, to its index and to the planner's estimate;
 # 3. a document, or a change of it, can get lost without an error;
-# 4. a CTE is computed in one of two ways, and what a recursive one needs to end;
+# 4. a CTE is computed in one of two ways, and a recursive one must be given a reason to end;
 # 5. a window has a frame even if you do not write one;
 # 6. each way to keep a summary fresh has its own locks and writes.
 
 # %%
-from helpers import answer, check, claim, explain, services, show_bars, show_plan, show_source, show_table, stamp
+from helpers import check, claim, explain, services, stamp
+from helpers import show_bars, show_plan, show_source, show_table
 from helpers.labs.databases import beyond_tables as lab
 
 pg = lab.postgres()
@@ -42,7 +57,7 @@ def run(*statements):
     """Send statements; the rows of the last one."""
     for sql in statements:
         cursor = db.execute(sql)
-    return cursor.fetchall() if cursor.description else []
+    return cursor.fetchall() if cursor.description else None
 
 
 def value(sql):
@@ -53,7 +68,7 @@ def value(sql):
 # ## One key of a document
 #
 # Four bookings with documents of about 200 bytes to 64 kB. The bulk is a history of random hex strings, which do not
-# compress. We count the bytes that one `UPDATE` adds to the write-ahead log (WAL). `EXPLAIN (ANALYZE, WAL)` reports them.
+# compress. We count the bytes that one `UPDATE` adds to the WAL. `EXPLAIN (ANALYZE, WAL)` reports them.
 # The setting `full_page_writes = off` keeps out the page images that a first change after a checkpoint would add. (On
 # your own server leave it on.)
 
@@ -64,17 +79,6 @@ run("drop table if exists dossiers",
 for size in SIZES:
     run(f"""insert into dossiers select {size}, '12A', jsonb_build_object('checked_in', false, 'history',
             (select jsonb_agg(md5(i::text || '-{size}')) from generate_series(1, {size} / 32) i))""")
-
-# %% [markdown] predict="beyond_tables.q1"
-# **Predict.** `update dossiers set doc = jsonb_set(doc, '{checked_in}', 'true')` changes one key of the document of
-# 64 kB. How much WAL is written?
-#
-# - **a** about 100 bytes: the changed key and a header
-# - **b** about 2 kB: the one piece of the document that has the key
-# - **c** more than 64 kB
-
-# %%
-answer("beyond_tables.q1", None)  # "a", "b" or "c"
 
 # %%
 stored, by_key, by_column = {}, {}, {}
