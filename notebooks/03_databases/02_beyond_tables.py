@@ -421,7 +421,7 @@ claim("beyond_tables.erased", "a value that is NULL erases the whole document, w
 
 # %% [markdown]
 # **Why.** `jsonb_set` is *strict*: if any argument is NULL, PostgreSQL does not call it and the result is NULL.
-# `jsonb_set_lax` (from version 13) is not strict, and its fourth argument says what a NULL means: `use_json_null` (the
+# `jsonb_set_lax` (from version 13) is not strict, and its fifth argument says what a NULL means: `use_json_null` (the
 # default), `delete_key`, `return_target` or `raise_exception`
 # ([manual, 9.16](https://www.postgresql.org/docs/17/functions-json.html)). `doc not null` in the table turns the loss
 # into an error.
@@ -759,10 +759,9 @@ claim("beyond_tables.cycle", "CYCLE ends by itself and gives the paths that visi
 
 # %% [markdown]
 # **In production.** To know *what* is reachable, keep the row small and use `union`. To know *how far*, stop at a number
-# of rounds that you can defend: no shortest path is longer than the number of airports. All *paths* are many: seven
-# airports have 141 of them, and the 107 of the full network have 457,753 (counted by the authors with
-# `lab.simple_paths`). MariaDB has `CYCLE … RESTRICT`, MySQL and SQLite have no
-# `CYCLE`.
+# of rounds that you can defend: a shortest path has fewer legs than there are airports. All *paths* are many: seven
+# airports have 141 of them, and the 107 of the full network have 457,753 (counted once by the authors). MariaDB has
+# `CYCLE … RESTRICT`, MySQL and SQLite have no `CYCLE`.
 
 # %% [markdown] claim="beyond_tables.reached" tags=["break-it"]
 # <details>
