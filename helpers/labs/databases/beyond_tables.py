@@ -94,7 +94,8 @@ def draw_served(served: Mapping[str, Mapping[str, bool]]) -> None:
                 axes.text(x, y, "index" if serves else "–", va="center", ha="center", fontsize=8,
                           color="white" if serves else INK)  # fmt: skip
         axes.set_yticks(range(len(served)), list(served), fontsize=8, family="monospace")
-        axes.set_xticks(range(len(indexes)), indexes, fontsize=8)
+        labels = [name.replace("_path", "\n_path").replace("doc ", "doc\n") for name in indexes]
+        axes.set_xticks(range(len(indexes)), labels, fontsize=8)
         axes.xaxis.tick_top()
         axes.tick_params(length=0)
         axes.set_xlim(-0.5, len(indexes) - 0.5)
