@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from decimal import Decimal
 from itertools import pairwise
 from typing import Any
 
@@ -38,6 +39,10 @@ def _forget(admin: Any) -> None:
     admin.execute("alter role all reset all")
     admin.execute("alter role current_user reset all")
     admin.execute("alter system reset all")
+    admin.execute(
+        "alter tablespace pg_default reset (seq_page_cost, random_page_cost, effective_io_concurrency, "
+        "maintenance_io_concurrency)"
+    )
     admin.execute("select pg_reload_conf()")
 
 
@@ -160,7 +165,11 @@ def _compare_legs(what: str, start: str, got: list[Any], expected: dict[str, int
     if extra := set(names) - set(expected):
         raise Wrong(f"With {what} from {start}: no legs lead to {min(extra)}, and you return it.")
     for name, count in sorted(got):
-        if not same(count, expected[name]):
+        # numeric comes as Decimal
+        if not same(
+            int(count) if isinstance(count, Decimal) and count == expected[name] else count,
+            expected[name],
+        ):
             raise Wrong(
                 f"With {what} from {start}: {name} is {expected[name]} legs away, got {shown(count)}."
             )
@@ -182,6 +191,7 @@ ASKED = (
     "select id from documents where (doc ->> 'price')::int >= 4990",
     "select id from documents where (doc ->> 'price')::int between 120 and 122",
     "select id from documents where doc ? 'wheelchair'",
+    "select id from documents where (doc ->> 'price')::int between 3 and 5",
 )
 ROOM = 3 * MIB
 
@@ -251,6 +261,8 @@ def _state(connection: Any) -> list[Any]:
             where attrelid = 'documents'::regclass and attnum > 0
         union all select 'setting', unnest(setconfig) from pg_db_role_setting
         union all select 'setting', name from pg_file_settings where sourcefile like '%auto.conf'
+        union all select 'setting', unnest(spcoptions) from pg_tablespace
+        union all select 'setting', unnest(reloptions) from pg_class where oid = 'documents'::regclass
         order by 1, 2""").fetchall()
 
 
@@ -290,6 +302,18 @@ DEPARTURES = (
     "vacuum analyze carriers",
 )
 PAGES = 300
+MOVED = "After some departures moved by a year"
+# The last one has the same rows in another index. There a query without an order of its own finds another third one.
+ROUNDS = (
+    ("", "select 1"),
+    (MOVED, "update departures set departs = departs + interval '1 year' where id % 1000 = 7"),
+    (
+        "With another index, and two departures at the same time",
+        """drop index departures_carrier_departs_id_idx;
+        insert into departures values (70011, 'D1', '2013-03-01'), (70012, 'D1', '2013-03-01');
+        create index on departures (carrier, departs desc, id); analyze departures""",
+    ),
+)
 
 
 @exercise(
@@ -312,17 +336,14 @@ PAGES = 300
     rows=("again",),
 )
 def check_last_three(last_three: Callable[[], str], server: Any) -> None:
-    """The right rows in the right order, on two sets of data; few pages."""
+    """The right rows in the right order, on three sets of data; few pages."""
     import psycopg
 
     sql = _text(last_three())
     with own_database(server) as connect, connect() as connection:
         for statement in DEPARTURES:
             connection.execute(statement)
-        for change in (
-            "select 1",
-            "update departures set departs = departs + interval '1 year' where id % 1000 = 7",
-        ):
+        for what, change in ROUNDS:
             connection.execute("set default_transaction_read_only = off")
             connection.execute(change)
             connection.execute("set default_transaction_read_only = on")
@@ -333,12 +354,12 @@ def check_last_three(last_three: Callable[[], str], server: Any) -> None:
                 raise Wrong(
                     f"PostgreSQL refused the query: {str(problem).splitlines()[0]}"
                 ) from None
-            _compare_departures(got, _last_three(connection))
-        if (pages := explain(connection, sql).buffers) > PAGES:
-            raise Wrong(
-                f"The rows are right. The query reads {pages:,} pages, and {PAGES} is the limit: three entries of the "
-                "index for each carrier."
-            )
+            _compare_departures(what, got, _last_three(connection))
+            if what == MOVED and (pages := explain(connection, sql).buffers) > PAGES:
+                raise Wrong(
+                    f"The rows are right. The query reads {pages:,} pages, and {PAGES} is the limit: three entries of "
+                    "the index for each carrier."
+                )
 
 
 def _last_three(connection: Any) -> list[Any]:
@@ -356,14 +377,15 @@ def _last_three(connection: Any) -> list[Any]:
     ]
 
 
-def _compare_departures(got: list[Any], expected: list[Any]) -> None:
+def _compare_departures(what: str, got: list[Any], expected: list[Any]) -> None:
+    when = f"{what}: " if what else ""
     if any(len(row) != 3 for row in got):
-        raise Wrong(f"Return three columns, code, departs and id, got {shown(got[0])}.")
+        raise Wrong(f"{when}Return three columns, code, departs and id, got {shown(got[0])}.")
     for n, (mine, wanted) in enumerate(zip(got, expected, strict=False), 1):
         if tuple(mine) != wanted:
-            raise Wrong(f"Row {n}: expected {_row(wanted)}, got {_row(mine)}.")
+            raise Wrong(f"{when}Row {n}: expected {_row(wanted)}, got {_row(mine)}.")
     if len(got) != len(expected):
-        raise Wrong(f"Expected {len(expected)} rows, got {len(got)}.")
+        raise Wrong(f"{when}Expected {len(expected)} rows, got {len(got)}.")
 
 
 def _row(row: Any) -> str:

@@ -172,6 +172,17 @@ def fewest_legs():
             ),
             "the planner expects 6,667 rows, and there are 40",
         ),
+        # prices that the task names, and no others
+        (
+            indexes(
+                PATHS,
+                "\"create index on documents (((doc ->> 'price')::int)) where (doc ->> 'price')::int >= 120\"",
+                "\"create statistics price on ((doc ->> 'price')::int) from documents\"",
+                CHAIR,
+                ANALYZE,
+            ),
+            "between 3 and 5 the plan is a Seq Scan",
+        ),
         # one flight only
         (
             indexes(
@@ -212,6 +223,22 @@ def fewest_legs():
         # takes the choice away from the planner
         (
             indexes('"alter role current_user set enable_seqscan = off"', PATHS, PRICE, CHAIR),
+            "Rows, columns or settings are not as they were",
+        ),
+        # makes a scan of the table look expensive, for everybody
+        (
+            indexes(
+                '"alter tablespace pg_default set (seq_page_cost = 1000)"',
+                PATHS,
+                PRICE,
+                CHAIR,
+                ANALYZE,
+            ),
+            "Rows, columns or settings are not as they were",
+        ),
+        # an option of the table
+        (
+            indexes('"alter table documents set (fillfactor = 50)"', PATHS, PRICE, CHAIR, ANALYZE),
             "Rows, columns or settings are not as they were",
         ),
         # a column that no query names
@@ -255,6 +282,11 @@ def last_three():
         (latest(inner="departs, id"), "Row 1: expected (C0, "),
         # of two at one time the smaller id
         (latest(inner="departs desc, id"), "expected"),
+        # leaves the choice among equal times to the index
+        (
+            latest(inner="departs desc"),
+            "With another index, and two departures at the same time: Row",
+        ),
         # the latest last
         (latest(outer="code, departs, id"), "Row 1: expected (C0, "),
         # three in all
@@ -326,6 +358,20 @@ def fewest_legs():
         "select a, min(n) as n from r group by 1 order by 2, 1"
     )
 """,
+        # rounds of arrays: what was reached last, and what was seen
+        '''
+def fewest_legs():
+    return """
+        with recursive r (n, ahead, seen) as (
+            select 0, array[%(start)s::text], array[%(start)s::text]
+            union all
+            select n + 1, x.next, seen || x.next from r, lateral (select array(
+                select distinct dest from legs where origin = any(ahead) and dest <> all(seen)) as next) x
+            where cardinality(x.next) > 0)
+        select unnest(ahead), n from r"""
+''',
+        # a numeric counter
+        route(first="select %(start)s::text, 0::numeric"),
     ],
     "beyond_tables.document_indexes": [
         # an index on a condition, which is true or false
