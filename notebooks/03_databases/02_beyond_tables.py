@@ -538,7 +538,8 @@ claim("beyond_tables.untracked", "a change inside a plain dict, or one level dee
 # A partner sends this document, with a key that occurs twice: `{"b": 1, "a": 2, "a": 3, "n": 1.50}`. [RFC
 # 8259](https://www.rfc-editor.org/rfc/rfc8259#section-4) calls the behaviour of software that receives such an object
 # unpredictable. Each system stores it in a column of type `json` (PostgreSQL: `jsonb`), and is asked for the text and for
-# the value of `a`. SQLite has no such type. It accepts any name of a type, and keeps a text as it is.
+# the value of `a`. SQLite has no such type. It accepts any name of a type, and keeps a text like
+# this one as it is.
 
 # %%
 import sqlite3
@@ -1280,7 +1281,7 @@ check("beyond_tables.last_three", last_three)
 # 2. An index serves a condition by its operator and expression. The planner has no statistics of a key until an
 #    expression index, a generated column or `CREATE STATISTICS` gives it some.
 # 3. `jsonb_set` with a NULL returns NULL. SQLAlchemy writes a document if the attribute was set to a different value, not if
-#    something in it changed. Four systems keep four different things of one JSON text.
+#    something in it changed. Four systems keep one JSON text in three ways.
 # 4. A CTE that is used once is folded into the query. With `union` a recursive one ends if no round brings a row that
 #    is new as a whole.
 # 5. The default frame of an ordered window ends at the last peer of the current row.
