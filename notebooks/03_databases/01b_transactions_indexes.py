@@ -1977,4 +1977,4 @@ check("transactions_indexes.right_estimates", right_estimates)
 # [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), on UUIDs.
 
 # %% [markdown] footer=true
-# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Board](../00_start_here.ipynb) · [3.4 SQLAlchemy](04_sqlalchemy.ipynb) →
+# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.2 Beyond tables](02_beyond_tables.ipynb) →
