@@ -62,12 +62,15 @@ def check_truthful(make_app: Callable[[dict[str, int | None]], FastAPI]) -> None
     for path, response in answers.items():
         _documented(document, operation, path, response)
     _tight(document, operation, _kind(answers["/fares/JFK-LAX?seats=0"]))
-    other = _get(_application(make_app, {"LGA-BOS": 5_000}), "/fares/LGA-BOS")
-    if other.status_code != 200 or not same(other.json(), {"route": "LGA-BOS", "cents": 5_000}):
+    second = _application(make_app, {"LGA-BOS": 5_000_000})
+    path = "/fares/LGA-BOS?seats=9"
+    other = _get(second, path)
+    if other.status_code != 200 or not same(other.json(), {"route": "LGA-BOS", "cents": 45_000_000}):  # fmt: skip
         raise Wrong(
-            f"A second application, with the fares {{'LGA-BOS': 5000}}: GET /fares/LGA-BOS gave {other.status_code} "
+            f"A second application, with the fares {{'LGA-BOS': 5000000}}: GET {path} gave {other.status_code} "
             f"{other.text}. Each call of make_app makes an application with fares of its own."
         )
+    _documented(second.openapi(), _operation(second.openapi()), path, other)
 
 
 def _application(make_app: Callable[..., Any], fares: dict[str, int | None]) -> Any:
@@ -155,6 +158,16 @@ LIES: list[tuple[int, str, Any, str]] = [
     (200, JSON, {"route": "JFK-LAX", "cents": True}, "true as cents"),
     (200, JSON, {"route": None, "cents": 1}, "null as route"),
     (404, PROBLEM_JSON, {}, "no member at all"),
+    *(
+        (
+            404,
+            PROBLEM_JSON,
+            {name: PROBLEM[name] for name in PROBLEM if name != left_out},
+            f"no {left_out}",
+        )
+        for left_out in PROBLEM
+    ),
+    (404, PROBLEM_JSON, PROBLEM | {"type": 404}, "a number as type"),
     (404, PROBLEM_JSON, PROBLEM | {"status": "404"}, "a string as status"),
     (404, PROBLEM_JSON, PROBLEM | {"title": None}, "null as title"),
     (404, PROBLEM_JSON, PROBLEM | {"detail": None}, "null as detail"),
@@ -171,15 +184,20 @@ def _tight(document: dict[str, Any], operation: dict[str, Any], refusal: str) ->
     for status, kind, body, what in [*LIES, (422, refusal, 5, "a bare number as its body")]:
         if _schema(document, operation, status, kind, "/fares/…").is_valid(body):
             raise Wrong(f"By the document a {status} may have {what}: {body}. It never has; say what always comes.")  # fmt: skip
-    seats = [p for p in operation.get("parameters", ()) if p["name"] == "seats"]
-    if not seats or seats[0].get("required"):
+    parameters = {(p["in"], p["name"]): p for p in operation.get("parameters", ())}
+    route, seats = parameters.get(("path", "route")), parameters.get(("query", "seats"))
+    if not route or not Draft202012Validator(_whole(document, route["schema"])).is_valid("JFK-LAX"):  # fmt: skip
+        raise Wrong("`route` is a string in the path, such as JFK-LAX; the document does not say so.")  # fmt: skip
+    if not seats or seats.get("required"):
         raise Wrong("`seats` is an optional query parameter; the document does not say so.")
-    validator = Draft202012Validator(_whole(document, seats[0]["schema"]))
+    if (default := seats["schema"].get("default", 1)) not in (1, "1"):
+        raise Wrong(f"Without `seats` the service counts one; the document says that the default is {default!r}.")  # fmt: skip
+    validator = Draft202012Validator(_whole(document, seats["schema"]))
     for value, fine in SEATS:  # in a query all is text; a schema may speak of it or of the number
         if (validator.is_valid(value) or validator.is_valid(str(value))) != fine:
             raise Wrong(
                 f"seats={value} is {'accepted' if fine else 'refused'} by the service, and the document says otherwise: "
-                f"{seats[0]['schema']}."
+                f"{seats['schema']}."
             )
 
 
@@ -249,12 +267,12 @@ def _order(answer: Any, what: str) -> tuple[int, bool]:
 
 
 def _in_turn(book_once: Callable[..., Any], server: Postgres) -> None:
-    for key in ("k-1", "O'Hara", ""):
+    for key in ("k-1", "K-1", " k-1", "O'Hara", ""):
         with _caller(server, f"First call with the key {key!r}") as connection:
             number, replayed = _order(book_once(connection, 1, key, 7, "12A"), f"First call with the key {key!r}")  # fmt: skip
         if replayed:
             raise Wrong(
-                f"The first call with the key {key!r} made the order; replayed is False then."
+                f"The first call with the key {key!r} made the order; replayed is False then. Keys are compared as they are."
             )
         with _caller(server, f"The same call again, key {key!r}") as connection:
             if (again := _order(book_once(connection, 1, key, 7, "12A"), "The same call again")) != (number, True):  # fmt: skip

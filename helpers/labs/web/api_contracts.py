@@ -23,7 +23,6 @@ from typing import TYPE_CHECKING, Any
 from helpers.labs.web import chromium
 
 if TYPE_CHECKING:
-    import httpx
     from sqlalchemy import Engine
 
     from helpers.services import Postgres  # type: ignore[attr-defined]
@@ -109,21 +108,6 @@ def flight_at(number: int, hours: float, capacity: int = 60) -> Any:
 
     return Flight(flight_id=number, carrier="UA", number=number, origin="JFK", dest="LAX",
                   departs=FIRST + timedelta(hours=hours), capacity=capacity, fare_cents=10_000)  # fmt: skip
-
-
-@contextmanager
-def airline(**settings: object) -> Iterator[tuple[httpx.Client, Engine]]:
-    """The bookings service as a process of its own, and a client of it."""
-    import httpx
-
-    from helpers.airline import server
-
-    with (
-        airline_database() as (url, engine),
-        server.running(url, **settings) as service,
-        httpx.Client(base_url=service.url, trust_env=False, timeout=SECONDS) as client,
-    ):
-        yield client, engine
 
 
 class KeyReused(Exception):

@@ -74,6 +74,20 @@ def bounds(schema: str) -> str:
     )
 
 
+def parameter(name: str, change: str) -> str:
+    """The worked answer, in whose document something is changed about a parameter `it`."""
+    return app().replace(
+        "    return app\n",
+        f"""
+    true = app.openapi()
+    for it in true["paths"]["/fares/{{route}}"]["get"]["parameters"]:
+        if it["name"] == "{name}":
+            {change}
+    return app
+""",
+    )
+
+
 INSERT = """
     made = connection.execute(
         "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
@@ -195,7 +209,25 @@ WRONG = {
             ),
             "By the document a 422 may have a bare number",
         ),
+        (  # a member that always comes, and may be missing by the document
+            app().replace("        detail: str\n", '        detail: str = ""\n'),
+            "By the document a 404 may have no detail",
+        ),
+        (
+            app().replace("        type: str\n        title", "        type: Any\n        title"),
+            "a number as type",
+        ),
         (documented("cents", '{"type": ["number", "null"]}'), "a fraction as cents"),
+        (  # true of the fares in hand, not of others
+            documented("cents", '{"type": ["integer", "null"], "maximum": 100000}'),
+            "45000000 is greater than the maximum of 100000",
+        ),
+        (parameter("seats", 'it["in"] = "header"'), "`seats` is an optional query parameter"),
+        (parameter("seats", 'it["schema"]["default"] = 2'), "the default is 2"),
+        (
+            parameter("route", 'it["schema"] = {"type": "integer"}'),
+            "`route` is a string in the path",
+        ),
         (documented("cents", '{"type": ["integer", "boolean", "null"]}'), "true as cents"),
         (
             app().replace("        detail: str\n", "        detail: str | None\n"),
@@ -323,6 +355,38 @@ WRONG = {
             "The same call again, key ''",
             "falsy",
         ),
+        (  # one statement, one snapshot: its SELECT cannot see what the INSERT waited for
+            DEF
+            + """
+    number, replayed, *order = connection.execute(
+        "with made as (insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
+        "on conflict (customer_id, key) do nothing returning order_id, flight_id, seat) "
+        "select order_id, false, flight_id, seat from made union all "
+        "select order_id, true, flight_id, seat from orders where customer_id = %s and key = %s",
+        [customer_id, key, flight_id, seat, customer_id, key]).fetchone()
+"""
+            + COMPARE
+            + "    return number, replayed\n",
+            "the second raised TypeError",
+        ),
+        (  # a tidied key is another client's key
+            DEF
+            + "    key = key.lower()\n"
+            + INSERT
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "The first call with the key 'K-1' made the order",
+        ),
+        (
+            DEF
+            + "    key = key.strip()\n"
+            + INSERT
+            + SELECT
+            + COMPARE
+            + "    return number, True\n",
+            "The first call with the key ' k-1' made the order",
+        ),
         (  # commits when it replays only
             DEF
             + INSERT
@@ -391,7 +455,8 @@ class Price(BaseModel):
     cents: int | None
     route: str
 TEXT = {"type": "string"}
-PROBLEM = {"type": "object", "required": ["status", "title"], "properties": {"status": {"const": 404}, "title": TEXT, "detail": TEXT}}
+PROBLEM = {"type": "object", "required": ["type", "title", "status", "detail"],
+           "properties": {"type": {"const": "about:blank"}, "title": TEXT, "status": {"const": 404}, "detail": TEXT}}
 def make_app(fares):
     app = FastAPI(title="Fares", version="2")
     @app.get("/fares/{route}", responses={404: {"description": "?", "content": {"application/problem+json": {"schema": PROBLEM}}}})
@@ -417,6 +482,55 @@ def make_app(fares):
             "def make_app",
             'from enum import IntEnum\nSeats = IntEnum("Seats", {f"n{n}": n for n in range(1, 10)})\ndef make_app',
         ),
+        # an exception handler, a dataclass, the allowed texts
+        """
+from dataclasses import dataclass
+from typing import Annotated, Literal
+from fastapi import FastAPI, Query, HTTPException, Request
+from fastapi.responses import JSONResponse
+@dataclass
+class Fare:
+    route: str
+    cents: int | None
+def make_app(fares):
+    class NoRoute(Exception):
+        def __init__(self, route): self.route = route
+    app = FastAPI()
+    @app.exception_handler(NoRoute)
+    async def no_route(request, error):
+        return JSONResponse({"type": "about:blank", "title": "No such route", "status": 404, "detail": error.route}, 404, media_type="application/problem+json")
+    text = {"type": "string"}
+    schema = {"type": "object", "properties": {"type": text, "title": text, "status": {"type": "integer"}, "detail": text}, "required": ["type", "title", "status", "detail"], "additionalProperties": False}
+    @app.get("/fares/{route}", responses={404: {"description": "No", "content": {"application/problem+json": {"schema": schema}}}})
+    def find(route: str, seats: Annotated[Literal["1","2","3","4","5","6","7","8","9"], Query()] = "1") -> Fare:
+        if route not in fares: raise NoRoute(route)
+        c = fares[route]
+        return Fare(route, None if c is None else c*int(seats))
+    return app
+""",
+        # the handler as it was, and the whole document by hand
+        """
+from fastapi import FastAPI
+from fastapi.responses import JSONResponse
+def make_app(fares):
+    app = FastAPI()
+    @app.get("/fares/{route}")
+    async def find_fare(route, seats="1"):
+        if not (seats.isascii() and seats.isdecimal()) or not 1 <= int(seats) <= 9:
+            return JSONResponse({"detail": "seats: 1 to 9"}, 422)
+        if route not in fares:
+            problem = {"type": "about:blank", "title": "No such route", "status": 404, "detail": route}
+            return JSONResponse(problem, 404, media_type="application/problem+json")
+        cents = fares[route]
+        return {"route": route, "cents": None if cents is None else cents * int(seats)}
+    S={"type":"string"}; I={"type":"integer"}
+    def obj(**p): return {"type":"object","properties":p,"required":list(p)}
+    doc={"openapi":"3.1.0","info":{"title":"F","version":"1"},"paths":{"/fares/{route}":{"get":{"operationId":"f","parameters":[{"name":"route","in":"path","required":True,"schema":S},{"name":"seats","in":"query","schema":{"type":"integer","minimum":1,"maximum":9,"default":1}}],
+    "responses":{"200":{"description":"ok","content":{"application/json":{"schema":obj(route=S,cents={"type":["integer","null"]})}}},"404":{"description":"no","content":{"application/problem+json":{"schema":{"$ref":"#/components/schemas/P"}}}},"422":{"description":"seats","content":{"application/json":{"schema":obj(detail=S)}}}}}}},
+    "components":{"schemas":{"P":obj(type=S,title=S,status=I,detail=S)}}}
+    app.openapi=lambda: doc
+    return app
+""",
     ],
     "api_contracts.book_once": [
         # an update that changes nothing returns the row in one statement; xmax tells who made it
