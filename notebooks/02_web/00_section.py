@@ -38,8 +38,8 @@
 # | 2.3 Flask | [An error page of its own](03_flask.ipynb#An-error-page-of-its-own) · [A server by hand](03_flask.ipynb#A-server-by-hand) · [One slow upstream](03_flask.ipynb#One-slow-upstream) | 16 |
 # | 2.4 WebSockets and SSE | [How old is the news?](04_websockets_sse.ipynb#How-old-is-the-news?) · [The server is killed in mid-stream](04_websockets_sse.ipynb#The-server-is-killed-in-mid-stream) · [One phone does not read](04_websockets_sse.ipynb#One-phone-does-not-read) | 17 |
 # | 2.5 Caching | [A cancelled request](05_caching.ipynb#A-cancelled-request) · [Two hundred requests at once](05_caching.ipynb#Two-hundred-requests-at-once) · [A reader is overtaken](05_caching.ipynb#A-reader-is-overtaken) | 24 |
-# | 2.7 API contracts | [One commit, built six times](07_api_contracts.ipynb#One-commit,-built-six-times) · [A tester that has read only the contract](07_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [The answer was lost](07_api_contracts.ipynb#The-answer-was-lost) | 25 |
-# | together | | 131 |
+# | 2.7 API contracts | [One commit, built six times](07_api_contracts.ipynb#One-commit,-built-six-times) · [A tester that has read only the contract](07_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [The answer was lost](07_api_contracts.ipynb#The-answer-was-lost) | 24 |
+# | together | | 130 |
 #
 # <!-- /core -->
 #

@@ -13,7 +13,7 @@
 # >
 # > Deep understanding: OpenAPI, Swagger, Redoc.
 #
-# 90 minutes; the *Break it* and *Mend it* parts are optional and not counted. Needs PostgreSQL and a browser (Chromium).
+# 96 minutes; the *Break it* and *Mend it* parts are optional and not counted. Needs PostgreSQL and a browser (Chromium).
 #
 # A partner generates its client from our OpenAPI document. On Tuesday its build breaks: a function is gone. Nobody has
 # changed our code; the same commit was built again. A contract is worth something only if somebody checks it.
@@ -38,7 +38,7 @@ answer("api_contracts.q1", None)  # "a", "b" or "c"
 # 2. where a documentation page gets its program from;
 # 3. what a tester finds that has read nothing but the contract;
 # 4. which change of a contract breaks whom, by one rule;
-# 5. what a page number does to a list that changes while it is read;
+# 5. in how many forms errors come, and what a page number does to a list that changes while it is read;
 # 6. what an idempotency key promises, also to two requests that arrive together.
 
 # %%
@@ -973,6 +973,139 @@ claim("api_contracts.split", "after the split into two schemas, the new client h
 #
 # ▶ In a new cell: `break_it("api_contracts.split")`
 
+# %% [markdown] minutes=6
+# ## Five errors, and a program that must read them
+#
+# A program that books must know two things of each error: is it worth trying again, and which field is wrong? The program
+# meets an unknown path, a wrong method, a wrong field, a body that is not UTF-8, and a service without its database.
+
+# %%
+def ordinary():
+    """Flights and bookings without a word about errors."""
+    app = FastAPI()
+
+    class Order(BaseModel):
+        flight_id: int
+
+    @app.post("/bookings", status_code=201)
+    def book(order: Order): ...
+
+    @app.get("/flights")
+    def search(origin: str):
+        raise ConnectionError("the database is gone")
+
+    return app
+
+
+REQUESTS = {
+    "unknown path": ("GET", "/nowhere", {}),
+    "wrong method": ("PATCH", "/bookings", {}),
+    "wrong field": ("POST", "/bookings", {"json": {"flight_id": "none"}}),
+    "not UTF-8": ("POST", "/bookings", {"content": b"\xff\xfe{", "headers": {"content-type": "application/json"}}),
+    "no database": ("GET", "/flights?origin=JFK", {}),
+}
+
+
+def errors_of(app):
+    with lab.serving(app) as url:
+        return {
+            what: httpx.request(method, url + path, trust_env=False, timeout=lab.SECONDS, **options)
+            for what, (method, path, options) in REQUESTS.items()
+        }
+
+
+def form_of(response):
+    """Media type, and the type of each member that every error has."""
+    kind = response.headers["content-type"].split(";")[0]
+    members = response.json() if kind.endswith("json") else {}
+    return kind, *sorted((name, type(members[name]).__name__) for name in {"type", "title", "status", "detail"} & members.keys())
+
+
+# %% [markdown] predict="api_contracts.q8"
+# **Predict.** How many forms do the five errors of the ordinary FastAPI application have?
+#
+# - **a** one
+# - **b** two
+# - **c** three
+
+# %%
+answer("api_contracts.q8", None)  # "a", "b" or "c"
+
+# %%
+got = {"ordinary": errors_of(ordinary()), "bookings service": errors_of(lab.service_without_database())}
+forms = {name: {form_of(response) for response in responses.values()} for name, responses in got.items()}
+
+# %%
+show_table(
+    [
+        {"error": what, **{name: f"{responses[what].status_code} {responses[what].text[:90]}" for name, responses in got.items()}}
+        for what in REQUESTS
+    ],
+    caption="Status and the beginning of the body",
+)
+
+# %%
+claim("api_contracts.three_forms", "five errors of an ordinary application have three forms",
+      len(forms["ordinary"]), equals=3, proves={"api_contracts.q8": "c"})
+claim("api_contracts.one_form", "five errors of the bookings service have one form: problem+json with the same members",
+      [kind for kind, *_ in forms["bookings service"]], equals=["application/problem+json"], did=len(got["bookings service"]))
+claim("api_contracts.again", "of the five only the missing database says when to try again: it has a Retry-After",
+      [what for what, response in got["bookings service"].items() if "retry-after" in response.headers], equals=["no database"])
+
+# %% [markdown]
+# **Reading it.** In the ordinary application `detail` is a string for two errors and a list for two others, and the fifth answer
+# is no JSON at all. A client that reads `response.json()["detail"]` fails when the database is gone.
+#
+# **Why.** The ordinary errors come from three places: Starlette's `HTTPException`, FastAPI's validation, and Starlette's
+# outermost middleware, which answers `Internal Server Error` as text. [RFC 9457](https://www.rfc-editor.org/rfc/rfc9457.html)
+# describes one form. `type` names the kind of problem for programs, `title` is for people, and `detail` is about this case.
+# More members may be added, such as the list of wrong fields.
+#
+# **In production.** Let programs decide by `type`, or by the status if the type is `about:blank`, and not by the words of
+# `title` or `detail`. Describe the problems in the document, or the generated client has no class for them.
+# `helpers/airline/problems.py` does both in one place.
+
+# %% [markdown] claim="api_contracts.three_forms" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the service's own handlers for the ordinary application</summary>
+#
+# ```diff
+# -    app = FastAPI()
+# -
+# -    class Order(BaseModel):
+# +    app = FastAPI()
+# +    from helpers.airline import problems
+# +
+# +    problems.install(app)
+# +
+# +    class Order(BaseModel):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.three_forms")`
+
+# %% [markdown] also=["api_contracts.again"] claim="api_contracts.one_form" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the service without two of its handlers</summary>
+#
+# The framework's own errors, and a database that does not answer, are no longer translated.
+#
+# ```diff
+# -got = {"ordinary": errors_of(ordinary()), "bookings service": errors_of(lab.service_without_database())}
+# +from sqlalchemy.exc import OperationalError
+# +from starlette.exceptions import HTTPException
+# +
+# +bookings = lab.service_without_database()
+# +for kind in (HTTPException, OperationalError):
+# +    bookings.exception_handlers.pop(kind)
+# +got = {"ordinary": errors_of(ordinary()), "bookings service": errors_of(bookings)}
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.one_form")`
+
 # %% [markdown] minutes=7
 # ## The next page, while the list changes
 #
@@ -1516,7 +1649,7 @@ check("api_contracts.book_once", book_once)
 #
 # 1. a document that a framework generates can differ from build to build, until every operation has a name of its own;
 # 2. a valid document can mean something other than its author thought, so the service is tested against the document, in both directions;
-# 3. FastAPI's documentation page loads its program from another host, unless you serve the files yourself;
+# 3. FastAPI's documentation page loads its program from another host, and its errors have three forms, unless you change both;
 # 4. a change breaks a client if the writer may write what the reader does not accept, and names are part of the contract if clients are generated;
 # 5. a page number counts from a top that moves, and a cursor names a place, which holds as long as rows keep theirs;
 # 6. an idempotency key is a unique constraint in the transaction that does the work.
@@ -1526,7 +1659,7 @@ check("api_contracts.book_once", book_once)
 #
 # 1: `api_contracts.builds`, `api_contracts.named`, `api_contracts.one_id`. 2: `api_contracts.unseen`, `api_contracts.nullable`,
 # `api_contracts.bug`, `api_contracts.mended`, `api_contracts.lax`. 3: `api_contracts.cdn`, `api_contracts.inside`,
-# `api_contracts.redoc`. 4: `api_contracts.rule`, `api_contracts.one_way`, `api_contracts.enum`, `api_contracts.gate`,
+# `api_contracts.redoc`, `api_contracts.three_forms`, `api_contracts.one_form`, `api_contracts.again`. 4: `api_contracts.rule`, `api_contracts.one_way`, `api_contracts.enum`, `api_contracts.gate`,
 # `api_contracts.generated`, `api_contracts.renamed`, `api_contracts.split`. 5: `api_contracts.twice`, `api_contracts.missed`,
 # `api_contracts.cursor`, `api_contracts.moved`. 6: `api_contracts.no_key`, `api_contracts.two_sends`,
 # `api_contracts.other_order`, `api_contracts.ask_first`, `api_contracts.race`, `api_contracts.waits`, `api_contracts.takes_over`.
