@@ -107,8 +107,8 @@ def check_body_limit(limit: Callable[..., App]) -> None:
 async def _body_limit(limit: Callable[..., App]) -> None:
     await _passes(limit)
     await _by_the_head(limit)
-    await _by_counting(limit)
     await _at_once(limit)
+    await _by_counting(limit)
     await _begun(limit)
     await _not_ours(limit)
     await _side_by_side(limit)
@@ -475,8 +475,13 @@ async def _stack(stack: Callable[..., App]) -> None:
     ):
         site = _Site()
         parts = site.parts(order)
-        with unchanged(parts=parts):
-            app = stack(site.app, parts)
+        given = dict(parts)
+        app = stack(site.app, parts)
+        if list(parts.items()) != list(given.items()):
+            raise Wrong(
+                f"The caller's dictionary had {', '.join(given)}; afterwards it has {', '.join(parts) or 'nothing'}. "
+                "It may be used for the next application."
+            )
         for case in CASES:
             await _one(site, app, *case)
     first, second = _Site(), _Site()

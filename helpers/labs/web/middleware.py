@@ -247,6 +247,11 @@ def get(path: str, *headers: str) -> bytes:
     return "\r\n".join([f"GET {path} HTTP/1.1", "Host: airline.test", *headers, "", ""]).encode()
 
 
+def chunked(*chunks: bytes) -> bytes:
+    """These chunks, framed as HTTP/1.1 sends a body whose length is not known; an empty one ends it."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
 def statuses(port: int, request: bytes) -> list[int]:
     """Send these bytes on a connection of their own; the statuses of all answers until it is closed."""
     with Talk(port) as talk:
