@@ -13,7 +13,7 @@
 # >
 # > Middleware and the handling of requests.
 #
-# 90 minutes; the *Break it* and *Mend it* parts are optional and not counted. Needs nginx and a browser (Chromium).
+# 89 minutes; the *Break it* and *Mend it* parts are optional and not counted. Needs nginx and a browser (Chromium).
 #
 # The bookings service runs as `uvicorn --loop asyncio`. To use the second core, somebody adds `--workers 2`. Nothing
 # else is changed. The service is now asked for one fare after the other, over one connection that stays open.
@@ -491,7 +491,8 @@ claim("middleware.late", "around the body, by call_on_close, or in pure ASGI all
 #
 # **In production.** Measure durations around the body, and log a stream's end and not only its start. The same is
 # true for what a middleware *cleans up*: a connection that it gives back after `get_response` is gone before the rows
-# are read. Flask's `stream_with_context` and Django's `streaming` flag of a response exist for this reason.
+# are read. In Flask, `stream_with_context` keeps the contexts until the stream's end; in Django a middleware can ask
+# `response.streaming`.
 
 # %% [markdown] also=["middleware.call_next"] claim="middleware.early" tags=["break-it"]
 # <details>
@@ -694,7 +695,7 @@ claim("middleware.proxy_refused", "nginx refuses the six odd requests, too, so t
 # answer). For "both headers" the RFC leaves a
 # server the choice to refuse the request or to trust `Transfer-Encoding`, but "the server MUST close the connection
 # after responding" ([RFC 9112, 6.1](https://www.rfc-editor.org/rfc/rfc9112#section-6.1)). uvicorn with its parser h11
-# keeps it open, which is what the attack needs. A header on two lines, which h11 accepts as well, is called *obs-fold* and has been obsolete since 2014.
+# keeps it open, which is what the attack needs (its other parser, httptools, was not tried). A header on two lines, which h11 accepts as well, is called *obs-fold* and has been obsolete since 2014.
 #
 # **In production.** Put a strict proxy in front, and let it write the head of each request anew. If you write a proxy or a
 # middleware that passes bodies on, use the parser of a server, and refuse what is ambiguous.
@@ -1173,8 +1174,8 @@ claim("middleware.header_timeout", "nginx closes a connection whose head does no
 # **Why.** A chunked request has no `Content-Length`, so a limit must count what arrives. nginx counts both
 # ([client_max_body_size](https://nginx.org/en/docs/http/ngx_http_core_module.html#client_max_body_size)). By default it
 # also reads the whole body before it opens a connection to the server
-# ([proxy_request_buffering](https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_request_buffering)), so that slow clients occupy nginx, where a
-# connection costs some kilobytes, and not your workers. And it gives a head a time limit, 60 seconds by default
+# ([proxy_request_buffering](https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_request_buffering)), so that slow clients
+# occupy nginx and not your workers. And it gives a head a time limit, 60 seconds by default
 # ([client_header_timeout](https://nginx.org/en/docs/http/ngx_http_core_module.html#client_header_timeout)). uvicorn starts
 # its only timer, `timeout_keep_alive`, when an answer is complete, and stops it at the next byte
 # (`on_response_complete` and `data_received` in `h11_impl.py`): there is none for a head or a body.
@@ -1214,9 +1215,6 @@ claim("middleware.header_timeout", "nginx closes a connection whose head does no
 # ```diff
 # -location / { proxy_pass http://127.0.0.1:PORT; }
 # +location / { proxy_pass http://127.0.0.1:PORT; proxy_request_buffering off; }
-# @@
-# -    halfway = len(began)
-# +    halfway = len(began) if seconds < 1 else 4
 # ```
 #
 # </details>
@@ -1304,7 +1302,7 @@ claim("middleware.stale_post", "the POST gets a 502, though no handler has seen 
 # **In production.** The side that *sends* requests should be the one that closes. So the server's idle timeout must be longer than the
 # proxy's. uvicorn's default is 5 seconds, nginx keeps a connection for 60
 # ([keepalive_timeout of upstream](https://nginx.org/en/docs/http/ngx_http_upstream_module.html#keepalive_timeout)): the wrong
-# way round. `--timeout-keep-alive 75` mends it.
+# way round, as in [kserve #5446](https://github.com/kserve/kserve/issues/5446). `--timeout-keep-alive 75` mends it.
 #
 # Connections that do nothing cost something else, too. `limit_concurrency=10` is meant to protect a server from too much work.
 
@@ -1334,8 +1332,8 @@ claim("middleware.idle_503", "with a limit of 10, nine connections that never as
 
 # %% [markdown]
 # **Why.** uvicorn compares the limit with the number of *connections*, its own included, and with the number of tasks (`handle_events` in
-# `h11_impl.py`; [uvicorn #1811](https://github.com/Kludex/uvicorn/discussions/1811)). A proxy with many kept connections, or
-# browsers that open some in advance, use it up. Limit work by a semaphore in a middleware instead.
+# `h11_impl.py`; [uvicorn #1811](https://github.com/Kludex/uvicorn/issues/1811)). A proxy that keeps many
+# connections uses it up. To limit work, count the requests in work, in a middleware.
 
 # %% [markdown] claim="middleware.stale_post" tags=["break-it"]
 # <details>
@@ -1439,7 +1437,7 @@ claim("middleware.hangs", "after SIGTERM new connections are refused, an open st
 #
 # Now a deployment under load: 100 bookings a second for 2.5 seconds, each of which takes 50 ms. Once there is one server, which gets SIGTERM and whose
 # successor starts when it has ended. Once there are two replicas behind nginx. One of them is *drained* first: its middleware answers
-# new bookings with 503, which tells nginx to ask the other one; when nothing is in work any more, it gets SIGTERM.
+# new bookings with 503, which tells nginx to ask the other one; when it has said so once and nothing is in work any more, it gets SIGTERM.
 
 # %%
 def replica():
@@ -1447,7 +1445,7 @@ def replica():
 
     from fastapi import FastAPI, Response
 
-    app, state = FastAPI(), {"draining": False, "in work": 0, "made": 0}
+    app, state = FastAPI(), {"draining": False, "in work": 0, "refused": 0, "made": 0}
 
     class Drain:
         def __init__(self, app):
@@ -1457,6 +1455,7 @@ def replica():
             if scope["type"] != "http" or scope["path"] != "/bookings":
                 await self.app(scope, receive, send)
             elif state["draining"]:
+                state["refused"] += 1
                 await Response("draining", 503, {"Connection": "close"})(scope, receive, send)
             else:
                 state["in work"] += 1
@@ -1517,13 +1516,16 @@ async def two_replicas():
             with load.start(nginx.url, MOMENTS, BOOKINGS) as running:
                 await asyncio.sleep(0.5)
                 await client.post(f"{first.url}/drain")
-                while (made := (await client.get(f"{first.url}/state")).json())["in work"]:
+                while True:  # until nginx has been told, and nothing is in work
+                    state = (await client.get(f"{first.url}/state")).json()
+                    if state["refused"] and not state["in work"]:
+                        break
                     await asyncio.sleep(0.01)
                 first.terminate()
                 await lab.until(lambda: not first.runs(), "end of the first replica")
                 result = running.result()
             others = (await client.get(f"{second.url}/state")).json()["made"]
-        return nginx, result, {"first": made["made"], "second": others}
+        return nginx, result, {"first": state["made"], "second": others}
 
 
 # %%
@@ -1615,16 +1617,9 @@ claim("middleware.once", "the two replicas together have made each booking once"
 # <summary><b>Break it</b>: the draining replica does the work before it says 503</summary>
 #
 # ```diff
-# -            elif state["draining"]:
-# -                await Response("draining", 503, {"Connection": "close"})(scope, receive, send)
-# +            elif state["draining"]:
+# -                state["refused"] += 1
+# +                state["refused"] += 1
 # +                state["made"] += 1
-# +                await Response("draining", 503, {"Connection": "close"})(scope, receive, send)
-# @@
-# -                while (made := (await client.get(f"{first.url}/state")).json())["in work"]:
-# -                    await asyncio.sleep(0.01)
-# +                await asyncio.sleep(0.3)
-# +                made = (await client.get(f"{first.url}/state")).json()
 # ```
 #
 # </details>
@@ -1764,3 +1759,6 @@ check("middleware.stack", stack)
 # [ASGI, HTTP](https://asgi.readthedocs.io/en/latest/specs/www.html) · [PEP 3333](https://peps.python.org/pep-3333/) ·
 # [Fetch standard, CORS protocol](https://fetch.spec.whatwg.org/#http-cors-protocol) ·
 # [nginx, ngx_http_proxy_module](https://nginx.org/en/docs/http/ngx_http_proxy_module.html).
+
+# %% [markdown] footer=true
+# ← [2.5 Caching](05_caching.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.7 API contracts](07_api_contracts.ipynb) →
