@@ -1598,7 +1598,7 @@ claim("middleware.once", "the two replicas together have made each booking once"
 #
 # ▶ In a new cell: `break_it("middleware.one_server")`
 
-# %% [markdown] claim="middleware.drained" tags=["break-it"]
+# %% [markdown] also=["middleware.once"] claim="middleware.drained" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: nginx passes the 503 on to the clients</summary>
 #
