@@ -24,7 +24,11 @@ class _Exchange:
     """One request by hand: its messages, and what was sent back."""
 
     def __init__(
-        self, *parts: bytes | Message, length: int | None = None, kind: str = "http"
+        self,
+        *parts: bytes | Message,
+        length: int | None = None,
+        kind: str = "http",
+        method: str = "POST",
     ) -> None:
         self.messages: list[Message] = [
             part
@@ -37,7 +41,7 @@ class _Exchange:
         headers = [(b"host", b"airline.test")]
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
-        self.scope: Message = {"type": kind, "method": "POST", "path": "/", "headers": headers}
+        self.scope: Message = {"type": kind, "method": method, "path": "/", "headers": headers}
 
     async def receive(self) -> Message:
         self.read += 1
@@ -170,17 +174,32 @@ def _refused(exchange: _Exchange, error: BaseException | None, what: str) -> Non
         raise Wrong(f"{what}: an answer is one start, then bodies; sent was {shown(kinds)}.")
     if len(kinds) < 2 or exchange.sent[-1].get("more_body"):
         raise Wrong(f"{what}: the 413 was begun and never ended. The last body has no `more_body`.")
+    said = dict(exchange.sent[0].get("headers", ())).get(b"content-length")
+    if said is not None and int(said) != _size(exchange.sent):
+        raise Wrong(
+            f"{what}: the 413 says Content-Length: {int(said)}, and its body has {_size(exchange.sent)} bytes. A server "
+            "raises an error for that."
+        )
 
 
 async def _by_counting(limit: Callable[..., App]) -> None:
-    for most, parts, length, what in (
-        (10, [b"x" * 11], None, "11 bytes in one message, without a length"),
-        (10, [b"x" * 6, b"x" * 5, b"x"], None, "12 bytes in three messages, without a length"),
-        (0, [b"x"], None, "1 byte, and the limit is 0"),
-        (10, [b"x" * 6, b"x" * 6], 6, "12 bytes behind a Content-Length of 6"),
+    for most, parts, length, method, what in (
+        (10, [b"x" * 11], None, "POST", "11 bytes in one message, without a length"),
+        (
+            10,
+            [b"x" * 6, b"x" * 5, b"x"],
+            None,
+            "POST",
+            "12 bytes in three messages, without a length",
+        ),
+        (0, [b"x"], None, "POST", "1 byte, and the limit is 0"),
+        (10, [b"x" * 6, b"x" * 6], 6, "POST", "12 bytes behind a Content-Length of 6"),
+        (10, ["éééééé".encode()], None, "POST", "12 bytes that are 6 letters"),
+        (10, [b"x" * 11], None, "PATCH", "a PATCH with 11 bytes"),
+        (10, [b"x" * 11], None, "GET", "a GET with 11 bytes, which HTTP allows"),
     ):
         got: list[Any] = []
-        exchange = _Exchange(*parts, length=length)
+        exchange = _Exchange(*parts, length=length, method=method)
         error = await exchange.through(limit(_reader(got), most))
         if _size(got) > most:
             raise Wrong(
@@ -206,7 +225,12 @@ async def _by_counting(limit: Callable[..., App]) -> None:
     if tries != ["message", "error", "error", "error"]:
         raise Wrong(
             "18 bytes and a limit of 10; the application catches what `receive` raises and reads again. It must get one message "
-            f"and then an error at each call; it got {', '.join(tries)}."
+            f"and then an error (a subclass of `Exception`) at each call; it got {', '.join(tries)}."
+        )
+    if exchange.read != 2:
+        raise Wrong(
+            f"The second message was too much, and the middleware read {exchange.read} messages. A client that waits for its 413 "
+            "sends nothing more, so a further read would wait for it: raise without reading."
         )
     if error is not None or exchange.statuses != [400]:
         raise Wrong(
@@ -247,21 +271,33 @@ async def _at_once(limit: Callable[..., App]) -> None:
 
 
 async def _begun(limit: Callable[..., App]) -> None:
+    raised: list[BaseException] = []
+
     async def answers_first(scope: Any, receive: Any, send: Any) -> None:
         await send(dict(START))
-        await receive()
+        try:
+            await receive()
+        except BaseException as problem:
+            raised.append(problem)
+            raise
 
-    exchange = _Exchange(b"x" * 11)
-    error = await exchange.through(limit(answers_first, 10))
+    exchange, middleware = _Exchange(b"x" * 11), limit(answers_first, 10)
+    error = await exchange.through(middleware)
     if exchange.statuses != [200]:
         raise Wrong(
             "The response had begun with 200 when the body became too large. A second start is against the protocol; the "
             f"statuses sent were {exchange.statuses}."
         )
-    if not isinstance(error, Exception):
+    if error is None or [error] != raised:
         raise Wrong(
-            "The response had begun when the body became too large. Then the exception must come out, so that the server "
-            f"cuts the connection; {shown(error)} came out."
+            "The response had begun when the body became too large. Then the exception of `receive` must come out as it is, so that "
+            f"the server cuts the connection; {shown(error)} came out."
+        )
+    await _Exchange(b"x" * 11).through(middleware)
+    if len(raised) != 2 or raised[0] is raised[1]:
+        raise Wrong(
+            "Two requests were too large, and `receive` raised one and the same object for both. Raising adds to its traceback, which "
+            "then grows with each request: make a new one."
         )
 
 
@@ -350,6 +386,7 @@ class _Site:
     def __init__(self) -> None:
         self.log: list[tuple[Any, ...]] = []
         self.ids = 0
+        self.made: list[str] = []
 
     async def app(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/crash":
@@ -361,7 +398,14 @@ class _Site:
             "token": self._token, "errors": self._errors, "cors": self._cors,
             "access_log": self._access_log, "request_id": self._request_id,
         }  # fmt: skip
-        return {name: known[name] for name in order.split()}
+        return {name: self._noted(name, known[name]) for name in order.split()}
+
+    def _noted(self, name: str, part: Callable[[App], App]) -> Callable[[App], App]:
+        def make(app: App) -> App:
+            self.made.append(name)
+            return part(app)
+
+        return make
 
     def _request_id(self, app: App) -> App:
         async def request_id(scope: Any, receive: Any, send: Any) -> None:
@@ -484,6 +528,11 @@ async def _stack(stack: Callable[..., App]) -> None:
             )
         for case in CASES:
             await _one(site, app, *case)
+        if sorted(site.made) != sorted(parts):
+            raise Wrong(
+                f"Each part goes around the application once, when the stack is built. After {len(CASES)} requests the parts "
+                f"had been put around something in this order: {', '.join(site.made)}."
+            )
     first, second = _Site(), _Site()
     apps = [stack(site.app, site.parts(order)) for site in (first, second)]
     await _one(second, apps[1], *CASES[0])

@@ -17,8 +17,8 @@ from helpers import check
 # %% [markdown]
 # **A limit that counts.** The head is looked at first, since a client that says "too much" need not send it. The count belongs
 # to one request, so it is a local variable of `__call__`, and so is the note whether a response has begun. `received`
-# raises from the moment at which the count is over the limit, and goes on raising: it counts further, so each later call is over it,
-# too. The exception has a class of its own. Whatever else comes out of the application is not caught.
+# raises from the moment at which the count is over the limit. The count stays there, so each later call raises before it reads: a client
+# that waits for its 413 sends nothing more, and a read would wait for it. The exception has a class of its own. Whatever else comes out of the application is not caught.
 
 # %% exercise="middleware.body_limit" tags=["solution"]
 class BodyLimit:

@@ -266,7 +266,7 @@ WRONG = {
 +            if not begun:
 +                await self.refuse(send)
 """,
-            "Then the exception must come out",
+            "must come out as it is, so that",
         ),
         (  # every error is too large
             """
@@ -444,6 +444,86 @@ WRONG = {
 """,
             "expected the answer 413",
         ),
+        (  # waits for more of a body that was too large already
+            """
+-            if size > self.most:
+-                raise self.TooLarge
+-            message = await receive()
+-            size += len(message.get("body", b""))
++            message = await receive()
++            size += len(message.get("body", b""))
+""",
+            "raise without reading",
+        ),
+        (  # only the methods that usually have a body
+            """
+-        if scope["type"] != "http":
++        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT"):
+""",
+            "a PATCH with 11 bytes",
+        ),
+        (  # all but GET
+            """
+-        if scope["type"] != "http":
++        if scope["type"] != "http" or scope["method"] == "GET":
+""",
+            "a GET with 11 bytes",
+        ),
+        (  # counts letters
+            """
+-            size += len(message.get("body", b""))
++            size += len(message.get("body", b"").decode())
+""",
+            "12 bytes that are 6 letters",
+        ),
+        (  # a 413 with a body that its length does not count
+            """
+-        await send({"type": "http.response.body", "body": b""})
++        await send({"type": "http.response.body", "body": b"too large"})
+""",
+            "its body has 9 bytes",
+        ),
+        (  # the exception comes out in a group
+            """
+-        except self.TooLarge:
+-            if begun:
+-                raise
+-            await self.refuse(send)
++        except* self.TooLarge:
++            if begun:
++                raise
++            await self.refuse(send)
+""",
+            "must come out as it is, so that",
+        ),
+        (  # an exception that the application's `except Exception` does not catch
+            """
+-    class TooLarge(Exception):
++    class TooLarge(BaseException):
+""",
+            "a subclass of `Exception`",
+        ),
+        (  # one object for all requests, whose traceback grows
+            """
+-        self.app, self.most = app, most
++        self.app, self.most, self.surplus = app, most, self.TooLarge()
+@@
+-            if size > self.most:
+-                raise self.TooLarge
+-            message = await receive()
+-            size += len(message.get("body", b""))
+-            if size > self.most:
+-                raise self.TooLarge
++            if size > self.most:
++                raise self.surplus
++            message = await receive()
++            size += len(message.get("body", b""))
++            if size > self.most:
++                raise self.surplus
+""",
+            "make a new one",
+            "again",
+        ),
         (  # writes into the scope
             """
 -        size, begun = 0, False
@@ -519,6 +599,27 @@ WRONG = {
 +    for name in ("token", "errors", "access_log", "cors", "access_log", "request_id"):
 """,
             "expected one line in the log",
+        ),
+        (  # errors outside of everything as well
+            """
+-    for name in ("token", "errors", "cors", "access_log", "request_id"):
++    for name in ("token", "errors", "cors", "access_log", "request_id", "errors"):
+""",
+            "Each part goes around the application once",
+        ),
+        (  # builds the stack anew for each request
+            """
+def stack(app, parts):
+    async def stacked(scope, receive, send):
+        inner = app
+        for name in ("token", "errors", "cors", "access_log", "request_id"):
+            inner = parts[name](inner)
+        await inner(scope, receive, send)
+
+    return stacked
+""",
+            "Each part goes around the application once",
+            "again",
         ),
         (  # one stack for all applications
             """
