@@ -240,7 +240,7 @@ WRONG = {
 +                size = 0
 +                raise self.TooLarge
 """,
-            "an error at each call",
+            "at each call; it got message, error",
         ),
         (  # a message without a body
             """
