@@ -520,6 +520,32 @@ WRONG = {
 """,
             "expected one line in the log",
         ),
+        (  # forgets the token
+            """
+-    for name in ("token", "errors", "cors", "access_log", "request_id"):
++    for name in ("errors", "cors", "access_log", "request_id"):
+""",
+            "a seat without a token: expected the status 401",
+        ),
+        (  # looks the parts up at each request, in a dictionary that all applications share
+            """
+current = {}
+
+
+def stack(app, parts):
+    current.update(parts)
+
+    async def lazily(scope, receive, send):
+        inner = app
+        for name in ("token", "errors", "cors", "access_log", "request_id"):
+            inner = current[name](inner)
+        await inner(scope, receive, send)
+
+    return lazily
+""",
+            "expected one line in the log",
+            "again",
+        ),
         (  # one stack for all applications
             """
 known = []
