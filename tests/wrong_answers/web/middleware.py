@@ -621,6 +621,36 @@ def stack(app, parts):
             "Each part goes around the application once",
             "again",
         ),
+        (  # forgets the token
+            """
+-    for name in ("token", "errors", "cors", "access_log", "request_id"):
++    for name in ("errors", "cors", "access_log", "request_id"):
+""",
+            "a seat without a token: expected the status 401",
+        ),
+        (  # builds the stack at the first request, from a dictionary that all applications share
+            """
+current = {}
+
+
+def stack(app, parts):
+    current.update(parts)
+
+    built = []
+
+    async def lazily(scope, receive, send):
+        if not built:
+            inner = app
+            for name in ("token", "errors", "cors", "access_log", "request_id"):
+                inner = current[name](inner)
+            built.append(inner)
+        await built[0](scope, receive, send)
+
+    return lazily
+""",
+            "expected one line in the log",
+            "again",
+        ),
         (  # one stack for all applications
             """
 known = []
