@@ -1,0 +1,394 @@
+"""Instruments of 2.6: servers in a thread or a process, bytes by hand, and a relay that can hold them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import logging
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import textwrap
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[3]
+PATIENCE = 30.0  # seconds after which something that was waited for will not come any more
+
+
+# --- servers -----------------------------------------------------------------------------------
+
+
+@dataclass
+class Server:
+    """Where a server listens, and the process it is, if it has one of its own."""
+
+    port: int
+    process: subprocess.Popen[str] | None = None
+    errors: list[str] = field(default_factory=list, repr=False)  # what uvicorn logged as one
+
+    @property
+    def url(self) -> str:
+        """For HTTP."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def terminate(self) -> None:
+        """SIGTERM, as Kubernetes, systemd and Docker send it. Does not wait."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+
+    def runs(self) -> bool:
+        """Whether the process has not ended yet."""
+        assert self.process is not None
+        return self.process.poll() is None
+
+
+class _Errors(logging.Handler):
+    """Keeps uvicorn's errors for the notebook, which would show their tracebacks in red."""
+
+    def __init__(self, errors: list[str]) -> None:
+        super().__init__(logging.ERROR)
+        self.errors = errors
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """The message, and the exception's last line."""
+        problem = record.exc_info[1] if record.exc_info else None
+        self.errors.append(f"{record.getMessage().strip()}: {problem!r}")
+
+
+def listening(port: int = 0, protocol: int = socket.IPPROTO_TCP) -> socket.socket:
+    """A listening socket of loopback; `port` 0 takes a free one.
+
+    asyncio sets TCP_NODELAY on connections whose socket says IPPROTO_TCP, and on no others.
+    """
+    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM, protocol)
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    opened.bind(("127.0.0.1", port))
+    opened.listen(256)
+    return opened
+
+
+def _config(app: Any, options: dict[str, Any]) -> Any:
+    import uvicorn
+
+    return uvicorn.Config(
+        app, **{"log_config": None, "loop": "asyncio", "lifespan": "off"} | options
+    )
+
+
+@contextmanager
+def serving(app: Any, at: socket.socket | None = None, **options: Any) -> Iterator[Server]:
+    """`app` under uvicorn in a thread, until the block ends. `options` are uvicorn's."""
+    import uvicorn
+
+    with at or listening() as opened:
+        server = uvicorn.Server(_config(app, options))
+        thread = threading.Thread(
+            target=server.run, kwargs={"sockets": [opened]}, name="uvicorn", daemon=True
+        )
+        here = Server(opened.getsockname()[1])
+        log, handler = logging.getLogger("uvicorn.error"), _Errors(here.errors)
+        log.addHandler(handler)
+        log.propagate = False
+        thread.start()  # whoever connects before it accepts, waits in the backlog
+        try:
+            yield here
+        finally:
+            server.should_exit = server.force_exit = True
+            thread.join(PATIENCE)
+            log.removeHandler(handler)
+
+
+@contextmanager
+def process(
+    make_app: Callable[..., Any],
+    *arguments: Any,
+    port: int = 0,
+    at: socket.socket | None = None,
+    **options: Any,
+) -> Iterator[Server]:
+    """`make_app(*arguments)` under uvicorn in a process of its own, with its lifespan.
+
+    It listens at `port`, or takes over the listening socket `at`. The function travels as source, so
+    it imports what it needs itself; arguments and uvicorn's `options` travel as JSON. It listens when
+    the block begins, and is gone when it ends.
+    """
+    source = textwrap.dedent(inspect.getsource(make_app))
+    handed = [at.fileno()] if at else []
+    order = [source, make_app.__name__, arguments, port, handed, {"lifespan": "auto"} | options]
+    command = [sys.executable, "-m", "helpers.labs.web.middleware", json.dumps(order)]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(
+            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log,
+            pass_fds=handed, cwd=ROOT,
+        ) as started,
+    ):  # fmt: skip
+        try:
+            line = started.stdout.readline().strip()  # type: ignore[union-attr]
+            if not line:
+                log.seek(0)
+                raise RuntimeError(f"The server did not start:\n{log.read()[-2000:]}")
+            yield Server(int(line), started)
+        finally:
+            started.kill()
+
+
+def _serve() -> None:
+    """What the process does: build the app from its source, listen, serve until stdin closes."""
+    import uvicorn
+
+    from helpers.processes import interrupted_when_stdin_closes
+
+    source, name, arguments, port, handed, options = json.loads(sys.argv[1])
+    interrupted_when_stdin_closes()
+    space: dict[str, Any] = {}
+    exec(compile(source, name, "exec", dont_inherit=True), space)  # not this file's __future__
+    app = space[name](*arguments)
+    logging.getLogger("uvicorn.error").propagate = False
+    opened = socket.socket(fileno=handed[0]) if handed else listening(port)
+    print(opened.getsockname()[1], flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        uvicorn.Server(_config(app, options)).run(sockets=[opened])
+
+
+async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
+    """Wait for a condition of another thread's or process's; `TimeoutError` says what did not happen."""
+    deadline = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"after {seconds:g} s there is still no {what}")
+        await asyncio.sleep(0.005)
+    return found
+
+
+# --- clients -----------------------------------------------------------------------------------
+
+
+def client(**options: Any) -> Any:
+    """httpx without the environment's proxies."""
+    import httpx
+
+    return httpx.AsyncClient(trust_env=False, timeout=PATIENCE, **options)
+
+
+class Talk:
+    """A connection by hand: sends bytes as they are, at once, and reads answers that are not chunked."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._incoming = self.socket.makefile("rb")
+
+    def __enter__(self) -> Talk:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Leave."""
+        self._incoming.close()
+        self.socket.close()
+
+    def send(self, data: bytes) -> None:
+        """Send these bytes."""
+        self.socket.sendall(data)
+
+    def line(self) -> bytes:
+        """The next line; empty when the server has closed the connection."""
+        try:
+            return self._incoming.readline()
+        except ConnectionError:
+            return b""
+
+    def answer(self) -> tuple[int, bytes]:
+        """The next answer: status and body; 0 if the connection was closed instead."""
+        status, length = self.line(), -1  # no length: the body ends with the connection
+        if not status:
+            return 0, b""
+        while header := self.line().strip():
+            name, _, value = header.partition(b":")
+            if name.lower() == b"content-length":
+                length = int(value)
+        return int(status.split()[1]), self._incoming.read(length)
+
+    def ask(self, request: bytes) -> tuple[int, bytes]:
+        """Send, and read one answer."""
+        self.send(request)
+        return self.answer()
+
+    def is_open(self) -> bool:
+        """Whether the server has neither said anything nor closed the connection."""
+        self.socket.setblocking(False)
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except ConnectionError:
+            return False
+        else:
+            return False
+        finally:
+            self.socket.settimeout(PATIENCE)
+
+
+def get(path: str, *headers: str) -> bytes:
+    """A GET as bytes."""
+    return "\r\n".join([f"GET {path} HTTP/1.1", "Host: airline.test", *headers, "", ""]).encode()
+
+
+def chunked(*chunks: bytes) -> bytes:
+    """These chunks, framed as HTTP/1.1 sends a body whose length is not known; an empty one ends it."""
+    return b"".join(b"%x\r\n%s\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+
+def statuses(port: int, request: bytes) -> list[int]:
+    """Send these bytes on a connection of their own; the statuses of all answers until it is closed."""
+    with Talk(port) as talk:
+        talk.send(request)
+        return [status for status, _ in iter(talk.answer, (0, b""))]
+
+
+def refused(port: int) -> bool:
+    """Whether nobody listens there."""
+    try:
+        Talk(port).close()
+    except ConnectionRefusedError:
+        return True
+    return False
+
+
+# --- between a proxy and a server ---------------------------------------------------------------
+
+
+class Relay:
+    """Passes bytes on, connection by connection; can hold a request back until the server has hung up."""
+
+    def __init__(self, target: int) -> None:
+        self.target = target
+        self.port = 0
+        self.connections = 0
+        self.slow = (
+            0.0  # seconds for which bytes to the server are held back, on the first connection
+        )
+        self._open: list[asyncio.StreamWriter] = []
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Both directions of one connection."""
+        self.connections += 1
+        number = self.connections
+        answers, onward = await asyncio.open_connection("127.0.0.1", self.target)
+        self._open += [writer, onward]
+        hung_up = asyncio.Event()
+
+        async def down() -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await answers.read(65536):
+                    writer.write(data)
+            hung_up.set()
+
+        async def up() -> None:
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(65536):
+                    if self.slow and number == 1:
+                        with contextlib.suppress(TimeoutError):
+                            await asyncio.wait_for(hung_up.wait(), self.slow)
+                            break
+                    onward.write(data)
+            onward.close()
+
+        await asyncio.gather(down(), up())
+        writer.close()
+
+
+@asynccontextmanager
+async def relay(target: int) -> AsyncIterator[Relay]:
+    """A relay in front of a port, as long as the block."""
+    between = Relay(target)
+    server = await asyncio.start_server(between.connected, "127.0.0.1", 0)
+    between.port = server.sockets[0].getsockname()[1]
+    try:
+        yield between
+    finally:
+        server.close()
+        for writer in between._open:
+            writer.close()
+
+
+# --- an application without a server -------------------------------------------------------------
+
+
+def by_wsgi(app: Callable[..., Any]) -> None:
+    """One GET to a WSGI application, as a server makes it: all pieces, then `close()`."""
+    from wsgiref.util import setup_testing_defaults
+
+    environ: dict[str, Any] = {"PATH_INFO": "/export"}
+    setup_testing_defaults(environ)
+    body = app(environ, lambda status, headers, exc_info=None: None)
+    try:
+        for _ in body:
+            pass
+    finally:
+        if hasattr(body, "close"):
+            body.close()
+
+
+async def by_asgi(app: Callable[..., Any]) -> None:
+    """One GET to an ASGI application, by a client that waits for the end."""
+    body = [{"type": "http.request", "body": b"", "more_body": False}]
+
+    async def receive() -> Any:
+        return body.pop() if body else await asyncio.Event().wait()
+
+    async def send(message: Any) -> None:
+        await asyncio.sleep(0)
+
+    scope = {
+        "type": "http", "asgi": {"version": "3.0", "spec_version": "2.3"}, "http_version": "1.1",
+        "method": "GET", "scheme": "http", "path": "/export", "raw_path": b"/export", "root_path": "",
+        "query_string": b"", "headers": [(b"host", b"airline.test")], "state": {},
+    }  # fmt: skip
+    await app(scope, receive, send)
+
+
+# --- Django, with one view and one middleware ----------------------------------------------------
+
+middleware: Callable[..., Any] = lambda get_response: get_response  # noqa: E731  # named in the settings
+
+
+def django(
+    view: Callable[..., Any], around: Callable[..., Any] | None = None, *, asgi: bool = False
+) -> Any:
+    """A Django application with `view` at /export, and `around` as its only middleware."""
+    from django import setup
+    from django.conf import settings
+    from django.core.handlers.asgi import ASGIHandler
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.test.utils import override_settings
+    from django.urls import path
+
+    if not settings.configured:
+        settings.configure(
+            ALLOWED_HOSTS=["*"], SECRET_KEY="of no use", LOGGING_CONFIG=None, ROOT_URLCONF=()
+        )
+        setup()
+    global middleware
+    middleware = around or (lambda get_response: get_response)
+    names = [f"{__name__}.middleware"] if around else []
+    settings.ROOT_URLCONF = (path("export", view),)
+    with override_settings(MIDDLEWARE=names):
+        return ASGIHandler() if asgi else WSGIHandler()
+
+
+if __name__ == "__main__":
+    _serve()
