@@ -952,3 +952,410 @@ claim("grpc_graphql.leak", "the client reads the text of the exception, unless i
 # </details>
 #
 # ▶ In a new cell: `break_it("grpc_graphql.leak")`
+
+# %% [markdown] minutes=5
+# ## Only the questions that we know
+#
+# The partner's page sends the same query a million times a day. The service registers it at build time, under its SHA-256,
+# and the page sends only the hash. What a stranger writes has no hash that the service knows.
+
+# %%
+def with_list(asked):
+    """Ariadne with a parser that only looks up; `asked` notes each list that was resolved."""
+    from ariadne.asgi import GraphQL
+
+    def look_up(context, data):
+        if data["query"] not in KNOWN:
+            raise graphql.GraphQLError("unknown query")
+        return KNOWN[data["query"]]
+
+    query = ariadne.QueryType()
+
+    @query.field("bookings")
+    def bookings(*_, first):
+        asked.append(first)
+        return []
+
+    return GraphQL(ariadne.make_executable_schema(SDL, query), query_parser=look_up)
+
+
+DEPARTURES = """query Page($first: Int!) {
+  bookings(first: $first) {
+    reference
+    flight { id number }
+    customer { name }
+  }
+}"""
+HASH = hashlib.sha256(DEPARTURES.encode()).hexdigest()
+KNOWN = {HASH: graphql.parse(DEPARTURES)}
+asked = []
+bodies = [
+    {"query": HASH, "variables": {"first": 50}},
+    {"query": "{ bookings(first: 1000000) { reference } }"},
+    {"query": DEPARTURES.replace("id number", "number"), "variables": {"first": 50}},
+]
+answers = [await lab.post(with_list(asked), body) for body in bodies]
+statuses = [int(status) for ((status, _),) in answers]
+show_table(
+    [
+        {"request": what, "bytes": lab.size(body), "status": status}
+        for what, body, status in zip(("the hash", "a stranger's query", "our query, shortened"), bodies, statuses, strict=True)
+    ]
+)
+
+# %%
+claim("grpc_graphql.known_only", "the known query runs, and two unknown ones are refused before anything is resolved",
+      [statuses, asked], equals=[[200, 400, 400], [50]])
+
+# %% [markdown]
+# **Why.** The parser is the first step of a request, so nothing of the stranger's text is parsed, judged or run. The last
+# three experiments do not apply to such a service. The variables are still the client's: `first: 1000000` needs a limit.
+#
+# **In production.** Two things have the same name. *Automatic* persisted queries let any client register any query at run
+# time. They save bytes and make `GET` and a cache in front possible, and they refuse nothing. A list that is made by the build
+# of your own clients refuses. It suits an API for your own pages; a public API needs the limits.
+
+# %% [markdown] claim="grpc_graphql.known_only" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: automatic: what is not known is registered</summary>
+#
+# ```diff
+# -            raise graphql.GraphQLError("unknown query")
+# +            KNOWN[data["query"]] = graphql.parse(data["query"])
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("grpc_graphql.known_only")`
+
+# %% [markdown] minutes=6
+# ## A subscription without a word of greeting
+#
+# Departures are pushed over a WebSocket. The client opens it, sends `connection_init` with its token, and then subscribes.
+# The service checks the token in `on_ws_connect`. A stranger leaves `connection_init` out. The client chooses between two
+# subprotocols, the present one (`graphql-transport-ws`) and a legacy one (`graphql-ws`).
+
+# %% [markdown] predict="grpc_graphql.q16"
+# **Predict.** Strawberry 0.312.2, of spring 2026: where does the stranger get departures?
+#
+# - **a** with neither subprotocol
+# - **b** with the legacy one
+# - **c** with both
+
+# %%
+answer("grpc_graphql.q16", None)  # "a", "b" or "c"
+
+# %%
+from collections.abc import AsyncGenerator
+
+from strawberry.asgi import GraphQL
+from strawberry.exceptions import ConnectionRejectionError
+
+
+def departures_app(ended):
+    @strawberry.type
+    class Query:
+        flights: int = 10
+
+    @strawberry.type
+    class Subscription:
+        @strawberry.subscription
+        async def departures(self) -> AsyncGenerator[int]:
+            try:
+                yield 1545
+                await asyncio.Event().wait()  # and then nothing departs
+            finally:
+                ended.append("ended")
+
+    class WithToken(GraphQL):
+        async def on_ws_connect(self, context):
+            if (context["connection_params"] or {}).get("token") != "sesame":
+                raise ConnectionRejectionError
+            return await super().on_ws_connect(context)
+
+    class LegacyAsBefore(GraphQL.graphql_ws_handler_class):
+        """The one check that 0.312.3 added to the legacy handler, taken out."""
+
+        def __init__(self, *given, **named):
+            super().__init__(*given, **named)
+            self.connection_acknowledged = True
+
+    class Before(WithToken):
+        graphql_ws_handler_class = LegacyAsBefore
+
+    schema = strawberry.Schema(Query, subscription=Subscription)
+    return {"today": WithToken(schema), "before 0.312.3": Before(schema)}
+
+
+START = {"graphql-transport-ws": "subscribe", "graphql-ws": "start"}
+
+
+async def greeted(app, protocol, token=None):
+    """What the server says to a client that subscribes; with a token, after `connection_init`."""
+    async with lab.Talk(app, protocol) as talk:
+        if token:
+            talk.say(type="connection_init", payload={"token": token})
+            if (said := await talk.said()) != "connection_ack":
+                return said
+        talk.say(type=START[protocol], id="1", payload={"query": "subscription { departures }"})
+        return await talk.said()
+
+
+# %%
+ended = []
+apps = departures_app(ended)
+strangers = {(name, protocol): await greeted(app, protocol) for name, app in apps.items() for protocol in START}
+ended.clear()
+welcome = [await greeted(apps["today"], protocol, "sesame") for protocol in START]
+show_table(
+    [{"Strawberry": name, "subprotocol": protocol, "to the stranger": said} for (name, protocol), said in strangers.items()]
+    + [{"Strawberry": "today, with the token", "subprotocol": protocol, "to the stranger": said}
+       for protocol, said in zip(START, welcome, strict=True)]
+)  # fmt: skip
+
+# %%
+claim("grpc_graphql.legacy_socket", "without the check, the legacy subprotocol gives departures to a client that never said its token",
+      [strangers["before 0.312.3", protocol] for protocol in START], equals=["closed with 4401", "data"],
+      proves={"grpc_graphql.q16": "b"})
+claim("grpc_graphql.socket_today", "today both close with 4401, and with the token both serve",
+      [[strangers["today", protocol] for protocol in START], welcome],
+      equals=[["closed with 4401", "closed with 4401"], ["next", "data"]])
+claim("grpc_graphql.subscription_ends", "when a client goes, its generator is ended",
+      ended, equals=["ended", "ended"])
+
+# %% [markdown]
+# **Why.** The hook is called for `connection_init`, so a client that skips it skips the hook. The handler of the present
+# subprotocol asks `connection_acknowledged` before it subscribes. The legacy handler did not
+# ([CVE-2026-35523](https://github.com/lablup/backend.ai/issues/10843), fixed in 0.312.3), and both are offered by default. The client
+# chooses the subprotocol, by a header.
+#
+# **In production.** Offer one subprotocol: `subscription_protocols=[GRAPHQL_TRANSPORT_WS_PROTOCOL]`. Authenticate before the
+# upgrade where you can, by a cookie or a ticket, and check the permission in the subscription itself. All that
+# [2.4](04_websockets_sse.ipynb) says of slow readers and many processes holds for subscriptions, too.
+
+# %% [markdown] claim="grpc_graphql.legacy_socket" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: with the check</summary>
+#
+# ```diff
+# -            self.connection_acknowledged = True
+# +            self.connection_acknowledged = False
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("grpc_graphql.legacy_socket")`
+
+# %% [markdown] also=["grpc_graphql.subscription_ends"] claim="grpc_graphql.socket_today" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the handler as before, and another token</summary>
+#
+# ```diff
+# -    return {"today": WithToken(schema), "before 0.312.3": Before(schema)}
+# +    return {"today": Before(schema), "before 0.312.3": Before(schema)}
+# @@
+# -welcome = [await greeted(apps["today"], protocol, "sesame") for protocol in START]
+# +welcome = [await greeted(apps["today"], protocol, "sesam") for protocol in START]
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("grpc_graphql.socket_today")`
+
+# %% [markdown] claim="grpc_graphql.subscription_ends" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a subscription that is made and never begun</summary>
+#
+# ```diff
+# -            try:
+# -                yield 1545
+# -                await asyncio.Event().wait()  # and then nothing departs
+# -            finally:
+# -                ended.append("ended")
+# +            yield 1545
+# +            await asyncio.Event().wait()
+# +            ended.append("ended")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("grpc_graphql.subscription_ends")`
+
+# %% [markdown] minutes=5
+# ## When which
+#
+# The 500 departures of the first sitting once more. A REST endpoint sends all nine columns. The page needs three of them and
+# asks GraphQL for these.
+
+# %%
+columns = ["time_hour", "carrier", "flight", "origin", "dest", "tailnum", "distance", "dep_delay", "arr_delay"]
+frame = data.flights(columns).head(500)
+rest = json.loads(frame.to_json(orient="records", date_format="iso", date_unit="s"))
+three = ariadne.make_executable_schema(
+    "type Query { flights: [Flight!]! } type Flight { carrier: String! flight: Int! dest: String! dep_delay: Int }",
+    query_of_rows := ariadne.QueryType(),
+)
+ASKED = "{ flights { carrier flight dest } }"
+ok, response = ariadne.graphql_sync(three, {"query": ASKED}, root_value={"flights": rest})
+
+
+def bytes_of(value):
+    body = json.dumps(value, separators=(",", ":")).encode()
+    return len(body), len(gzip.compress(body, 6, mtime=0))
+
+
+(rest_plain, rest_gzip), (asked_plain, asked_gzip) = bytes_of(rest), bytes_of(response)
+
+# %% tags=["nbval-ignore-output"]
+show_bars(
+    {"REST, nine fields": rest_plain / 1000, "GraphQL, three fields": asked_plain / 1000,
+     "REST, gzip": rest_gzip / 1000, "GraphQL, gzip": asked_gzip / 1000},
+    title="500 departures", x="kB",
+)  # fmt: skip
+
+# %%
+claim("grpc_graphql.selected", "three of nine fields are a third of the bytes or less, with gzip as well",
+      max(asked_plain / rest_plain, asked_gzip / rest_gzip), at_most=0.34, did=[len(response["data"]["flights"]), len(rest)])
+
+# %% [markdown]
+# **Reading it.** What is not sent need not be compressed. This saves more than another encoding of all fields does.
+#
+# | | REST and JSON | gRPC | GraphQL |
+# |---|---|---|---|
+# | the contract | OpenAPI, often written afterwards | `.proto`, first | schema, first |
+# | who chooses the fields | server | server | client |
+# | caching by proxies and browsers | yes, by URL | no | only persisted queries by `GET` |
+# | a browser as client | yes | through a proxy (gRPC-Web) | yes |
+# | streams | SSE, WebSocket aside | in the contract, both ways | subscriptions over WebSocket or SSE |
+# | what a stranger's request can cost | known per endpoint | known per method | must be limited |
+# | errors | HTTP status | status code | 200 with `errors`, partial data |
+# | choose it for | public APIs, resources, caches | services of one company, streams | many pages with different needs over one graph |
+
+# %% [markdown] claim="grpc_graphql.selected" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask for the delay as well</summary>
+#
+# ```diff
+# -ASKED = "{ flights { carrier flight dest } }"
+# +ASKED = "{ flights { carrier flight dest departure: dep_delay again: carrier once_more: dest } }"
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("grpc_graphql.selected")`
+
+# %% [markdown] minutes=20
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
+# answer after an attempt.
+#
+# ### A loader of your own (10 minutes)
+#
+# `Loader(load)` collects keys. `load` is a coroutine function: it gets a list of keys and returns a list with one value for
+# each, in the same order.
+#
+# - `await loader.get(key)` returns the key's value. All keys that are asked for before the event loop gets its turn again go
+#   into one call of `load`, each key once, in the order in which they were asked for first.
+# - A key that was asked for before, or that is being loaded, is not loaded again.
+# - A value that is an `Exception` is raised by `get` of its key, and the other keys get theirs.
+# - If `load` raises, every `get` of this call raises that error, and nothing is kept: the next `get` of such a key loads again.
+# - If one waiting `get` is cancelled, the others still get their values.
+
+# %% exercise="grpc_graphql.own_loader_class" tags=["exercise"]
+class Loader:
+    """Collects keys, and loads them together."""
+
+    def __init__(self, load):
+        raise NotImplementedError
+
+    async def get(self, key):
+        raise NotImplementedError
+
+
+# %%
+check("grpc_graphql.own_loader_class", Loader)
+
+# %% [markdown]
+# ### The price of a query (8 minutes)
+#
+# `price(query)` gets the text of a GraphQL document with one operation and returns the number of fields that it asks for.
+#
+# - Every field costs 1 and what is below it. A field with an argument `first: 50` (a number written in the query) costs 1 and 50
+#   times what is below it. `first: 0` makes what is below it free.
+# - An alias changes nothing. The fields of a fragment count at each place where it is spread; inline fragments as well.
+# - Fragments that go in circles: raise `ValueError`, at once and not by a `RecursionError`. A fragment that does not exist:
+#   `ValueError`, too.
+# - 200 fragments, each of which spreads the next one twice, must be priced at once. `graphql.parse` may be used.
+
+# %% exercise="grpc_graphql.price" tags=["exercise"]
+def price(query):
+    """The number of fields that a query asks for."""
+    raise NotImplementedError
+
+
+# %%
+check("grpc_graphql.price", price)
+
+# %% [markdown] minutes=2
+# ## Asked in interviews
+#
+# <details>
+# <summary>What is the N+1 problem in GraphQL, and what cures it?</summary>
+#
+# Each object's resolver asks by itself (`grpc_graphql.n_plus_one`). A DataLoader collects the keys of one turn of the event
+# loop (`grpc_graphql.loader`). It must be made per request (`grpc_graphql.shared_loader`, `grpc_graphql.own_loader`).
+#
+# </details>
+#
+# <details>
+# <summary>You have a depth limit. What can a stranger still do?</summary>
+#
+# Ask widely, by aliases and long lists (`grpc_graphql.aliases`, `grpc_graphql.priced`), and make the limit itself work
+# (`grpc_graphql.guard_doubles`). A limit that does not follow fragments is none (`grpc_graphql.fragment_bypass`).
+#
+# </details>
+#
+# <details>
+# <summary>When does <code>!</code> in a schema hurt?</summary>
+#
+# When the field can fail. The null goes up until something may be null, perhaps to the whole response
+# (`grpc_graphql.all_lost`, `grpc_graphql.partial`).
+#
+# </details>
+#
+# <details>
+# <summary>Our GraphQL API answers 200 to everything. What do you monitor?</summary>
+#
+# `errors` in the body, by path and code, and I mask the texts of unexpected exceptions (`grpc_graphql.leak`).
+#
+# </details>
+
+# %% [markdown] minutes=1
+# ## Recap
+#
+# You have shown that …
+#
+# 1. Each resolver asks by itself, so a list of 50 sends 101 queries; DataLoaders send three.
+# 2. A DataLoader keeps what it has loaded, so one for all requests shows one agency's booking to another.
+# 3. A plain resolver blocks the event loop, and with it all other requests.
+# 4. A depth limit that follows fragments stops circles, and lets a thousand aliases through. A guard can itself be attacked.
+# 5. A failing field that may not be null takes its parents with it, and the text of an exception is sent to the client.
+# 6. A list of known queries refuses all others, and a subscription must be checked where it begins.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `grpc_graphql.n_plus_one`, `grpc_graphql.loader`
+# 2. `grpc_graphql.shared_loader`, `grpc_graphql.own_loader`
+# 3. `grpc_graphql.sync_resolver`, `grpc_graphql.threaded_resolver`
+# 4. `grpc_graphql.circle`, `grpc_graphql.depth`, `grpc_graphql.fragment_bypass`, `grpc_graphql.aliases`,
+#    `grpc_graphql.priced`, `grpc_graphql.guard_doubles`, `grpc_graphql.guard_memo`
+# 5. `grpc_graphql.all_lost`, `grpc_graphql.partial`, `grpc_graphql.leak`
+# 6. `grpc_graphql.known_only`, `grpc_graphql.legacy_socket`, `grpc_graphql.socket_today`,
+#    `grpc_graphql.subscription_ends`, `grpc_graphql.selected`
+#
+# </details>
+#
+# **Further reading.** [GraphQL specification: execution](https://spec.graphql.org/October2021/#sec-Execution) · [Strawberry:
+# DataLoaders](https://strawberry.rocks/docs/guides/dataloaders).

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from helpers.services import Postgres  # type: ignore[attr-defined]
 
-SECONDS = 60  # after which something that was waited for will not come any more
+SECONDS = 30  # after which something that was waited for will not come any more
 FLIGHTS, BOOKINGS = 10, 50
 
 _TABLES = """
@@ -109,8 +110,6 @@ class Meter:
 
 async def post(app: Any, *bodies: dict[str, Any]) -> list[tuple[int, Any]]:
     """POST all bodies at once to an ASGI application in this process: status and JSON of each."""
-    import asyncio
-
     import httpx
 
     transport = httpx.ASGITransport(app=app)
@@ -119,23 +118,43 @@ async def post(app: Any, *bodies: dict[str, Any]) -> list[tuple[int, Any]]:
     return [(answer.status_code, answer.json()) for answer in answers]
 
 
-@contextlib.contextmanager
-def socket(app: Any, protocol: str) -> Iterator[Any]:
-    """A WebSocket of Starlette's test client, to an application in this process."""
-    from starlette.testclient import TestClient
+class Talk:
+    """A WebSocket to an ASGI application in this process: `async with Talk(app, subprotocol) as talk`."""
 
-    with TestClient(app) as client, client.websocket_connect("/", subprotocols=[protocol]) as talk:
-        yield talk
+    def __init__(self, app: Any, protocol: str) -> None:
+        self.app, self.up, self.down = app, asyncio.Queue[Any](), asyncio.Queue[Any]()
+        headers = [(b"host", b"test"), (b"sec-websocket-protocol", protocol.encode())]
+        self.scope = {
+            "type": "websocket", "scheme": "ws", "path": "/", "root_path": "", "query_string": b"", "headers": headers,
+            "subprotocols": [protocol], "client": ("127.0.0.1", 1), "server": ("test", 80), "http_version": "1.1",
+        }  # fmt: skip
 
+    async def __aenter__(self) -> Talk:
+        self.up.put_nowait({"type": "websocket.connect"})
+        self.task = asyncio.create_task(self.app(self.scope, self.up.get, self.down.put))
+        await self._next("websocket.accept")
+        return self
 
-def said(talk: Any) -> str:
-    """The type of the server's next message, or the code with which it closed."""
-    from starlette.websockets import WebSocketDisconnect
+    async def __aexit__(self, *_: object) -> None:
+        self.up.put_nowait({"type": "websocket.disconnect", "code": 1000})
+        await asyncio.wait_for(self.task, SECONDS)
 
-    try:
-        return str(talk.receive_json()["type"])
-    except WebSocketDisconnect as closed:
-        return f"closed with {closed.code}"
+    async def _next(self, *kinds: str) -> Any:
+        while True:
+            message = await asyncio.wait_for(self.down.get(), SECONDS)
+            if message["type"] in kinds:
+                return message
+
+    def say(self, **message: Any) -> None:
+        """Send one message as JSON."""
+        self.up.put_nowait({"type": "websocket.receive", "text": json.dumps(message)})
+
+    async def said(self) -> str:
+        """The type of the server's next message, or the code with which it closed."""
+        message = await self._next("websocket.send", "websocket.close")
+        if message["type"] == "websocket.close":
+            return f"closed with {message.get('code', 1000)}"
+        return str(json.loads(message["text"])["type"])
 
 
 def nodes(value: Any) -> int:
