@@ -44,12 +44,14 @@ answer("grpc_graphql.q1", None)  # "a", "b" or "c"
 # %%
 import asyncio
 import gzip
+import importlib
 import json
 import sys
 import tempfile
 import threading
 from pathlib import Path
 
+import google.protobuf
 import grpc
 import pandas as pd
 from grpc_tools import protoc
@@ -99,9 +101,8 @@ options = [f"--python_out={folder.name}", f"--grpc_python_out={folder.name}"]
 assert protoc.main(["protoc", f"-I{folder.name}", *options, "bookings.proto"]) == 0
 sys.path.insert(0, folder.name)
 
-import bookings_pb2 as pb  # noqa: E402  messages
-import bookings_pb2_grpc as rpc  # noqa: E402  stubs for clients, servicers for servers
-
+pb = importlib.import_module("bookings_pb2")  # messages
+rpc = importlib.import_module("bookings_pb2_grpc")  # stubs for clients, servicers for servers
 print(*sorted(path.name for path in Path(folder.name).glob("*.py")))
 
 # %% [markdown]
@@ -945,8 +946,6 @@ def outcome(what, version):
 
 
 # %%
-import google.protobuf  # noqa: E402
-
 by_protobuf = {name: outcome("protobuf", v) for name, v in versions_around(google.protobuf.__version__).items()}
 major, minor, *_ = (int(part) for part in grpc.__version__.split("."))
 by_grpc = {name: outcome("grpcio", f"{major}.{minor + step}.0") for name, step in (("older", -1), ("newer", 1))}

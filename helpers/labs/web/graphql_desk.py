@@ -52,7 +52,10 @@ def postgres() -> Postgres:
         )
         cursor.executemany(
             "insert into customers values (%s, %s)",
-            [(place, name) for place, name in enumerate(booked.customers["name"].head(BOOKINGS), 1)],
+            [
+                (place, name)
+                for place, name in enumerate(booked.customers["name"].head(BOOKINGS), 1)
+            ],
         )
         cursor.executemany(
             "insert into bookings values (%s, %s, %s)",
@@ -113,7 +116,9 @@ async def post(app: Any, *bodies: dict[str, Any]) -> list[tuple[int, Any]]:
     import httpx
 
     transport = httpx.ASGITransport(app=app)
-    async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=SECONDS) as client:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://test", timeout=SECONDS
+    ) as client:
         answers = await asyncio.gather(*(client.post("/", json=body) for body in bodies))
     return [(answer.status_code, answer.json()) for answer in answers]
 

@@ -51,7 +51,9 @@ def play(folder: str | Path, scene: Callable[..., Any], *arguments: object) -> A
     call = f"print(json.dumps({scene.__name__}(*json.loads(sys.argv[1]))), flush=True)"
     program = f"{_PRELUDE.format(folder=str(folder))}\n{source}\n{call}"
     return measure._run_python(
-        [sys.executable, "-c", program, json.dumps(arguments)], 2 * SECONDS, {"GRPC_VERBOSITY": "NONE"}
+        [sys.executable, "-c", program, json.dumps(arguments)],
+        2 * SECONDS,
+        {"GRPC_VERBOSITY": "NONE"},
     )
 
 
@@ -102,7 +104,9 @@ def calling(address: str, *options: tuple[str, Any]) -> Iterator[Any]:
     """A channel to one address, or to `ipv4:` and several. No proxy of the environment is asked."""
     import grpc
 
-    with grpc.insecure_channel(address, options=[("grpc.enable_http_proxy", 0), *options]) as channel:
+    with grpc.insecure_channel(
+        address, options=[("grpc.enable_http_proxy", 0), *options]
+    ) as channel:
         yield channel
 
 
@@ -135,7 +139,11 @@ def until_free(call: Callable[..., Any], request: Any, seconds: float = 10) -> A
 
 
 def all_connected(
-    call: Callable[..., Any], request: Any, counts: Sequence[int], everyone: bool, seconds: float = 10
+    call: Callable[..., Any],
+    request: Any,
+    counts: Sequence[int],
+    everyone: bool,
+    seconds: float = 10,
 ) -> None:
     """Call until the first server has answered, or every one: then the channel has its connections."""
     import time
@@ -169,7 +177,9 @@ def imported_as_if(
             "try:\n    import bookings_pb2_grpc\nexcept Exception as error:\n"
             "    print(json.dumps(type(error).__name__))\nelse:\n    print(json.dumps('OK'))"
         )
-        return str(measure._run_python([sys.executable, "-W", "ignore", "-c", program], SECONDS, {}))
+        return str(
+            measure._run_python([sys.executable, "-W", "ignore", "-c", program], SECONDS, {})
+        )
 
 
 def settled(read: Callable[[], int], quiet: float = 1.0) -> int:

@@ -31,7 +31,7 @@ WRONG = {
 -    timeout = 30.0 if left is None else min(left - 0.05, 30.0)
 +    timeout = min(30.0 if left is None else left, 30.0) - 0.05
 """,
-            "With time_remaining() = 100.0",
+            "With time_remaining() = 30.02",
         ),
         (  # asks with no time
             """
@@ -103,9 +103,6 @@ WRONG = {
 -        if not context.add_callback(call.cancel):
 -            call.cancel()
 +        context.add_callback(call.cancel)
-+        if not context.is_active():
-+            return
-+        call.cancel = lambda cancel=call.cancel: context.callbacks and cancel()
 """,
             "The client had left before",
         ),
@@ -230,10 +227,10 @@ def breaking(old, new):
         ),
         (  # takes fields out of the old message
             """
--        if number in new["fields"]:
--            now = new["fields"][number][1]
-+        if number in new["fields"]:
-+            now = new["fields"].pop(number)[1]
+-    for number in new["fields"]:
++    for number in old["fields"].keys() & new["fields"].keys():
++        del new["fields"][number]
++    for number in new["fields"]:
 """,
             "the messages were changed",
             "in place",
