@@ -13,7 +13,7 @@
 # >
 # > Deep understanding: gRPC, GraphQL (Ariadne, Strawberry).
 #
-# First of two sittings, 70 minutes. (The second is about GraphQL.) Needs no service.
+# First of two sittings, 73 minutes. (The second is about GraphQL.) Needs no service.
 #
 # A passenger presses *Book*. Her app calls the bookings service and waits at most 300 ms. Bookings calls payments, and
 # payments calls the bank, which is slow today. After 300 ms the app shows "Not booked, please try again". The client set
@@ -119,7 +119,7 @@ def play(scene, *arguments):
     return lab.play(folder.name, scene, *arguments)
 
 
-# %% [markdown] core=true minutes=10
+# %% [markdown] core=true minutes=9
 # ## A charge that takes too long
 #
 # The bank answers one second after the client has given up. Payments does all that it can: if its own call has ended
@@ -233,7 +233,7 @@ claim("grpc_graphql.asyncio_cancels", "in asyncio servers the end of the first c
 # It also does not reach work that was put elsewhere, in a thread or under `asyncio.shield`.
 #
 # **In production.** `DEADLINE_EXCEEDED` does not say that nothing was done. A charge needs an idempotency key, so that
-# *try again* is safe (2.7 shows one). Set a deadline at the edge, hand it on at each hop, and check it before the step
+# *try again* is safe ([2.7](07_api_contracts.ipynb) shows one). Set a deadline at the edge, hand it on at each hop, and check it before the step
 # that cannot be undone.
 
 # %% [markdown] claim="grpc_graphql.late_charge" tags=["break-it"]
@@ -277,7 +277,7 @@ claim("grpc_graphql.asyncio_cancels", "in asyncio servers the end of the first c
 #
 # ▶ In a new cell: `break_it("grpc_graphql.asyncio_cancels")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## A client without a deadline
 #
 # The cure is deployed: `payments.Charge(request, timeout=context.time_remaining())`. An old batch job calls bookings, too.
@@ -349,7 +349,7 @@ claim("grpc_graphql.no_deadline", "handed on as it is, no deadline makes the cal
 #
 # ▶ In a new cell: `break_it("grpc_graphql.no_deadline")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Five hundred flights in four sizes
 #
 # A partner asks for 500 departures. The service can answer in JSON or in protobuf, and with or without gzip.
@@ -433,7 +433,7 @@ claim("grpc_graphql.size_gzip", "compressed, it needs nearly as many as JSON",
 #
 # ▶ In a new cell: `break_it("grpc_graphql.size_gzip")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=6
 # ## A reader that stops
 #
 # A partner calls `Search` for 5,000 flights of 10 kB each. It reads one, and then it does something else: it waits for a
@@ -530,7 +530,7 @@ claim("grpc_graphql.closed", "when the reader cancels, the generator is closed a
 #
 # ▶ In a new cell: `break_it("grpc_graphql.closed")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## All four kinds
 #
 # Which messages cross? The client of `Quote` sends its second route only when it has the answer to its first.
@@ -604,7 +604,7 @@ claim("grpc_graphql.both_ways", "with streams both ways, the client has its firs
 #
 # ▶ In a new cell: `break_it("grpc_graphql.both_ways")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## A timer around each call
 #
 # The platform team wants the duration of every call, and a count of the handlers that raised. A server interceptor has one
@@ -706,7 +706,7 @@ claim("grpc_graphql.wrapped", "a handler that wraps the handler sees the error",
 #
 # ▶ In a new cell: `break_it("grpc_graphql.wrapped")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## Two watchers and two threads
 #
 # A server has two worker threads. Two dashboards keep a stream open each and wait for news. Then somebody books. The health
@@ -823,7 +823,7 @@ claim("grpc_graphql.watch", "two health watchers hold no thread",
 #
 # ▶ In a new cell: `break_it("grpc_graphql.watch")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=7
 # ## An old program reads a new message
 #
 # Version 1 of a message has the seats in field 3. Version 2 needs no seats, and somebody gives the free number to the
@@ -924,7 +924,7 @@ claim("grpc_graphql.reserved", "protoc refuses a reserved number",
 #
 # ▶ In a new cell: `break_it("grpc_graphql.reserved")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## Yesterday's code, tomorrow's code
 #
 # The generated modules are committed, as in many projects. A colleague generates them with a newer compiler than the
@@ -980,8 +980,8 @@ claim("grpc_graphql.gencode", "code for one minor version newer than the runtime
 # -        "one minor newer": f"{major}.{minor + 1}.0",
 # +        "one minor newer": f"{major}.{minor - 1}.0",
 # @@
-# -(("older", -1), ("newer", 1))
-# +(("older", 1), ("newer", -1))
+# -by_grpc = {name: outcome("grpcio", f"{major}.{minor + step}.0") for name, step in (("older", -1), ("newer", 1))}
+# +by_grpc = {name: outcome("grpcio", f"{major}.{minor + step}.0") for name, step in (("older", 1), ("newer", -1))}
 # ```
 #
 # </details>
@@ -1127,8 +1127,8 @@ claim("grpc_graphql.round_robin", "by round_robin each gets a third of the calls
 # <summary><b>Mend it</b>: take turns</summary>
 #
 # ```diff
-# -play(spread, None), play(spread, "round_robin")
-# +play(spread, "round_robin"), play(spread, "round_robin")
+# -(by_default, by_default_after), (by_turns, by_turns_after) = play(spread, None), play(spread, "round_robin")
+# +(by_default, by_default_after), (by_turns, by_turns_after) = play(spread, "round_robin"), play(spread, "round_robin")
 # ```
 #
 # </details>
@@ -1140,15 +1140,15 @@ claim("grpc_graphql.round_robin", "by round_robin each gets a third of the calls
 # <summary><b>Break it</b>: a misspelt policy</summary>
 #
 # ```diff
-# -play(spread, None), play(spread, "round_robin")
-# +play(spread, None), play(spread, "roundrobin")
+# -(by_default, by_default_after), (by_turns, by_turns_after) = play(spread, None), play(spread, "round_robin")
+# +(by_default, by_default_after), (by_turns, by_turns_after) = play(spread, None), play(spread, "roundrobin")
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("grpc_graphql.round_robin")`
 
-# %% [markdown] minutes=20
+# %% [markdown] minutes=18
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
@@ -1160,7 +1160,7 @@ claim("grpc_graphql.round_robin", "by round_robin each gets a third of the calls
 # passes its items on. `ask(timeout)` starts that call and returns it: an iterator with a method `cancel()`.
 #
 # - `relay` is a generator. It asks once, and yields each item when it has come, unchanged.
-# - `timeout` is what `context.time_remaining()` leaves, less 0.05 seconds for the way back, and at most 30 seconds. It can
+# - `timeout` is what `context.time_remaining()` leaves, less 0.05 for the way back, in seconds, and at most 30. It can
 #   be `None` or very large if the client set no deadline.
 # - If nothing is left after that, it does not ask, but calls `context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "…")`, which
 #   raises.

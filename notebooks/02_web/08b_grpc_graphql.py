@@ -246,7 +246,7 @@ claim("grpc_graphql.loader", "with a DataLoader both send three, and the data is
 #
 # ▶ In a new cell: `break_it("grpc_graphql.loader")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## A loader for the whole process
 #
 # A team makes its loaders once, when the process starts. The loading function also checks the permission: it returns a
@@ -346,7 +346,7 @@ claim("grpc_graphql.own_loader", "a loader per request asks for each agency, and
 #
 # ▶ In a new cell: `break_it("grpc_graphql.own_loader")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## Five requests and a slow resolver
 #
 # The introduction of most libraries shows a resolver as a plain function. This one asks a slow fare service and blocks for
@@ -454,7 +454,7 @@ claim("grpc_graphql.threaded_resolver", "handed to threads by the resolver itsel
 #
 # ▶ In a new cell: `break_it("grpc_graphql.threaded_resolver")`
 
-# %% [markdown] core=true minutes=9
+# %% [markdown] core=true minutes=7
 # ## A query that goes in circles
 #
 # A flight knows its bookings, and a booking knows its flight. A stranger sends a query that goes back and forth. This
@@ -623,7 +623,7 @@ claim("grpc_graphql.fragment_bypass", "the home-made one stops it only if it is 
 #
 # ▶ In a new cell: `break_it("grpc_graphql.fragment_bypass")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## A thousand small questions
 #
 # The limit stands. The next query is not deep: `{ a0: flight(id: 0) { id } a1: flight(id: 1) { id } … }`, a thousand times.
@@ -702,7 +702,7 @@ claim("grpc_graphql.priced", "with a price for each field the aliases and the lo
 #
 # ▶ In a new cell: `break_it("grpc_graphql.priced")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## A small query for the guard
 #
 # The stranger reads the guard's source, and sends this: ten fragments, each of which asks for the next one twice. It is
@@ -811,7 +811,7 @@ claim("grpc_graphql.guard_memo", "the cost validator takes the same few steps mo
 #
 # ▶ In a new cell: `break_it("grpc_graphql.guard_memo")`
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] core=true minutes=6
 # ## One field fails
 #
 # The gate of one flight of ten comes from a system that is down for this flight. The schema says `gate: String!`: every
@@ -954,7 +954,7 @@ claim("grpc_graphql.leak", "the client reads the text of the exception, unless i
 #
 # ▶ In a new cell: `break_it("grpc_graphql.leak")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## Only the questions that we know
 #
 # The partner's page sends the same query a million times a day. The service registers it at build time, under its SHA-256,
@@ -1029,7 +1029,7 @@ claim("grpc_graphql.known_only", "the known query runs, and two unknown ones are
 #
 # ▶ In a new cell: `break_it("grpc_graphql.known_only")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## A subscription without a word of greeting
 #
 # Departures are pushed over a WebSocket. The client opens it, sends `connection_init` with its token, and then subscribes.
@@ -1182,7 +1182,7 @@ claim("grpc_graphql.subscription_ends", "when a client goes, its generator is en
 #
 # ▶ In a new cell: `break_it("grpc_graphql.subscription_ends")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## When which
 #
 # The 500 departures of the first sitting once more. A REST endpoint sends all nine columns. The page needs three of them and
@@ -1245,7 +1245,7 @@ claim("grpc_graphql.selected", "three of nine fields need less than half of the 
 #
 # ▶ In a new cell: `break_it("grpc_graphql.selected")`
 
-# %% [markdown] minutes=20
+# %% [markdown] minutes=18
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
