@@ -480,8 +480,10 @@ def stopped_reader(read, cancel):
     return [produced, after]
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 produced, after_cancel = play(stopped_reader, 1, True)
+
+# %% tags=["nbval-ignore-output"]
 print(f"produced while the reader had read one: {produced:,} of 5,000, {produced / 100:.1f} MB")
 print("after the reader's cancel:", after_cancel)
 
@@ -1099,8 +1101,10 @@ def spread(policy):
         return [spread_of_300, [now - then for now, then in zip(counts, before, strict=True)]]
 
 
-# %% tags=["nbval-ignore-output"]
+# %%
 (by_default, by_default_after), (by_turns, by_turns_after) = play(spread, None), play(spread, "round_robin")
+
+# %% tags=["nbval-ignore-output"]
 show_bars({
     **{f"pick_first (default): server {n}": count for n, count in enumerate(by_default, 1)},
     **{f"round_robin: server {n}": count for n, count in enumerate(by_turns, 1)},
