@@ -144,7 +144,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 125 | ready |
 # | 2.6 | Middleware and the life of a request | Middleware и обработка запросов. | 75 | planned |
 # | 2.7 | [API contracts](02_web/07_api_contracts.ipynb) | OpenAPI, Swagger, Redoc. | 110 | ready |
-# | 2.8 | gRPC and GraphQL | gRPC, GraphQL (Ariadne, Strawberry). | 80 | planned |
+# | 2.8 | gRPC and GraphQL | gRPC, GraphQL (Ariadne, Strawberry). | 148 | planned |
 #
 # ### 3. Databases and ORM · Базы данных и ORM
 #

@@ -1287,7 +1287,7 @@ check("grpc_graphql.batching", Loader)
 # - An alias changes nothing. The fields of a fragment count at each place where it is spread; inline fragments as well.
 # - Fragments that go in circles: raise `ValueError`, at once and not by a `RecursionError`. A fragment that does not exist:
 #   `ValueError`, too.
-# - 200 fragments, each of which spreads the next one twice, must be priced at once. `graphql.parse` may be used.
+# - 100 fragments, each of which spreads the next one twice, must be priced at once. `graphql.parse` may be used.
 
 # %% exercise="grpc_graphql.price" tags=["exercise"]
 def price(query):

@@ -72,7 +72,7 @@ class _Call:
             return item
         if self.silent:
             self.waiting.set()
-            self.late = not self.cancelled.wait(3)
+            self.late = not self.cancelled.wait(2)
             raise InterruptedError("cancelled")
         if self.error is not None:
             raise self.error
@@ -171,8 +171,6 @@ def _passes_on(relay: Callable[..., Any]) -> None:
         raise Wrong(
             f"After the first item {call.pulled} were taken from the other service. Pass each one on when it has come."
         )
-    if call.cancels:
-        raise Wrong("The other call was cancelled after its first item.")
     list(stream)
 
 
@@ -208,16 +206,6 @@ def _closed(relay: Callable[..., Any]) -> None:
     if not call.cancels:
         raise Wrong(
             "The generator was closed after the first item, and the other call was not cancelled."
-        )
-    call = _Call(range(5))
-    ask, _ = _asking(call)
-    stream = relay(_Context(), ask)
-    next(stream)
-    with contextlib.suppress(_Left):
-        stream.throw(_Left("thrown in at the yield"))
-    if not call.cancels:
-        raise Wrong(
-            "Something that is no Exception was raised at the yield, and the other call was not cancelled."
         )
 
 

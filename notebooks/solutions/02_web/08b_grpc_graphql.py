@@ -66,7 +66,7 @@ class Loader:
 check("grpc_graphql.batching", Loader)
 
 # %% [markdown]
-# **The price of a query.** A fragment's price does not depend on the place, so it is kept: 200 doublings are 200 numbers. A
+# **The price of a query.** A fragment's price does not depend on the place, so it is kept: 100 doublings are 100 numbers. A
 # name that is met again while its own price is computed is a circle. The walk goes below `first: 0` too, so that it finds
 # circles there.
 

@@ -12,6 +12,44 @@ SAME_WIRE = [
 
 WRONG = {
     "grpc_graphql.relay": [
+        (  # asks once to see whether the service is there
+            """
+-    call = ask(timeout)
++    ask(timeout).cancel()
++    call = ask(timeout)
+""",
+            "it was asked 2 times",
+        ),
+        (  # another status
+            """
+-        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "no time left to ask")
++        context.abort(grpc.StatusCode.CANCELLED, "no time left to ask")
+""",
+            "call context.abort once, with DEADLINE_EXCEEDED",
+        ),
+        (  # an error of its own
+            """
+-    finally:
+-        call.cancel()
++    except Exception as error:
++        raise RuntimeError("the other service failed") from error
++    finally:
++        call.cancel()
+""",
+            "passed on was RuntimeError",
+        ),
+        (  # a closed generator is no error
+            """
+-    finally:
+-        call.cancel()
++    except GeneratorExit:
++        raise
++    except BaseException:
++        call.cancel()
++        raise
+""",
+            "The generator was closed after the first item",
+        ),
         (  # the remaining time as it is
             """
 -    timeout = 30.0 if left is None else min(left - 0.05, 30.0)

@@ -94,6 +94,24 @@ class Loader:
             "after ConnectionError of load",
             "exception",
         ),
+        (  # another error
+            """
+-                future.set_exception(error)
++                future.set_exception(RuntimeError(str(error)))
+""",
+            "Each get must raise this error",
+        ),
+        (  # a cancelled get waits on
+            """
+-        return await asyncio.shield(self.futures[key])
++        while True:
++            try:
++                return await asyncio.shield(self.futures[key])
++            except asyncio.CancelledError:
++                pass
+""",
+            "must end as cancelled",
+        ),
         (  # only an Exception is passed on
             """
 -        except BaseException as error:
@@ -171,7 +189,7 @@ class Loader:
 """,
             "a fragment twice",
         ),
-        (  # no memory: 200 doublings never end
+        (  # no memory: 100 doublings never end
             """
 -        if name not in known:
 -            open_.add(name)
@@ -209,6 +227,20 @@ class Loader:
 """,
             "first behind another argument",
         ),
+        (  # a name that was seen before is taken for a circle
+            """
+-        if name in open_:
++        if name in open_ or name in known:
+""",
+            "has a price",
+        ),
+        (  # no thought of circles
+            """
+-        if name in open_:
+-            raise ValueError(f"fragment {name} goes in circles")
+""",
+            "and not a RecursionError",
+        ),
         (  # a circle is worth nothing
             """
 -            raise ValueError(f"fragment {name} goes in circles")
@@ -237,7 +269,7 @@ class Loader:
         (  # names of fields are counted once
             """
 -        return sum(cost(child) for child in node.selection_set.selections) if node.selection_set else 0
-+        return sum({str(getattr(child, "name", child)): cost(child) for child in node.selection_set.selections}.values()) if node.selection_set else 0
++        return sum({getattr(getattr(child, "name", None), "value", id(child)): cost(child) for child in node.selection_set.selections}.values()) if node.selection_set else 0
 """,
             "aliases",
         ),
