@@ -898,11 +898,11 @@ claim("grpc_graphql.reserved", "protoc refuses a reserved number",
 
 # %% [markdown] claim="grpc_graphql.retyped" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the old program copies the fields that it knows</summary>
+# <summary><b>Break it</b>: an old program with the right type, which copies two fields</summary>
 #
 # ```diff
 # -forwarded = v3.Booking.FromString(retyped.SerializeToString())  # through the old program and on
-# +copied = v1.Booking(reference=retyped.reference, flight=retyped.flight, seats=retyped.seats)
+# +copied = v1.Booking(reference=retyped.reference, seats=retyped.seats)
 # +forwarded = v3.Booking.FromString(copied.SerializeToString())
 # @@
 # -V1 = "message Booking { string reference = 1; int32 flight = 2; int32 seats = 3; }"
@@ -1275,3 +1275,6 @@ check("grpc_graphql.breaking", breaking)
 # **Further reading.** [gRPC and deadlines](https://grpc.io/blog/deadlines/) · [Protobuf: the language
 # guide](https://protobuf.dev/programming-guides/proto3/) · [gRPC over
 # HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
+
+# %% [markdown] footer=true
+# ← [2.7 API contracts](07_api_contracts.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.8b gRPC and GraphQL](08b_grpc_graphql.ipynb) →

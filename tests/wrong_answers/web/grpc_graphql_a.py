@@ -15,7 +15,7 @@ WRONG = {
         (  # asks once to see whether the service is there
             """
 -    call = ask(timeout)
-+    ask(timeout).cancel()
++    ask(timeout)
 +    call = ask(timeout)
 """,
             "it was asked 2 times",
