@@ -203,7 +203,11 @@ def protoc(text: str) -> tuple[int, str, bytes]:
         ]  # fmt: skip
         done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
         made = Path(folder, "set")
-        return done.returncode, done.stderr.strip(), made.read_bytes() if made.exists() else b""
+        return (
+            done.returncode,
+            done.stderr.strip().replace(f"{folder}/", ""),
+            made.read_bytes() if made.exists() else b"",
+        )
 
 
 def messages(text: str) -> SimpleNamespace:
