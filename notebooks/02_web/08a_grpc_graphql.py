@@ -404,7 +404,7 @@ claim("grpc_graphql.size_gzip", "compressed, it needs nearly as many as JSON",
 # parse the text, so CPU time may be a reason. Measure it with your messages. The strongest reasons are the contract and
 # the streams. A response of few rows gains less from gzip, because little is repeated.
 
-# %% [markdown] claim="grpc_graphql.size_plain" tags=["break-it"]
+# %% [markdown] also=["grpc_graphql.size_gzip"] claim="grpc_graphql.size_plain" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: everything as text in protobuf, too</summary>
 #
@@ -554,13 +554,13 @@ def four_kinds():
 
         def Quote(self, requests, context):
             for route in requests:
-                log.append(f"server has {route.origin}")
                 yield pb.Receipt(status=route.origin)
 
     def routes():
-        yield pb.Route(origin="JFK")
-        answered.wait(2)
-        yield pb.Route(origin="LGA")
+        for origin in ("JFK", "LGA"):
+            log.append(f"client sends {origin}")
+            yield pb.Route(origin=origin)
+            answered.wait(2)
 
     with lab.serving(rpc.add_BookingsServicer_to_server, Bookings()) as desk, lab.calling(desk) as channel:
         bookings = rpc.BookingsStub(channel)
@@ -585,8 +585,8 @@ show_table(
 )
 
 # %%
-claim("grpc_graphql.both_ways", "with streams both ways, the client has its first answer before the server has the second request",
-      quoted, equals=["server has JFK", "client has JFK", "server has LGA", "client has LGA"])
+claim("grpc_graphql.both_ways", "with streams both ways, the client has its first answer before it sends its second request",
+      quoted, equals=["client sends JFK", "client has JFK", "client sends LGA", "client has LGA"])
 
 # %% [markdown]
 # **In production.** `Quote` is a conversation over one call: one deadline, one server, one status at the end. If it breaks
@@ -859,7 +859,7 @@ show_table(
 )
 print("forwarded by the old program:", forwarded == sent, repr(forwarded.flight), forwarded.HasField("gate"))
 
-RESERVED = V2.replace("int32 cents", "reserved 3; int32 cents")
+RESERVED = "message Booking { reserved 3; string reference = 1; int32 cents = 3; }"
 refused, said, _ = lab.protoc(f'syntax = "proto3"; {RESERVED}')
 print(said)
 
@@ -918,8 +918,8 @@ claim("grpc_graphql.reserved", "protoc refuses a reserved number",
 # <summary><b>Break it</b>: reserve another number</summary>
 #
 # ```diff
-# -RESERVED = V2.replace("int32 cents", "reserved 3; int32 cents")
-# +RESERVED = V2.replace("int32 cents", "reserved 4; int32 cents")
+# -RESERVED = "message Booking { reserved 3; string reference = 1; int32 cents = 3; }"
+# +RESERVED = "message Booking { reserved 4; string reference = 1; int32 cents = 3; }"
 # ```
 #
 # </details>

@@ -72,7 +72,7 @@ class _Call:
             return item
         if self.silent:
             self.waiting.set()
-            self.late = not self.cancelled.wait(2)
+            self.late = not self.cancelled.wait(1)
             raise InterruptedError("cancelled")
         if self.error is not None:
             raise self.error

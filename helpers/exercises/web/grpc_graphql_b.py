@@ -9,7 +9,7 @@ from typing import Any
 from helpers.exercises import Wrong, exercise
 from helpers.exercises.comparing import same, shown
 
-SECONDS = 3  # after which something that was awaited will not come any more
+SECONDS = 2  # after which something that was awaited will not come any more
 
 
 class _NoSeat(LookupError):
@@ -225,7 +225,7 @@ def _doubling(fragments: int) -> str:
     stretch="`first: $n` with variables; several operations and `operationName`; different prices per type. And what must the "
     "guard do *before* `parse` sees a text of 50 MB?",
     rows=("falsy", "again"),
-    seconds=6,
+    seconds=5,
 )
 def check_price(price: Callable[[str], Any]) -> None:
     """Fields, lists, fragments, circles, and the guard's own work."""
