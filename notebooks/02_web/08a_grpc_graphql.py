@@ -224,8 +224,9 @@ claim("grpc_graphql.asyncio_cancels", "in asyncio servers the end of the first c
 # **Why.** A deadline belongs to one call. The client sends the time that is left in the header `grpc-timeout`
 # ([protocol](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md)), and the server can read it as
 # `context.time_remaining()`. A call that a handler makes is a new call, and Python's stub does not know in which handler
-# it was made. In Go and Java the context of the incoming call is used for outgoing calls, so there the deadline is passed
-# on. Nothing stops the handler's thread either: Python cannot end a thread from outside. The handler must ask
+# it was made. In Java the context of the incoming call is the current one while its handler runs, and in Go the handler
+# passes it as `ctx`, so there the deadline is passed on. Nothing stops the handler's thread either: Python cannot end a
+# thread from outside. The handler must ask
 # (`is_active`, `time_remaining`) or be told (`add_callback`).
 #
 # In `grpc.aio` a handler is a task. When its call ends, the server cancels the task, and the `CancelledError` arrives at
@@ -964,8 +965,9 @@ claim("grpc_graphql.gencode", "code for one minor version newer than the runtime
 # %% [markdown]
 # **Why.** Generated code calls `ValidateProtobufRuntimeVersion` with the version of its compiler, and `…_pb2_grpc.py`
 # compares `grpc.__version__`. Both refuse what is newer than themselves (`google/protobuf/runtime_version.py`). Older code
-# is let in, even where the [cross-version guarantee](https://protobuf.dev/support/cross-version-runtime-guarantee/), one
-# major version back, does not cover it. `grpcio-tools` brings its own compiler, which
+# is let in. The [guarantee](https://protobuf.dev/support/cross-version-runtime-guarantee/) for most languages is one major
+# version back. Python's is wider: code generated since 3.20 is supported at least until 8.x.
+# `grpcio-tools` brings its own compiler, which
 # can be newer than the oldest protobuf that it accepts ([grpc#39912](https://github.com/grpc/grpc/issues/39912)).
 #
 # **In production.** The service dies at import, so it is found at the first start and not by type checks. Generate in the
@@ -1033,7 +1035,8 @@ claim("grpc_graphql.reflection", "reflection also describes the service in the s
 
 # %% [markdown]
 # **In production.** Only `airline.Bookings` is listed, but a symbol is answered with its whole file, and that contains
-# `Payments`. Tools such as `grpcurl` need reflection; the public does not. Keep it off, or behind authentication, where the
+# `Payments`. Tools such as `grpcurl` need reflection or the `.proto` files; the public needs neither.
+# Keep it off, or behind authentication, where the
 # server can be reached from outside.
 
 # %% [markdown] claim="grpc_graphql.reflection" tags=["break-it"]
@@ -1235,7 +1238,8 @@ check("grpc_graphql.breaking", breaking)
 # <summary>May I change the number, the name or the type of a protobuf field?</summary>
 #
 # The name, if nobody uses JSON. The number never (`grpc_graphql.reused`): reserve it (`grpc_graphql.reserved`). The type
-# only within its group; otherwise old programs silently read 0 (`grpc_graphql.retyped`).
+# only within its group. Otherwise an old program reads 0 (`grpc_graphql.retyped`), or another number (from `int32` to
+# `sint32`), or gets a parse error (from a text to a message).
 #
 # </details>
 #

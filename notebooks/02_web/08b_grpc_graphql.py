@@ -37,7 +37,7 @@ answer("grpc_graphql.q9", None)  # "a", "b" or "c"
 # %% [markdown]
 # **You will be able to show that …**
 #
-# 1. resolvers run one by one, and a DataLoader makes three queries of a hundred;
+# 1. each resolver asks by itself, and a DataLoader makes three queries of a hundred;
 # 2. a DataLoader is a cache, and it matters whose;
 # 3. what a synchronous resolver does to the other requests;
 # 4. which hostile queries a depth limit stops, which it lets through, and which attack the limit itself;
@@ -202,7 +202,7 @@ show_table(
 )  # fmt: skip
 
 # %%
-claim("grpc_graphql.n_plus_one", "both libraries send one query for the list and one for each flight and each passenger",
+claim("grpc_graphql.n_plus_one", "both libraries send one query for the list, and two for each of its bookings",
       [naive[name][0] for name in naive], equals=[101, 101], proves={"grpc_graphql.q9": "c"})
 queries = [batched[name][0] for name in batched]
 same = [batched[name][1] == naive[name][1] for name in batched]
@@ -315,10 +315,12 @@ claim("grpc_graphql.own_loader", "a loader per request asks for each agency, and
       [own_got, own_asked], equals=[["12C", None, "14A"], ["agency A", "agency B", "agency A"]])
 
 # %% [markdown]
-# **Why.** A `DataLoader` keeps the future of each key in a dictionary (`cache=True` is the default) and never forgets it.
+# **Why.** A `DataLoader` keeps the future of each key in a dictionary (`cache=True` is the default) until it is told to
+# forget it (`clear`).
 # The key is the reference alone. The permission is checked inside the function, and the function is not called for a key
-# that is there. This happened in a multi-tenant product
-# ([backend.ai#12020](https://github.com/lablup/backend.ai/issues/12020)).
+# that is there. A multi-tenant product had such loaders, one set per worker: its issue lists old values, growing memory and
+# this danger ([backend.ai#12020](https://github.com/lablup/backend.ai/issues/12020)). Its loading functions did not yet
+# check a permission.
 #
 # **In production.** Make loaders where the context of a request is made (`get_context` in Strawberry, `context_value` in
 # Ariadne). With `cache=False` a shared loader forgets, but it may still put the keys of two users into one batch, so the
@@ -682,7 +684,7 @@ claim("grpc_graphql.priced", "with a price for each field the aliases and the lo
 
 # %% [markdown] also=["grpc_graphql.priced"] claim="grpc_graphql.aliases" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: ninety-nine aliases, and a limit on aliases instead of the depth</summary>
+# <summary><b>Break it</b>: forty-nine aliases</summary>
 #
 # ```diff
 # -ALIASES = "{ " + " ".join(f"a{n}: flight(id: {n}) {{ id }}" for n in range(1000)) + " }"
@@ -695,7 +697,7 @@ claim("grpc_graphql.priced", "with a price for each field the aliases and the lo
 
 # %% [markdown] claim="grpc_graphql.priced" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the default price</summary>
+# <summary><b>Break it</b>: a price, and a generous limit</summary>
 #
 # ```diff
 # -priced = cost_validator(maximum_cost=100, default_cost=1)
@@ -721,7 +723,7 @@ def doubling(fragments):
 print(doubling(2))
 
 # %% [markdown] predict="grpc_graphql.q14"
-# **Predict.** One more fragment is 40 characters. How does the work of Strawberry's depth limit grow?
+# **Predict.** One more fragment is about 40 characters. How does the work of Strawberry's depth limit grow?
 #
 # - **a** by a few steps for each fragment
 # - **b** it doubles with each fragment
@@ -772,8 +774,10 @@ claim("grpc_graphql.guard_memo", "the cost validator takes the same few steps mo
 # ([ariadne#1332](https://github.com/mirumee/ariadne/pull/1332)). The rule runs before the query, on the event loop, and no
 # limit on objects or rows sees it. With 24 fragments it is sixteen thousand times the last figure of the picture.
 #
-# **In production.** Limit the size of the document before it is judged: bytes at the proxy, `MaxTokensLimiter(1000)` at the
-# parser. A guard is code that strangers feed.
+# **In production.** A guard must compute each fragment once and keep the result. A limit on the size does not help enough:
+# 24 of these fragments are about 260 tokens, and `MaxTokensLimiter(1000)` lets them pass. Where the guard is not yours, put
+# a rule before it that counts the spreads in the document, or accept known queries only (below). A guard is code that
+# strangers feed.
 
 # %% [markdown] claim="grpc_graphql.guard_doubles" tags=["break-it"]
 # <details>
@@ -1014,8 +1018,9 @@ claim("grpc_graphql.known_only", "the known query runs, and two unknown ones are
       [statuses, asked], equals=[[200, 400, 400], [50]])
 
 # %% [markdown]
-# **Why.** The parser is the first step of a request, so nothing of the stranger's text is parsed, judged or run. The last
-# three experiments do not apply to such a service. The variables are still the client's: `first: 1000000` needs a limit.
+# **Why.** The parser is the first step of a request, so nothing of the stranger's text is parsed, judged or run. The
+# circles, the aliases and the small query for the guard do not reach such a service.
+# The variables are still the client's: `first: 1000000` needs a limit.
 #
 # **In production.** Two things have the same name. *Automatic* persisted queries let any client register any query at run
 # time. They save bytes and make `GET` and a cache in front possible, and they refuse nothing. A list that is made by the build
@@ -1225,13 +1230,14 @@ claim("grpc_graphql.selected", "three of nine fields need less than half of the 
       baseline=(rest_plain, rest_gzip))
 
 # %% [markdown]
-# **Reading it.** What is not sent need not be compressed. This saves more than another encoding of all fields does.
+# **Reading it.** What is not sent need not be compressed. After gzip this saves much more than protobuf did in the first
+# sitting.
 #
 # | | REST and JSON | gRPC | GraphQL |
 # |---|---|---|---|
 # | the contract | OpenAPI, often written afterwards | `.proto`, first | schema, first |
 # | who chooses the fields | server | server | client |
-# | caching by proxies and browsers | yes, by URL | no | only persisted queries by `GET` |
+# | caching by proxies and browsers | yes, by URL | no | only by `GET`, so usually for persisted queries |
 # | a browser as client | yes | through a proxy (gRPC-Web) | yes |
 # | streams | SSE, WebSocket aside | in the contract, both ways | subscriptions over WebSocket or SSE |
 # | what a stranger's request can cost | known per endpoint | known per method | must be limited |

@@ -215,17 +215,7 @@ def _leaves(relay: Callable[..., Any]) -> None:
     streams = [relay(first, _asking(waiting)[0]), relay(second, _asking(other)[0])]
     for stream in streams:
         next(stream)
-    ended: list[BaseException | None] = []
-
-    def wait() -> None:
-        try:
-            list(streams[0])
-        except BaseException as error:
-            ended.append(error)
-        else:
-            ended.append(None)
-
-    thread = threading.Thread(target=wait, daemon=True)
+    thread = threading.Thread(target=_take_all, args=(streams[0],), daemon=True)
     thread.start()
     waiting.waiting.wait(5)
     first.leave()
@@ -240,14 +230,33 @@ def _leaves(relay: Callable[..., Any]) -> None:
             "One client left, and the call that was made for another client was cancelled as well."
         )
     list(streams[1])
+    context, call = _Context(), _Call(silent=True)
+    thread = threading.Thread(
+        target=_take_all, args=(relay(context, _asking(call)[0]),), daemon=True
+    )
+    thread.start()
+    call.waiting.wait(5)
+    context.leave()
+    called_back = call.cancels
+    thread.join(5)
+    if not called_back or call.late or thread.is_alive():
+        raise Wrong(
+            "The client left while relay waited for the first item, and the other call was not cancelled."
+        )
     context, call = _Context(gone=True), _Call([1], silent=True)
     ask, asked = _asking(call)
-    with contextlib.suppress(InterruptedError):
+    with contextlib.suppress(InterruptedError, _Aborted):
         list(relay(context, ask))
     if asked and (call.late or not call.cancels):
         raise Wrong(
             "The client had left before the callback was registered (add_callback returned False): cancel then."
         )
+
+
+def _take_all(stream: Iterator[Any]) -> None:
+    """In a thread of its own: whatever ends the stream is no news here."""
+    with contextlib.suppress(BaseException):
+        list(stream)
 
 
 # ---- evolution -------------------------------------------------------------------------------------
@@ -290,6 +299,8 @@ def check_breaking(breaking: Callable[..., Any]) -> None:
         ("double became float, both in no group", _message({1: ("a", "double")}), _message({1: ("a", "float")}), [(1, "type")]),
         ("a field was removed", _OLD, _message({1: ("reference", "string"), 2: ("flight", "int32")}, 9), [(3, "freed")]),
         ("a field was removed and reserved", _OLD, _message({1: ("reference", "string"), 2: ("flight", "int32")}, 3, 9), []),
+        ("a number is not reserved any more, and not used", _OLD, _message(_OLD["fields"]), []),
+        ("sint32 became sint64, of one group", _message({1: ("a", "sint32")}), _message({1: ("a", "sint64")}), []),
         ("the last field was removed", _message({1: ("a", "bool")}), _message({}), [(1, "freed")]),
         ("a reserved number was used", _OLD, _message({**_OLD["fields"], 9: ("gate", "string")}), [(9, "reused")]),
         ("a name moved to another number", _OLD, _message({1: ("reference", "string"), 2: ("flight", "int32"), 4: ("seats", "int32")}, 9), [(3, "freed")]),

@@ -154,6 +154,14 @@ async def _all_fail(make: Callable[[Any], Any]) -> None:
             ["value of 'a'", "value of 'c'"],
         )
         _expect("the failed key is loaded again; calls", source.calls, [["a", "b"], ["a", "c"]])
+        source.error = error
+        await _all(_raised(loader.get("d")))
+        await _all(loader.get("a"), loader.get("c"))
+        _expect(
+            f"'a' and 'c' were loaded before {type(error).__name__} came for 'd', and are kept; calls",
+            source.calls,
+            [["a", "b"], ["a", "c"], ["d"]],
+        )
 
 
 async def _raised(waiting: Coroutine[Any, Any, Any]) -> Any:
@@ -240,6 +248,7 @@ def check_price(price: Callable[[str], Any]) -> None:
         ("another argument", "{ a(last: 50, id: 7) { b } }", 2),
         ("first behind another argument", "{ a(id: 7, first: 3) { b } }", 4),
         ("first as a variable", "query Q($n: Int) { a(first: $n) { b } }", 2),
+        ("first is null", "{ a(first: null) { b } }", 2),
         ("a list without fields below", "{ a(first: 50) }", 1),
         ("a mutation", "mutation { a { b } }", 2),
         ("an inline fragment", "{ a { ... on T { b c } d } }", 4),

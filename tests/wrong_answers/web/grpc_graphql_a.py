@@ -136,6 +136,18 @@ WRONG = {
 """,
             "while relay waited for the next item",
         ),
+        (  # the callback is registered when the first item has come
+            """
+-        if not context.add_callback(call.cancel):
+-            call.cancel()
+-        yield from call
++        for number, item in enumerate(call):
++            if not number and not context.add_callback(call.cancel):
++                call.cancel()
++            yield item
+""",
+            "while relay waited for the first item",
+        ),
         (  # the answer of add_callback is not read
             """
 -        if not context.add_callback(call.cancel):

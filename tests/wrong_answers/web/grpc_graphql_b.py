@@ -94,6 +94,17 @@ class Loader:
             "after ConnectionError of load",
             "exception",
         ),
+        (  # a failed load empties the whole cache
+            """
+-            for key, future in zip(keys, futures, strict=True):
+-                del self.futures[key]
+-                future.set_exception(error)
++            self.futures.clear()
++            for future in futures:
++                future.set_exception(error)
+""",
+            "and are kept",
+        ),
         (  # another error
             """
 -                future.set_exception(error)
@@ -205,6 +216,13 @@ class Loader:
 """,
             "first: 0",
             "falsy",
+        ),
+        (  # whatever first is, it is a number
+            """
+-            if argument.name.value == "first" and isinstance(argument.value, graphql.IntValueNode):
++            if argument.name.value == "first" and not isinstance(argument.value, graphql.VariableNode):
+""",
+            "AttributeError",
         ),
         (  # the field itself is multiplied, too
             """
