@@ -83,7 +83,9 @@ def test_some_lines_by_hand() -> None:
 def test_a_topic_of_two_notebooks() -> None:
     bullet = MAP.bullet("transactions_indexes")
     names = ["01a_transactions_indexes.ipynb", "01b_transactions_indexes.ipynb"]
-    assert notebook_paths(bullet) == [ROOT / "notebooks" / "03_databases" / name for name in names]
+    assert notebook_paths(bullet.notebooks) == [
+        ROOT / "notebooks" / "03_databases" / name for name in names
+    ]
     assert MAP.bullet("01b_transactions_indexes") is bullet
     both = ("03_databases/01a_transactions_indexes", "03_databases/01b_transactions_indexes")
     for name in ("3.1", "transactions_indexes"):

@@ -100,7 +100,7 @@ def test_every_topic_has_interview_questions_with_evidence() -> None:
         path.with_suffix(".py").read_text(encoding="utf-8")
         for bullet in checklist.load().bullets
         if bullet.status == "ready"
-        for path in checklist.notebook_paths(bullet)
+        for path in checklist.notebook_paths(bullet.notebooks)
     ]
     asked = [source.partition("# ## Asked in interviews")[2] for source in sources]
     written = sum(part.partition("# ## ")[0].count("<summary>") for part in asked)

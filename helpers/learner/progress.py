@@ -357,7 +357,8 @@ def _resume(record: dict[str, Any]) -> str:
 
 
 def evidence(topic: str) -> None:
-    """Show each claim of a topic: its sentence, the committed figure, the one measured here.
+    """Show each claim of a topic, or of one notebook (`transactions_indexes_a`): its sentence, the
+    committed figure, the one measured here.
 
     The caption says on which machine the committed ones were measured.
     """
@@ -365,14 +366,16 @@ def evidence(topic: str) -> None:
     from helpers.model.checklist import load, notebook_paths
     from helpers.model.notebooks import committed_on
 
+    map_ = load()
+
     rows = []
     for id, (sentence, *both) in verdicts(topic).items():
         committed, here = map(_shortened, both)
         slug = id.split(".", 1)[1]
         rows.append({"claim": slug, "sentence": sentence, "committed": committed, "here": here})
-    places = (committed_on(path) for path in notebook_paths(load().bullet(topic)))
+    places = (committed_on(path) for path in notebook_paths(map_.notebooks(topic)))
     where = next(filter(None, places), "")
-    caption = f"{topic}.…" + (f" (committed: {where})" if where else "")
+    caption = f"{map_.bullet(topic).topic}.…" + (f" (committed: {where})" if where else "")
     figures.show_table(rows, caption=caption, left=4)
 
 
@@ -403,14 +406,15 @@ _BOUND = re.compile(r"(.*?)(, (?:at most|at least|between|equals) .*)?", flags=r
 
 
 def verdicts(topic: str) -> dict[str, tuple[str, str, str]]:
-    """Each claim of a topic by its id: sentence, committed verdict, verdict here ("" if not run yet)."""
+    """Each claim of a topic, or of one notebook, by its id: sentence, committed verdict, verdict here
+    ("" if not run yet)."""
     from helpers.model.checklist import load, notebook_paths
     from helpers.model.notebooks import committed_claims
 
     here = read()["claims"]
     return {
         id: (sentence, committed, _verdict(here.get(id)))
-        for path in notebook_paths(load().bullet(topic))
+        for path in notebook_paths(load().notebooks(topic))
         for id, (sentence, committed) in committed_claims(path).items()
     }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
+from collections.abc import Iterable
 from functools import cache, cached_property
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
@@ -206,9 +207,9 @@ def load() -> Checklist:
     return Checklist.model_validate(yaml.safe_load(text))
 
 
-def notebook_paths(bullet: Bullet) -> list[Path]:
-    """Return the `.ipynb` files of a bullet, whether they are written yet or not."""
-    return [ROOT / "notebooks" / f"{notebook}.ipynb" for notebook in bullet.notebooks]
+def notebook_paths(notebooks: Iterable[str]) -> list[Path]:
+    """Return the `.ipynb` files of some notebooks of the map, whether they are written yet or not."""
+    return [ROOT / "notebooks" / f"{notebook}.ipynb" for notebook in notebooks]
 
 
 def map_markdown(link_prefix: str) -> str:

@@ -120,7 +120,7 @@ def core_path() -> list[tuple[Bullet, list[Part]]]:
     """The short path: for each topic that is ready, the experiments that it marks as its core."""
     found = []
     for bullet in load().bullets:
-        paths = [path.with_suffix(".py") for path in notebook_paths(bullet)]
+        paths = [path.with_suffix(".py") for path in notebook_paths(bullet.notebooks)]
         if bullet.status == "ready" and all(path.exists() for path in paths):
             mine = timed(bullet, [notebooks.load(path) for path in paths])
             found.append((bullet, [part for part in mine if part.core]))
@@ -132,7 +132,7 @@ def core_minutes(bullet: Bullet) -> int:
 
     Read from the text alone: the board cannot wait for jupytext, which `core_path` needs.
     """
-    paths = [path.with_suffix(".py") for path in notebook_paths(bullet)]
+    paths = [path.with_suffix(".py") for path in notebook_paths(bullet.notebooks)]
     texts = [path.read_text(encoding="utf-8") for path in paths if path.exists()]
     heads = [head for text in texts for head in _CELL_HEAD.findall(text) if "core=true" in head]
     return sum(int(said[1]) for head in heads if (said := re.search(r"\bminutes=(\d+)", head)))

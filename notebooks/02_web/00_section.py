@@ -10,8 +10,7 @@
 # # 2 Backend · Backend (FastAPI, Django, Flask)
 #
 # What happens between a socket and a table: how a framework reads a request, who runs your handler, what a client may
-# rely on, and which part of it survives a crash. Six of the eight topics are here. The life of a request, and gRPC with
-# GraphQL, are planned.
+# rely on, and which part of it survives a crash. Eight topics.
 #
 # Everything runs against real parts: the frameworks themselves, PostgreSQL, Redis, Memcached, a browser. Most notebooks
 # study one small program, the course's bookings service in `helpers/airline`.
@@ -23,7 +22,9 @@
 # | [2.3 Flask](03_flask.ipynb) | When does an error handler not run? What do two applications of one process share? How many requests does each kind of worker serve at once? |
 # | [2.4 WebSockets and SSE](04_websockets_sse.ipynb) | What does a push cost in bytes? How does a stream go on after a SIGKILL? What does a slow client do to the others? |
 # | [2.5 Caching](05_caching.ipynb) | Whose data does a cancelled call leave behind? How many queries does a stampede make? In which order of steps does a cache keep an old value? |
+# | [2.6 Middleware](06_middleware.ipynb) | How many packets is an answer? Which request does the second server read in the same bytes? Who notices that the client has gone? How is a server replaced without a failed request? |
 # | [2.7 API contracts](07_api_contracts.ipynb) | What does a validator not see? Which change breaks whom? What does a second send of the same order do? |
+# | [2.8 gRPC](08a_grpc_graphql.ipynb), [GraphQL](08b_grpc_graphql.ipynb) | Who passes a deadline on? Which change of a contract breaks a program without an error? What does one query of a stranger cost? |
 #
 # ## The core, in an afternoon
 #
@@ -38,8 +39,10 @@
 # | 2.3 Flask | [An error page of its own](03_flask.ipynb#An-error-page-of-its-own) · [A server by hand](03_flask.ipynb#A-server-by-hand) · [One slow upstream](03_flask.ipynb#One-slow-upstream) | 16 |
 # | 2.4 WebSockets and SSE | [How old is the news?](04_websockets_sse.ipynb#How-old-is-the-news?) · [The server is killed in mid-stream](04_websockets_sse.ipynb#The-server-is-killed-in-mid-stream) · [One phone does not read](04_websockets_sse.ipynb#One-phone-does-not-read) | 17 |
 # | 2.5 Caching | [A cancelled request](05_caching.ipynb#A-cancelled-request) · [Two hundred requests at once](05_caching.ipynb#Two-hundred-requests-at-once) · [A reader is overtaken](05_caching.ipynb#A-reader-is-overtaken) | 24 |
+# | 2.6 Middleware and the life of a request | [One worker, two workers](06_middleware.ipynb#One-worker,-two-workers) · [How long did the export take?](06_middleware.ipynb#How-long-did-the-export-take?) · [The page and the API have two origins](06_middleware.ipynb#The-page-and-the-API-have-two-origins) | 21 |
 # | 2.7 API contracts | [One commit, built six times](07_api_contracts.ipynb#One-commit,-built-six-times) · [A tester that has read only the contract](07_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [The answer was lost](07_api_contracts.ipynb#The-answer-was-lost) | 24 |
-# | together | | 130 |
+# | 2.8 gRPC and GraphQL | [A charge that takes too long](08a_grpc_graphql.ipynb#A-charge-that-takes-too-long) · [A reader that stops](08a_grpc_graphql.ipynb#A-reader-that-stops) · [An old program reads a new message](08a_grpc_graphql.ipynb#An-old-program-reads-a-new-message) · [Fifty bookings on one page](08b_grpc_graphql.ipynb#Fifty-bookings-on-one-page) · [A query that goes in circles](08b_grpc_graphql.ipynb#A-query-that-goes-in-circles) · [One field fails](08b_grpc_graphql.ipynb#One-field-fails) | 44 |
+# | together | | 195 |
 #
 # <!-- /core -->
 #
@@ -118,6 +121,19 @@ answer("caching.retried_incr", None)
 answer("caching.delete_after_write", None)
 
 # %% [markdown]
+# **2.6 Middleware and the life of a request**
+
+# %%
+quiz("middleware.stream_logged")
+quiz("middleware.foreign_booking")
+quiz("middleware.stale_connection")
+
+# %%
+answer("middleware.stream_logged", None)
+answer("middleware.foreign_booking", None)
+answer("middleware.stale_connection", None)
+
+# %% [markdown]
 # **2.7 API contracts**
 
 # %%
@@ -129,6 +145,19 @@ quiz("api_contracts.second_send")
 answer("api_contracts.unseen_slip", None)
 answer("api_contracts.new_value", None)
 answer("api_contracts.second_send", None)
+
+# %% [markdown]
+# **2.8 gRPC and GraphQL**
+
+# %%
+quiz("grpc_graphql.deadline")
+quiz("grpc_graphql.reused_number")
+quiz("grpc_graphql.shared_loader")
+
+# %%
+answer("grpc_graphql.deadline", None)
+answer("grpc_graphql.reused_number", None)
+answer("grpc_graphql.shared_loader", None)
 
 # %% [markdown]
 # Where that leaves you:
@@ -146,7 +175,7 @@ diagnosis("web")
 # <summary>1. <code>async def</code> makes a handler faster.</summary>
 #
 # **It depends on what the handler does.** With a blocking call in it, an `async def` handler serves one request at a
-# time. A plain `def` serves forty. In Flask an `async def` view serves one, whatever it does. See
+# time. A plain `def` serves forty. In Flask an `async def` view occupies its worker like a plain one. See
 # `fastapi.one_at_a_time`, `fastapi.forty` and `flask.async_view`.
 #
 # </details>
@@ -168,11 +197,11 @@ diagnosis("web")
 # </details>
 #
 # <details>
-# <summary>4. A transaction protects a counter.</summary>
+# <summary>4. A gRPC deadline travels with the request through all services.</summary>
 #
-# **False at the default level.** Two transactions read the same number, and one sale is lost. A row lock counts both,
-# and so does an update that computes in the database. See `django.lost_update`, `django.row_lock` and
-# `django.f_expression`.
+# **False in Python's servers with threads.** A deadline belongs to one call, and the handler must hand on what is left of
+# it. In an asyncio server the second call is cancelled with the first. See `grpc_graphql.late_charge`,
+# `grpc_graphql.handed_on` and `grpc_graphql.asyncio_cancels`.
 #
 # </details>
 #
@@ -210,10 +239,11 @@ diagnosis("web")
 # </details>
 #
 # <details>
-# <summary>9. LRU is the right policy for a cache.</summary>
+# <summary>9. SIGTERM ends a server gracefully, so a deployment loses nothing.</summary>
 #
-# **Until somebody reads everything once.** One report pushes out nearly all of the popular keys. Under LFU nearly all
-# of them stay. See `caching.scan_lru` and `caching.scan_lfu`.
+# **False.** One server that is replaced refuses connections until its successor listens. With two replicas behind a
+# proxy, of which one is drained before the signal, no booking fails. See `middleware.one_server` and
+# `middleware.drained`.
 #
 # </details>
 #
@@ -232,12 +262,12 @@ beliefs({
     1: ("fastapi.one_at_a_time", "fastapi.forty", "flask.async_view"),
     2: ("fastapi.background_lost", "fastapi.outbox"),
     3: ("fastapi.stolen", "fastapi.revoked"),
-    4: ("django.lost_update", "django.row_lock", "django.f_expression"),
+    4: ("grpc_graphql.late_charge", "grpc_graphql.handed_on", "grpc_graphql.asyncio_cancels"),
     5: ("django.n_plus_one", "django.both_cures", "django.joined_aggregates"),
     6: ("websockets_sse.origin",),
     7: ("websockets_sse.push_age", "websockets_sse.compressed", "websockets_sse.resumed"),
     8: ("caching.overtaken", "caching.lease"),
-    9: ("caching.scan_lru", "caching.scan_lfu"),
+    9: ("middleware.one_server", "middleware.drained"),
     10: ("api_contracts.enum", "api_contracts.gate"),
 })
 
@@ -319,7 +349,13 @@ evidence("websockets_sse")
 evidence("caching")
 
 # %% tags=["nbval-ignore-output"]
+evidence("middleware")
+
+# %% tags=["nbval-ignore-output"]
 evidence("api_contracts")
+
+# %% tags=["nbval-ignore-output"]
+evidence("grpc_graphql")
 
 # %% [markdown]
 # ## What surprised you

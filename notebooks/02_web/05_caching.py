@@ -1897,4 +1897,4 @@ check("caching.shared_key", shared_key)
 # [OpenAI on the outage of 20 March 2023](https://openai.com/index/march-20-chatgpt-outage/).
 
 # %% [markdown] footer=true
-# ← [2.4 WebSockets and SSE](04_websockets_sse.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.7 API contracts](07_api_contracts.ipynb) →
+# ← [2.4 WebSockets and SSE](04_websockets_sse.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.6 Middleware and the life of a request](06_middleware.ipynb) →

@@ -1671,4 +1671,4 @@ check("api_contracts.book_once", book_once)
 # [Use the index, Luke: paging through results](https://use-the-index-luke.com/sql/partial-results/fetch-next-page)
 
 # %% [markdown] footer=true
-# ← [2.5 Caching](05_caching.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1a Transactions, indexes, plans](../03_databases/01a_transactions_indexes.ipynb) →
+# ← [2.6 Middleware and the life of a request](06_middleware.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.8a gRPC and GraphQL](08a_grpc_graphql.ipynb) →

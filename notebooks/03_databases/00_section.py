@@ -206,7 +206,10 @@ from helpers import evidence, stamp, surprises
 stamp()
 
 # %% tags=["nbval-ignore-output"]
-evidence("transactions_indexes")
+evidence("transactions_indexes_a")
+
+# %% tags=["nbval-ignore-output"]
+evidence("transactions_indexes_b")
 
 # %% tags=["nbval-ignore-output"]
 evidence("beyond_tables")

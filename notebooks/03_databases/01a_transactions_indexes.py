@@ -2025,4 +2025,4 @@ check("transactions_indexes.local_days", local_days)
 # [InnoDB chapter](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking-transaction-model.html) on locking and transactions.
 
 # %% [markdown] footer=true
-# ← [2.7 API contracts](../02_web/07_api_contracts.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) →
+# ← [2.8b gRPC and GraphQL](../02_web/08b_grpc_graphql.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) →
