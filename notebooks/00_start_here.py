@@ -141,7 +141,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 2.2 | [Django](02_web/02_django.ipynb) | Django (ORM, CBV, DRF). | 89 | ready |
 # | 2.3 | [Flask](02_web/03_flask.ipynb) | Flask (Blueprints, Extensions). | 68 | ready |
 # | 2.4 | [WebSockets and SSE](02_web/04_websockets_sse.ipynb) | Работа с WebSockets, SSE. | 88 | ready |
-# | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 90 | ready |
+# | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 98 | ready |
 # | 2.6 | [Middleware and the life of a request](02_web/06_middleware.ipynb) | Middleware и обработка запросов. | 89 | ready |
 # | 2.7 | [API contracts](02_web/07_api_contracts.ipynb) | OpenAPI, Swagger, Redoc. | 96 | ready |
 # | 2.8 | [gRPC and GraphQL](02_web/08a_grpc_graphql.ipynb) · [b](02_web/08b_grpc_graphql.ipynb) | gRPC, GraphQL (Ariadne, Strawberry). | 148 | ready |

@@ -13,7 +13,7 @@
 # >
 # > Deep understanding: caching (Redis, Memcached).
 #
-# 90 minutes without the *Break it* parts, which are optional. Needs Redis; Memcached is measured, too, if it is there.
+# 98 minutes without the *Break it* parts, which are optional. Needs Redis; Memcached is measured, too, if it is there.
 #
 # In March 2023 some users of ChatGPT saw the titles of other users' conversations. No key was mixed up and no
 # permission was wrong. Requests were cancelled while their answers were on the way from Redis
@@ -47,6 +47,7 @@ answer("caching.q1", None)  # "a", "b" or "c"
 import asyncio
 import contextlib
 import json
+import random
 import secrets
 import sqlite3
 from collections import Counter
@@ -54,6 +55,7 @@ from collections import Counter
 import numpy as np
 import redis
 import redis.asyncio
+from pymemcache.client.base import Client as Memcache
 from pymemcache.exceptions import MemcacheServerError
 from redis.backoff import NoBackoff
 from redis.retry import Retry
@@ -213,7 +215,7 @@ claim("caching.dropped", "redis-py drops the connection of a cancelled call, ope
 #
 # ▶ In a new cell: `break_it("caching.dropped")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=5
 # ## A page of a hundred fares
 #
 # A search page shows 100 flights, each with its fare. The fares are in the cache. The page is slow all the same.
@@ -260,12 +262,22 @@ with lab.Wire(server.host, server.port) as wire:
         fares_read[way.__name__] = sum(map(int, way(client)))
         trips[way.__name__] = wire.requests
     client.close()
-show_table([{"way": way, "round trips": count} for way, count in trips.items()])
+if memcached:
+    with lab.Wire(memcached.host, memcached.port) as wire:
+        client = Memcache((wire.host, wire.port), default_noreply=False)
+        client.set_many({key: str(100 + flight) for flight, key in enumerate(fare_keys)})
+        wire.reset()
+        fares_read["get_many"] = sum(map(int, client.get_many(fare_keys).values()))
+        trips["Memcached's get_many"] = wire.requests
+        client.close()
+show_table([{"way": way, "round trips": count} for way, count in trips.items() if "Memcached" not in way])
 
 # %%
 claim("caching.round_trips", "100 gets are 100 round trips; mget and a pipeline are one each",
       (trips["one_by_one"], trips["at_once"], trips["in_a_pipeline"]), equals=(100, 1, 1),
       proves={"caching.q2": "b"}, did=fares_read)
+claim("caching.multi_get", "Memcached's multi-get of 100 keys is one round trip, too",
+      trips.get("Memcached's get_many"), equals=1, unmeasured=memcached, did=fares_read.get("get_many"))
 
 # %% [markdown]
 # **Why.** Redis reads all requests that are in its buffer before it waits again, and writes the replies in the same
@@ -302,6 +314,19 @@ claim("caching.round_trips", "100 gets are 100 round trips; mget and a pipeline 
 # </details>
 #
 # ▶ In a new cell: `break_it("caching.round_trips")`
+
+# %% [markdown] claim="caching.multi_get" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a dictionary of single gets</summary>
+#
+# ```diff
+# -        fares_read["get_many"] = sum(map(int, client.get_many(fare_keys).values()))
+# +        fares_read["get_many"] = sum(int(client.get(key)) for key in fare_keys)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("caching.multi_get")`
 
 # %% [markdown] minutes=4
 # ## A lost reply
@@ -1296,6 +1321,180 @@ claim("caching.cas", "with Memcached's add and cas the three numbers are the sam
 #
 # ▶ In a new cell: `break_it("caching.cas")`
 
+# %% [markdown] minutes=7
+# ## A flight that does not exist, and a thousand keys at midnight
+#
+# Partners' scripts ask for flights that do not exist, so there is nothing to cache. And at midnight a job fills the cache
+# with a thousand fares, each for five minutes.
+
+# %% [markdown] predict="caching.q9"
+# **Predict.** Now "there is none" is cached, too. One script asks 100 times for flight 9999, another one for 100 different
+# numbers. How many queries for each script?
+#
+# - **a** 1 and 1
+# - **b** 1 and 100
+# - **c** 100 and 100: what is absent cannot be cached
+
+# %%
+answer("caching.q9", None)  # "a", "b" or "c"
+
+# %%
+NONE = ""  # Redis stores bytes; no fare is empty
+
+
+class Fares:
+    """Cache-aside over a table, which counts its queries."""
+
+    def __init__(self, remember_none):
+        self.remember_none, self.queries = remember_none, 0
+        self.table = sqlite3.connect(":memory:")
+        self.table.execute("create table fares (flight int primary key, fare text)")
+
+    def query(self, flight):
+        self.queries += 1
+        row = self.table.execute("select fare from fares where flight = ?", [flight]).fetchone()
+        return row[0] if row else None
+
+    def of(self, flight):
+        fare = cache.get(f"fare:{flight}")
+        if fare is None:
+            fare = self.query(flight)
+            if fare is not None:
+                cache.set(f"fare:{flight}", fare, ex=300)
+            elif self.remember_none:
+                cache.set(f"fare:{flight}", NONE, ex=30)
+        return fare or None
+
+
+def queries_for(flights, remember_none):
+    cache.flushall()
+    fares = Fares(remember_none)
+    found = [fares.of(flight) for flight in flights]
+    assert not any(found)
+    return fares.queries
+
+
+# %%
+same_flight, other_flights = [9999] * 100, range(9000, 9100)
+none_forgotten = queries_for(same_flight, remember_none=False)
+none_remembered = queries_for(same_flight, remember_none=True)
+none_each_once = queries_for(other_flights, remember_none=True)
+
+# %%
+claim("caching.negative", "100 requests for one unknown flight are 100 queries, and 1 if the cache stores that there is none",
+      (none_forgotten, none_remembered), equals=(100, 1))
+claim("caching.negative_each", "100 different unknown flights are 100 queries, although the cache stores each absence", none_each_once, equals=100,
+      proves={"caching.q9": "b"})
+
+# %% [markdown]
+# **Why.** A negative entry answers the *second* request for a number. A script that invents a new number each time only
+# fills the cache with useless entries. A check before the cache (the set of all flight numbers, or a Bloom filter) and a
+# rate limit help against that. Give negative entries a short TTL: a flight that is added now should not stay unknown for
+# long.
+#
+# Now the thousand fares. When does each expire? Redis tells it: `EXPIRETIME`, since 7.0
+# ([manual](https://redis.io/docs/latest/commands/expiretime/)).
+
+# %%
+dice = random.Random(13)
+
+
+def at_midnight(seconds_to_live, keys=1_000):
+    """Store so many fares; in which second each of them expires, from the first on."""
+    cache.flushall()
+    pipe = cache.pipeline(transaction=False)
+    for n in range(keys):
+        pipe.set(f"fare:{n}", "100", ex=seconds_to_live())
+    pipe.execute()
+    for n in range(keys):
+        pipe.expiretime(f"fare:{n}")
+    moments = pipe.execute()
+    return Counter(moment - min(moments) for moment in moments)
+
+
+alike = at_midnight(lambda: 300)
+spread = at_midnight(lambda: 300 + dice.randrange(60))
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {
+        "one TTL": (range(60), [alike[second] for second in range(60)]),
+        "with jitter": (range(60), [spread[second] for second in range(60)]),
+    },
+    title="Keys that expire in each second", x="seconds after the first", y="keys",
+)
+
+# %%
+claim("caching.together", "with one TTL, at least half of the thousand keys expire within one second",
+      max(alike.values()), at_least=500)
+claim("caching.jitter", "a random extra minute leaves at most 50 in any second", max(spread.values()), at_most=50,
+      did=spread.total())
+
+# %% [markdown]
+# **In production.** Add jitter to the TTL of cache entries, to cron jobs and to retries. Do not add it to locks and leases,
+# whose time is part of their promise.
+
+# %% [markdown] claim="caching.negative" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: test the value, not its absence; and ask half as often in the first run</summary>
+#
+# An empty text is false, so `if not fare` treats the remembered "none" as a miss.
+#
+# ```diff
+# -        if fare is None:
+# -            fare = self.query(flight)
+# +        if not fare:
+# +            fare = self.query(flight)
+# @@
+# -none_forgotten = queries_for(same_flight, remember_none=False)
+# +none_forgotten = queries_for(same_flight[:50], remember_none=False)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("caching.negative")`
+
+# %% [markdown] claim="caching.negative_each" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: each is asked for twice</summary>
+#
+# 100 requests for 50 flights: the second one of each is answered by the cache.
+#
+# ```diff
+# -same_flight, other_flights = [9999] * 100, range(9000, 9100)
+# +same_flight, other_flights = [9999] * 100, [*range(9000, 9050)] * 2
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("caching.negative_each")`
+
+# %% [markdown] claim="caching.together" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: jitter</summary>
+#
+# ```diff
+# -alike = at_midnight(lambda: 300)
+# +alike = at_midnight(lambda: 300 + dice.randrange(60))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("caching.together")`
+
+# %% [markdown] claim="caching.jitter" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: five seconds of jitter</summary>
+#
+# ```diff
+# -spread = at_midnight(lambda: 300 + dice.randrange(60))
+# +spread = at_midnight(lambda: 300 + dice.randrange(5))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("caching.jitter")`
+
 # %% [markdown] minutes=4
 # ## A copy in the process
 #
@@ -1879,11 +2078,12 @@ check("caching.shared_key", shared_key)
 # <details>
 # <summary>The evidence</summary>
 #
-# 1. `caching.round_trips`, `caching.off_by_one`, `caching.dropped`,
+# 1. `caching.round_trips`, `caching.multi_get`, `caching.off_by_one`, `caching.dropped`,
 #    `caching.counted_twice`, `caching.outcome_unknown`, `caching.idempotent`
 # 2. `caching.redis_refuses`, `caching.memcached_evicts`, `caching.noreply`, `caching.slabs`
 # 3. `caching.zipf`, `caching.scan_lru`, `caching.scan_lfu`
-# 4. `caching.stampede`, `caching.per_worker`, `caching.one_lock`, `caching.early_refresh`, `caching.served_old`
+# 4. `caching.stampede`, `caching.per_worker`, `caching.one_lock`, `caching.early_refresh`, `caching.served_old`,
+#    `caching.negative`, `caching.negative_each`, `caching.together`, `caching.jitter`
 # 5. `caching.delete_first`, `caching.overtaken`, `caching.watch`, `caching.lease`, `caching.cas`, `caching.crash_between`
 # 6. `caching.near_reads`, `caching.near_window`, `caching.work_anyway`,
 #    `caching.vary`, `caching.behind_loses`, `caching.others_keep`
