@@ -151,21 +151,32 @@ def _installed(*middleware: Callable[..., Any]) -> Iterator[None]:
     def own(request: Any) -> HttpResponse:
         return HttpResponse("own", headers={"X-Service": "partner"})
 
+    def empty(request: Any) -> HttpResponse:
+        return HttpResponse("empty", headers={"X-Service": ""})
+
     async def plain_async(request: Any) -> HttpResponse:
         return plain(request)
 
     async def own_async(request: Any) -> HttpResponse:
         return own(request)
 
+    async def empty_async(request: Any) -> HttpResponse:
+        return empty(request)
+
     module = types.ModuleType(MODULE)
     names = []
     for number, one in enumerate(middleware):
         setattr(module, f"middleware_{number}", one)
         names.append(f"{MODULE}.middleware_{number}")
-    urls = (path("wsgi/plain", plain), path("wsgi/own", own), path("asgi/plain", plain_async), path("asgi/own", own_async))  # fmt: skip
+    views = {"plain": (plain, plain_async), "own": (own, own_async), "empty": (empty, empty_async)}
+    urls = [
+        path(f"{kind}/{name}", view)
+        for name, both in views.items()
+        for kind, view in zip(("wsgi", "asgi"), both, strict=True)
+    ]
     sys.modules[MODULE] = module
     try:
-        with override_settings(ROOT_URLCONF=urls, MIDDLEWARE=names):
+        with override_settings(ROOT_URLCONF=tuple(urls), MIDDLEWARE=names):
             yield
     finally:
         del sys.modules[MODULE]
@@ -186,7 +197,9 @@ def _through(kind: str, page: str) -> tuple[int, str | None, int]:
 async def _awaited(client: Any, url: str) -> Any:
     from asgiref.sync import ThreadSensitiveContext
 
-    async with ThreadSensitiveContext():  # as under an ASGI server: the request's thread ends with it
+    async with (
+        ThreadSensitiveContext()
+    ):  # as under an ASGI server: the request's thread ends with it
         return await client.get(url)
 
 
@@ -202,10 +215,11 @@ async def _awaited(client: Any, url: str) -> Any:
     stretch="Add a view's time in seconds to the header, under both servers. Then let a middleware that is synchronous only stand "
     "in front of yours, and count the hops again.",
     uses=lab.start,
+    rows=("falsy",),
 )
 def check_stamped(stamped: Callable[..., Any], server: Any) -> None:
     """Header and hops, under both kinds of server."""
-    for kind, page in itertools.product(("wsgi", "asgi"), ("plain", "own", "nothing")):
+    for kind, page in itertools.product(("wsgi", "asgi"), ("plain", "own", "empty", "nothing")):
         with _installed():
             status, _, bare = _through(kind, page)
         with _installed(stamped):
@@ -213,11 +227,12 @@ def check_stamped(stamped: Callable[..., Any], server: Any) -> None:
         did = f"Under {kind.upper()} a request"
         if got != status:
             raise Wrong(f"{did} was answered {got}, without your middleware {status}.")
-        expected = "partner" if page == "own" else "bookings"
+        expected = {"own": "partner", "empty": ""}.get(page, "bookings")
         if header != expected:
             where = {
                 "plain": "to a plain view",
                 "own": "to a view that sets X-Service: partner itself",
+                "empty": "to a view that sets an empty X-Service",
                 "nothing": "to a URL that does not exist",
             }[page]
             raise Wrong(f"{did} {where} has X-Service {shown(header)}, expected {expected!r}.")

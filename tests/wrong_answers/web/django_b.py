@@ -188,6 +188,28 @@ def stamped(get_response):
 """,
             "to a view that sets X-Service: partner itself has X-Service 'bookings'",
         ),
+        (  # an empty header is none
+            """
+from asgiref.sync import iscoroutinefunction
+from django.utils.decorators import async_only_middleware, sync_and_async_middleware
+
+@sync_and_async_middleware
+def stamped(get_response):
+    if iscoroutinefunction(get_response):
+        async def middleware(request):
+            response = await get_response(request)
+            response["X-Service"] = response.headers.get("X-Service") or "bookings"
+            return response
+    else:
+        def middleware(request):
+            response = get_response(request)
+            response["X-Service"] = response.headers.get("X-Service") or "bookings"
+            return response
+    return middleware
+""",
+            "to a view that sets an empty X-Service has X-Service 'bookings'",
+            "falsy",
+        ),
         (  # only what went well
             """
 from asgiref.sync import iscoroutinefunction
