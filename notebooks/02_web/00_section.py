@@ -18,7 +18,7 @@
 # | topic | answers, among other questions |
 # |---|---|
 # | [2.1 FastAPI](01_fastapi.ipynb) | What does validation let in? When is a session given back? How many requests does a blocking handler serve? Which tasks are lost in a crash? |
-# | [2.2 Django](02_django.ipynb) | How many statements does a page cost, and which cures does your version have? Which locks does a migration take? How many threads does the async side really have? |
+# | [2.2a Django](02a_django.ipynb) · [b](02b_django.ipynb) | How many statements does a page cost, and which cures does your version have? Which locks does a migration take? What does a browser send from another site? How many threads does the async side really have? |
 # | [2.3 Flask](03_flask.ipynb) | When does an error handler not run? What do two applications of one process share? How many requests does each kind of worker serve at once? |
 # | [2.4 WebSockets and SSE](04_websockets_sse.ipynb) | What does a push cost in bytes? How does a stream go on after a SIGKILL? What does a slow client do to the others? |
 # | [2.5 Caching](05_caching.ipynb) | Whose data does a cancelled call leave behind? How many queries does a stampede make? In which order of steps does a cache keep an old value? |

@@ -2407,4 +2407,4 @@ check("fastapi.request_id", RequestId)
 # practices](https://www.rfc-editor.org/rfc/rfc8725).
 
 # %% [markdown] footer=true
-# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.2 Django](02_django.ipynb) →
+# ← [1.10 Standard tools](../01_language/10_standard_tools.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.2a Django](02a_django.ipynb) →

@@ -1447,7 +1447,7 @@ claim("flask.on_schedule", "the generator sent no request later than 0.25 s afte
 # [forty threads](01_fastapi.ipynb#A-partner%27s-library-that-blocks).
 # Django's ASGI handler gives each request a `ThreadSensitiveContext` of its own (`ASGIHandler.__call__` in
 # `django/core/handlers/asgi.py`, Django 6.1), and asgiref makes a thread for each context. So plain views of different
-# requests run in different threads; [2.2](02_django.ipynb#Ten-synchronous-calls-at-once) shows that the calls within
+# requests run in different threads; [2.2b](02b_django.ipynb#Ten-synchronous-calls-at-once) shows that the calls within
 # one context share a thread. Neither Django nor asgiref limits the number of these threads. Each thread that asks the database
 # opens a connection of its own, unless Django has a pool. Flask speaks no ASGI, and in asgiref's adapter all its views share
 # one thread (`flask.asgi`).
@@ -1627,4 +1627,4 @@ check("flask.tally", Tally)
 # 3333](https://peps.python.org/pep-3333/) · [gunicorn: design](https://docs.gunicorn.org/en/stable/design.html).
 
 # %% [markdown] footer=true
-# ← [2.2 Django](02_django.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.4 WebSockets and SSE](04_websockets_sse.ipynb) →
+# ← [2.2b Django](02b_django.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.4 WebSockets and SSE](04_websockets_sse.ipynb) →

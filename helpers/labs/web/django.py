@@ -13,7 +13,11 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from typing import Any
+
+from helpers.labs.web.chromium import GET, missing
+from helpers.labs.web.chromium import found as chromium  # the notebook asks for it by this name
 
 APP = "helpers.labs.web.django_bookings"
 DATABASE = "COURSE_DJANGO_DATABASE"  # how a server in a process of its own learns it
@@ -277,6 +281,104 @@ def threads_that_wait() -> int:
         return frame is not None
 
     return sum(map(stands_there, sys._current_frames().values()))
+
+
+@contextlib.contextmanager
+def explaining() -> Iterator[list[Any]]:
+    """The plan of every SELECT of the block, each run once under EXPLAIN (ANALYZE) before Django runs it."""
+    from django.db import connection
+
+    from helpers.plans import read_plan
+
+    plans: list[Any] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SELECT"):
+            with context["connection"].connection.cursor() as cursor:
+                cursor.execute(f"explain (analyze, buffers, format json) {sql}", params)
+                plans.append(read_plan(cursor.fetchone()[0], sql))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield plans
+
+
+@dataclass
+class Site:
+    """A server on loopback; `log` has a line per POST: origin, whether the session came along, status."""
+
+    port: int
+    log: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        """Its address by number; `http://localhost:…` is another site to a browser."""
+        return f"http://127.0.0.1:{self.port}"
+
+
+@contextlib.contextmanager
+def site(application: Callable[..., Any] | None = None) -> Iterator[Site]:
+    """Serve a WSGI application (default: Django with ROOT_URLCONF and MIDDLEWARE) from threads of this kernel."""
+    from django.core.handlers.wsgi import WSGIHandler
+    from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+
+    class Quiet(WSGIRequestHandler):
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    with ThreadedWSGIServer(("127.0.0.1", 0), Quiet) as server:
+        here = Site(server.server_port)
+        inner = application or WSGIHandler()
+
+        def noting(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+            def start(status: str, headers: Any, *rest: Any) -> Any:
+                if environ["REQUEST_METHOD"] == "POST":
+                    here.log.append({
+                        "origin": environ.get("HTTP_ORIGIN", ""),
+                        "session cookie": "sessionid=" in environ.get("HTTP_COOKIE", ""),
+                        "status": int(status.split()[0]),
+                    })  # fmt: skip
+                return start_response(status, headers, *rest)
+
+            return inner(environ, start)
+
+        server.set_app(noting)
+        running = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        running.start()
+        try:
+            yield here
+        finally:
+            server.shutdown()
+            running.join()
+
+
+def page(html: str) -> Callable[..., Any]:
+    """A WSGI application that answers every request with this page."""
+
+    def application(environ: Any, start_response: Callable[..., Any]) -> list[bytes]:
+        start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
+        return [html.encode()]
+
+    return application
+
+
+NO_BROWSER = missing() or GET
+
+
+def browse(visit: Callable[[Any], Any]) -> Any:
+    """What `visit(page)` returns for a page of a fresh headless Chromium, which then ends."""
+
+    def work() -> Any:
+        from playwright.sync_api import sync_playwright
+
+        with sync_playwright() as player:
+            browser = player.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+            try:
+                return visit(browser.new_page(viewport={"width": 960, "height": 420}))
+            finally:
+                browser.close()
+
+    return side_by_side(work)[0]  # Playwright's synchronous side refuses the kernel's event loop
 
 
 _INHERITED: list[Any] = []

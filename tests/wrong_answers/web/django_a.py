@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of 2.2, and what must be said of each."""
+"""Plausible wrong answers to the exercises of 2.2, first sitting, and what must be said of each."""
 
 WRONG = {
     "django.board": [
@@ -224,127 +224,137 @@ def board(bookings):
             "it would cut those",
         ),
     ],
-    "django.owner": [
-        (  # None == None
+    "django.sell": [
+        (  # read, compare, write, in a transaction
             """
-class OwnerOrStaffLooks(permissions.BasePermission):
-    def has_object_permission(self, request, view, booking):
-        if booking.customer.login_id == request.user.pk:
-            return True
-        return request.user.is_staff and request.method in permissions.SAFE_METHODS
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    with transaction.atomic():
+        flight = Flight.objects.filter(pk=flight_id).first()
+        if flight is None or flight.seats_left < seats:
+            return False
+        flight.seats_left -= seats
+        flight.save()
+        return True
 """,
-            "Nobody was allowed to GET a booking whose customer has no login",
-            "falsy",
+            "at the same moment: it must return False",
         ),
-        (  # names are not people
+        (  # nobody asks whether there are enough
             """
-class OwnerOrStaffLooks(permissions.BasePermission):
-    def has_object_permission(self, request, view, booking):
-        if request.user.is_staff:
-            return request.method in permissions.SAFE_METHODS
-        return booking.customer.name == request.user.username
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    return Flight.objects.filter(pk=flight_id).update(seats_left=F("seats_left") - seats) == 1
 """,
-            "The customer may, and was refused to GET a booking",
-            "identity",
+            "sell(1, 4) with 3 seats left: it must return False",
         ),
-        (  # staff may do everything
+        (  # asked first, then computed by the database
             """
-class OwnerOrStaffLooks(permissions.IsAuthenticated):
-    def has_object_permission(self, request, view, booking):
-        return request.user.is_staff or booking.customer.login_id == request.user.pk
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    if not Flight.objects.filter(pk=flight_id, seats_left__gte=seats).exists():
+        return False
+    Flight.objects.filter(pk=flight_id).update(seats_left=F("seats_left") - seats)
+    return True
 """,
-            "Staff was allowed to POST a booking",
+            "at the same moment: it must return False",
         ),
-        (  # whoever looks may look
+        (  # the last seat stays unsold
             """
-class OwnerOrStaffLooks(permissions.IsAuthenticated):
-    def has_object_permission(self, request, view, booking):
-        return request.method in permissions.SAFE_METHODS or booking.customer.login_id == request.user.pk
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    return Flight.objects.filter(pk=flight_id, seats_left__gt=seats).update(seats_left=F("seats_left") - seats) == 1
 """,
-            "The customer was allowed to GET a booking whose customer has no login",
+            "sell(1, 1) with 1 seats left: it must return True",
         ),
-        (  # GET is not the only method that looks
+        (  # the number of rows
             """
-class OwnerOrStaffLooks(permissions.IsAuthenticated):
-    def has_object_permission(self, request, view, booking):
-        return (request.user.is_staff and request.method == "GET") or booking.customer.login_id == request.user.pk
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    return Flight.objects.filter(pk=flight_id, seats_left__gte=seats).update(seats_left=F("seats_left") - seats)
 """,
-            "Staff may, and was refused to HEAD a booking",
+            "it must return True, and returned 1",
         ),
-        (  # staff first: they cannot change a booking of their own
+        (  # every flight
             """
--        if booking.customer.login_id == user.pk:
--            return True
--        return user.is_staff and request.method in permissions.SAFE_METHODS
-+        if user.is_staff:
-+            return request.method in permissions.SAFE_METHODS
-+        return booking.customer.login_id == user.pk
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    enough = Flight.objects.filter(pk=flight_id, seats_left__gte=seats).exists()
+    Flight.objects.filter(seats_left__gte=seats).update(seats_left=F("seats_left") - seats)
+    return enough
 """,
-            "Staff may, and was refused to POST a booking of their own",
+            "another flight's seats went from 100 to 98",
         ),
-        (  # OPTIONS looks, too
+        (  # one seat, however many are wanted
             """
--        return user.is_staff and request.method in permissions.SAFE_METHODS
-+        return user.is_staff and request.method in ("GET", "HEAD")
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    return Flight.objects.filter(pk=flight_id, seats_left__gte=seats).update(seats_left=F("seats_left") - 1) == 1
 """,
-            "Staff may, and was refused to OPTIONS a booking",
+            "then 3 must be left, and the flight says 4",
         ),
-        (  # a list of methods without POST, for the owner
+        (  # get() raises
             """
--            return True
-+            return request.method in ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE")
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    with transaction.atomic():
+        flight = Flight.objects.select_for_update().get(pk=flight_id)
+        if flight.seats_left < seats:
+            return False
+        flight.seats_left -= seats
+        flight.save()
+        return True
 """,
-            "The customer may, and was refused to POST a booking",
+            "return False instead of raising DoesNotExist",
         ),
-        (  # a list of methods that change without POST
+        (  # does not wait
             """
--        return user.is_staff and request.method in permissions.SAFE_METHODS
-+        return user.is_staff and request.method not in ("PUT", "PATCH", "DELETE")
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    with transaction.atomic():
+        flight = Flight.objects.select_for_update(skip_locked=True).filter(pk=flight_id).first()
+        if flight is None or flight.seats_left < seats:
+            return False
+        flight.seats_left -= seats
+        flight.save()
+        return True
 """,
-            "Staff was allowed to POST a booking",
+            "of which another desk sold 1 at the same moment: it must return True",
         ),
-        (  # a superuser may do everything
+        (  # the number of the first call
             """
--        if booking.customer.login_id == user.pk:
-+        if user.is_superuser or booking.customer.login_id == user.pk:
+def sell(flight_id, seats, known={}):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    with transaction.atomic():
+        flight = known.get(flight_id) or Flight.objects.select_for_update().filter(pk=flight_id).first()
+        if flight is None or flight.seats_left < seats:
+            return False
+        known[flight_id] = flight
+        flight.seats_left -= seats
+        flight.save()
+        return True
 """,
-            "A superuser was allowed to POST a booking",
-        ),
-        (  # the key of the customer for that of the login
-            """
--        if booking.customer.login_id == user.pk:
-+        if booking.customer_id == user.pk:
-""",
-            "Another customer was allowed to GET a booking whose customer has no login",
-        ),
-        (  # a customer without a login
-            """
--        if booking.customer.login_id == user.pk:
-+        if booking.customer.login.pk == user.pk:
-""",
-            "A customer may have no login",
-        ),
-        (  # the object, not the row: nobody is let in
-            """
--        if booking.customer.login_id == user.pk:
-+        if booking.customer.login is user:
-""",
-            "two objects for one row",
-            "identity",
-        ),
-        (  # names that begin alike
-            """
--        if booking.customer.login_id == user.pk:
-+        if booking.customer.login and booking.customer.login.username.startswith(user.username[:3]):
-""",
-            "was allowed to GET a booking of another customer's",
-        ),
-        (  # rights of the model are not rights on a row
-            """
-class OwnerOrStaffLooks(permissions.DjangoModelPermissions):
-    pass
-""",
-            "was",
+            "at the same moment",
+            "again",
         ),
     ],
 }
@@ -373,42 +383,27 @@ def board(bookings):
         yield (b.reference, b.customer.name, b.flight.number, sorted(s.seat for s in b.seats.all() if s.active))
 """,
     ],
-    "django.owner": [
+    "django.sell": [
         """
-class Owner(permissions.BasePermission):
-    def has_object_permission(self, request, view, booking):
-        return booking.customer.login_id is not None and booking.customer.login_id == request.user.pk
-
-class Looks(permissions.IsAdminUser):
-    def has_permission(self, request, view):
-        return super().has_permission(request, view) and request.method in permissions.SAFE_METHODS
-
-OwnerOrStaffLooks = Owner | Looks
+def sell(flight_id, seats):
+    from django.db import transaction
+    from django.db.models import F
+    from helpers.labs.web.django_bookings.models import Flight
+    with transaction.atomic():
+        flight = Flight.objects.select_for_update(no_key=True).filter(pk=flight_id).first()
+        if flight is None or flight.seats_left < seats:
+            return False
+        flight.seats_left -= seats
+        flight.save(update_fields=["seats_left"])
+        return True
 """,
         """
-class OwnerOrStaffLooks(permissions.BasePermission):
-    def has_permission(self, request, view):
-        return request.user.is_authenticated
-
-    def has_object_permission(self, request, view, booking):
-        login = booking.customer.login
-        return login == request.user or (request.user.is_staff and request.method in ("GET", "HEAD", "OPTIONS"))
-""",
-        """
-class OwnerOrStaffLooks(permissions.IsAuthenticated):
-    def has_object_permission(self, request, view, booking):
-        from helpers.labs.web.django_bookings.models import Customer
-        if Customer.objects.filter(bookings=booking, login=request.user).exists():
-            return True
-        return request.user.is_staff and request.method in permissions.SAFE_METHODS
-""",
-        """
-class OwnerOrStaffLooks(permissions.BasePermission):
-    def has_object_permission(self, request, view, booking):
-        customer = getattr(request.user, "customer", None)
-        if customer is not None and customer == booking.customer:
-            return True
-        return request.user.is_staff and request.method in permissions.SAFE_METHODS
+def sell(flight_id, seats):
+    from django.db import connection
+    with connection.cursor() as cursor:
+        cursor.execute("update bookings_flight set seats_left = seats_left - %s where id = %s and seats_left >= %s",
+                       [seats, flight_id, seats])
+        return cursor.rowcount > 0
 """,
     ],
 }

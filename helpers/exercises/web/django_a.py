@@ -1,10 +1,12 @@
-"""Exercises of 2.2: a board within a query budget, and a permission for one object."""
+"""Exercises of 2.2, first sitting: a board within a query budget, and a counter that never goes below zero."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
@@ -167,120 +169,89 @@ def _compare(rows: list[Any], expected: list[Row]) -> None:
         raise Wrong(f"Expected {wanted}, got {shown(row)}.")
 
 
-# --- the permission ------------------------------------------------------------------------------
+# --- the seats -----------------------------------------------------------------------------------
 
 
-def _people_and_bookings() -> tuple[dict[str, int | None], dict[str, int]]:
-    """The keys of users and of bookings that are in the database. Keys of a user and of a customer may be equal."""
-    from django.contrib.auth.models import User
-    from django.utils import timezone
+def _left() -> list[int]:
+    """The seats left in the first two flights."""
+    from helpers.labs.web.django_bookings.models import Flight
 
-    from helpers.labs.web.django_bookings.models import Booking, Customer, Flight
-
-    people: dict[str, int | None] = {"nobody": None}
-    for pk, (who, name, rights) in enumerate((
-        ("the customer", "ada.2013", {}),
-        ("another customer", "adam.2013", {}),
-        ("staff", "desk.2013", {"is_staff": True}),
-        ("a superuser", "root.2013", {"is_staff": True, "is_superuser": True}),
-    ), 1_000_001):  # fmt: skip
-        people[who] = User.objects.create(pk=pk, username=name, **rights).pk
-    flight = Flight.objects.create(
-        carrier="UA", number=1, origin="JFK", dest="LAX", departs=timezone.now(), seats_left=9
+    return list(
+        Flight.objects.filter(pk__in=(1, 2)).order_by("pk").values_list("seats_left", flat=True)
     )
-    bookings = {}
-    for pk, (whose, name, login) in enumerate((
-        ("with a login", "adam.2013", people["the customer"]),
-        ("without a login", "Grace", None),
-        ("of another", "ada.2013", people["another customer"]),
-        ("of staff", "Joan", people["staff"]),
-    ), 1_000_001):  # fmt: skip
-        customer = Customer.objects.create(
-            pk=pk, name=name, email=f"{pk}@owner.example", login_id=login
+
+
+def _set(left: int) -> None:
+    from helpers.labs.web.django_bookings.models import Flight
+
+    Flight.objects.filter(pk=1).update(seats_left=left)
+
+
+def _somebody_waits() -> bool:
+    """Whether a session of this database waits for a lock."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
         )
-        bookings[whose] = Booking.objects.create(
-            reference=f"O{pk % 100}", customer=customer, flight=flight
-        ).pk
-    return people, bookings
+        return bool(cursor.fetchone()[0])
 
 
-def _verdicts(permission: type) -> dict[tuple[str, str, str], bool]:
-    """What DRF's own machinery makes of the permission: who, method, whose booking -> allowed.
+def _beside(sell: Callable[[int, int], Any], server: Any, others: int, wanted: int) -> Any:
+    """What `sell` returns while another session has sold `others` seats, and commits as soon as `sell` waits or is done."""
+    with server.connect() as other, ThreadPoolExecutor(1) as pool:
+        other.execute(
+            "update bookings_flight set seats_left = seats_left - %s where id = 1", [others]
+        )
+        desk = pool.submit(lab.side_by_side, lambda: sell(1, wanted))
+        while not desk.done() and not _somebody_waits():
+            time.sleep(0.005)
+        other.commit()
+        return desk.result()[0]
 
-    User and booking are loaded anew for each request, as on a server: the login of a booking is never the request's object.
-    """
-    from django.contrib.auth.models import AnonymousUser, User
-    from django.db import transaction
-    from rest_framework.exceptions import NotAuthenticated, PermissionDenied
-    from rest_framework.test import APIRequestFactory
-    from rest_framework.views import APIView
 
-    from helpers.labs.web.django_bookings.models import Booking
-
-    allowed = {}
-    with transaction.atomic():
-        people, bookings = _people_and_bookings()
-        for (who, user), (whose, booking) in itertools.product(people.items(), bookings.items()):
-            for method in ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"):
-                view: Any = APIView()
-                view.queryset = Booking.objects.all()
-                view.permission_classes = [permission]
-                view.request = view.initialize_request(
-                    APIRequestFactory().generic(method, "/bookings/1")
-                )
-                view.request.user = User.objects.get(pk=user) if user else AnonymousUser()
-                try:
-                    view.check_permissions(view.request)
-                    view.check_object_permissions(view.request, Booking.objects.get(pk=booking))
-                    allowed[who, method, whose] = True
-                except (PermissionDenied, NotAuthenticated):
-                    allowed[who, method, whose] = False
-                except AttributeError as error:
-                    raise Wrong(
-                        f"{who.capitalize()} and a booking {whose}: {error}. A customer may have no login, "
-                        "and not every user is a customer."
-                    ) from error
-        transaction.set_rollback(True)
-    return allowed
+def _sold(did: str, got: Any, expected: bool, left: int) -> None:
+    if not same(got, expected):
+        raise Wrong(f"{did}: it must return {expected}, and returned {shown(got)}.")
+    there = _left()
+    if there[0] != left:
+        raise Wrong(f"{did}: then {left} must be left, and the flight says {there[0]}.")
+    if there[1] != 100:
+        raise Wrong(f"{did}: another flight's seats went from 100 to {there[1]}.")
 
 
 @exercise(
-    "django.owner",
+    "django.sell",
     hints=(
-        "Three kinds of people and two kinds of methods: write the table down first.",
-        "An anonymous user has pk None, and so has the login of a customer who never made one.",
-        "Ask `request.user.is_authenticated` first, then the owner, then `request.user.is_staff` with SAFE_METHODS.",
+        "Between reading the number and writing it another desk can sell. Who can compare and write in one step?",
+        "An UPDATE with a condition in its WHERE is one step. If it had to wait for a lock, PostgreSQL looks at the condition again.",
+        "filter(pk=…, seats_left__gte=seats).update(…) returns how many rows it changed.",
     ),
-    why="The owner is compared by key, after it is known that there is a user at all: for an AnonymousUser pk is None, and "
-    "None == None would open every booking without a login to the whole world.",
-    stretch="The list shows what the queryset holds, whatever the permission says. Write the get_queryset that belongs to it, "
-    "and answer 404 instead of 403, so that nobody learns which numbers exist.",
+    why="The condition and the subtraction are in one statement. It waits for the row's lock, then PostgreSQL checks the "
+    "condition against the row as it is now. The number of changed rows says whether the seats were sold.",
+    stretch="Write it with select_for_update(no_key=True) as well, and compare how long each of them holds the row's lock.",
     uses=lab.start,
-    rows=("falsy", "identity"),
+    rows=("again",),
 )
-def check_owner(permission: type, server: Any) -> None:
-    """The whole table: who, which method, whose booking."""
+def check_sell(sell: Callable[[int, int], bool], server: Any) -> None:
+    """One desk after the other, then beside a desk that has not committed yet."""
+    from helpers.labs.web.django_bookings.models import Flight
+
     with lab.own_connection():
-        for (who, method, whose), allowed in _verdicts(permission).items():
-            owner = (who, whose) in {
-                ("the customer", "with a login"),
-                ("another customer", "of another"),
-                ("staff", "of staff"),
-            }
-            looks = who in ("staff", "a superuser") and method in ("GET", "HEAD", "OPTIONS")
-            if allowed != (owner or looks):
-                does = "was allowed to" if allowed else "may, and was refused to"
-                owned = {
-                    "with a login": "a booking",
-                    "without a login": "a booking whose customer has no login",
-                    "of another": "a booking of another customer's",
-                    "of staff": "a booking of their own"
-                    if who == "staff"
-                    else "a booking of the desk's",
-                }[whose]
-                hint = (
-                    " (The request's user and the booking's login are two objects for one row: `is` tells them apart, == does not.)"
-                    if owner and not allowed
-                    else ""
-                )
-                raise Wrong(f"{who.capitalize()} {does} {method} {owned}.{hint}")
+        lab.fresh(bookings=1)
+        _set(5)
+        for wanted, expected, after in ((2, True, 3), (4, False, 3), (2, True, 1), (1, True, 0), (1, False, 0)):  # fmt: skip
+            before = _left()[0]
+            _sold(f"sell(1, {wanted}) with {before} seats left", sell(1, wanted), expected, after)
+        try:
+            _sold("sell(999, 1), a flight that does not exist", sell(999, 1), False, 0)
+        except Flight.DoesNotExist as error:
+            raise Wrong(
+                "sell(999, 1): there is no such flight, return False instead of raising DoesNotExist."
+            ) from error
+        for had, others, wanted, expected in ((1, 1, 1, False), (5, 1, 2, True)):
+            _set(had)
+            got = _beside(sell, server, others, wanted)
+            did = f"sell(1, {wanted}) with {had} seats left, of which another desk sold {others} at the same moment"
+            _sold(did, got, expected, had - others - wanted * expected)
