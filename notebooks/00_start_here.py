@@ -138,7 +138,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
 # | 2.1 | [FastAPI](02_web/01_fastapi.ipynb) | FastAPI (Pydantic, dependency injection, middleware). | 80 | ready |
-# | 2.2 | [Django](02_web/02_django.ipynb) | Django (ORM, CBV, DRF). | 89 | ready |
+# | 2.2 | [Django](02_web/02a_django.ipynb) · [b](02_web/02b_django.ipynb) | Django (ORM, CBV, DRF). | 127 | ready |
 # | 2.3 | [Flask](02_web/03_flask.ipynb) | Flask (Blueprints, Extensions). | 68 | ready |
 # | 2.4 | [WebSockets and SSE](02_web/04_websockets_sse.ipynb) | Работа с WebSockets, SSE. | 88 | ready |
 # | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 98 | ready |

@@ -35,14 +35,14 @@
 # | topic | in a hurry | minutes |
 # |---|---|---|
 # | 2.1 FastAPI | [An order that is almost right](01_fastapi.ipynb#An-order-that-is-almost-right) · [When is the session given back?](01_fastapi.ipynb#When-is-the-session-given-back?) · [A partner's library that blocks](01_fastapi.ipynb#A-partner%27s-library-that-blocks) | 20 |
-# | 2.2 Django | [A page of fifty bookings](02_django.ipynb#A-page-of-fifty-bookings) · [Two desks sell at the same moment](02_django.ipynb#Two-desks-sell-at-the-same-moment) · [Ten synchronous calls at once](02_django.ipynb#Ten-synchronous-calls-at-once) | 29 |
+# | 2.2 Django | [A page of fifty bookings](02a_django.ipynb#A-page-of-fifty-bookings) · [Two desks sell at the same moment](02a_django.ipynb#Two-desks-sell-at-the-same-moment) · [A new column and a new rule, while everybody books](02a_django.ipynb#A-new-column-and-a-new-rule,-while-everybody-books) · [A page for staff](02b_django.ipynb#A-page-for-staff) · [Another site books a seat](02b_django.ipynb#Another-site-books-a-seat) · [Ten synchronous calls at once](02b_django.ipynb#Ten-synchronous-calls-at-once) | 51 |
 # | 2.3 Flask | [An error page of its own](03_flask.ipynb#An-error-page-of-its-own) · [A server by hand](03_flask.ipynb#A-server-by-hand) · [One slow upstream](03_flask.ipynb#One-slow-upstream) | 16 |
 # | 2.4 WebSockets and SSE | [How old is the news?](04_websockets_sse.ipynb#How-old-is-the-news?) · [The server is killed in mid-stream](04_websockets_sse.ipynb#The-server-is-killed-in-mid-stream) · [One phone does not read](04_websockets_sse.ipynb#One-phone-does-not-read) | 17 |
 # | 2.5 Caching | [A cancelled request](05_caching.ipynb#A-cancelled-request) · [Two hundred requests at once](05_caching.ipynb#Two-hundred-requests-at-once) · [A reader is overtaken](05_caching.ipynb#A-reader-is-overtaken) | 24 |
 # | 2.6 Middleware and the life of a request | [One worker, two workers](06_middleware.ipynb#One-worker,-two-workers) · [How long did the export take?](06_middleware.ipynb#How-long-did-the-export-take?) · [The page and the API have two origins](06_middleware.ipynb#The-page-and-the-API-have-two-origins) | 21 |
 # | 2.7 API contracts | [One commit, built six times](07_api_contracts.ipynb#One-commit,-built-six-times) · [A tester that has read only the contract](07_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [The answer was lost](07_api_contracts.ipynb#The-answer-was-lost) | 24 |
 # | 2.8 gRPC and GraphQL | [A charge that takes too long](08a_grpc_graphql.ipynb#A-charge-that-takes-too-long) · [A reader that stops](08a_grpc_graphql.ipynb#A-reader-that-stops) · [An old program reads a new message](08a_grpc_graphql.ipynb#An-old-program-reads-a-new-message) · [Fifty bookings on one page](08b_grpc_graphql.ipynb#Fifty-bookings-on-one-page) · [A query that goes in circles](08b_grpc_graphql.ipynb#A-query-that-goes-in-circles) · [One field fails](08b_grpc_graphql.ipynb#One-field-fails) | 44 |
-# | together | | 195 |
+# | together | | 217 |
 #
 # <!-- /core -->
 #

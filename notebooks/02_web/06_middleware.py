@@ -895,7 +895,7 @@ claim("middleware.foreign_post", "the foreign page reads no answer, and its book
 #
 # CORS decides who may *read* an answer, and whether an unusual request may be *sent*. A `POST` that a plain form could send
 # needs no preflight. The server executes it, and then the browser refuses to show the answer. What protects a booking is
-# the cookie's `SameSite`, a token, or a check of `Origin` ([2.2](02_django.ipynb)).
+# the cookie's `SameSite`, a token, or a check of `Origin` ([2.2b](02b_django.ipynb)).
 #
 # **In production.** From outside to inside: request id and log, CORS, errors, authentication, limits per user. A limit for
 # bodies or per address does not need to know the user, so it can refuse before authentication. When somebody reports
