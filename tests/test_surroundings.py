@@ -24,6 +24,7 @@ from support import (
     environment,
     pretend,
     start_course,
+    with_the_map,
     write,
 )
 
@@ -178,6 +179,7 @@ def theirs(root: Path, tmp_path: Path) -> dict[str, str]:
     """A home whose settings, for Jupyter and jupytext, fit other work; and proxies."""
     pretend(write(root / "notebooks", GOOD, "00_start_here"))
     pretend(write(root / "notebooks" / "01_language", GOOD))
+    with_the_map(root)
     home = tmp_path / "user"
     (home / ".jupyter").mkdir(parents=True)
     config = "c.ServerApp.preferred_dir = '/'\nc.ServerApp.password = 'argon2:x'\n"
@@ -210,6 +212,7 @@ def test_settings_of_jupytext_go_into_folders_of_the_course_only(
     """COURSE_WORKSPACE may be a folder with other things in it, a home for instance."""
     pretend(write(root / "notebooks", GOOD, "00_start_here"))
     pretend(write(root / "notebooks" / "01_language", GOOD))
+    with_the_map(root)
     home = tmp_path / "user"
     home.mkdir()
     (home / "thesis.ipynb").write_text("{}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support import GOOD, MAIN, checkout, course, environment, pretend, write
+from support import GOOD, MAIN, checkout, course, environment, pretend, with_the_map, write
 from typer.testing import CliRunner
 
 from helpers.course import cli
@@ -609,7 +609,7 @@ def test_git_sees_nothing_of_it(tmp_path: Path) -> None:
     root = checkout(tmp_path / "course")
     pretend(write(root / "notebooks" / "01_language"))
     (root / ".gitignore").write_text((ROOT / ".gitignore").read_text())
-    (root / "data" / "checklist.yaml").write_text((ROOT / "data" / "checklist.yaml").read_text())
+    with_the_map(root)
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b", "-C", str(root)]
     subprocess.run([*git, "init", "-q"], check=True)
     subprocess.run([*git, "add", "."], check=True)

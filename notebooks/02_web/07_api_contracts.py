@@ -405,11 +405,20 @@ claim("api_contracts.redoc", "Redoc from local files still asks another host for
 
 # %% [markdown] claim="api_contracts.inside" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget the icon</summary>
+# <summary><b>Break it</b>: the page reads an old document, and forgets the icon</summary>
 #
 # ```diff
+# -ICON = "/assets/swagger-ui-dist/favicon-32x32.png"
+# +ICON = "/assets/swagger-ui-dist/favicon-32x32.png"
+# +
+# +
+# +@service.get("/old.json", include_in_schema=False)
+# +def old():
+# +    paths = service.openapi()["paths"]
+# +    return service.openapi() | {"paths": dict(list(paths.items())[:1])}
+# @@
 # -        openapi_url="/openapi.json", title="Airline", swagger_favicon_url=ICON,
-# +        openapi_url="/openapi.json", title="Airline",
+# +        openapi_url="/old.json", title="Airline",
 # ```
 #
 # </details>
