@@ -1,165 +1,22 @@
-"""Instruments of 2.4: servers in a thread or a process, a wire that counts, and a reader of event streams."""
+"""Instruments of 2.4: a wire that counts, and a reader of event streams."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
-import json
-import logging
 import re
-import signal
 import socket
-import subprocess
-import sys
-import tempfile
-import textwrap
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-PATIENCE = 30.0  # seconds; whoever waits longer reports what is missing
-
-
-# --- servers -----------------------------------------------------------------------------------
-
-
-@dataclass
-class Server:
-    """Where a server listens, and the process it is, if it is one of its own."""
-
-    port: int
-    process: subprocess.Popen[str] | None = None
-    errors: list[str] = field(default_factory=list, repr=False)  # what uvicorn logged as one
-
-    @property
-    def url(self) -> str:
-        """For HTTP."""
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def ws(self) -> str:
-        """For WebSocket."""
-        return f"ws://127.0.0.1:{self.port}"
-
-    def kill(self) -> None:
-        """SIGKILL: no handler, no `finally`, no goodbye. The kernel closes the sockets."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
-class _Errors(logging.Handler):
-    """Keeps uvicorn's errors for the notebook, which would show their tracebacks in red."""
-
-    def __init__(self, errors: list[str]) -> None:
-        super().__init__(logging.ERROR)
-        self.errors = errors
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """The message, and the exception's last line."""
-        problem = record.exc_info[1] if record.exc_info else None
-        self.errors.append(f"{record.getMessage().strip()}: {problem!r}")
-
-
-def _listening(port: int = 0) -> socket.socket:
-    """A listening socket as asyncio itself makes them.
-
-    `socket.create_server` leaves the protocol at 0, and asyncio sets TCP_NODELAY only on sockets that
-    say IPPROTO_TCP: an answer in two writes then waits 40 ms for a delayed acknowledgement.
-    """
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listening.bind(("127.0.0.1", port))
-    listening.listen(256)
-    return listening
-
-
-def _config(app: Any, options: dict[str, Any]) -> Any:
-    import uvicorn
-
-    return uvicorn.Config(app, log_config=None, loop="asyncio", lifespan="off", **options)
-
-
-@contextmanager
-def serving(app: Any, **options: Any) -> Iterator[Server]:
-    """`app` under uvicorn in a thread, on a free port of loopback, until the block ends.
-
-    `options` are uvicorn's. Streams that are still open then are cut off.
-    """
-    import uvicorn
-
-    with _listening() as listening:
-        server = uvicorn.Server(_config(app, options))
-        thread = threading.Thread(
-            target=server.run, kwargs={"sockets": [listening]}, name="uvicorn", daemon=True
-        )
-        here = Server(listening.getsockname()[1])
-        log, handler = logging.getLogger("uvicorn.error"), _Errors(here.errors)
-        log.addHandler(handler)
-        log.propagate = False
-        thread.start()  # whoever connects before it accepts, waits in the backlog
-        try:
-            yield here
-        finally:
-            server.should_exit = server.force_exit = True
-            thread.join(PATIENCE)
-            log.removeHandler(handler)
-
-
-@contextmanager
-def process(make_app: Callable[..., Any], *arguments: Any, port: int = 0) -> Iterator[Server]:
-    """`make_app(*arguments)` under uvicorn in a process of its own; `port` 0 takes a free one.
-
-    The function travels as source, so it imports what it needs itself; arguments travel as JSON.
-    """
-    source = textwrap.dedent(inspect.getsource(make_app))
-    order = json.dumps([source, make_app.__name__, arguments, port])
-    command = [sys.executable, "-m", "helpers.labs.web.websockets_sse", order]
-    with (
-        tempfile.TemporaryFile("w+") as log,
-        subprocess.Popen(
-            command, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-        ) as started,
-    ):
-        try:
-            line = started.stdout.readline().strip()  # type: ignore[union-attr]
-            if not line:
-                log.seek(0)
-                raise RuntimeError(f"The server did not start:\n{log.read()[-2000:]}")
-            yield Server(int(line), started)
-        finally:
-            started.kill()
-
-
-def _serve() -> None:
-    """What the process does: build the app from its source, listen, serve until stdin closes."""
-    import uvicorn
-
-    from helpers.processes import interrupted_when_stdin_closes
-
-    source, name, arguments, port = json.loads(sys.argv[1])
-    interrupted_when_stdin_closes()
-    space: dict[str, Any] = {}
-    exec(compile(source, name, "exec", dont_inherit=True), space)  # not this file's __future__
-    app = space[name](*arguments)
-    with _listening(port) as listening:
-        print(listening.getsockname()[1], flush=True)
-        with contextlib.suppress(KeyboardInterrupt):
-            uvicorn.Server(_config(app, {})).run(sockets=[listening])
-
-
-async def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
-    """Wait for a condition of another thread's or process's; `TimeoutError` says what did not happen."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"after {seconds:g} s there is still no {what}")
-        await asyncio.sleep(0.005)
-    return found
+# "as": the notebook takes these from here.
+from helpers.labs.web.servers import PATIENCE
+from helpers.labs.web.servers import client as client
+from helpers.labs.web.servers import process as process
+from helpers.labs.web.servers import serving as serving
+from helpers.labs.web.servers import until as until
 
 
 @contextmanager
@@ -308,19 +165,8 @@ async def events(
                 yield event
 
 
-def client(**options: Any) -> Any:
-    """httpx without the environment's proxies."""
-    import httpx
-
-    return httpx.AsyncClient(trust_env=False, timeout=PATIENCE, **options)
-
-
 async def connect(url: str, **options: Any) -> Any:
     """A WebSocket by the library websockets, without the environment's proxies."""
     from websockets.asyncio.client import connect
 
     return await connect(url, proxy=None, open_timeout=PATIENCE, **options)
-
-
-if __name__ == "__main__":
-    _serve()

@@ -6,7 +6,6 @@ import ast
 import contextlib
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,6 +18,7 @@ from typing import Any
 
 from helpers import load
 from helpers.labs.web.flask import SECONDS, Upstream
+from helpers.labs.web.servers import listening
 
 HERE = Path(__file__).parent
 PACKAGE = "helpers.labs.web.frameworks"
@@ -123,12 +123,9 @@ def _served(database: str, provider: str, app: str, worker: str, *options: str) 
     with (
         tempfile.TemporaryFile("w+") as log,
         tempfile.TemporaryDirectory(prefix="course-frameworks-") as folder,
-        # It says that it speaks TCP, so that asyncio sets TCP_NODELAY on what it accepts.
-        socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening,
+        listening() as opened,
     ):
-        listening.bind(("127.0.0.1", 0))
-        listening.listen(512)
-        descriptor = listening.fileno()
+        descriptor = opened.fileno()
         if worker == "uvicorn":
             command = ["-m", f"{PACKAGE}.server", str(descriptor), target]
         else:
@@ -138,8 +135,8 @@ def _served(database: str, provider: str, app: str, worker: str, *options: str) 
             [sys.executable, *command], stdin=subprocess.PIPE, stdout=log, stderr=log, cwd=folder,
             pass_fds=[descriptor], start_new_session=True, env=os.environ | environment,
         )  # fmt: skip
-        port = listening.getsockname()[1]
-        listening.close()  # if the server does not come up, its clients are refused at once
+        port = opened.getsockname()[1]
+        opened.close()  # if the server does not come up, its clients are refused at once
         try:
             yield Server(f"http://127.0.0.1:{port}", log, process)
         finally:
