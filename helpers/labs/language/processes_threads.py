@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import processes
-from helpers.measure import ProcessFailed, last_words, median
+from helpers.measure import ProcessFailed, last_words
 
 
 @dataclass
