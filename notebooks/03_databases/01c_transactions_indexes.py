@@ -44,10 +44,10 @@ def session_in(zone):
 
 
 def run(engine, sql):
-    """The rows of a statement; none, where it returns no rows."""
+    """The rows of a statement; None where it has none to return."""
     with engine.connect() as connection:
         result = connection.exec_driver_sql(sql)
-        return result.all() if result.returns_rows else []
+        return result.all() if result.returns_rows else None
 
 
 def value(engine, sql):
@@ -143,7 +143,7 @@ claim("transactions_indexes.plan_hour", "the flight departs an hour after the st
 #
 # ▶ In a new cell: `break_it("transactions_indexes.plan_instant")`
 
-# %% [markdown] claim="transactions_indexes.plan_wall" tags=["break-it"]
+# %% [markdown] also=["transactions_indexes.plan_hour"] claim="transactions_indexes.plan_wall" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: keep the offset instead of the zone</summary>
 #

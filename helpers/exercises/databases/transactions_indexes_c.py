@@ -155,7 +155,7 @@ DEPARTURES = [
     "and that can be 23 or 25 hours earlier. In UTC no hour is missing and none comes twice.",
     stretch="Now the opposite: check-in opens at the same time on the day before. What do you return where that time does not "
     "exist on that day?",
-    rows=("again", "in place", "environment"),
+    rows=("environment",),
 )
 def check_check_in(check_in_opens: Callable[[datetime, str], datetime]) -> None:
     """Real hours across changes of the clocks, in several places; an instant in UTC."""
