@@ -1,0 +1,1 @@
+"""Checks, hints and explanations of section 6."""

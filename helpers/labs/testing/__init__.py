@@ -1,0 +1,1 @@
+"""Experiments' code of section 5."""
