@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -253,6 +254,18 @@ def lookups(engine: Engine, query: str) -> int:
         reader.execute(flush)
         reader.execute(text("select 1"))
         return int(other.scalar(counters)) - before  # type: ignore[arg-type]
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Without psycopg's warning that an error has ended its pipeline: the caller gets the error itself."""
+    logger = logging.getLogger("psycopg")
+    before = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 # --- other libraries -----------------------------------------------------------------------------

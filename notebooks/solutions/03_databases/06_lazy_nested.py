@@ -57,7 +57,7 @@ def keep_good(session, lines):
     def insert(position, part):
         try:
             with session.begin_nested():
-                session.execute(sa.insert(Customer), part)
+                session.execute(sa.insert(Customer).values(part))
         except sa.exc.DBAPIError as error:
             state = error.orig.sqlstate or ""
             if state[:2] not in ("22", "23"):

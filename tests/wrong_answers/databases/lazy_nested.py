@@ -18,7 +18,7 @@ def keep_good(session, lines):
     def insert(position, part):
         try:
             with session.begin_nested():
-                session.execute(sa.insert(Customer), part)
+                session.execute(sa.insert(Customer).values(part))
         except sa.exc.DBAPIError as error:
             state = error.orig.sqlstate or ""
             if state[:2] not in ("22", "23"):
@@ -130,10 +130,10 @@ def keep_good(session, lines):
         # commits
         (keep(("    return refused", "    session.commit()\n    return refused")), "the import has committed", "environment"),
         # rolls everything back
-        (keep(("            with session.begin_nested():\n                session.execute(sa.insert(Customer), part)\n",
-               "            session.execute(sa.insert(Customer), part)\n"),
+        (keep(("            with session.begin_nested():\n                session.execute(sa.insert(Customer).values(part))\n",
+               "            session.execute(sa.insert(Customer).values(part))\n"),
               ("        except sa.exc.DBAPIError as error:\n", "        except sa.exc.DBAPIError as error:\n            session.rollback()\n")),
-         "emails are there"),
+         "Four bad lines: expected"),
         # an empty file
         (keep(("    if lines := list(lines):\n        insert(0, lines)\n", "    lines = list(lines)\n    lines[0]\n    insert(0, lines)\n")),
          "IndexError", "falsy"),
