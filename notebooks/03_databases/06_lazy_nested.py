@@ -95,7 +95,7 @@ claim("lazy_nested.selectin_chunks", "for 1,001 parents selectinload sends three
 # ([relationship loading](https://docs.sqlalchemy.org/en/20/orm/queryguide/relationships.html#subquery-eager-loading)).
 #
 # **In production.** Collections: `selectinload`. A single parent (`booking.flight`): `joinedload` is one query and repeats the
-# parent in each row; `selectinload` sends each parent once. Two joined collections: never without a count of the product.
+# parent in each row; `selectinload` sends each parent once. Before you join two collections, compute the product.
 
 # %% [markdown] also=["lazy_nested.joined_rows", "lazy_nested.selectin_rows", "lazy_nested.selectin_chunks"] claim="lazy_nested.lazy_page" tags=["break-it"]
 # <details>
@@ -350,9 +350,9 @@ claim("lazy_nested.lock_widens", "the inner join locks the flight as well; of=Bo
 # nullable side of an outer join. `joinedload` writes an outer join unless `innerjoin=True`. So a loader option, perhaps as
 # `lazy="joined"` in a model that somebody else changes, decides about locks. With the flight's row locked, all bookings of the flight
 # wait for each other. SQLAlchemy's documentation warns of the combination ([#12101](https://github.com/sqlalchemy/sqlalchemy/issues/12101)
-# quotes it), and Airflow [took such joins out](https://github.com/apache/airflow/pull/42044) of its scheduler's locking query.
+# quotes it). Airflow keeps such a lock narrow by `of=DagModel` ([discussion](https://github.com/apache/airflow/pull/42044)).
 #
-# **In production.** `with_for_update(of=Booking)`, always when there is a join. `helpers/airline` locks by `session.get(…, with_for_update=True)`; its
+# **In production.** Write `with_for_update(of=Booking)` when there is a join. `helpers/airline` locks by `session.get(…, with_for_update=True)`; its
 # relationships are lazy.
 
 # %% [markdown] also=["lazy_nested.lock_widens"] claim="lazy_nested.lock_outer" tags=["break-it"]
@@ -444,7 +444,7 @@ claim("lazy_nested.hybrid_differs", "half of -4,901 is -2,451 in Python and -2,4
 
 # %% [markdown]
 # **Why.** The options of the query that loaded an object stay with it (`InstanceState.load_options`), because its lazy loads need
-# them. A `column_property` is a part of the SELECT: each load of a trip computes the count, and then it is a loaded attribute like any
+# them. A `column_property` is a part of the SELECT: each SELECT of trips computes the count (unless it is deferred), and then it is a loaded attribute like any
 # other. A hybrid is one Python function that is called with an instance or with the class. With the class, `//` of two integers becomes the
 # database's `/`, and PostgreSQL [truncates towards zero](https://www.postgresql.org/docs/current/functions-math.html), where
 # Python rounds down ([hybrids](https://docs.sqlalchemy.org/en/20/orm/extensions/hybrid.html)).
@@ -531,7 +531,7 @@ claim("lazy_nested.cursor_gone", "a commit in the loop ends the server's cursor:
 
 # %% [markdown]
 # **Why.** PostgreSQL sends the answer to a plain query as a whole, and psycopg keeps it. Then SQLAlchemy makes *all* the
-# objects before the loop gets its first one. `yield_per` does two things: it sets `stream_results`, so that psycopg declares a cursor on the
+# objects before the loop gets its first one (`instances` in `orm/loading.py`). `yield_per` does two things: it sets `stream_results`, so that psycopg declares a cursor on the
 # server and fetches in portions, and it makes the objects portion by portion
 # ([yield_per](https://docs.sqlalchemy.org/en/20/orm/queryguide/api.html#fetching-large-result-sets-with-yield-per)). A cursor without WITH HOLD
 # [ends with its transaction](https://www.postgresql.org/docs/current/sql-declare.html). The ten rows that had arrived were still
@@ -608,8 +608,8 @@ claim("lazy_nested.value_frozen", "a value computed at import stays; a bindparam
       [len(set(kept)), len(set(asked))], equals=[1, 3])
 
 # %% [markdown]
-# **Why.** A `Select` is never changed: `where()` returns a new one (the methods are marked `@_generative`), and a result that nobody
-# takes is lost without a word. A Python value goes into the query when the line runs. In a module, that is the import.
+# **Why.** `where()` does not change the query. It returns a new one (such methods are marked `@_generative` in `sql/selectable.py`), and a result that
+# nobody takes is lost without a word. A Python value goes into the query when the line runs. In a module, that is the import.
 #
 # **In production.** Compose in functions. For the time, let the server say it (`sa.func.now()`, the beginning of the transaction), or pass it in. Kept queries are not faster by much: SQLAlchemy's cache finds equal ones (3.4, `sqlalchemy.in_parsed`).
 
@@ -718,7 +718,7 @@ claim("lazy_nested.part_ids", "a savepoint per hundred uses one per part, and mo
 # **Why.** After an error PostgreSQL refuses everything but a rollback (25P02), because it does not know how much the client wants to keep.
 # A savepoint is the answer to that. To undo a part, the part's rows must be marked, so a subtransaction that writes gets [a transaction id of
 # its own](https://www.postgresql.org/docs/current/subxacts.html). Ids are 32-bit numbers that wrap around, and VACUUM must freeze old rows in time. In 2015
-# [Sentry](https://blog.sentry.io/2015/07/23/transaction-id-wraparound-in-postgres.html) stood still for most of a working day, because ids were used faster than VACUUM could follow.
+# [Sentry](https://blog.sentry.io/2015/07/23/transaction-id-wraparound-in-postgres.html) was down for most of a working day, because VACUUM had not kept up with the ids.
 #
 # Other databases draw the line elsewhere. In MySQL a failed statement undoes itself only, and the transaction goes on; a [deadlock](https://dev.mysql.com/doc/refman/8.4/en/innodb-error-handling.html) (1213) ends the transaction with all its savepoints, a lock timeout
 # (1205) only its statement. Code that retries the statement must know which one it was.
@@ -1001,7 +1001,8 @@ claim("lazy_nested.sqlite_keeps", "on SQLite the same suite leaves note 1 behind
 # `create_savepoint` makes each transaction of a session a savepoint
 # ([joining a session into an external transaction](https://docs.sqlalchemy.org/en/20/orm/session_transaction.html#joining-a-session-into-an-external-transaction-such-as-for-test-suites)).
 #
-# Python's `sqlite3` in its default mode begins a transaction before INSERT, UPDATE and DELETE, but not before SAVEPOINT
+# Python's `sqlite3` in its default mode begins a transaction [before INSERT, UPDATE, DELETE and
+# REPLACE](https://docs.python.org/3/library/sqlite3.html#sqlite3-transaction-control-isolation-level), but not before SAVEPOINT
 # ([cpython#54949](https://github.com/python/cpython/issues/54949)). So the savepoint of note 1 is the outermost transaction, and its RELEASE
 # is a commit. (That of note 2 is rolled back to and stays open. Note 3 is inside of it, and goes with the last rollback.) `autocommit=False` (Python 3.12) always
 # has a transaction open ([SQLAlchemy's notes](https://docs.sqlalchemy.org/en/20/dialects/sqlite.html#enabling-non-legacy-sqlite-transactional-modes-with-the-sqlite3-or-aiosqlite-driver)).
@@ -1124,8 +1125,8 @@ claim("lazy_nested.multixact", "locked outside and updated in a savepoint, a row
       [multi, plain], equals=[["forupd", "nokeyupd"], ["the transaction"]])
 
 # %% [markdown]
-# **Why.** After an error in a block without a savepoint, Django sets `needs_rollback` (`django/db/transaction.py`), and refuses each query until the end of the
-# outermost block, which then rolls back. `on_commit` functions of a savepoint that is rolled back are dropped. Code that must really commit says `durable=True`.
+# **Why.** After an error in a block without a savepoint, Django sets `needs_rollback` (`Atomic.__exit__` in `django/db/transaction.py`), and refuses each
+# query until the end of the next enclosing block with a savepoint, or of the outermost one. That block is rolled back. `on_commit` functions of a savepoint that is rolled back are dropped. Code that must really commit says `durable=True`.
 # To PostgreSQL, transaction and subtransaction are two ids. One xmax has room for one, so it makes a
 # [MultiXact](https://www.postgresql.org/docs/current/routine-vacuuming.html#VACUUM-FOR-MULTIXACT-WRAPAROUND) of the two, with storage and a wraparound of its own.
 #

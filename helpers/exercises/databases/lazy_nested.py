@@ -108,8 +108,6 @@ def _compare_page(found: Any, expected: Page, call: str) -> None:
         raise Wrong(
             f"A booking that {call} returned asked the database when it was read ({type(error).__name__}). Load it before."
         ) from None
-    except AttributeError as error:
-        raise Wrong(f"{call} returned something that is no booking: {error}.") from None
     if sorted(got) != sorted(expected):
         differs = next((pair for pair in zip(sorted(got), sorted(expected), strict=False) if pair[0] != pair[1]), None)  # fmt: skip
         raise Wrong(
@@ -318,9 +316,6 @@ def _callers_transaction(keep_good: Callable[[Any, Any], Any], engine: Engine) -
                 "The caller had added two customers in its transaction, and after a bad line they are not both there: "
                 f"{found[:3]}."
             )
-        session.rollback()
-        if _emails(session) != ["ada@example.com"]:
-            raise Wrong("After the caller's rollback some customers are still there.")
 
 
 def _others_errors(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None:
@@ -346,17 +341,10 @@ def _others_errors(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None
         connection.execute(text("create trigger closed before insert on customers for each row when (new.email = '1@example.com') execute function closed()"))  # fmt: skip
     with _job(engine) as session:
         try:
-            got = keep_good(session, _lines(3))
+            met = f"nothing, and {shown(keep_good(session, _lines(3)))}"
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", "") != "P0001":
-                raise Wrong(
-                    f"A trigger raised P0001; the caller got {getattr(error.orig, 'sqlstate', '')}."
-                ) from None
-        else:
+            met = getattr(error.orig, "sqlstate", "")
+        if met != "P0001":
             raise Wrong(
-                f"A trigger raised P0001, which is neither class 22 nor 23: it goes to the caller. Got {shown(got)}."
+                f"A trigger raised P0001, which is neither class 22 nor 23: it goes to the caller, who got {met}."
             )
-    with _job(engine) as session:
-        got = keep_good(session, _lines(1))
-        if not same(got, []):
-            raise Wrong(f"Called again after an error, for one good line: got {shown(got)}.")

@@ -130,10 +130,17 @@ def keep_good(session, lines):
         # commits
         (keep(("    return refused", "    session.commit()\n    return refused")), "the import has committed", "environment"),
         # rolls everything back
-        (keep(("            with session.begin_nested():\n                session.execute(sa.insert(Customer).values(part))\n",
-               "            session.execute(sa.insert(Customer).values(part))\n"),
-              ("        except sa.exc.DBAPIError as error:\n", "        except sa.exc.DBAPIError as error:\n            session.rollback()\n")),
-         "Four bad lines: expected"),
+        (keep(("    return refused", "    session.rollback()\n    return refused")), "0 of the 997 emails are there"),
+        # forgets what the caller has added
+        (keep(("    session.flush()\n", "    session.expunge_all()\n")), "they are not both there"),
+        # a statement per line
+        (keep(("                session.execute(sa.insert(Customer).values(part))", "                for line in part:\n"
+               "                    session.execute(sa.insert(Customer).values(line))")), "calls of the driver"),
+        # small parts, for a good file as well
+        (keep(("    if lines := list(lines):\n        insert(0, lines)\n", "    lines = list(lines)\n"
+               "    for start in range(0, len(lines), 20):\n        insert(start, lines[start:start + 20])\n")), "good lines cost"),
+        # reads the lines twice
+        (keep(("    if lines := list(lines):\n", "    if any(line for line in lines) and (lines := list(lines)):\n")), "A generator of 1,000 good lines"),
         # an empty file
         (keep(("    if lines := list(lines):\n        insert(0, lines)\n", "    lines = list(lines)\n    lines[0]\n    insert(0, lines)\n")),
          "IndexError", "falsy"),
