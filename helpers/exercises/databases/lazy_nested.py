@@ -140,19 +140,25 @@ def _page_with_a_past(customer_page: Callable[[Any, int], Any], engine: Engine) 
 
 
 def _page_in_a_transaction(customer_page: Callable[[Any, int], Any], engine: Engine) -> None:
-    """The caller has a change that is not committed, and one that is not even flushed."""
+    """The caller has changes that are not committed, and one that is not even flushed."""
     from sqlalchemy import select
     from sqlalchemy.orm import Session
 
-    from helpers.airline.models import Customer
+    from helpers.airline.models import Customer, Seat
 
     names = select(Customer.name).order_by(Customer.customer_id)
     with Session(engine) as session:
         ada, ken = session.scalars(select(Customer).order_by(Customer.customer_id)).all()
         ada.name = "Ada Lovelace"
+        session.add(Seat(booking_id=BOOKINGS, flight_id=1, seat="99Z", price_cents=4_900))
         session.flush()
         ken.name = "Ken O'Hara"
-        customer_page(session, 1)
+        found = customer_page(session, 1)
+        seats = {booking.booking_id: len(booking.seats) for booking in found}
+        if seats.get(BOOKINGS) != 1:
+            raise Wrong(
+                f"The caller's transaction has added a seat to booking {BOOKINGS}; the page in this session does not show it."
+            )
         with engine.connect() as other:
             if list(other.scalars(names)) != ["Ada", "Ken"]:
                 raise Wrong("The caller's change was committed. That is the caller's decision.")

@@ -70,8 +70,9 @@ WRONG = {
         # forgets everything of the caller's, changes included
         (page((', execution_options={"populate_existing": True}', ""), ("    query = (", "    session.rollback()\n    query = (")),
          "The caller's change in its transaction is gone"),
-        (page((', execution_options={"populate_existing": True}', ""), ("    query = (", "    session.expire_all()\n    query = (")),
-         "The caller's change in its transaction is gone"),
+        # a session of its own does not see the caller's transaction
+        (page(("    return list(session.scalars(query, execution_options={\"populate_existing\": True}))",
+               "    with type(session)(session.get_bind()) as own:\n        return own.scalars(query).all()")), "does not show it"),
         (page((', execution_options={"populate_existing": True}', ""), ("    query = (", "    session.commit()\n    query = (")),
          "was committed", "environment"),
         # an inner join loses the booking without seats
@@ -115,9 +116,6 @@ def keep_good(session, lines):
         (keep(("            insert(position, part[:middle])\n            insert(position + middle, part[middle:])\n",
                "            insert(position + middle, part[middle:])\n            insert(position, part[:middle])\n")),
          "Four bad lines: expected"),
-        (keep(("            insert(position + middle, part[middle:])", "            insert(middle, part[middle:])")), "Four bad lines: expected"),
-        # counts from 1
-        (keep(("refused.append((position, state))", "refused.append((position + 1, state))")), "positions count from 0"),
         # the whole part is lost
         (keep(("            middle = len(part) // 2\n            insert(position, part[:middle])\n            insert(position + middle, part[middle:])\n",
                "            refused.append((position, state))\n")), "Four bad lines: expected"),
@@ -130,7 +128,7 @@ def keep_good(session, lines):
         # commits
         (keep(("    return refused", "    session.commit()\n    return refused")), "the import has committed", "environment"),
         # rolls everything back
-        (keep(("    return refused", "    session.rollback()\n    return refused")), "0 of the 997 emails are there"),
+        (keep(("    return refused", "    session.rollback()\n    return refused")), "1 of the 997 emails are there"),
         # forgets what the caller has added
         (keep(("    session.flush()\n", "    session.expunge_all()\n")), "they are not both there"),
         # a statement per line
