@@ -538,7 +538,7 @@ claim("lazy_nested.cursor_gone", "a commit in the loop ends the server's cursor:
 # so that two readings near zero are not compared.)
 #
 # **In production.** A joined collection cannot be combined with `yield_per` (SQLAlchemy raises); `selectinload` can. A cursor that is open for an
-# hour is a transaction that is open for an hour ([3.1](01b_transactions_indexes.ipynb) shows what that keeps VACUUM from). A job that commits on its way needs pages by key: `where(Customer.customer_id > last).limit(500)`.
+# hour is a transaction that is open for an hour ([3.1](01a_transactions_indexes.ipynb) shows what that costs). A job that commits on its way needs pages by key: `where(Customer.customer_id > last).limit(500)`.
 
 # %% [markdown] also=["lazy_nested.yield_flat", "lazy_nested.cursor_gone"] claim="lazy_nested.loop_grows" tags=["break-it"]
 # <details>
@@ -727,13 +727,13 @@ claim("lazy_nested.part_ids", "a savepoint per hundred uses one per part, and mo
 
 # %% [markdown] also=["lazy_nested.batch_kept", "lazy_nested.row_ids", "lazy_nested.part_ids"] claim="lazy_nested.batch_lost" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a file without bad lines, of 996, all in parts of one</summary>
+# <summary><b>Break it</b>: a file without bad lines, of 900, a savepoint per row in both</summary>
 #
 # ```diff
 # -LINES[100]["email"] = "ada@example.com"  # Ada is customer 1
 # -LINES[500]["name"] = None
 # -LINES[900]["email"] = LINES[899]["email"]
-# +LINES = LINES[:996]
+# +LINES = LINES[:900]
 # @@
 # -        part = LINES[start:start + 100]
 # +        part = LINES[start:start + 100]
@@ -828,7 +828,7 @@ claim("lazy_nested.refused_ids", "100 refused rows take 200 ids, and 101 if each
 # the outer one gets an id as well. Django releases it since [#23074](https://github.com/django/django/pull/2992). PostgreSQL 16 and later show the overflow per session:
 # `pg_stat_get_backend_subxact`.
 #
-# **In production.** Fewer than 64 savepoints that write in one transaction, refused rows counted twice in SQLAlchemy. Watch long
+# **In production.** At most 64 savepoints that write in one transaction; in SQLAlchemy a refused row adds to them. Watch long
 # transactions first: a short one with 65 savepoints harms nobody for long.
 
 # %% [markdown] also=["lazy_nested.lookups_64", "lazy_nested.lookups_65", "lazy_nested.refused_ids"] claim="lazy_nested.overflow_65" tags=["break-it"]
