@@ -68,7 +68,7 @@ WRONG = {
         # the session keeps the partial collection
         (page((', execution_options={"populate_existing": True}', "")), "The session had 29 of the bookings already"),
         # forgets everything of the caller's, changes included
-        (page((', execution_options={"populate_existing": True}', ""), ("    query = (", "    session.rollback()\n    query = (")),
+        (page((', execution_options={"populate_existing": True}', ""), ("    query = (", "    session.expunge_all()\n    query = (")),
          "The caller's change in its transaction is gone"),
         # a session of its own does not see the caller's transaction
         (page(("    return list(session.scalars(query, execution_options={\"populate_existing\": True}))",
