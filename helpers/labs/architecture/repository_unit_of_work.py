@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import ast
 import atexit
 import contextlib
 import inspect
 import json
+import linecache
 import os
 import signal
 import socket
@@ -156,7 +158,7 @@ def kill_everywhere(
     with what they use in `uses`.
     """
     given = [each for each in (*uses, prepare, restart, use_case) if each]
-    sources = {each.__name__: textwrap.dedent(inspect.getsource(each)) for each in given}
+    sources = {each.__name__: _source_of(each) for each in given}
     order = {
         "urls": [_url(both.service), _url(both.partner)],
         "source": "\n\n".join(sources.values()),
@@ -201,6 +203,18 @@ class _Forks:
     def close(self) -> None:
         """Its stdin closes, so it ends."""
         self._process.communicate(timeout=PATIENCE)
+
+
+def _source_of(thing: Callable[..., Any] | type) -> str:
+    """Of a function or a class. `inspect` finds no class of a notebook, whose module has no file."""
+    if not isinstance(thing, type):
+        return textwrap.dedent(inspect.getsource(thing))
+    method = next(each for each in vars(thing).values() if inspect.isfunction(each))
+    text = "".join(linecache.getlines(method.__code__.co_filename))
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.ClassDef) and node.name == thing.__name__:
+            return ast.get_source_segment(text, node) or ""
+    raise LookupError(f"no source of {thing.__name__}")
 
 
 def _url(engine: Engine) -> str:
