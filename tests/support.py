@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import types
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import nbformat
@@ -256,8 +256,14 @@ def whole(id: str, answer: str) -> str:
     """
     if not diffs.is_diff(answer):
         return answer
-    _, worked = notebooks.worked_answer(id)
-    return diffs.applied(diffs.read(answer.strip("\n")), worked)
+    return diffs.applied(diffs.read(answer.strip("\n")), worked_source(id))
+
+
+@cache
+def worked_source(id: str) -> str:
+    """The code of an exercise's worked answer; hundreds of wrong answers are diffs against it."""
+    _, source = notebooks.worked_answer(id)
+    return source
 
 
 def judged(id: str, book: Notebook, source: str) -> Verdict:
