@@ -469,3 +469,83 @@ claim("repository_unit_of_work.horizon_waits", "an open transaction that wrote i
 # </details>
 #
 # ▶ In a new cell: `break_it("repository_unit_of_work.horizon_waits")`
+
+# %% [markdown] minutes=24
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
+# answer after an attempt.
+#
+# ### Messages after the commit (12 minutes)
+#
+# Write a context manager for one transaction and its messages. `sessions` is a `sessionmaker`, `publish` a function that takes a
+# message.
+#
+# - `with UnitOfWork(sessions, publish) as uow:` opens a session, `uow.session`. `uow.tell(message)` notes any object.
+# - `uow.commit()` commits. Then, with the connection back in the pool, it publishes what was told since the last commit, in
+#   this order. A commit that fails publishes nothing.
+# - If `publish` raises an `Exception`, the other messages are published all the same; then `commit()` raises an `ExceptionGroup` of
+#   all these errors. Other `BaseException`s go on at once.
+# - The end of the block rolls back what is not committed, and drops its messages. An error in the block goes on.
+
+# %% exercise="repository_unit_of_work.after_commit" tags=["exercise"]
+class UnitOfWork:
+    """One transaction; its messages are published when it is committed."""
+
+    def __init__(self, sessions, publish):
+        raise NotImplementedError
+
+
+# %%
+check("repository_unit_of_work.after_commit", UnitOfWork)
+
+# %% [markdown]
+# ### Repeat a conflict (12 minutes)
+#
+# Write `optimistic(sessions, work, attempts=5)`. It calls `work(session)` in a transaction, commits, and returns the result. It
+# repeats the attempt if it has met a conflict, which may come up in the work or in the commit: `StaleDataError`, or a `DBAPIError`
+# whose `error.orig.sqlstate` is `40001` (serialisation failure) or `40P01` (deadlock).
+#
+# - Each attempt has a session of its own. When an attempt begins, the one before is rolled back and its connection is in the pool.
+# - The conflict of the last attempt reaches the caller. Every other error reaches the caller at once.
+
+# %% exercise="repository_unit_of_work.optimistic_retry" tags=["exercise"]
+def optimistic(sessions, work, attempts=5):
+    """The result of `work(session)`, committed; conflicts are repeated."""
+    raise NotImplementedError
+
+
+# %%
+check("repository_unit_of_work.optimistic_retry", optimistic)
+
+# %% [markdown] minutes=3
+# ## Asked in interviews
+#
+# <details>
+# <summary>What is a unit of work, and what does it not protect?</summary>
+#
+# One transaction for all changes of one decision: no crash leaves a half (`repository_unit_of_work.half_none`). It does not protect a
+# message to another system (`repository_unit_of_work.dual_write`).
+#
+# </details>
+#
+# <details>
+# <summary>How does an outbox lose an event although nothing crashes?</summary>
+#
+# The relay remembers the highest number that it saw. Numbers are drawn at the insert, rows appear at the commit, and a lower
+# number may appear later (`repository_unit_of_work.id_lost`). Mark the rows, or read below the snapshot's `xmin`
+# (`repository_unit_of_work.id_cured`, `repository_unit_of_work.horizon_waits`).
+#
+# </details>
+
+# %% [markdown] minutes=1
+# ## Recap
+#
+# 1. A unit of work is one transaction for one decision; the repository in it does not commit.
+#
+# <details>
+# <summary>The claims behind each</summary>
+#
+# 1. `repository_unit_of_work.half_each`, `repository_unit_of_work.half_none`
+#
+# </details>
