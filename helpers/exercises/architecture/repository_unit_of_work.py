@@ -99,9 +99,10 @@ def check_after_commit(unit_of_work: Callable[[Any, Any], Any]) -> None:
 
 def _in_order(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions: Any) -> None:
     sent: list[tuple[Any, list[int]]] = []
+    held: list[Any] = []  # a `Wrong` in publish would be caught by the answer
 
     def publish(message: Any) -> None:
-        _free(engine, f"When publish({message!r}) is called")
+        held.extend([message] * engine.pool.checkedout())  # type: ignore[attr-defined]
         sent.append((message, _rows(engine)))
 
     with unit_of_work(sessions, publish) as uow:
@@ -122,6 +123,11 @@ def _in_order(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions:
             )
         if not same(sent, expected):
             raise Wrong("When a message is published, its customer must be committed.")
+        if held:
+            raise Wrong(
+                f"While publish({held[0]!r}) runs, a connection is out of the pool: publish may take its time, so it comes "
+                "after the transaction."
+            )
         uow.session.add(_new(2))
         uow.tell("three")
         uow.commit()
@@ -266,13 +272,10 @@ class _Scripted:
     def __init__(self, engine: Engine, errors: list[BaseException], result: Any, number: int) -> None:  # fmt: skip
         self.engine, self.errors, self.result, self.number = engine, list(errors), result, number
         self.seen: list[Any] = []
+        self.held = 0  # connections out of the pool when an attempt began
 
     def __call__(self, session: Any) -> Any:
-        _free(self.engine, "When an attempt begins")
-        if any(session is before for before in self.seen):
-            raise Wrong(
-                "An attempt got the session of an earlier one, with the objects that it had read: open a new one."
-            )
+        self.held += self.engine.pool.checkedout()  # type: ignore[attr-defined]
         self.seen.append(session)
         session.add(_new(self.number))
         session.flush()
@@ -296,10 +299,19 @@ def _repeats(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> N
         errors = [_conflict(code) for code in (None, "40001", "40P01")]
         work = _Scripted(engine, errors, result, number)
         got: list[Any] = []
-        if (met := raised_by(lambda w=work, g=got: g.append(optimistic(sessions, w, attempts=4)))) is not None:  # type: ignore[misc]  # fmt: skip
+        met = raised_by(lambda w=work, g=got: g.append(optimistic(sessions, w, attempts=4)))  # type: ignore[misc]
+        if met is not None and not work.held:
             raise Wrong(
                 "A version conflict, then 40001, then 40P01, then success, attempts=4: the fourth attempt is to succeed. "
                 f"After {len(work.seen)} attempts it raised {type(met).__name__}."
+            )
+        if len({id(session) for session in work.seen}) < len(work.seen):
+            raise Wrong(
+                "An attempt got the session of an earlier one, with the objects that it had read: open a new one."
+            )
+        if work.held:
+            raise Wrong(
+                "When an attempt began, a connection of an earlier one was still out of the pool: close its session first."
             )
         if len(work.seen) != 4 or not same(got, [result]):
             raise Wrong(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import importlib
 import inspect
 import json
 import linecache
@@ -36,6 +37,8 @@ PATIENCE = 60.0  # seconds after which a run of crashes will not end any more
 APPLICATION = "shop"  # how the server calls the connections of a process that is to be killed
 
 SERVICE_TABLES = """
+alter table flights add column version bigint not null default 1;
+alter table bookings add column version bigint not null default 1;
 create table if not exists outbox (
     id bigint generated always as identity primary key,
     xid xid8 not null default pg_current_xact_id(),
@@ -484,16 +487,49 @@ def cut(engine: Engine, when: str) -> Iterator[Engine]:
         relay.close()
 
 
-# --- waiting for a lock --------------------------------------------------------------------------
+def status_of(engine: Engine, xid: str) -> str:
+    """What the server knows of a transaction, once it is no longer in progress."""
+    import sqlalchemy as sa
+
+    query = sa.text("select pg_xact_status(cast(:xid as xid8)), pg_sleep(0.002)")
+    with engine.connect() as connection:
+        for _ in range(2_000):
+            status = connection.scalar(query, {"xid": xid})
+            if status != "in progress":
+                return str(status)
+    raise RuntimeError(f"transaction {xid} does not end")
 
 
-def waiting(engine: Engine, wanted: int) -> int:
-    """How many sessions of this database wait for a lock, as soon as it is `wanted` (or 10 s are over)."""
+# --- versions and locks --------------------------------------------------------------------------
+
+VERSION_OF_A_BOOKING = (
+    "    idempotency_key: Mapped[str | None]\n",
+    "    idempotency_key: Mapped[str | None]\n"
+    "    version: Mapped[int] = mapped_column()\n"
+    '    __mapper_args__: ClassVar = {"version_id_col": version}\n',
+)
+
+
+def versioned_models() -> Any:
+    """`models` of a copy of the service whose `Booking` has a version: `VERSION_OF_A_BOOKING` is the change."""
+    from helpers.labs.airline_copy import copy_airline
+
+    with tempfile.TemporaryDirectory(prefix="course-") as folder:
+        copy_airline(Path(folder), {"models.py": VERSION_OF_A_BOOKING})
+        sys.path.insert(0, folder)
+        try:
+            return importlib.import_module("airline.models")
+        finally:
+            sys.path.remove(folder)
+
+
+def waiting(through: Engine, of: Engine, wanted: int) -> int:
+    """How many sessions of a database wait for a lock, as soon as it is `wanted` (or 10 s are over)."""
     query = (
         "select count(*), pg_sleep(0.005) from pg_stat_activity "
-        "where datname = current_database() and wait_event_type = 'Lock'"
+        f"where datname = '{of.url.database}' and wait_event_type = 'Lock'"
     )
-    with engine.connect() as connection:
+    with through.connect() as connection:
         for _ in range(2_000):
             count = int(connection.exec_driver_sql(query).scalar_one())
             if count >= wanted:

@@ -67,7 +67,7 @@ WRONG = {
         (unit("self.messages.append(message)", "self.publish(message)"), "was published before the commit"),
         # before the commit
         (unit("        self.session.commit()\n", "").replace("        if failed:", "        self.session.commit()\n        if failed:"),
-         "a connection is still out of the pool"),
+         "its customer must be committed"),
         # each message once, in a set of its own; a truth test
         (unit("self.messages.append(message)", "self.messages = list(dict.fromkeys([*self.messages, message]))"),
          "expected these five messages", "identity"),
@@ -123,7 +123,7 @@ def optimistic(sessions, work, attempts=5):
         # sessions that stay open
         (retry("            with sessions.begin() as session:\n                return work(session)",
                "            session = sessions()\n            result = work(session)\n            session.commit()\n"
-               "            return result"), "a connection is still out of the pool"),
+               "            return result"), "was still out of the pool"),
         # a truth test on the result
         (retry("                return work(session)", "                result = work(session)\n            if result:\n"
                "                return result"), "expected this result after 4 attempts", "falsy"),
