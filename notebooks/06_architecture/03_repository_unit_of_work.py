@@ -31,10 +31,9 @@ import random
 import sqlalchemy as sa
 from sqlalchemy import orm
 
-from helpers import answer, check, claim, show_lines, show_table, stamp
-from helpers.airline.models import Booking, BookingStatus, Flight, Payment, PaymentKind, PaymentStatus, Seat
+from helpers import answer, check, claim, show_lines, show_source, show_table, stamp
 from helpers.labs.architecture import repository_unit_of_work as lab
-from helpers.labs.architecture.repository_unit_of_work import NOW
+from helpers.labs.architecture.repository_unit_of_work import parts
 
 pg = lab.postgres()
 both = lab.systems(pg)  # the service's database with an outbox, and a partner's database
@@ -84,14 +83,6 @@ class UnitOfWork:
         self.session.commit()
 
 
-def parts():
-    booking = Booking(reference="ABC234", customer_id=1, flight_id=1, status=BookingStatus.CONFIRMED, seat_count=1,
-                      total_cents=4_900, booked_at=NOW)
-    seat = Seat(flight_id=1, seat="1A", price_cents=4_900)
-    payment = Payment(kind=PaymentKind.CHARGE, status=PaymentStatus.CAPTURED, amount_cents=4_900, created_at=NOW)
-    return booking, seat, payment
-
-
 def book(uow):
     booking, seat, payment = parts()
     uow.bookings.add(booking)
@@ -99,6 +90,8 @@ def book(uow):
     booking.payments.append(payment)
     return booking
 
+
+show_source(parts)
 
 # %% [markdown]
 # Four ways to write it. The first one has no unit of work: `save()` commits, as in many generic repositories. The last one
@@ -150,10 +143,10 @@ def relay(shop):
 
 
 crashes = {
-    "save() commits": lab.kill_everywhere(both, save_each, parts),
-    "publish, then commit": lab.kill_everywhere(both, publish_first, Bookings, UnitOfWork, parts, book),
-    "commit, then publish": lab.kill_everywhere(both, publish_after, Bookings, UnitOfWork, parts, book),
-    "outbox, relay restarted": lab.kill_everywhere(both, with_outbox, Bookings, UnitOfWork, parts, book, relay, restart=relay),
+    "save() commits": lab.kill_everywhere(both, save_each),
+    "publish, then commit": lab.kill_everywhere(both, publish_first, Bookings, UnitOfWork, book),
+    "commit, then publish": lab.kill_everywhere(both, publish_after, Bookings, UnitOfWork, book),
+    "outbox, relay restarted": lab.kill_everywhere(both, with_outbox, Bookings, UnitOfWork, book, relay, restart=relay),
 }
 
 
@@ -805,9 +798,10 @@ show_table([{"eight agents": name} | figures for name, figures in met.items()])
 from concurrent.futures import ThreadPoolExecutor
 
 
-def take_one(pages_open):
+def take_one(pages_open, begun):
     with both.service.begin() as connection:
         pages_open.wait()
+        begun.append("an attempt")
         capacity = connection.scalar(sa.text("select capacity from flights where flight_id = 1 for update"))
         connection.execute(sa.text("update flights set capacity = :c where flight_id = 1"), {"c": capacity - 1})
 
@@ -820,14 +814,14 @@ def behind_a_lock(agents):
         connection.execute(sa.text("update flights set capacity = 150"))
     with both.service.connect() as holder, ThreadPoolExecutor(agents) as pool:
         holder.execute(sa.text("select 1 from flights where flight_id = 1 for update"))
-        pages_open = Barrier(agents)
-        started = [pool.submit(take_one, pages_open) for _ in range(agents)]
+        pages_open, begun = Barrier(agents), []
+        started = [pool.submit(take_one, pages_open, begun) for _ in range(agents)]
         waited = lab.waiting(both.partner, both.service, agents)
         holder.rollback()
         for agent in started:
             agent.result()
     with both.service.connect() as connection:
-        return {"attempts": len(started), "waited": waited, "on sale": read(connection).capacity}
+        return {"attempts": len(begun), "waited": waited, "on sale": read(connection).capacity}
 
 
 AGENTS = [2, 4, 8]
@@ -850,7 +844,7 @@ claim("repository_unit_of_work.version_where", "compared in the UPDATE, or at RE
       [(met[name]["conflicts"], met[name]["on sale"]) for name in ("version compared in the UPDATE", "the same at REPEATABLE READ")],
       equals=[(28, 142), (28, 142)])
 claim("repository_unit_of_work.version_attempts", "in the worst order, n agents need n(n+1)/2 attempts with a version, and n behind a lock",
-      list(attempts.values()), equals=[[3, 10, 36], [2, 4, 8]])
+      list(attempts.values()), equals=[[3, 10, 36], [2, 4, 8]], baseline=attempts["lock first"])
 claim("repository_unit_of_work.version_locked", "behind a lock all eight wait, nobody begins again, and no change is lost",
       [locked["waited"], locked["on sale"]], equals=[8, 142], baseline=locked["waited"])
 
@@ -993,6 +987,224 @@ claim("repository_unit_of_work.version_root", "a column of the booking changes t
 # </details>
 #
 # ▶ In a new cell: `break_it("repository_unit_of_work.version_child")`
+
+# %% [markdown] minutes=7
+# ## A connection breaks at COMMIT
+#
+# Ada holds seat 1A through the service's own function, `bookings.hold`. The network breaks at the COMMIT: in one case before the server
+# gets it, in the other case after the server has answered. The client sees a closed connection.
+
+# %% [markdown] predict="repository_unit_of_work.q8"
+# **Predict.** The answer was lost, so `commit()` has raised an error. The code does what is usual and tries once more, with the same order.
+# What does Ada read?
+#
+# - **a** her booking
+# - **b** that seat 1A is taken
+# - **c** an internal error: the transaction is broken
+
+# %%
+answer("repository_unit_of_work.q8", None)  # "a", "b" or "c"
+
+# %%
+from datetime import timedelta
+
+from helpers.airline import bookings
+from helpers.airline.problems import SeatTaken
+from helpers.airline.schemas import BookingIn
+
+ORDER = BookingIn(customer_id=1, flight_id=1, seats=["1A"])
+
+
+def hold(engine, key, noted):
+    """One attempt; `noted` gets the id of its transaction before the COMMIT."""
+    with orm.sessionmaker(engine, expire_on_commit=False).begin() as session:
+        booking, _ = bookings.hold(session, ORDER, now=lab.NOW, hold_for=timedelta(minutes=15), idempotency_key=key)
+        noted.append(session.scalar(sa.text("select pg_current_xact_id()::text")))
+        return booking.reference
+
+
+def broken_commit(when, key=None):
+    """The first attempt's error, what the server knows of it, and what the second attempt gets."""
+    lab.clear(both)
+    noted = []
+    with lab.cut(both.service, when) as through:
+        try:
+            first = hold(through, key, noted)
+        except sa.exc.OperationalError as error:
+            first = type(error).__name__
+    status = lab.status_of(both.service, noted[0])
+    with both.service.connect() as connection:
+        rows = connection.scalar(sa.text("select count(*) from bookings"))
+    try:
+        second = "a booking" if hold(both.service, key, noted) else ""
+    except SeatTaken as error:
+        second = type(error).__name__
+    with both.service.connect() as connection:
+        at_the_end = connection.scalar(sa.text("select count(*) from bookings"))
+    return {"commit() raises": first, "bookings": rows, "pg_xact_status": status, "the second attempt gets": second,
+            "bookings at the end": at_the_end}
+
+
+broken = {
+    "before the server, no key": broken_commit("before"),
+    "after the answer, no key": broken_commit("after"),
+    "after the answer, with an idempotency key": broken_commit("after", key="ada-1"),
+}
+show_table([{"the connection breaks": name} | row for name, row in broken.items()])
+
+# %%
+before, after, with_key = broken.values()
+claim("repository_unit_of_work.commit_unknown", "the same error from COMMIT, and there is no booking, or one",
+      [(case["commit() raises"], case["bookings"]) for case in (before, after)],
+      equals=[("OperationalError", 0), ("OperationalError", 1)])
+claim("repository_unit_of_work.commit_status", "the server knows: pg_xact_status says aborted in one case and committed in the other",
+      [before["pg_xact_status"], after["pg_xact_status"]], equals=["aborted", "committed"])
+claim("repository_unit_of_work.commit_again", "the second attempt: a seat that is taken, by herself; with a key, the booking that is there",
+      [(case["the second attempt gets"], case["bookings at the end"]) for case in (after, with_key)],
+      equals=[("SeatTaken", 1), ("a booking", 1)], proves={"repository_unit_of_work.q8": "b"})
+
+# %% [markdown]
+# **Why.** COMMIT is a message, and so is its answer. If the connection ends between the two, the client cannot know which of them was
+# lost. The unique index on seats saved the airline here. Without it, the second attempt would have made a second booking.
+#
+# **In production.** After an error of COMMIT the state is *unknown*, not *failed*; a retry that is safe for a conflict is not safe here. An
+# idempotency key that is stored with the effect answers the question for all clients. `pg_xact_status` ([PostgreSQL 10 and
+# later](https://www.postgresql.org/docs/current/functions-info.html)) answers it for a program that has noted its transaction id before.
+# [sqlalchemy#4762](https://github.com/sqlalchemy/sqlalchemy/issues/4762) asks SQLAlchemy to do so by itself; it does not.
+
+# %% [markdown] also=["repository_unit_of_work.commit_status", "repository_unit_of_work.commit_again"] claim="repository_unit_of_work.commit_unknown" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the connections break at the other end, and the key is another one each time</summary>
+#
+# ```diff
+# -    "before the server, no key": broken_commit("before"),
+# -    "after the answer, no key": broken_commit("after"),
+# +    "before the server, no key": broken_commit("after"),
+# +    "after the answer, no key": broken_commit("before"),
+# @@
+# -        booking, _ = bookings.hold(session, ORDER, now=lab.NOW, hold_for=timedelta(minutes=15), idempotency_key=key)
+# +        key = key and f"{key} {id(session)}"
+# +        booking, _ = bookings.hold(session, ORDER, now=lab.NOW, hold_for=timedelta(minutes=15), idempotency_key=key)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("repository_unit_of_work.commit_unknown")`
+
+# %% [markdown] minutes=5
+# ## Three hooks after the commit
+#
+# Django has `transaction.on_commit`, SQLAlchemy the event `after_commit`. The service registers three hooks: a mail, the miles, a
+# statistic. Today the second one raises an error.
+
+# %% [markdown] predict="repository_unit_of_work.q9"
+# **Predict.** Which hooks have run, and what does the caller of the transaction see?
+#
+# - **a** mail and statistic; the error is logged, the caller sees success
+# - **b** only the mail; the caller sees an error, and the row is committed
+# - **c** only the mail; the caller sees an error, and the row is rolled back
+
+# %%
+answer("repository_unit_of_work.q9", None)  # "a", "b" or "c"
+
+# %%
+def in_django(robust):
+    """Three hooks of Django; which ran, what the caller got, how many rows are there."""
+    import logging
+
+    from django.conf import settings
+
+    settings.configure(DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}})
+    from django.db import connection, transaction
+
+    logging.disable()
+    ran, caller = [], "success"
+
+    def hook(name):
+        def work():
+            ran.append(name)
+            if name == "miles":
+                raise ConnectionError(name)
+        return work
+
+    with connection.cursor() as cursor:
+        cursor.execute("create table bookings (booking_id integer)")
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("insert into bookings values (1)")
+            for name in ("mail", "miles", "statistic"):
+                transaction.on_commit(hook(name), robust=robust)
+    except ConnectionError as error:
+        caller = type(error).__name__
+    with connection.cursor() as cursor:
+        cursor.execute("select count(*) from bookings")
+        return ran, caller, cursor.fetchone()[0]
+
+
+def in_sqlalchemy():
+    """The same with the events of a session, on PostgreSQL."""
+    lab.clear(both)
+    ran, caller = [], "success"
+
+    def hook(name):
+        def work(session):
+            ran.append(name)
+            if name == "miles":
+                raise ConnectionError(name)
+        return work
+
+    with orm.Session(both.service) as session:
+        for name in ("mail", "miles", "statistic"):
+            sa.event.listen(session, "after_commit", hook(name))
+        session.add(parts()[0])
+        try:
+            session.commit()
+        except ConnectionError as error:
+            caller = type(error).__name__
+    with both.service.connect() as connection:
+        return ran, caller, connection.scalar(sa.text("select count(*) from bookings"))
+
+
+hooks = {
+    "Django, on_commit": lab.in_a_process(in_django, False),
+    "Django, on_commit(robust=True)": lab.in_a_process(in_django, True),
+    "SQLAlchemy, after_commit": in_sqlalchemy(),
+}
+show_table([{"hooks": name, "called": ", ".join(ran), "the caller gets": caller, "rows": rows}
+            for name, (ran, caller, rows) in hooks.items()])
+
+# %%
+claim("repository_unit_of_work.hook_silences", "the hook after the bad one is not called, the caller gets its error, the row is committed",
+      [list(hooks[name]) for name in ("Django, on_commit", "SQLAlchemy, after_commit")],
+      equals=[[["mail", "miles"], "ConnectionError", 1]] * 2, proves={"repository_unit_of_work.q9": "b"})
+claim("repository_unit_of_work.hook_robust", "with robust=True all three are called, and the caller sees success",
+      list(hooks["Django, on_commit(robust=True)"]), equals=[["mail", "miles", "statistic"], "success", 1])
+
+# %% [markdown]
+# **Why.** A hook is a call in a loop (`run_and_clear_commit_hooks` in `django/db/backends/base/base.py`), and an exception leaves the loop.
+# The transaction is over by then. So a caller that sees the error and repeats the request books twice. Django's `robust=True` came with 4.2
+# ([#15766](https://github.com/django/django/pull/15766)): it logs an `Exception` and goes on.
+#
+# **In production.** What must happen goes into the outbox. What may fail goes into a hook, robust and logged. The unit of work of the
+# first exercise treats its messages like this.
+
+# %% [markdown] also=["repository_unit_of_work.hook_robust"] claim="repository_unit_of_work.hook_silences" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: robust, and not; and an error that stays in the hook</summary>
+#
+# ```diff
+# -    "Django, on_commit": lab.in_a_process(in_django, False),
+# -    "Django, on_commit(robust=True)": lab.in_a_process(in_django, True),
+# +    "Django, on_commit": lab.in_a_process(in_django, True),
+# +    "Django, on_commit(robust=True)": lab.in_a_process(in_django, False),
+# @@
+# -            sa.event.listen(session, "after_commit", hook(name))
+# +            sa.event.listen(session, "after_commit", hook(name.upper()))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("repository_unit_of_work.hook_silences")`
 
 # %% [markdown] minutes=24
 # ## Exercises

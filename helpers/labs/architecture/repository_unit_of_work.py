@@ -30,6 +30,7 @@ from helpers.labs.databases.sqlalchemy import FLIGHT, NOW, airline, new_database
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
+    from helpers.airline.models import Booking, Payment, Seat
     from helpers.services import Postgres  # type: ignore[attr-defined]
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -107,6 +108,28 @@ def clear(both: Systems) -> None:
     for engine, sql in ((both.service, CLEAR), (both.partner, PARTNER_CLEAR)):
         with engine.begin() as connection:
             connection.exec_driver_sql(sql)
+
+
+def parts() -> tuple[Booking, Seat, Payment]:
+    """Ada's booking of seat 1A, paid: three rows that do not know each other yet."""
+    from helpers.airline.models import (
+        Booking,
+        BookingStatus,
+        Payment,
+        PaymentKind,
+        PaymentStatus,
+        Seat,
+    )
+
+    booking = Booking(
+        reference="ABC234", customer_id=1, flight_id=1, status=BookingStatus.CONFIRMED, seat_count=1,
+        total_cents=4_900, booked_at=NOW,
+    )  # fmt: skip
+    seat = Seat(flight_id=1, seat="1A", price_cents=4_900)
+    payment = Payment(
+        kind=PaymentKind.CHARGE, status=PaymentStatus.CAPTURED, amount_cents=4_900, created_at=NOW
+    )
+    return booking, seat, payment
 
 
 # --- a crash between any two steps ---------------------------------------------------------------
@@ -275,7 +298,7 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
 
     from helpers.airline import models
 
-    names: dict[str, Any] = vars(models) | {"sa": sa, "orm": orm, "NOW": NOW}
+    names: dict[str, Any] = vars(models) | {"sa": sa, "orm": orm, "NOW": NOW, "parts": parts}
     exec(compile(order["source"], "<the notebook>", "exec"), names)
     use_case, prepare, restart = (
         names.get(order[key]) for key in ("use_case", "prepare", "restart")
@@ -536,6 +559,18 @@ def waiting(through: Engine, of: Engine, wanted: int) -> int:
                 break
             connection.rollback()
     return count
+
+
+def in_a_process(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function returns that is called in a Python of its own; both travel as source and JSON."""
+    call = f"print(json.dumps({function.__name__}(*json.loads({json.dumps(arguments)!r}))))"
+    source = f"import json\n{textwrap.dedent(inspect.getsource(function))}\n{call}"
+    ran = subprocess.run(
+        [sys.executable, "-c", source], cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )  # fmt: skip
+    if ran.returncode:
+        raise RuntimeError(f"{function.__name__} has failed:\n{ran.stderr[-2000:]}")
+    return json.loads(ran.stdout.splitlines()[-1])
 
 
 @contextlib.contextmanager
