@@ -32,6 +32,7 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 from helpers import answer, check, claim, show_lines, show_source, show_table, stamp
+from helpers.airline import models
 from helpers.labs.architecture import repository_unit_of_work as lab
 from helpers.labs.architecture.repository_unit_of_work import parts
 
@@ -248,6 +249,93 @@ claim("repository_unit_of_work.outbox_twice", "with an outbox no message is lost
 # </details>
 #
 # ▶ In a new cell: `break_it("repository_unit_of_work.dual_write")`
+
+# %% [markdown] minutes=4
+# ## What the session is already
+#
+# Fowler's [Unit of Work](https://martinfowler.com/eaaCatalog/unitOfWork.html) keeps a list of the objects that a transaction has changed and
+# writes them out at the end. His [Repository](https://martinfowler.com/eaaCatalog/repository.html) looks like a collection. How much of the two
+# is left to write when there is a SQLAlchemy session? An engine's log counts the statements.
+
+# %%
+def statements(work):
+    """What `work(session)` and a commit send, when booking 1 is in the table."""
+    lab.clear(both)
+    with orm.Session(both.service) as session:
+        booking = parts()[0]
+        booking.booking_id = 1
+        session.add(booking)
+        session.commit()
+    with lab.Log(both.service) as log, orm.Session(both.service) as session:
+        work(session)
+        session.commit()
+    return log.verbs
+
+
+def found_twice(session):
+    assert session.get(models.Booking, 1) is session.get(models.Booking, 1)
+
+
+def changed_three_times(session):
+    booking = session.get(models.Booking, 1)
+    booking.total_cents += 1_000
+    booking.total_cents += 1_000
+    booking.idempotency_key = "ada-1"
+
+
+def changed_and_changed_back(session):
+    booking = session.get(models.Booking, 1)
+    booking.total_cents += 1_000
+    booking.total_cents -= 1_000
+
+
+sent = {work.__name__: statements(work) for work in (found_twice, changed_three_times, changed_and_changed_back)}
+show_table([{"in one session, a booking is": name.replace("_", " "), "statements": ", ".join(verbs)} for name, verbs in sent.items()])
+
+# %%
+claim("repository_unit_of_work.session_map", "a booking that is asked for twice is one SELECT and one object",
+      sent["found_twice"], equals=["SELECT bookings"])
+claim("repository_unit_of_work.session_tracks", "three changes are one UPDATE, and a change that is taken back is none",
+      [sent["changed_three_times"], sent["changed_and_changed_back"]],
+      equals=[["SELECT bookings", "UPDATE bookings"], ["SELECT bookings"]])
+
+# %% [markdown]
+# **Reading it.** The session is a unit of work with an identity map, and the class `UnitOfWork` of the experiment before adds three things.
+# It gives the decision a name and an end: no commit, no change. It is the one place for what belongs to the end, such as the outbox. And its
+# few methods can be replaced in a test, where a session, with its query language, cannot.
+#
+# **In production.** If your service layer may know SQLAlchemy, `with sessions.begin() as session:` is the unit of work, and
+# `helpers/airline` stops there. A repository pays where queries repeat, or where a rule must hold for each way to load an aggregate. A
+# class that only forwards `add`, `get` and `commit` adds a file and no decision. More on flush order and expiry is in
+# [3.4](../03_databases/04_sqlalchemy.ipynb).
+
+# %% [markdown] also=["repository_unit_of_work.session_tracks"] claim="repository_unit_of_work.session_map" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: forget the object in between; and flush after each change</summary>
+#
+# ```diff
+# -    assert session.get(models.Booking, 1) is session.get(models.Booking, 1)
+# +    first = session.get(models.Booking, 1)
+# +    session.expunge(first)
+# +    assert session.get(models.Booking, 1) is not first
+# @@
+# -    booking.total_cents += 1_000
+# -    booking.total_cents += 1_000
+# -    booking.idempotency_key = "ada-1"
+# +    booking.total_cents += 1_000
+# +    session.flush()
+# +    booking.idempotency_key = "ada-1"
+# @@
+# -    booking.total_cents += 1_000
+# -    booking.total_cents -= 1_000
+# +    booking.total_cents += 1_000
+# +    session.flush()
+# +    booking.total_cents -= 1_000
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("repository_unit_of_work.session_map")`
 
 # %% [markdown] core=true minutes=8
 # ## Two clerks, one relay
@@ -1205,6 +1293,399 @@ claim("repository_unit_of_work.hook_robust", "with robust=True all three are cal
 # </details>
 #
 # ▶ In a new cell: `break_it("repository_unit_of_work.hook_silences")`
+
+# %% [markdown] minutes=8
+# ## A seat here, the money there
+#
+# The payment provider is a service with a database of its own. Buying is three transactions: hold the seat, charge the card at the
+# provider, confirm the booking. If the hold is over by then, the money goes back and the seat is free: a *compensation*. Such a chain is
+# called a saga. The orchestrator keeps its state in a table `sagas`, and a restarted process goes on with what is open there.
+
+# %% [markdown] predict="repository_unit_of_work.q10"
+# **Predict.** We kill the orchestrator before each step, and restart it. One crash comes after the provider has charged the card and before
+# the orchestrator has noted it. What happens to Ada?
+#
+# - **a** she is charged once and has her seat
+# - **b** she is charged twice
+# - **c** she is charged once, and the seat is free
+
+# %%
+answer("repository_unit_of_work.q10", None)  # "a", "b" or "c"
+
+# %%
+def start(shop, minutes):
+    """Hold the seat for so many minutes, and note that a saga has begun: one transaction."""
+    with shop.sessions() as db:
+        booking, seat, _ = parts()
+        booking.status, booking.expires_at = BookingStatus.PENDING, NOW + timedelta(minutes=minutes)
+        booking.seats.append(seat)
+        db.add(booking)
+        db.flush()
+        db.execute(sa.text("insert into sagas values (:id, 'held')"), {"id": booking.booking_id})
+        db.commit()
+
+
+def at_provider(shop, sql, booking_id):
+    with shop.partner() as db:
+        db.execute(sa.text(sql), {"id": booking_id})
+        db.commit()
+
+
+def charge(shop, booking_id):
+    at_provider(shop, "insert into charges values (:id, 4900) on conflict do nothing", booking_id)
+
+
+def refund(shop, booking_id):
+    at_provider(shop, "update charges set refunded = true where booking_id = :id", booking_id)
+
+
+def confirm(db, booking_id):
+    booking = db.get(Booking, booking_id, with_for_update=True)
+    if booking.expires_at <= NOW:
+        return "too late"
+    booking.status = BookingStatus.CONFIRMED
+    booking.payments.append(parts()[2])
+    return "bought"
+
+
+def release(db, booking_id):
+    booking = db.get(Booking, booking_id, with_for_update=True)
+    booking.status, booking.cancelled_at = BookingStatus.CANCELLED, NOW
+    for seat in booking.seats:
+        seat.active = False
+    return "given back"
+
+
+def resume(shop):
+    """Go on with each open saga: first the call to the provider, then its note."""
+    with shop.sessions() as db:
+        open_sagas = db.execute(sa.text("select * from sagas where state not in ('bought', 'given back')")).all()
+    for booking_id, state in open_sagas:
+        while state not in ("bought", "given back"):
+            if state == "held":
+                charge(shop, booking_id)
+            if state == "too late":
+                refund(shop, booking_id)
+            with shop.sessions() as db:
+                state = {"held": lambda *_: "charged", "charged": confirm, "too late": release}[state](db, booking_id)
+                db.execute(sa.text("update sagas set state = :state where booking_id = :id"), {"id": booking_id, "state": state})
+                db.commit()
+
+
+def in_time(shop):
+    start(shop, 15)
+    resume(shop)
+
+
+def too_late(shop):
+    start(shop, -1)
+    resume(shop)
+
+
+uses = start, at_provider, charge, refund, confirm, release, resume
+sagas = {
+    "in time, not restarted": lab.kill_everywhere(both, in_time, *uses),
+    "in time, restarted": lab.kill_everywhere(both, in_time, *uses, restart=resume),
+    "too late, restarted": lab.kill_everywhere(both, too_late, *uses, restart=resume),
+}
+
+
+# %%
+def state_of(found):
+    seat, money = found["seats"], found["charges"]
+    if found["held"]:
+        return "charged, not confirmed" if money else "held, not charged"
+    return {(0, 0): "no seat, no charge", (1, 1): "seat and charge"}.get((seat, money), f"seats {seat}, charges {money}")
+
+
+states = {name: [state_of(run.found) for run in runs if run.before] for name, runs in sagas.items()}
+
+# %% tags=["nbval-ignore-output"]
+lab.draw_crashes({name: [(run.before, state_of(run.found)) for run in runs if run.before] for name, runs in sagas.items()},
+                 {"no seat, no charge": "#7A7A7A", "seat and charge": "#0072B2", "held, not charged": "#8A6D00",
+                  "charged, not confirmed": "#D55E00", "seats 1, charges 0": "#9C5A86", "seats 0, charges 1": "#9C5A86"})
+
+# %%
+counts = {name: {end: ends.count(end) for end in sorted(set(ends))} for name, ends in states.items()}
+claim("repository_unit_of_work.saga_stuck", "without a restart, crashes leave a card that is charged and a booking that is not confirmed",
+      counts["in time, not restarted"].get("charged, not confirmed", 0), at_least=3, unit="crashes")
+claim("repository_unit_of_work.saga_whole", "with a restart, each crash ends in one of two states: seat and charge, or neither",
+      [sorted(counts["in time, restarted"]), sorted(counts["too late, restarted"])],
+      equals=[["no seat, no charge", "seat and charge"], ["no seat, no charge"]], proves={"repository_unit_of_work.q10": "a"},
+      did=[len(states["in time, restarted"]), len(states["too late, restarted"])])
+
+# %% [markdown]
+# **Why.** The orchestrator notes a step after it is done, so after a crash it does a step *again*. That is safe because each step is
+# idempotent: the charge has the booking's number as its key, and the refund sets what is set already. If it noted the step first, it would
+# leave out a step after a crash. Between the steps others see the middle: a saga has no isolation. Here the hold makes the middle
+# harmless, because a seat that is held cannot be sold to others.
+#
+# **In production.** Start the open sagas at each start and from a timer, one process at a time. A compensation must not fail for good: it is
+# repeated until it works, and somebody is called if it does not. Put last what cannot be compensated (an e-mail, a printed ticket).
+
+# %% [markdown] also=["repository_unit_of_work.saga_stuck"] claim="repository_unit_of_work.saga_whole" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: note each step first and call the provider afterwards; and restart what was not restarted</summary>
+#
+# ```diff
+# -            if state == "held":
+# -                charge(shop, booking_id)
+# -            if state == "too late":
+# -                refund(shop, booking_id)
+# -            with shop.sessions() as db:
+# +            before = state
+# +            with shop.sessions() as db:
+# @@
+# -                db.commit()
+# -
+# -
+# -def in_time(shop):
+# +                db.commit()
+# +            if before == "held":
+# +                charge(shop, booking_id)
+# +            if before == "too late":
+# +                refund(shop, booking_id)
+# +
+# +
+# +def in_time(shop):
+# @@
+# -    "in time, not restarted": lab.kill_everywhere(both, in_time, *uses),
+# +    "in time, not restarted": lab.kill_everywhere(both, in_time, *uses, restart=resume),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("repository_unit_of_work.saga_whole")`
+
+# %% [markdown] minutes=6
+# ## A repository in a dictionary
+#
+# Tests of the service layer should not need PostgreSQL, so there is a fake unit of work. It is the usual one: a dictionary, and a flag
+# `committed`. The service function below has a bug. It changes the booking after the commit.
+
+# %%
+UNITS = '''
+import os
+import pickle
+from collections import Counter
+
+import sqlalchemy as sa
+from sqlalchemy import orm
+from sqlalchemy.exc import IntegrityError
+
+from helpers.airline.models import Booking
+
+engine = sa.create_engine(os.environ["AIRLINE"])
+
+
+class Sql:
+    """The real one."""
+
+    def __init__(self, saved):
+        pass
+
+    def __enter__(self):
+        self.session = orm.Session(engine)
+        return self
+
+    def __exit__(self, *problem):
+        self.session.close()
+
+    def add(self, booking):
+        self.session.add(booking)
+
+    def get(self, reference):
+        return self.session.scalar(sa.select(Booking).filter_by(reference=reference))
+
+    def commit(self):
+        self.session.commit()
+
+
+class Flag:
+    """The usual fake: a dictionary and a flag."""
+
+    def __init__(self, saved):
+        self.saved, self.committed = saved, False
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *problem):
+        pass
+
+    def add(self, booking):
+        self.saved[booking.reference] = booking
+
+    def get(self, reference):
+        return self.saved.get(reference)
+
+    def commit(self):
+        self.committed = True
+
+
+class Bytes(Flag):
+    """A fake that keeps bytes, and only what is committed."""
+
+    def __enter__(self):
+        self.mine = {}
+        return self
+
+    def add(self, booking):
+        self.mine[booking.reference] = booking
+
+    def get(self, reference):
+        if reference not in self.mine and reference in self.saved:
+            self.mine[reference] = pickle.loads(self.saved[reference])
+        return self.mine.get(reference)
+
+    def commit(self):
+        after = self.saved | {reference: pickle.dumps(booking) for reference, booking in self.mine.items()}
+        seats = Counter(seat.seat for row in after.values() for seat in pickle.loads(row).seats)
+        if max(seats.values()) > 1:
+            raise IntegrityError("insert into seats", {}, ValueError("uq_seats_active"))
+        self.saved.update(after)
+        self.committed = True
+'''
+TESTS = '''
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
+
+from helpers.labs.architecture.repository_unit_of_work import CLEAR, parts
+from units import Bytes, Flag, Sql, engine
+
+
+@pytest.fixture(params=[Sql, Flag, Bytes], ids=lambda unit: unit.__name__)
+def unit(request):
+    with engine.begin() as connection:
+        connection.exec_driver_sql(CLEAR)
+    saved = {}
+    return lambda: request.param(saved)
+
+
+def booked(unit, reference="ABC234", commit=True):
+    with unit() as uow:
+        booking, seat, _ = parts()
+        booking.reference = reference
+        booking.seats.append(seat)
+        uow.add(booking)
+        if commit:
+            uow.commit()
+
+
+def cents(unit):
+    with unit() as uow:
+        booking = uow.get("ABC234")
+        return booking and booking.total_cents
+
+
+class TestContract:
+    def test_committed_is_found(self, unit):
+        booked(unit)
+        assert cents(unit) == 4_900
+
+    def test_not_committed_is_not_found(self, unit):
+        booked(unit, commit=False)
+        assert cents(unit) is None
+
+    def test_change_with_commit_stays(self, unit):
+        booked(unit)
+        with unit() as uow:
+            uow.get("ABC234").total_cents = 1
+            uow.commit()
+        assert cents(unit) == 1
+
+    def test_change_without_commit_is_gone(self, unit):
+        booked(unit)
+        with unit() as uow:
+            uow.get("ABC234").total_cents = 1
+        assert cents(unit) == 4_900
+
+    def test_one_seat_one_booking(self, unit):
+        booked(unit)
+        with pytest.raises(IntegrityError):
+            booked(unit, "XYZ789")
+
+
+def raise_price(uow):
+    booking = uow.get("ABC234")
+    uow.commit()
+    booking.total_cents += 1_000
+
+
+def test_service(unit):
+    booked(unit)
+    with unit() as uow:
+        raise_price(uow)
+        assert getattr(uow, "committed", True)
+    assert cents(unit) == 5_900
+'''
+
+# %% [markdown]
+# The suite runs against all three: `Sql`, the usual fake `Flag`, and a fake `Bytes` that keeps what a database keeps.
+
+# %%
+from helpers.labs.testing.runs import run_pytest
+
+with lab.folder() as folder:
+    (folder / "units.py").write_text(UNITS)
+    (folder / "test_units.py").write_text(TESTS)
+    run = run_pytest(folder, environment={"AIRLINE": both.service.url.render_as_string(hide_password=False)})
+if len(run.outcomes) != 18:
+    print(run.text[-2000:])
+verdicts = {}
+for test, how in run.outcomes.items():
+    name, unit = test.rsplit("::", 1)[-1].removesuffix("]").split("[")
+    verdicts.setdefault(name, {})[unit] = how
+show_table([{"test": name} | how for name, how in verdicts.items()])
+
+# %%
+contract = {name: how for name, how in verdicts.items() if name != "test_service"}
+kept = {unit: sum(how[unit] == "passed" for how in contract.values()) for unit in ("Sql", "Flag", "Bytes")}
+claim("repository_unit_of_work.fake_green", "the service's bug is seen by the test with PostgreSQL, and not with the usual fake",
+      [verdicts["test_service"]["Sql"], verdicts["test_service"]["Flag"]], equals=["failed", "passed"])
+claim("repository_unit_of_work.fake_contract", "of five promises, PostgreSQL keeps five, the usual fake two, the fake with bytes five",
+      kept, equals={"Sql": 5, "Flag": 2, "Bytes": 5})
+claim("repository_unit_of_work.fake_honest", "with the fake that keeps the contract, the test sees the bug without a database",
+      verdicts["test_service"]["Bytes"], equals="failed")
+
+# %% [markdown]
+# **Why.** The dictionary hands out the objects that it keeps, so a change is "saved" the moment it is made, and a commit changes nothing.
+# The flag says that `commit()` was called, and not what it committed. A fake that keeps bytes and reads them again has the
+# boundary that a database has. *Architecture Patterns with Python* tests with a [fake unit of
+# work](https://www.cosmicpython.com/book/chapter_06_uow.html) that has such a flag.
+#
+# **In production.** Write the contract as one parametrised suite, run it against both, and add a test to it whenever the fake has lied.
+# What the suite does not ask (isolation, types, the length of a text) the fake still does not know.
+
+# %% [markdown] also=["repository_unit_of_work.fake_green", "repository_unit_of_work.fake_honest"] claim="repository_unit_of_work.fake_contract" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the second fake keeps its objects, too; and the service changes the booking before the commit</summary>
+#
+# ```diff
+# -            self.mine[reference] = pickle.loads(self.saved[reference])
+# +            self.mine[reference] = self.objects.setdefault(reference, pickle.loads(self.saved[reference]))
+# @@
+# -    def __enter__(self):
+# -        self.mine = {}
+# -        return self
+# +    objects = {}
+# +
+# +    def __enter__(self):
+# +        self.mine = {}
+# +        return self
+# @@
+# -    booking = uow.get("ABC234")
+# -    uow.commit()
+# -    booking.total_cents += 1_000
+# +    booking = uow.get("ABC234")
+# +    booking.total_cents += 1_000
+# +    uow.commit()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("repository_unit_of_work.fake_contract")`
 
 # %% [markdown] minutes=24
 # ## Exercises

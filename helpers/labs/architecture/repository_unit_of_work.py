@@ -20,12 +20,14 @@ import sys
 import tempfile
 import textwrap
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.labs.databases.sqlalchemy import FLIGHT, NOW, airline, new_database, verb_and_table
+from helpers.labs.databases.sqlalchemy import NOW, Log, airline, new_database, verb_and_table
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from helpers.airline.models import Booking, Payment, Seat
     from helpers.services import Postgres  # type: ignore[attr-defined]
 
+__all__ = ["NOW", "Log"]  # of 3.4, for the notebook
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE = 60.0  # seconds after which a run of crashes will not end any more
 APPLICATION = "shop"  # how the server calls the connections of a process that is to be killed
@@ -298,74 +301,77 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
 
     from helpers.airline import models
 
-    names: dict[str, Any] = vars(models) | {"sa": sa, "orm": orm, "NOW": NOW, "parts": parts}
+    names: dict[str, Any] = vars(models) | {"sa": sa, "orm": orm, "NOW": NOW, "parts": parts, "timedelta": timedelta}
     exec(compile(order["source"], "<the notebook>", "exec"), names)
     use_case, prepare, restart = (
         names.get(order[key]) for key in ("use_case", "prepare", "restart")
     )
     assert use_case
     audit = _engines(order["urls"])
+    steps: list[str] = []
+    announce: list[Callable[[str], None]] = [steps.append]  # what hears of a step; a fork puts its own
+    watched = _engines(order["urls"], lambda words: announce[0](words))
+    shop = Shop(watched, lambda words: announce[0](words))
 
     def prepared() -> None:
         clear(audit)
         if prepare:
             prepare(Shop(audit, lambda words: None))
 
+    def forked(work: Callable[[Shop], None], fatal: int | None = None) -> int:
+        """How a fork ended that ran `work`, and got SIGKILL before step `fatal`."""
+        child = os.fork()
+        if child == 0:  # from here on nothing may return
+            try:
+                for engine in (watched.service, watched.partner):
+                    engine.dispose(close=False)  # the connections of the parent, if any, are not ours
+                announce[0] = _killer(fatal)
+                work(shop)
+                announce[0]("end")
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status != (0 if fatal is None else -signal.SIGKILL):
+            raise RuntimeError(
+                f"{work.__name__}, to be killed before step {fatal}, ended with {status}"
+            )
+        return status
+
     crashes = []
     try:
         prepared()
-        _, steps = _run(order["urls"], use_case)
+        use_case(shop)  # in this process, which so has prepared all statements for its forks
+        steps.append("end")
         to_the_end = Crash(None, _found(audit))
+        watched.service.dispose()
+        watched.partner.dispose()
         for number, words in enumerate(steps):
             prepared()
-            status, _ = _run(order["urls"], use_case, number)
-            if status != -signal.SIGKILL:
-                raise RuntimeError(
-                    f"before step {number}, {words}, the process ended with {status}"
-                )
+            forked(use_case, number)
             _gone(audit.service)
             if restart:
-                _run(order["urls"], restart)
+                forked(restart)
             crashes.append(Crash(words, _found(audit)))
     finally:
-        audit.service.dispose()
-        audit.partner.dispose()
+        for both in (audit, watched):
+            both.service.dispose()
+            both.partner.dispose()
     return [*crashes, to_the_end]
 
 
-def _run(
-    urls: Sequence[str], work: Callable[[Shop], None], fatal: int | None = None
-) -> tuple[int, list[str]]:
-    """Run `work` in a fork; before step `fatal` it gets SIGKILL. How it ended, and the steps it took."""
-    reads, writes = os.pipe()
-    child = os.fork()
-    if child == 0:  # from here on nothing may return
-        try:
-            os.close(reads)
-            count = 0
+def _killer(fatal: int | None) -> Callable[[str], None]:
+    """What ends this process before its step number `fatal`."""
+    number = -1
 
-            def step(words: str) -> None:
-                nonlocal count
-                if count == fatal:
-                    os.kill(os.getpid(), signal.SIGKILL)
-                count += 1
-                os.write(writes, f"{words}\n".encode())
+    def step(words: str) -> None:
+        nonlocal number
+        number += 1
+        if number == fatal:
+            os.kill(os.getpid(), signal.SIGKILL)
 
-            work(Shop(_engines(urls, step), step))
-            step("end")
-            os._exit(0)
-        except BaseException:
-            import traceback
-
-            traceback.print_exc()
-            os._exit(1)
-    os.close(writes)
-    with os.fdopen(reads, encoding="utf-8") as pipe:
-        steps = pipe.read().splitlines()
-    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if status not in (0, -signal.SIGKILL):
-        raise RuntimeError("the code under test has failed; its traceback is above")
-    return status, steps
+    return step
 
 
 def _gone(engine: Engine) -> None:
@@ -579,8 +585,6 @@ def folder() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="course-") as path:
         yield Path(path)
 
-
-__all__ = ["FLIGHT", "NOW", "Crash", "Shop", "Systems", "cut", "draw_crashes", "kill_everywhere", "systems"]
 
 if __name__ == "__main__":
     _main()
