@@ -167,9 +167,12 @@ class Shop:
 
 @dataclass
 class Crash:
-    """One run: before which step the process was killed (None: not at all), and what was found then."""
+    """One run: before which step the process was killed (None: not at all), what it left, and what was
+    found after the restart, if there is one.
+    """
 
     before: str | None
+    left: dict[str, int]
     found: dict[str, int]
 
 
@@ -291,7 +294,7 @@ def _main() -> None:
 
     die_with_parent()
     for line in sys.stdin:
-        print(json.dumps([[c.before, c.found] for c in _crashes(json.loads(line))]), flush=True)
+        print(json.dumps([[c.before, c.left, c.found] for c in _crashes(json.loads(line))]), flush=True)
 
 
 def _crashes(order: dict[str, Any]) -> list[Crash]:
@@ -344,16 +347,17 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
         prepared()
         use_case(shop)  # in this process, which so has prepared all statements for its forks
         steps.append("end")
-        to_the_end = Crash(None, _found(audit))
+        to_the_end = Crash(None, left := _found(audit), left)
         watched.service.dispose()
         watched.partner.dispose()
         for number, words in enumerate(steps):
             prepared()
             forked(use_case, number)
             _gone(audit.service)
+            left = _found(audit)
             if restart:
                 forked(restart)
-            crashes.append(Crash(words, _found(audit)))
+            crashes.append(Crash(words, left, _found(audit) if restart else left))
     finally:
         for both in (audit, watched):
             both.service.dispose()
