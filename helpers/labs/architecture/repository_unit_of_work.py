@@ -75,7 +75,9 @@ select (select count(*) from messages) as messages,
        (select sum(miles) from accounts)::bigint as miles
 """
 CLEAR = "delete from payments; delete from seats; delete from bookings; delete from outbox; delete from sagas"
-PARTNER_CLEAR = "delete from messages; delete from inbox; delete from charges; update accounts set miles = 0"
+PARTNER_CLEAR = (
+    "delete from messages; delete from inbox; delete from charges; update accounts set miles = 0"
+)
 
 
 def postgres() -> Postgres:
@@ -223,7 +225,8 @@ class _Forks:
 
     def ask(self, order: dict[str, Any]) -> Any:
         """One line there, one line back."""
-        assert self._process.stdin and self._process.stdout
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(order) + "\n")
         self._process.stdin.flush()
         if line := self._process.stdout.readline():
@@ -294,7 +297,10 @@ def _main() -> None:
 
     die_with_parent()
     for line in sys.stdin:
-        print(json.dumps([[c.before, c.left, c.found] for c in _crashes(json.loads(line))]), flush=True)
+        print(
+            json.dumps([[c.before, c.left, c.found] for c in _crashes(json.loads(line))]),
+            flush=True,
+        )
 
 
 def _crashes(order: dict[str, Any]) -> list[Crash]:
@@ -304,7 +310,13 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
 
     from helpers.airline import models
 
-    names: dict[str, Any] = vars(models) | {"sa": sa, "orm": orm, "NOW": NOW, "parts": parts, "timedelta": timedelta}
+    names: dict[str, Any] = vars(models) | {
+        "sa": sa,
+        "orm": orm,
+        "NOW": NOW,
+        "parts": parts,
+        "timedelta": timedelta,
+    }
     exec(compile(order["source"], "<the notebook>", "exec"), names)
     use_case, prepare, restart = (
         names.get(order[key]) for key in ("use_case", "prepare", "restart")
@@ -312,7 +324,9 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
     assert use_case
     audit = _engines(order["urls"])
     steps: list[str] = []
-    announce: list[Callable[[str], None]] = [steps.append]  # what hears of a step; a fork puts its own
+    announce: list[Callable[[str], None]] = [
+        steps.append
+    ]  # what hears of a step; a fork puts its own
     watched = _engines(order["urls"], lambda words: announce[0](words))
     shop = Shop(watched, lambda words: announce[0](words))
 
@@ -327,7 +341,9 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
         if child == 0:  # from here on nothing may return
             try:
                 for engine in (watched.service, watched.partner):
-                    engine.dispose(close=False)  # the connections of the parent, if any, are not ours
+                    engine.dispose(
+                        close=False
+                    )  # the connections of the parent, if any, are not ours
                 announce[0] = _killer(fatal)
                 work(shop)
                 announce[0]("end")
@@ -508,7 +524,8 @@ def cut(engine: Engine, when: str) -> Iterator[Engine]:
     """An engine on the same database through a relay that cuts its first COMMIT."""
     import sqlalchemy as sa
 
-    assert engine.url.host and engine.url.port
+    assert engine.url.host
+    assert engine.url.port
     relay = Cut(engine.url.host, engine.url.port, when)
     through = sa.create_engine(
         engine.url.set(port=relay.port), connect_args={"sslmode": "disable"}, hide_parameters=True

@@ -91,10 +91,14 @@ WRONG = {
         (unit("        self.session.commit()\n", "        try:\n            self.session.commit()\n        except Exception:\n"
               "            for message in self.messages:\n                self.publish(message)\n            raise\n"),
          "The database refused the commit"),
+        (unit("        self.session.commit()\n", "        try:\n            self.session.commit()\n        except Exception:\n"
+              "            self.session.rollback()\n            return\n"), "the caller is to get its error"),
+        # a block that failed tells of it
+        (unit("        self.session.close()", "        self.session.close()\n        if problem[0]:\n"
+              "            for message in self.messages:\n                self.publish(message)"), "has left something"),
         # one bad message
         (unit("failed.append(error)", "raise ExceptionGroup('not published', [error]) from None"),
          "the others are to be published all the same"),
-        (unit("failed.append(error)", "pass"), "an ExceptionGroup of these two"),
         (unit("raise ExceptionGroup(\"not published\", failed)", "raise failed[0]"), "an ExceptionGroup of these two"),
         (unit("except Exception as error", "except BaseException as error").replace("raise ExceptionGroup", "raise BaseExceptionGroup"),
          "KeyboardInterrupt in publish", "base exception"),
