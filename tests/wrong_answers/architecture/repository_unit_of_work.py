@@ -93,6 +93,11 @@ WRONG = {
          "The database refused the commit"),
         (unit("        self.session.commit()\n", "        try:\n            self.session.commit()\n        except Exception:\n"
               "            self.session.rollback()\n            return\n"), "the caller is to get its error"),
+        # an event of the session, which comes before the connection is given back
+        (unit("        self.session = self.sessions()\n", "        self.session = self.sessions()\n"
+              "        sa.event.listen(self.session, 'after_commit', self.send)\n")
+         .replace("        self.session.commit()\n", "        self.session.commit()\n\n    def send(self, session):\n")
+         .replace("class UnitOfWork", "import sqlalchemy as sa\n\n\nclass UnitOfWork"), "While publish('one') runs"),
         # a block that failed tells of it
         (unit("        self.session.close()", "        self.session.close()\n        if problem[0]:\n"
               "            for message in self.messages:\n                self.publish(message)"), "has left something"),
