@@ -19,11 +19,11 @@
 #
 # **You will be able to show that …**
 #
-# 1. a unit of work leaves no half of a booking, wherever the process dies, and it does not protect the message;
-# 2. an outbox moves the message into the transaction, and how it is read decides whether it arrives, in which order, how often;
-# 3. a consumer is idempotent if its mark and its effect are one transaction, and so is each step of a saga;
-# 4. a version protects a row only where the database compares it, and what a conflict costs grows with the number of writers;
-# 5. an error from COMMIT does not say that nothing was written.
+# 1. what a crash leaves depends on which writes share a transaction;
+# 2. the way in which an outbox is read decides whether an event arrives, in which order, and how often;
+# 3. one effect per message, and one end per purchase over two services, follow from where a step is noted;
+# 4. it matters where a version is compared, and to which row it belongs;
+# 5. after an error of COMMIT or of a hook, "did it fail?" is the wrong question.
 
 # %%
 import random
@@ -198,8 +198,8 @@ claim("repository_unit_of_work.outbox_twice", "with an outbox no message is lost
 #
 # **In production.** A repository finds and adds. It does not commit, because it does not know what else belongs to the
 # same decision. Search your code base for a `commit()` below the service layer. The book *Architecture Patterns with
-# Python* publishes after the commit, as in the third row; a reader [asked
-# there](https://github.com/cosmicpython/book/issues/332) what happens when the process dies between the two.
+# Python* publishes after the commit, as in the third row; a reader [marked the two
+# writes](https://github.com/cosmicpython/book/issues/306) in its code.
 
 # %% [markdown] also=["repository_unit_of_work.half_each", "repository_unit_of_work.dual_write"] claim="repository_unit_of_work.half_none" tags=["break-it"]
 # <details>
@@ -309,7 +309,7 @@ claim("repository_unit_of_work.session_tracks", "three changes are one UPDATE, a
 # %% [markdown]
 # **Reading it.** The session is a unit of work with an identity map, and the class `UnitOfWork` of the experiment before adds three things.
 # It gives the decision a name and an end: no commit, no change. It is the one place for what belongs to the end, such as the outbox. And its
-# few methods can be replaced in a test, where a session, with its query language, cannot.
+# few methods are easy to replace in a test; a session, with its query language, is not.
 #
 # **In production.** If your service layer may know SQLAlchemy, `with sessions.begin() as session:` is the unit of work, and
 # `helpers/airline` stops there. A repository pays where queries repeat, or where a rule must hold for each way to load an aggregate. A
@@ -499,18 +499,18 @@ claim("repository_unit_of_work.horizon_waits", "an open transaction that wrote i
 # %% [markdown]
 # **Why.** A number is drawn when the row is inserted, and the row becomes visible when its transaction commits. The order of
 # the two is not the same ([sequences](https://www.postgresql.org/docs/current/functions-sequence.html) are never rolled back and
-# wait for nobody). The relay took the highest number that it saw as "all up to here". It is a common bug:
-# [kamu-cli#1398](https://github.com/kamu-data/kamu-cli/issues/1398), [Eventuous#222](https://github.com/Eventuous/eventuous/issues/222).
+# wait for nobody). The relay took the highest number that it saw as "all up to here". The bug is reported, for example, in
+# [kamu-cli#1398](https://github.com/kamu-data/kamu-cli/issues/1398) and [Eventuous#222](https://github.com/Eventuous/eventuous/issues/222).
 # A timestamp instead of the number has the same fault: `now()` is the time at which the transaction *began*.
 #
 # The second reader marks rows, so it remembers a set and not a number. The third one asks the server: `pg_snapshot_xmin` is the
 # lowest transaction that is still active ([snapshot functions](https://www.postgresql.org/docs/current/functions-info.html)), and
 # everything below it is visible or rolled back. Transaction ids belong to the whole server, so the migration next door counts.
 #
-# **In production.** A mark costs an UPDATE per event and leaves dead rows behind; delete the row instead, or partition the
-# table and drop partitions. The horizon writes nothing, and it stands still as long as any writing transaction is open: set
-# `idle_in_transaction_session_timeout`, and alert on the age of the oldest event. A third cure reads the WAL (logical
-# decoding, Debezium): it delivers in the order of commits.
+# **In production.** A mark costs an UPDATE and a dead row per event; partition the table, and drop old partitions. The horizon
+# writes nothing, and it stands still as long as any writing transaction is open: set `idle_in_transaction_session_timeout`, and
+# alert on the age of the oldest event. A third cure reads the WAL (logical decoding, Debezium): it delivers in the order of
+# commits.
 
 # %% [markdown] claim="repository_unit_of_work.id_lost" tags=["break-it"]
 # <details>
@@ -620,9 +620,9 @@ claim("repository_unit_of_work.skip_cured", "divided by booking, two relays keep
       [(wrong[name], len(relayed[name][0]), relayed[name][1]) for name in list(EACH_TAKES)[1:]], equals=[(0, 5, 2), (0, 5, 1)])
 
 # %% [markdown]
-# **Why.** `SKIP LOCKED` is made for a queue of tasks that have nothing to do with each other. The manual says that it gives [an
-# inconsistent view of the data](https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE). Events of one booking
-# have to do with each other. A comment in
+# **Why.** The manual recommends `SKIP LOCKED` for several consumers of a queue-like table, and says that it gives [an inconsistent
+# view of the data](https://www.postgresql.org/docs/current/sql-select.html#SQL-FOR-UPDATE-SHARE). That is harmless where the tasks have
+# nothing to do with each other. Events of one booking have to do with each other. A comment in
 # [kafkaflow-contrib#24](https://github.com/AlexeyRaga/kafkaflow-contrib/issues/24) describes this interleaving for a real outbox.
 #
 # **In production.** Order is needed per booking, hardly ever for all events. Give each relay a part of the keys, as Kafka gives
@@ -718,7 +718,7 @@ def one_transaction(shop):
 miles = {}
 for consumer in (no_inbox, mark_then_work, work_then_mark, one_transaction):
     runs = lab.kill_everywhere(both, consumer, is_new, add_miles, restart=consumer)
-    miles[consumer.__name__] = [(run.before, run.found["miles"]) for run in runs if run.before]
+    miles[consumer.__name__.replace("_", " ")] = [(run.before, run.found["miles"]) for run in runs if run.before]
 
 # %% tags=["nbval-ignore-output"]
 lab.draw_crashes({name: [(step, f"{found} miles") for step, found in runs] for name, runs in miles.items()},
@@ -727,15 +727,15 @@ lab.draw_crashes({name: [(step, f"{found} miles") for step, found in runs] for n
 # %%
 ends = {name: sorted({found for _, found in runs}) for name, runs in miles.items()}
 claim("repository_unit_of_work.inbox_apart", "no inbox, mark and work apart, work and mark apart: the account can be wrong",
-      [ends[name] for name in ("no_inbox", "mark_then_work", "work_then_mark")], equals=[[100, 200], [0, 100], [100, 200]],
+      [ends[name] for name in ("no inbox", "mark then work", "work then mark")], equals=[[100, 200], [0, 100], [100, 200]],
       proves={"repository_unit_of_work.q5": "c"})
 claim("repository_unit_of_work.inbox_once", "mark and work in one transaction: 100 miles after a crash at any step",
-      ends["one_transaction"], equals=[100], did=len(miles["one_transaction"]))
+      ends["one transaction"], equals=[100], did=len(miles["one transaction"]))
 
 # %% [markdown]
 # **Why.** The mark says that the work was done. It is true at every moment only if both become visible at the same moment, which
 # is what a transaction is. Delivery is still at least once; the *effect* is exactly once. If two consumers get the same message
-# together, the second INSERT waits for the first transaction: `on conflict do nothing` then finds the row
+# together, the second INSERT waits for the first transaction, and at READ COMMITTED `on conflict do nothing` then finds the row
 # ([INSERT](https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT)).
 #
 # **In production.** The mark belongs in the database of the effect; an inbox in Redis beside an effect in PostgreSQL is one of the
@@ -1064,7 +1064,7 @@ claim("repository_unit_of_work.version_root", "a column of the booking changes t
       by_touch["seat_count changes too"], equals=(2, ["StaleDataError"]))
 
 # %% [markdown]
-# **Why.** The version is compared in an UPDATE of its own row, and adding a child sends no such UPDATE. An aggregate is protected by its
+# **Why.** The version is compared in an UPDATE or DELETE of its own row, and adding a child sends neither. An aggregate is protected by its
 # root's version only if each change of the aggregate changes the root. SQLAlchemy's [version
 # counter](https://docs.sqlalchemy.org/en/20/orm/versioning.html) knows mappers, not aggregates.
 #
@@ -1162,9 +1162,10 @@ claim("repository_unit_of_work.commit_again", "the second attempt: a seat that i
 # lost. The unique index on seats saved the airline here. Without it, the second attempt would have made a second booking.
 #
 # **In production.** After an error of COMMIT the state is *unknown*, not *failed*; a retry that is safe for a conflict is not safe here. An
-# idempotency key that is stored with the effect answers the question for all clients. `pg_xact_status` ([PostgreSQL 10 and
-# later](https://www.postgresql.org/docs/current/functions-info.html)) answers it for a program that has noted its transaction id before.
-# [sqlalchemy#4762](https://github.com/sqlalchemy/sqlalchemy/issues/4762) asks SQLAlchemy to do so by itself; it does not.
+# idempotency key that is stored with the effect answers the question for all clients.
+# [`pg_xact_status`](https://www.postgresql.org/docs/current/functions-info.html) answers it for a program that has noted its transaction
+# id before. Somebody asked SQLAlchemy to do so by itself ([#4762](https://github.com/sqlalchemy/sqlalchemy/issues/4762)); it was closed
+# without such a feature.
 
 # %% [markdown] also=["repository_unit_of_work.commit_status", "repository_unit_of_work.commit_again"] claim="repository_unit_of_work.commit_unknown" tags=["break-it"]
 # <details>
@@ -1276,7 +1277,7 @@ claim("repository_unit_of_work.hook_robust", "with robust=True all three are cal
 
 # %% [markdown]
 # **Why.** A hook is a call in a loop (`run_and_clear_commit_hooks` in `django/db/backends/base/base.py`), and an exception leaves the loop.
-# The transaction is over by then. So a caller that sees the error and repeats the request books twice. Django's `robust=True` came with 4.2
+# The transaction is over by then. So a caller that sees the error and repeats the request may book twice. Django's `robust=True` came with 4.2
 # ([#15766](https://github.com/django/django/pull/15766)): it logs an `Exception` and goes on.
 #
 # **In production.** What must happen goes into the outbox. What may fail goes into a hook, robust and logged. The unit of work of the

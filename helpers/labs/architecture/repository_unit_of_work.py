@@ -13,6 +13,7 @@ import inspect
 import json
 import linecache
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -27,7 +28,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.labs.databases.sqlalchemy import NOW, Log, airline, new_database, verb_and_table
+from helpers.labs.databases.sqlalchemy import NOW, Log, airline, new_database
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -285,8 +286,7 @@ def _announce(engine: Engine, step: Callable[[str], None]) -> None:
     dialect.do_commit = announced
 
     def before(conn: Any, cursor: Any, statement: str, *_: Any) -> None:
-        words = verb_and_table(" ".join(statement.split()))
-        step(words if len(words) < 30 else words.split()[0].upper())
+        step(_words(statement))
 
     sa.event.listen(engine, "before_cursor_execute", before)
 
@@ -301,6 +301,13 @@ def _main() -> None:
             json.dumps([[c.before, c.left, c.found] for c in _crashes(json.loads(line))]),
             flush=True,
         )
+
+
+def _words(statement: str) -> str:
+    """`insert into inbox …` as `INSERT inbox`."""
+    verb = statement.split(maxsplit=1)[0]
+    table = re.search(r"(?i)\b(?:insert into|update|delete from|from)\s+(\w+)", statement)
+    return f"{verb.upper()} {table[1]}" if table else verb.upper()
 
 
 def _crashes(order: dict[str, Any]) -> list[Crash]:
@@ -420,12 +427,15 @@ def draw_crashes(rows: Mapping[str, Sequence[tuple[str, str]]], colours: Mapping
     from helpers.figures import INK, picture
 
     widest = max(map(len, rows.values()))
-    with picture("Killed before this step", height=0.9 + 0.62 * len(rows)) as axes:
+    upright = widest > 6
+    tall = 0.9 if upright else 0.5
+    with picture("Killed before this step", height=0.9 + tall * len(rows)) as axes:
         for y, cells in enumerate(rows.values()):
             for x, (words, outcome) in enumerate(cells):
-                axes.barh(y, 0.94, 0.84, x - 0.47, color=colours[outcome])
+                axes.barh(y, 0.94, 0.88, x - 0.47, color=colours[outcome])
                 axes.text(
-                    x, y, words.replace(" ", "\n"), ha="center", va="center", fontsize=6.5, color="white"
+                    x, y, words if upright else words.replace(" ", "\n"), rotation=90 * upright,
+                    ha="center", va="center", fontsize=7.5, color="white",
                 )  # fmt: skip
         axes.set_yticks(range(len(rows)), list(rows), fontsize=9)
         axes.set_xlim(-0.55, widest - 0.45)
@@ -440,7 +450,7 @@ def draw_crashes(rows: Mapping[str, Sequence[tuple[str, str]]], colours: Mapping
         ]
         axes.legend(
             handles=[Patch(color=colours[name], label=name) for name in seen],
-            loc="upper center", bbox_to_anchor=(0.4, -0.02), ncols=len(seen), frameon=False, fontsize=8, labelcolor=INK,
+            loc="upper center", bbox_to_anchor=(0.4, -0.01), ncols=3, frameon=False, fontsize=8, labelcolor=INK,
         )  # fmt: skip
 
 

@@ -75,6 +75,9 @@ WRONG = {
          "expected these five messages", "falsy"),
         # the list of all that was ever told
         (unit("messages, self.messages = self.messages, []", "messages = self.messages"), "the second commit is to publish 'three'"),
+        # the list is emptied at the end, which an error does not reach
+        (unit("messages, self.messages = self.messages, []", "messages = self.messages") + "        self.messages = []\n",
+         "all five were published a second time"),
         # the block's end decides
         (unit("        self.session.close()", "        if problem[0] is None:\n            self.commit()\n        self.session.close()"),
          "A block that does not call commit() is rolled back"),
