@@ -789,7 +789,7 @@ claim("repository_unit_of_work.inbox_once", "mark and work in one transaction: 1
 #
 # ▶ In a new cell: `break_it("repository_unit_of_work.inbox_once")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] minutes=8
 # ## Eight agents at one flight
 #
 # Eight agents have the page of a flight open, and each takes one of the 150 seats off sale. The row has a column `version`. An agent
@@ -1830,3 +1830,6 @@ check("repository_unit_of_work.optimistic_retry", optimistic)
 # **Further reading.** [Architecture Patterns with Python, chapter 6](https://www.cosmicpython.com/book/chapter_06_uow.html) · [Transaction
 # isolation](https://www.postgresql.org/docs/current/transaction-iso.html) in the PostgreSQL manual · [Configuring a version
 # counter](https://docs.sqlalchemy.org/en/20/orm/versioning.html) in SQLAlchemy.
+
+# %% [markdown] footer=true
+# ← [3.4 SQLAlchemy](../03_databases/04_sqlalchemy.ipynb) · [Board](../00_start_here.ipynb)
