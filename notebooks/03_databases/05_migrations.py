@@ -514,7 +514,7 @@ show_table([{"waits": session, "for": holder} for session, holder in waits.items
 
 # %%
 import random
-import time
+from time import sleep
 
 
 def impatient():
@@ -533,7 +533,7 @@ def patient():
         except sa.exc.OperationalError as error:
             if lab.state_of(error) != "55P03":  # lock_not_available
                 raise
-        time.sleep(random.uniform(0.05, 0.15))  # other sessions go first; and not in step with another migration
+        sleep(random.uniform(0.05, 0.15))  # other sessions go first; and not in step with another migration
     raise TimeoutError("the table was never free")
 
 

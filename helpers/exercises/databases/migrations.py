@@ -64,7 +64,9 @@ def _call(step: Callable[..., Any], engine: Engine, what: str) -> None:
     try:
         step(engine)
     except SQLAlchemyError as error:
-        raise Wrong(f"{what} failed: {str(getattr(error, 'orig', error)).splitlines()[0]}") from None
+        raise Wrong(
+            f"{what} failed: {str(getattr(error, 'orig', error)).splitlines()[0]}"
+        ) from None
 
 
 def _beside_a_report(answer: Any, engine: Engine) -> None:
@@ -82,7 +84,9 @@ def _beside_a_report(answer: Any, engine: Engine) -> None:
         report.exec_driver_sql("select count(*) from customers")
         migration = lab.Background(expand)
         lab.until(lambda: lab.waiting(engine) or migration.ended)
-        refusal = lab.refused(engine, f"set lock_timeout = '{PATIENCE}'", "select count(*) from customers")
+        refusal = lab.refused(
+            engine, f"set lock_timeout = '{PATIENCE}'", "select count(*) from customers"
+        )
     outcome = migration.end()
     if opened:
         raise opened[0]
@@ -130,7 +134,9 @@ def _both_versions(engine: Engine, number: int) -> None:
         statement = pattern.format(column={"old": "email", "new": "contact"}[version], n=number)
         row += "insert" in statement and "+" in statement
         if refusal := lab.refused(engine, statement):
-            raise Wrong(f"After expand(engine) the {version} version fails with {refusal}: {statement}")
+            raise Wrong(
+                f"After expand(engine) the {version} version fails with {refusal}: {statement}"
+            )
         got = lab.ask(engine, f"select email, contact from customers where customer_id = {row}")
         if got != [(expected, expected)]:
             raise Wrong(
@@ -142,17 +148,29 @@ def _only_contact(engine: Engine, before: list[Any]) -> None:
     columns = lab.ask(engine, "select column_name::text from information_schema.columns where table_schema = 'public' "
                               "and table_name = 'customers' order by 1")  # fmt: skip
     if columns != ["contact", "customer_id", "name"]:
-        raise Wrong(f"After contract(engine) the columns are to be contact, customer_id and name; got {columns}.")
-    if refusal := lab.refused(engine, "update customers set contact = 'z@example.com' where customer_id = 1"):
-        raise Wrong(f"After contract(engine) the new version's UPDATE fails with {refusal}. Something still looks for email.")
-    if (after := lab.ask(engine, "select customer_id, contact from customers order by 1"))[1:] != before[1:]:
+        raise Wrong(
+            f"After contract(engine) the columns are to be contact, customer_id and name; got {columns}."
+        )
+    if refusal := lab.refused(
+        engine, "update customers set contact = 'z@example.com' where customer_id = 1"
+    ):
+        raise Wrong(
+            f"After contract(engine) the new version's UPDATE fails with {refusal}. Something still looks for email."
+        )
+    if (after := lab.ask(engine, "select customer_id, contact from customers order by 1"))[
+        1:
+    ] != before[1:]:
         raise Wrong(f"contract(engine) has changed contacts: {before} before, {after} after.")
-    left = lab.ask(engine, "select proname::text from pg_proc where pronamespace = 'public'::regnamespace")
+    left = lab.ask(
+        engine, "select proname::text from pg_proc where pronamespace = 'public'::regnamespace"
+    )
     triggers = lab.ask(engine, "select tgname::text from pg_trigger where not tgisinternal")
     tables = lab.ask(engine, "select relname::text from pg_class where relnamespace = 'public'::regnamespace "
                              "and relkind in ('r', 'v', 'm', 'S') and relname <> 'customers'")  # fmt: skip
     if left or triggers or tables:
-        raise Wrong(f"contract(engine) leaves behind: {shown([*_listed(left), *_listed(triggers), *_listed(tables)])}.")
+        raise Wrong(
+            f"contract(engine) leaves behind: {shown([*_listed(left), *_listed(triggers), *_listed(tables)])}."
+        )
 
 
 def _listed(found: Any) -> list[Any]:
@@ -218,7 +236,11 @@ def check_backfill(to_cents: Callable[[Engine, int], Any], server: Postgres) -> 
 def _own_database(engine: Engine, rows: dict[int, int | None]) -> Iterator[None]:
     """These payments and nothing of the answer's; afterwards its tables go."""
     values = ", ".join(f"({n}, {'null' if a is None else a})" for n, a in rows.items())
-    lab.run(engine, "truncate payments, audit", *([f"insert into payments values {values}"] if rows else []))
+    lab.run(
+        engine,
+        "truncate payments, audit",
+        *([f"insert into payments values {values}"] if rows else []),
+    )
     yield
     mine = lab.ask(engine, "select format('%%I', relname) from pg_class where relnamespace = 'public'::regnamespace "
                            "and relkind = 'r' and relname not in ('payments', 'audit')")  # fmt: skip
@@ -255,7 +277,9 @@ def _convert(to_cents: Callable[[Engine, int], Any], engine: Engine, when: str) 
     try:
         to_cents(fresh, BATCH)
     except SQLAlchemyError as error:
-        raise Wrong(f"{when[0].upper()}{when[1:]}, it failed: {str(getattr(error, 'orig', error)).splitlines()[0]}") from None
+        raise Wrong(
+            f"{when[0].upper()}{when[1:]}, it failed: {str(getattr(error, 'orig', error)).splitlines()[0]}"
+        ) from None
     finally:
         fresh.dispose()
 
@@ -278,7 +302,14 @@ def _killed_at(step: int, to_cents: Callable[[Engine, int], Any], engine: Engine
         to_cents(fresh, BATCH)
 
     status = _in_a_process(work)
-    lab.until(lambda: lab.ask(engine, "select count(*) from pg_stat_activity where application_name = 'killed'") == 0)
+    lab.until(
+        lambda: (
+            lab.ask(
+                engine, "select count(*) from pg_stat_activity where application_name = 'killed'"
+            )
+            == 0
+        )
+    )
     return os.WIFSIGNALED(status)
 
 
@@ -292,6 +323,11 @@ def _examine(engine: Engine, when: str) -> None:
             f"{when[0].upper()}{when[1:]}: payment {n} had {DOLLARS.get(n)} dollars and now has {shown(got.get(n))}; expected "
             f"{shown(expected.get(n))}. {len(wrong)} of {len(DOLLARS)} payments are wrong."
         )
-    largest = lab.ask(engine, "select coalesce(max(n), 0) from (select count(*) n from audit group by transaction) t")
+    largest = lab.ask(
+        engine,
+        "select coalesce(max(n), 0) from (select count(*) n from audit group by transaction) t",
+    )
     if largest > BATCH:
-        raise Wrong(f"{when[0].upper()}{when[1:]}: a transaction changed {largest} rows, and batch is {BATCH}.")
+        raise Wrong(
+            f"{when[0].upper()}{when[1:]}: a transaction changed {largest} rows, and batch is {BATCH}."
+        )

@@ -141,9 +141,11 @@ class Background:
 
     @property
     def ended(self) -> bool:
+        """Whether it has returned."""
         return not self._thread.is_alive()
 
     def end(self) -> Any:
+        """Wait for the call."""
         self._thread.join()
         return self._result
 

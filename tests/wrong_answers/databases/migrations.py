@@ -87,12 +87,17 @@ WRONG = {
     "migrations.rename": [
         # a rename at once: the old version's column is gone
         (
-            rename("        execute(engine, EXPAND)\n        execute(engine, COPY)",
-                   "        execute(engine, [EXPAND[0], 'alter table customers rename column email to contact'])"),
+            rename(
+                "        execute(engine, EXPAND)\n        execute(engine, COPY)",
+                "        execute(engine, [EXPAND[0], 'alter table customers rename column email to contact'])",
+            ),
             "After expand(engine), a query for contact and email fails",
         ),
         # no lock_timeout: everybody waits behind the ALTER
-        (rename("""    "set local lock_timeout = '200ms'",\n""", ""), "Limit the wait with lock_timeout"),
+        (
+            rename("""    "set local lock_timeout = '200ms'",\n""", ""),
+            "Limit the wait with lock_timeout",
+        ),
         # the copy is forgotten
         (rename("        execute(engine, COPY)\n", ""), "each old row has its contact"),
         # the copy alone
@@ -101,31 +106,63 @@ WRONG = {
         (rename(TRIGGER, "        new.contact := new.email;\n"), "'c@example.com' both"),
         # NULL is taken for "not written"
         (
-            rename("elsif new.contact is distinct from old.contact then",
-                   "elsif new.contact is not null and new.contact is distinct from old.contact then"),
+            rename(
+                "elsif new.contact is distinct from old.contact then",
+                "elsif new.contact is not null and new.contact is distinct from old.contact then",
+            ),
             "are to be None both",
             "falsy",
         ),
         # '' is taken for NULL
-        (rename("            new.email := new.contact;\n        else", "            new.email := nullif(new.contact, '');\n        else"),
-         "are to be '' both"),
+        (
+            rename(
+                "            new.email := new.contact;\n        else",
+                "            new.email := nullif(new.contact, '');\n        else",
+            ),
+            "are to be '' both",
+        ),
         # the trigger fires for UPDATE alone
-        (rename("before insert or update on", "before update on"), "email and contact are to be 'a@example.com' both"),
+        (
+            rename("before insert or update on", "before update on"),
+            "email and contact are to be 'a@example.com' both",
+        ),
         # a second call fails
-        (rename("add column if not exists contact", "add column contact"), "expand(engine), called a second time, failed", "again"),
+        (
+            rename("add column if not exists contact", "add column contact"),
+            "expand(engine), called a second time, failed",
+            "again",
+        ),
         # a trigger that names the column which is gone
-        (rename('    "drop trigger customers_contact on customers",\n    "drop function customers_contact()",\n', ""),
-         "Something still looks for email"),
+        (
+            rename(
+                '    "drop trigger customers_contact on customers",\n    "drop function customers_contact()",\n',
+                "",
+            ),
+            "Something still looks for email",
+        ),
         # the function is left behind
         (rename('    "drop function customers_contact()",\n', ""), "leaves behind"),
         # the wrong column goes
-        (rename("drop column email", "drop column contact"), "the columns are to be contact, customer_id and name"),
+        (
+            rename("drop column email", "drop column contact"),
+            "the columns are to be contact, customer_id and name",
+        ),
         # contacts of the old version are lost
-        (rename('CONTRACT = [\n', "CONTRACT = [\n    \"update customers set contact = 'unknown' where contact is null\",\n"),
-         "has changed contacts"),
+        (
+            rename(
+                "CONTRACT = [\n",
+                "CONTRACT = [\n    \"update customers set contact = 'unknown' where contact is null\",\n",
+            ),
+            "has changed contacts",
+        ),
         # an error that is no time-out
-        (rename("        execute(engine, COPY)\n", "        execute(engine, COPY)\n        execute(engine, ['drop table logs'])\n"),
-         "When the report had ended, expand(engine) failed"),
+        (
+            rename(
+                "        execute(engine, COPY)\n",
+                "        execute(engine, COPY)\n        execute(engine, ['drop table logs'])\n",
+            ),
+            "When the report had ended, expand(engine) failed",
+        ),
     ],
     "migrations.backfill": [
         # all in one transaction
@@ -178,34 +215,53 @@ def to_cents(engine, batch):
         ),
         # the position is committed after the batch
         (
-            cents("            connection.execute(sa.text(\"update progress set",
-                  "            connection.commit()\n        with engine.begin() as connection:\n"
-                  "            connection.execute(sa.text(\"update progress set"),
+            cents(
+                '            connection.execute(sa.text("update progress set',
+                "            connection.commit()\n        with engine.begin() as connection:\n"
+                '            connection.execute(sa.text("update progress set',
+            ),
             "and called again: payment",
         ),
         # the position is committed before the batch
         (
-            cents("            connection.execute(sa.text(\"update payments set",
-                  "            connection.execute(sa.text(\"update progress set last_id = :last\"), {\"last\": ids[-1]})\n"
-                  "            connection.commit()\n        with engine.begin() as connection:\n"
-                  "            connection.execute(sa.text(\"update payments set"),
+            cents(
+                '            connection.execute(sa.text("update payments set',
+                '            connection.execute(sa.text("update progress set last_id = :last"), {"last": ids[-1]})\n'
+                "            connection.commit()\n        with engine.begin() as connection:\n"
+                '            connection.execute(sa.text("update payments set',
+            ),
             "and called again: payment",
         ),
         # numbers begin at 1, it is assumed
-        (cents("insert into progress select null where", "insert into progress select 0 where"), "payment -7 had 3 dollars", "falsy"),
+        (
+            cents("insert into progress select null where", "insert into progress select 0 where"),
+            "payment -7 had 3 dollars",
+            "falsy",
+        ),
         # the amount is asked whether it is converted
-        (cents("amount * 100 where payment_id = any(:ids)", "amount * 100 where payment_id = any(:ids) and amount < 10000"),
-         "payment 90 had 25000 dollars"),
+        (
+            cents(
+                "amount * 100 where payment_id = any(:ids)",
+                "amount * 100 where payment_id = any(:ids) and amount < 10000",
+            ),
+            "payment 90 had 25000 dollars",
+        ),
         # NULL becomes 0
-        (cents("set amount = amount * 100 where", "set amount = coalesce(amount, 0) * 100 where"), "payment 5 had None dollars"),
+        (
+            cents(
+                "set amount = amount * 100 where", "set amount = coalesce(amount, 0) * 100 where"
+            ),
+            "payment 5 had None dollars",
+        ),
         # the table is made in one transaction and filled in the next
         (
-            cents('        connection.execute(sa.text("insert into progress select null where not exists (select from progress)"))\n',
-                  '        made = connection.execute(sa.text("select count(*) from progress")).scalar_one()\n'
-                  '    if not made:\n        with engine.begin() as connection:\n'
-                  '            connection.execute(sa.text("insert into progress values (null), (null)"))\n'
-                  '            connection.execute(sa.text("delete from progress where ctid = (select min(ctid) from progress)"))\n')
-            .replace("create table if not exists progress", "create table progress"),
+            cents(
+                '        connection.execute(sa.text("insert into progress select null where not exists (select from progress)"))\n',
+                '        made = connection.execute(sa.text("select count(*) from progress")).scalar_one()\n'
+                "    if not made:\n        with engine.begin() as connection:\n"
+                '            connection.execute(sa.text("insert into progress values (null), (null)"))\n'
+                '            connection.execute(sa.text("delete from progress where ctid = (select min(ctid) from progress)"))\n',
+            ).replace("create table if not exists progress", "create table progress"),
             "it failed: relation",
         ),
     ],
