@@ -13,7 +13,7 @@
 # >
 # > Migrations, schemas, tablespaces.
 #
-# 90 minutes. Needs PostgreSQL. A release of the airline adds a status to its model: bookings can be `refunded` from now on.
+# 88 minutes. Needs PostgreSQL. A release of the airline adds a status to its model: bookings can be `refunded` from now on.
 # The column is an `Enum` that SQLAlchemy keeps as text with a CHECK constraint, as in `helpers/airline`. The developer runs
 # `alembic revision --autogenerate`, and the tests are green.
 #
@@ -186,7 +186,7 @@ claim("migrations.autogen_byname", "the plugin finds a new CHECK, and not a new 
 #
 # ▶ In a new cell: `break_it("migrations.autogen_missed")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## Two branches, three pods
 #
 # Grace adds the status `refunded`, Ken adds `waiting`. Both start from revision `v1`, where a CHECK allows `pending` alone. Each
@@ -623,7 +623,7 @@ claim("migrations.patient", "with a short lock_timeout and retries all 40 are an
 #
 # ▶ In a new cell: `break_it("migrations.instant_stops")`
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] minutes=6
 # ## Which ALTER reads the table?
 #
 # With `lock_timeout` the waiting is over. What remains is the time that a statement *holds* its lock, and that grows with
@@ -748,7 +748,7 @@ claim("migrations.ddl_key", "a foreign key locks the other table against writers
 #
 # ▶ In a new cell: `break_it("migrations.ddl_anew")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## An index that was cancelled
 #
 # Emails are to be unique, without a pause for writers: `create unique index concurrently`. The migration has a `lock_timeout`, as it should.
@@ -883,7 +883,7 @@ claim("migrations.index_advisory", "the waiting pod's statement has a snapshot, 
 #
 # ▶ In a new cell: `break_it("migrations.index_waits")`
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] core=true minutes=6
 # ## A worker that is killed
 #
 # Prices were written in dollars and are to be cents: `total = total * 100` for 1,000 bookings. A second `* 100` would be a disaster, so a row must be
@@ -1007,7 +1007,7 @@ claim("migrations.kill_table", "with the position in the same transaction no row
 #
 # ▶ In a new cell: `break_it("migrations.kill_once")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## Two versions at once
 #
 # During a rollout the old and the new version of the service run side by side. The old one knows the column `email`, the new
@@ -1129,7 +1129,7 @@ claim("migrations.cached_plan", "psycopg fails once per connection, asyncpg once
 #
 # ▶ In a new cell: `break_it("migrations.rename_breaks")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Whose table is it?
 #
 # A name without a schema is looked up along `search_path`. Here is a function that gives refunds. It runs with its owner's rights (`SECURITY

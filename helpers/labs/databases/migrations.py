@@ -233,6 +233,8 @@ class Migrations:
         parts = {k: textwrap.indent(textwrap.dedent(v).strip(), "    ") for k, v in body.items()}
         text = REVISION.format(revision=revision, parent=parent, **parts)
         (self.folder / "versions" / f"{revision}.py").write_text(text)
+        for stale in (self.folder / "versions" / "__pycache__").glob(f"{revision}.*"):
+            stale.unlink()  # a file of the same second and the same length would be taken for the old one
 
     def _config(self) -> Any:
         from alembic.config import Config
