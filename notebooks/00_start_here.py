@@ -154,7 +154,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 85 | ready |
 # | 3.3 | Connections | PgBouncer, connection pooling. | 70 | planned |
 # | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |
-# | 3.5 | Migrations | Миграции, схемы, tablespaces. | 88 | planned |
+# | 3.5 | Migrations | Миграции, схемы, tablespaces. | 75 | planned |
 # | 3.6 | Laziness and nesting | Отложенные вычисления, вложенные транзакции. | 70 | planned |
 #
 # ### 4. DevOps · DevOps и контейнеризация
