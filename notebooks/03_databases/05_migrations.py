@@ -155,12 +155,12 @@ claim("migrations.autogen_byname", "the plugin finds a new CHECK, and not a new 
 
 # %% [markdown] claim="migrations.status_unseen" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: write the operations by hand, and remove the constraint from the comparison by a new name</summary>
+# <summary><b>Mend it</b>: write the change of the constraint by hand; and let the release change something that is compared</summary>
 #
 # ```diff
 # -release = model(statuses=["pending", "confirmed", "refunded"])
 # +release = model(statuses=["pending", "confirmed", "refunded"], note=sa.String(40))
-# +lab.run(engine, "alter table bookings drop constraint status")
+# +lab.run(engine, "alter table bookings drop constraint status, add constraint status check (status <> '')")
 # ```
 #
 # </details>
@@ -409,7 +409,7 @@ print(f"gates: {before}, after downgrade and upgrade {after}\nwith --sql: {offli
 
 # %%
 claim("migrations.downgrade", "after downgrade and upgrade the column is there, and the three gates are not",
-      [before, after], equals=[3, 0])
+      [before, after], equals=[3, 0], baseline=before)
 claim("migrations.offline", "a migration that reads rows runs online, and fails with --sql",
       [online, offline], equals=[None, "TypeError: 'NoneType' object is not iterable"])
 claim("migrations.stamp", "after `stamp head`, `upgrade` has nothing to do, and the column is missing",
@@ -545,7 +545,7 @@ def under_load(url, migrate):
         lab.until(lambda: lab.waiting(engine))
         searches = load.run(url, load.fixed(rate=25, seconds=1.6), [load.Request("/flights?origin=EWR")])
     attempts = migration.end()  # the report has ended
-    lab.run(engine, "alter table flights drop column gate")
+    lab.run(engine, "alter table flights drop column if exists gate")
     return searches, attempts
 
 
@@ -855,7 +855,7 @@ print(f"B waits in the server: {in_server}, B polls: {polled}")
 
 # %%
 claim("migrations.index_advisory", "the waiting pod's statement has a snapshot, the build waits for it: one of them gets 40P01, deadlock",
-      [in_server, polled], equals=[["40P01"], []])
+      [in_server, polled], equals=[["40P01"], []], baseline=polled)
 
 # %% [markdown]
 # **Why.** `select pg_advisory_lock(…)` is a statement, and a statement that waits holds its snapshot. The build waits for that
@@ -869,9 +869,12 @@ claim("migrations.index_advisory", "the waiting pod's statement has a snapshot, 
 
 # %% [markdown] also=["migrations.index_invalid", "migrations.index_again", "migrations.index_advisory"] claim="migrations.index_waits" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: the analyst ends her transaction; and the pod that waits in the server polls. (The build succeeds at once.)</summary>
+# <summary><b>Mend it</b>: no unique index, and the analyst ends her transaction; and the pod that waits in the server polls. (The build succeeds at once.)</summary>
 #
 # ```diff
+# -BUILD = "create unique index concurrently if not exists uq_email on customers (email)"
+# +BUILD = "create index concurrently if not exists uq_email on customers (email)"
+# @@
 # -error, valid = build_beside(SNAPSHOT)
 # +error, valid = build_beside([])
 # @@
@@ -1175,7 +1178,7 @@ print(f"without a table of her own: {honest}; with a temporary table: {with_temp
 
 # %%
 claim("migrations.definer", "a temporary table is found before the schema that the function names",
-      [honest, with_temp], equals=["refused", "refunded"], proves={"migrations.q10": "b"})
+      [honest, with_temp], equals=["refused", "refunded"], proves={"migrations.q10": "b"}, baseline=honest)
 
 # %% [markdown]
 # **Why.** The schema of temporary tables is searched *first*, for tables and types, unless the path names it (`pg_temp`) at another place. Hence the rule of
@@ -1222,15 +1225,14 @@ claim("migrations.tenant_leak", "after SET the next request reads united's rows;
 
 # %% [markdown] also=["migrations.tenant_leak"] claim="migrations.definer" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: name pg_temp, last; and empty the path after each request</summary>
+# <summary><b>Mend it</b>: name pg_temp, last; and the two requests change places</summary>
 #
 # ```diff
 # -set search_path = airline as $$
 # +set search_path = airline, pg_temp as $$
 # @@
-# -    request("united", path)
-# +    request("united", path)
-# +    tenants.dispose()
+# -set_for_session, set_for_transaction = next_request("set search_path = {0}"), next_request("set local search_path = {0}")
+# +set_for_session, set_for_transaction = next_request("set local search_path = {0}"), next_request("set search_path = {0}")
 # ```
 #
 # </details>

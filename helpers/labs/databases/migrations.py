@@ -319,10 +319,10 @@ def _failed_first(problem: str | None) -> tuple[bool, str]:
     return problem is None, problem or ""
 
 
-# How many sessions have read the version, or wait for their turn to do so.
+# How many sessions have read the version, or wait for an advisory lock before they may.
 ARRIVED = """
 select count(distinct pid) from pg_locks
-where relation = 'alembic_version'::regclass and granted or locktype = 'advisory'
+where relation = 'alembic_version'::regclass and granted or locktype = 'advisory' and not granted
 """
 
 
