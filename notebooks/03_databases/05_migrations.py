@@ -13,7 +13,7 @@
 # >
 # > Migrations, schemas, tablespaces.
 #
-# 88 minutes. Needs PostgreSQL. A release of the airline adds a status to its model: bookings can be `refunded` from now on.
+# 79 minutes. Needs PostgreSQL. A release of the airline adds a status to its model: bookings can be `refunded` from now on.
 # The column is an `Enum` that SQLAlchemy keeps as text with a CHECK constraint, as in `helpers/airline`. The developer runs
 # `alembic revision --autogenerate`, and the tests are green.
 #
@@ -336,7 +336,7 @@ claim("migrations.pods_locked", "with a lock before the version is read, no pod 
 #
 # ▶ In a new cell: `break_it("migrations.pods_unlocked")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Half a migration
 #
 # A migration creates a table, and its next statement has a typing error. The developer corrects the statement and runs `upgrade` again.
@@ -372,9 +372,9 @@ claim("migrations.half", "PostgreSQL has rolled the table back; on SQLite it is 
       proves={"migrations.q4": "b"})
 
 # %% [markdown]
-# **Why.** In PostgreSQL nearly all DDL is part of the transaction. MySQL commits before and after each DDL statement, and
-# Python's `sqlite3` opens a transaction before INSERT, UPDATE and DELETE, not before CREATE. Alembic knows it: its
-# `transactional_ddl` is on for PostgreSQL and off for the two others (`alembic/ddl`). The incident is
+# **Why.** In PostgreSQL nearly all DDL is part of the transaction. In MySQL a DDL statement commits, and
+# Python's `sqlite3` by default opens a transaction before INSERT, UPDATE and DELETE, not before CREATE. Alembic knows it: its
+# `transactional_ddl` is on for PostgreSQL and off for the two others (`alembic/ddl`). An incident is
 # [mlflow#23721](https://github.com/mlflow/mlflow/issues/23721): a pod was restarted in the middle of a migration on MySQL, and
 # each start after that failed with *Table 'secrets' already exists*. Where DDL commits, write one statement per revision.
 #
@@ -456,7 +456,7 @@ claim("migrations.stamp", "after `stamp head`, `upgrade` has nothing to do, and 
 #
 # ▶ In a new cell: `break_it("migrations.downgrade")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=7
 # ## An instant ALTER on a Friday
 #
 # `alter table flights add column gate text` takes a millisecond: it changes the catalog and no row. While it is sent, an analyst's
@@ -570,14 +570,13 @@ claim("migrations.patient", "with a short lock_timeout and retries all 40 are an
 
 # %% [markdown]
 # **Why.** ALTER TABLE needs ACCESS EXCLUSIVE, which conflicts with the ACCESS SHARE of every SELECT. It has to wait for the report.
-# A new request for a lock queues behind the requests that it conflicts with, so that the ALTER is not starved. The searches do not wait for
-# the report but for the one who waits for it. (The [table of lock
-# modes](https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES) and `ProcSleep` in PostgreSQL's
-# `proc.c`.) How long the service stands still does not depend on the ALTER. It depends on the longest transaction that has
-# touched the table, an idle one included.
+# A new request for a lock also queues behind *waiting* requests that it conflicts with, so that the ALTER does get its turn. The searches do not
+# wait for the report; they wait for the ALTER. (The [table of lock
+# modes](https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES), and `waitMask` in `LockAcquireExtended` of PostgreSQL's
+# `lock.c`.) How long the service stands still depends on the longest transaction that has touched the table, even if that transaction is idle.
 #
 # **In production.** [GoCardless](https://gocardless.com/blog/zero-downtime-postgres-migrations-the-hard-parts/) lost 15 seconds of
-# its API to a foreign key between two empty tables; the parent of one was being read by a long query. Set `lock_timeout` for each migration, shorter than what
+# its API to a foreign key on an empty table, because a long query was reading the table that it refers to. Set `lock_timeout` for each migration, shorter than what
 # a request can wait, and retry with a random pause. One locking statement per transaction: a second one keeps the first
 # lock while it waits. `statement_timeout` and `idle_in_transaction_session_timeout` limit the reports.
 
@@ -623,10 +622,10 @@ claim("migrations.patient", "with a short lock_timeout and retries all 40 are an
 #
 # ▶ In a new cell: `break_it("migrations.instant_stops")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Which ALTER reads the table?
 #
-# With `lock_timeout` the waiting is over. What remains is the time that a statement *holds* its lock, and that grows with
+# With `lock_timeout` nobody waits long *for* a lock. What remains is the time that a statement *holds* its lock, and that grows with
 # the rows that it reads or writes. Here are three of fifteen statements on a table of 5,000 bookings.
 
 # %% [markdown] predict="migrations.q6"
@@ -717,8 +716,8 @@ claim("migrations.ddl_key", "a foreign key locks the other table against writers
 # **Why.** A constant default is stored once, in the catalog (`pg_attribute.attmissingval`), and is supplied when an old row is
 # read. A volatile one must be computed for each row. `int` and `bigint` have different bytes on disk. A longer `varchar` has
 # the same bytes. NOT VALID checks new rows only, so it is short; VALIDATE reads the old rows under a lock that readers *and writers*
-# do not notice ([ALTER TABLE](https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES)). The column
-# "rows read" is not all that a statement does: an index on the table is rebuilt when the table is written anew.
+# do not notice ([ALTER TABLE](https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-NOTES)). A
+# table that is written anew was read twice: once for the new file, and once to build its primary key again.
 #
 # **In production.** The short way to NOT NULL is four steps: CHECK … NOT VALID, VALIDATE, SET NOT NULL, drop the CHECK. From
 # PostgreSQL 18 on, `ADD CONSTRAINT … NOT NULL column NOT VALID` does it without the detour
@@ -748,7 +747,7 @@ claim("migrations.ddl_key", "a foreign key locks the other table against writers
 #
 # ▶ In a new cell: `break_it("migrations.ddl_anew")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## An index that was cancelled
 #
 # Emails are to be unique, without a pause for writers: `create unique index concurrently`. The migration has a `lock_timeout`, as it should.
@@ -819,7 +818,7 @@ claim("migrations.index_again", "IF NOT EXISTS succeeds and leaves it invalid",
 # miss rows in the index. At that point the index is *ready*: writers maintain it, and a unique one checks. It is not *valid*, so the planner leaves
 # it alone. A build that fails earlier, by a duplicate in the old rows, leaves an index that is not even ready.
 #
-# Teams add a lock to `env.py`, as above. What does it do to a concurrent build? Pod A holds the lock. Pod B waits for it.
+# Many teams add a lock to `env.py`, as above. What does it do to a concurrent build? Pod A holds the lock. Pod B waits for it.
 
 # %%
 import time
@@ -864,8 +863,8 @@ claim("migrations.index_advisory", "the waiting pod's statement has a snapshot, 
 #
 # **In production.** Drop an invalid index before you build it again (`drop index concurrently if exists`), or `reindex index concurrently`.
 # `IF NOT EXISTS` looks at the name only. After each deployment, ask for indexes with `not indisvalid`. In Alembic, a concurrent build
-# needs an `autocommit_block()` and `postgresql_concurrently=True`. Its wait is no pause for others, so give it a
-# longer `lock_timeout`.
+# needs an `autocommit_block()` and `postgresql_concurrently=True`. Readers and writers do not queue behind it, so it may have a
+# longer `lock_timeout` than an ALTER.
 
 # %% [markdown] also=["migrations.index_invalid", "migrations.index_again", "migrations.index_advisory"] claim="migrations.index_waits" tags=["break-it"]
 # <details>
@@ -886,7 +885,7 @@ claim("migrations.index_advisory", "the waiting pod's statement has a snapshot, 
 #
 # ▶ In a new cell: `break_it("migrations.index_waits")`
 
-# %% [markdown] core=true minutes=6
+# %% [markdown] core=true minutes=5
 # ## A worker that is killed
 #
 # Prices were written in dollars and are to be cents: `total = total * 100` for 1,000 bookings. A second `* 100` would be a disaster, so a row must be
@@ -981,7 +980,7 @@ claim("migrations.kill_table", "with the position in the same transaction no row
 # %% [markdown]
 # **Why.** Two stores cannot change in one step. Between the commit and the file there is a moment at which the database is ahead of
 # the file, and SIGKILL, a lost node or a full disk may hit it. The row in `progress` changes in the same transaction as the batch: both are there,
-# or neither. (What is killed here is the client. The server notices when it wants to answer, and rolls back.)
+# or neither. (What is killed here is the client. The server notices that the connection has ended, and rolls back.)
 #
 # **In production.** If the change can tell by itself what is done (`where total_cents is null` while a new column is filled), it
 # needs no memory at all. Walk along the primary key and not by OFFSET, which reads what it skips. Let VACUUM and the replicas keep
@@ -1010,7 +1009,7 @@ claim("migrations.kill_table", "with the position in the same transaction no row
 #
 # ▶ In a new cell: `break_it("migrations.kill_once")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Two versions at once
 #
 # During a rollout the old and the new version of the service run side by side. The old one knows the column `email`, the new
@@ -1132,7 +1131,7 @@ claim("migrations.cached_plan", "psycopg fails once per connection, asyncpg once
 #
 # ▶ In a new cell: `break_it("migrations.rename_breaks")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## Whose table is it?
 #
 # A name without a schema is looked up along `search_path`. Here is a function that gives refunds. It runs with its owner's rights (`SECURITY
@@ -1183,7 +1182,7 @@ claim("migrations.definer", "a temporary table is found before the schema that t
 # %% [markdown]
 # **Why.** The schema of temporary tables is searched *first*, for tables and types, unless the path names it (`pg_temp`) at another place. Hence the rule of
 # the [manual](https://www.postgresql.org/docs/current/sql-createfunction.html#SQL-CREATEFUNCTION-SECURITY): `set search_path = airline, pg_temp`. Or write
-# `airline.agents` in the body. Without any `SET`, Mallory needs not even a temporary table: she sets the path to a schema of hers.
+# `airline.agents` in the body. A function without any `SET` uses the path of its caller.
 #
 # A schema per customer (*tenant*) uses the path on purpose: each request sets it to its tenant, and all queries stay as they are.
 # The connection then returns to the pool.
@@ -1219,7 +1218,7 @@ claim("migrations.tenant_leak", "after SET the next request reads united's rows;
       [set_for_session, set_for_transaction], equals=["a customer of united", "42P01"])
 
 # %% [markdown]
-# **In production.** A pool's reset is a ROLLBACK, and a committed `SET` outlives it. `SET LOCAL` ends with the transaction. Let `public` hold nothing, so that a
+# **In production.** SQLAlchemy's pool resets a connection by a ROLLBACK, and a committed `SET` outlives it. `SET LOCAL` ends with the transaction. Let `public` hold nothing, so that a
 # forgotten tenant is an error and not a neighbour. SQLAlchemy's `schema_translate_map` writes the schema into each statement instead. With many tenants, each migration
 # runs once per schema: give each its own version (`version_table_schema`), and expect that some are a release behind.
 
@@ -1239,7 +1238,7 @@ claim("migrations.tenant_leak", "after SET the next request reads united's rows;
 #
 # ▶ In a new cell: `break_it("migrations.definer")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=3
 # ## Two disks
 #
 # A tablespace is a folder of the server. The table `bookings` was created in the tablespace `slow`, with a primary key, an index that
@@ -1292,7 +1291,7 @@ claim("migrations.disk_lock", "the copy is made under ACCESS EXCLUSIVE",
       lock, equals=["AccessExclusiveLock"])
 
 # %% [markdown]
-# **Reading it.** Neither index was ever on the slow disk: without a TABLESPACE of its own, an index is created in the *database's* default and not in its table's.
+# **Reading it.** Neither index was ever on the slow disk: without a TABLESPACE of its own, an index is created in the *database's* default (or in `default_tablespace`) and not where its table is.
 #
 # **Why.** A tablespace is a property of each file, and an index is a file of its own. `SET TABLESPACE` copies the blocks, so the time
 # grows with the size, and nobody reads the table meanwhile. ([Manual](https://www.postgresql.org/docs/current/sql-altertable.html): *indexes on
