@@ -542,7 +542,7 @@ def under_load(url, migrate):
     with lab.named(engine, "report") as report:
         report.exec_driver_sql("select count(*) from flights")
         migration = lab.Background(migrate)
-        lab.until(lambda: lab.waiting(engine))
+        lab.until(lambda: lab.waiting(engine) or migration.ended)
         searches = load.run(url, load.fixed(rate=25, seconds=1.6), [load.Request("/flights?origin=EWR")])
     attempts = migration.end()  # the report has ended
     lab.run(engine, "alter table flights drop column if exists gate")
