@@ -1183,7 +1183,7 @@ by_robust = called.copy()
 failures = [repr(result) for _, result in answers if isinstance(result, Exception)]
 show_table(
     [
-        {"method": "send", "called": ", ".join(by_send)},
+        {"method": "send", "called": ", ".join(by_send), "errors returned": ""},
         {"method": "send_robust", "called": ", ".join(by_robust), "errors returned": str(failures)},
     ],
     left=3,
@@ -1221,13 +1221,17 @@ claim("patterns.robust", "send_robust calls all four and returns the error to th
 
 # %% [markdown] claim="patterns.robust" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the receiver raises <code>SystemExit</code></summary>
+# <summary><b>Break it</b>: catch the error round <code>send</code> instead</summary>
 #
-# `send_robust` catches `Exception`. What stops a process goes on to stop it.
+# The sender goes on, and two receivers never hear of the payment.
 #
 # ```diff
-# -    receiver("mail", ConnectionRefusedError("mail")),
-# +    receiver("mail", ConnectionRefusedError("mail") if not called else None),
+# -answers = paid.send_robust(sender="bookings")
+# +answers = []
+# +try:
+# +    answers = paid.send(sender="bookings")
+# +except ConnectionRefusedError:
+# +    pass
 # ```
 #
 # </details>
@@ -1313,9 +1317,9 @@ def heard_once(bus):
 
 leaving = heard_once(Bus())
 show_table(
-    [{"bus": name, "mails": ", ".join(sent)} for name, sent in mails.items()]
-    + [{"bus": "Bus, the first observer leaves", "called": ", ".join(leaving)}],
-    left=3,
+    [{"bus": f"{name}: the mails", "heard": ", ".join(sent)} for name, sent in mails.items()]
+    + [{"bus": "Bus: three observers, the first leaves", "heard": ", ".join(leaving)}],
+    left=2,
 )
 
 # %%
@@ -1391,7 +1395,7 @@ claim("patterns.leaving", "when an observer removes itself during the loop, the 
 # | Proxy | the same interface, controls access | `__getattr__`, `weakref.proxy`, lazy objects | special methods are not forwarded |
 # | Dependency Injection | a container builds the graph | arguments; FastAPI's `Depends` | a long-lived object captures a short-lived one |
 #
-# One cell for each, on the service's own objects:
+# One experiment for each, on the service's own objects:
 
 # %%
 # Strategy: one fare rule per customer group, made in a loop.
@@ -1434,12 +1438,15 @@ def flaky_charge():
     return charge
 
 
-counted(retried(flaky_charge()), "counted(retried)")()
-retried(counted(flaky_charge(), "retried(counted)"))()
+payments = [
+    counted(retried(flaky_charge()), "counted(retried)")(),
+    retried(counted(flaky_charge(), "retried(counted)"))(),
+]
 
 # %%
 # Proxy: it logs each method call to a session of SQLAlchemy and hands it on.
 from helpers.airline.database import make_sessions
+from helpers.airline.models import Booking
 
 
 class Logged:
@@ -1459,11 +1466,16 @@ def works(use):
         return False
 
 
+def enter():
+    with session:
+        pass
+
+
 session = Logged(make_sessions(make_engine(settings))())
 forwarded = {
     "session.rollback()": works(lambda: session.rollback()),
-    "with session": works(lambda: session.__class__.__enter__(session)),
-    "booking in session": works(lambda: object() in session),
+    "with session": works(enter),
+    "booking in session": works(lambda: Booking() in session),
     "isinstance": isinstance(session, type(session.target)),
 }
 
@@ -1472,8 +1484,8 @@ forwarded = {
 from itertools import count
 from typing import Annotated
 
+import httpx
 from fastapi import Depends, FastAPI
-from fastapi.testclient import TestClient
 
 make_session = make_sessions(make_engine(settings))
 kept_service = {}
@@ -1484,7 +1496,7 @@ class Bookings:
         self.session = session
 
 
-def sessions_used(keep):
+async def sessions_used(keep):
     """Three requests: the number of the session that each worked with, and whether it had ended before."""
     numbers, web = count(1), FastAPI()
 
@@ -1502,11 +1514,12 @@ def sessions_used(keep):
         info = bookings.session.info
         return [info["number"], info["ended"]]
 
-    with TestClient(web) as browser:
-        return [browser.get("/bookings").json() for _ in range(3)]
+    transport = httpx.ASGITransport(web)
+    async with httpx.AsyncClient(transport=transport, base_url="http://airline") as browser:
+        return [(await browser.get("/bookings")).json() for _ in range(3)]
 
 
-used_by = {"kept": sessions_used(keep=True), "per request": sessions_used(keep=False)}
+used_by = {"kept": await sessions_used(keep=True), "per request": await sessions_used(keep=False)}
 show_table(
     [
         {"pattern": "Strategy", "seen": f"fares of 200 dollars: {fares}"},
@@ -1610,3 +1623,187 @@ claim("patterns.captive", "a service object that is kept works with the first re
 # </details>
 #
 # ▶ In a new cell: `break_it("patterns.captive")`
+
+# %% [markdown] minutes=32
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
+# `solution("…")` shows the worked answer after an attempt.
+#
+# ### Singleton: built once (7 minutes)
+#
+# `once(build)` returns a function `get`. The first `get()` calls `build()`, and each call returns that object, whatever it
+# is. Threads that ask together cause one call of `build`. If `build` raises, the exception reaches the caller, nothing is
+# kept, and the next `get()` tries again. `get.reset()` forgets the object, for tests. A `build` may call another `get` made by `once`: the
+# engine needs the settings.
+
+# %% exercise="patterns.once" tags=["exercise"]
+def once(build):
+    """A function that builds one object, once, and returns it from then on; .reset() forgets it."""
+    raise NotImplementedError
+
+
+# %%
+check("patterns.once", once)
+
+# %% [markdown]
+# ### Factory: a registry that is an object (7 minutes)
+#
+# `@registry.register("card")` enters a class or function and returns it unchanged. `registry.create("card", **settings)`
+# calls it with the settings and returns what it made. Another builder for a name that is taken is a `ValueError`; the same
+# object again is not. An unknown name is a `LookupError` whose text lists the known names in alphabetical order. An error
+# of the builder itself reaches the caller as it is. Each `Registry()` has its own names.
+
+# %% exercise="patterns.registry" tags=["exercise"]
+class Registry:
+    """Names and the classes or functions that make what is called so."""
+
+    def register(self, name):
+        raise NotImplementedError
+
+    def create(self, name, **settings):
+        raise NotImplementedError
+
+
+# %%
+check("patterns.registry", Registry)
+
+# %% [markdown]
+# ### Adapter: dollars, and three kinds of failure (9 minutes)
+#
+# `CardDesk(client).charge(cents, key)` sends one `POST /charges` by the `httpx.Client` that it is given, with the JSON
+# `{"amount": "203.30", "key": key}`: dollars as text with two decimals. It returns the `id` of the JSON object in the
+# answer (status 201). Otherwise it raises
+#
+# - `lab.Declined` for status 402,
+# - `lab.Unavailable` if no connection was made (`ConnectError`, `ConnectTimeout`, `PoolTimeout`),
+# - `lab.OutcomeUnknown` for everything else that can come back: other exceptions of httpx, other statuses, a body without
+#   an `id`. The original exception, if there was one, is the `__cause__`.
+
+# %% exercise="patterns.card_desk" tags=["exercise"]
+class CardDesk:
+    """The service's port for payments, on the provider's HTTP."""
+
+    def __init__(self, client):
+        self.client = client
+
+    def charge(self, cents, key):
+        raise NotImplementedError
+
+
+# %%
+check("patterns.card_desk", CardDesk)
+
+# %% [markdown]
+# ### Observer: a signal that neither leaks nor loses (9 minutes)
+#
+# `signal.connect(receiver)` and `signal.disconnect(receiver)`; `signal.send(event)` calls each receiver with the event, in
+# the order of connection, and returns the list of the exceptions that they raised. A failing receiver (`Exception`) does
+# not stop the others. A method does not keep its object alive, and is forgotten with it; everything else, closures and
+# `some_list.append` too, stays until `disconnect`. A receiver that is connected twice is called once. Who is connected or
+# disconnected during a `send` notices it from the next `send` on. To disconnect what is not connected does nothing.
+
+# %% exercise="patterns.signal" tags=["exercise"]
+class Signal:
+    """Receivers of an event."""
+
+    def connect(self, receiver):
+        raise NotImplementedError
+
+    def disconnect(self, receiver):
+        raise NotImplementedError
+
+    def send(self, event):
+        raise NotImplementedError
+
+
+# %%
+check("patterns.signal", Signal)
+
+# %% [markdown] minutes=4
+# ## Asked in interviews
+#
+# <details>
+# <summary>How do you write a thread-safe singleton in Python, and when would you not?</summary>
+#
+# A lock round check and construction (`patterns.locked`); without it eight threads built eight (`patterns.race`), and
+# `lru_cache` or `cached_property` do not help (`patterns.cached`). Better: build the object at start-up and pass it on.
+# A singleton makes tests depend on each other (`patterns.tests`), and after a fork its sockets are shared (`patterns.fork`).
+#
+# </details>
+#
+# <details>
+# <summary>Is a module a singleton?</summary>
+#
+# It is one object per name in `sys.modules` and per process. Run by `-m`, imported under a second name or reloaded, its state
+# exists twice (`patterns.registry_copies`).
+#
+# </details>
+#
+# <details>
+# <summary>Factory Method, Abstract Factory: where do you use them in Python?</summary>
+#
+# Mostly as a callable that is passed, or as a registry from name to class. Say what fills the registry
+# (`patterns.registry_empty`, `patterns.entry_points`) and what the products share (`patterns.hidden_session`).
+#
+# </details>
+#
+# <details>
+# <summary>What makes an adapter round an HTTP client a good one?</summary>
+#
+# Callers see only the port's exceptions (`patterns.leaks`), divided by what they must do. A failure after the request was
+# sent is an unknown outcome and not a failure (`patterns.unknown`). Units are converted without floats
+# (`patterns.decimal`).
+#
+# </details>
+#
+# <details>
+# <summary>Weak or strong references to observers?</summary>
+#
+# Strong ones leak what was closed (`patterns.leak`). Weak ones lose closures (`patterns.closure`), and a plain `ref` to a
+# bound method is dead at once (`patterns.bound`). Decide by who owns the subscription.
+#
+# </details>
+#
+# <details>
+# <summary>Decorator, Proxy, Adapter: all of them wrap an object. What is the difference?</summary>
+#
+# The adapter changes the interface. The decorator keeps it and adds behaviour, and the order of the layers counts
+# (`patterns.layers`). The proxy keeps it and controls access; one by `__getattr__` does not keep all of it
+# (`patterns.proxy`).
+#
+# </details>
+
+# %% [markdown] minutes=2
+# ## Recap
+#
+# You have shown that …
+#
+# 1. A singleton without a lock is built once per thread that asks in time, also with `lru_cache` and `cached_property`.
+#    Two tests that share one depend on their order.
+# 2. A module is single per name and per process. After a fork its open connections are shared.
+# 3. A registry knows what was imported into *this* copy of it. A factory may share a session that its name does not mention.
+# 4. An adapter translates all exceptions and units, and it tells *refused*, *not sent* and *unknown* apart.
+# 5. Strong references leak observers, weak ones lose closures and, used naively, methods. One failing receiver silences
+#    those after it, and an event that is published inside another one overtakes it.
+# 6. Strategy is a function, Decorator an order of layers, Proxy more than `__getattr__`, and an injected object must not
+#    outlive what it holds.
+#
+# <details>
+# <summary>The claims behind each sentence</summary>
+#
+# 1. `patterns.race`, `patterns.cached`, `patterns.locked`, `patterns.tests`
+# 2. `patterns.registry_copies`, `patterns.fork`
+# 3. `patterns.registry_empty`, `patterns.entry_points`, `patterns.hidden_session`, `patterns.own_session`
+# 4. `patterns.leaks`, `patterns.promise`, `patterns.unknown`, `patterns.cents`, `patterns.decimal`
+# 5. `patterns.leak`, `patterns.bound`, `patterns.closure`, `patterns.silenced`, `patterns.robust`, `patterns.reentry`,
+#    `patterns.queued`, `patterns.leaving`
+# 6. `patterns.strategy`, `patterns.layers`, `patterns.proxy`, `patterns.captive`
+#
+# </details>
+#
+# **Further reading.** [Brandon Rhodes, *Python Design Patterns*](https://python-patterns.guide/) ·
+# [Peter Norvig, *Design Patterns in Dynamic Languages*](https://norvig.com/design-patterns/) ·
+# [httpx: exceptions](https://www.python-httpx.org/exceptions/) ·
+# [`weakref`](https://docs.python.org/3/library/weakref.html) ·
+# [Django: signals](https://docs.djangoproject.com/en/stable/topics/signals/).
