@@ -17,7 +17,7 @@
 # singleton, and the review praises it. On Monday morning the pods start, and PostgreSQL refuses connections:
 # one process holds 80 of them. Nobody created a second engine on purpose.
 #
-# 85 minutes. Needs no service.
+# 88 minutes. Needs no service.
 #
 # **You will be able to show that …**
 #
@@ -41,7 +41,7 @@ from helpers.labs.architecture import patterns as lab
 
 stamp()
 
-# %% [markdown] core=true minutes=6
+# %% [markdown] core=true minutes=5
 # ## One engine per process
 #
 # | Singleton | |
@@ -402,7 +402,7 @@ claim("patterns.fork", "after a fork the worker and the parent send their reques
 #
 # ▶ In a new cell: `break_it("patterns.fork")`
 
-# %% [markdown] core=true minutes=6
+# %% [markdown] minutes=6
 # ## Which providers does the service know?
 #
 # | Factory | |
@@ -665,7 +665,7 @@ claim("patterns.own_session", "with a session per thread all eight get a client"
 #
 # ▶ In a new cell: `break_it("patterns.own_session")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=7
 # ## A desk for cards, made of an HTTP client
 #
 # | Adapter | |
@@ -877,7 +877,7 @@ from decimal import Decimal
 
 by_int, by_decimal = {}, {}
 for cents in range(1, 100_001):
-    body = '{"amount": %d.%02d}' % divmod(cents, 100)
+    body = f'{{"amount": {cents // 100}.{cents % 100:02d}}}'
     by_int[cents] = int(json.loads(body)["amount"] * 100)
     by_decimal[cents] = int(json.loads(body, parse_float=Decimal)["amount"] * 100)
 
@@ -926,7 +926,7 @@ claim("patterns.decimal", "read as decimals, all 100,000 amounts come out right"
 #
 # ▶ In a new cell: `break_it("patterns.decimal")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=7
 # ## Who still hears that a seat is free?
 #
 # | Observer | |
@@ -1204,7 +1204,7 @@ claim("patterns.robust", "send_robust calls all four and returns the error to th
 # ([`Signal.send`](https://blinker.readthedocs.io/en/stable/#blinker.Signal.send)), so you cannot even say who is silenced.
 #
 # **In production.** An observer that must not fail the sender belongs behind a queue or an outbox
-# ([6.3](03_repository_unit_of_work.ipynb)). An observer that *must* happen is no observer: call it.
+# (topic 6.3). An observer that *must* happen is no observer: call it.
 
 # %% [markdown] claim="patterns.silenced" tags=["break-it"]
 # <details>
@@ -1385,7 +1385,7 @@ claim("patterns.leaving", "when an observer removes itself during the loop, the 
 #
 # ▶ In a new cell: `break_it("patterns.leaving")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Four more names
 #
 # | pattern | textbook | in Python | where it goes wrong |
@@ -1624,13 +1624,13 @@ claim("patterns.captive", "a service object that is kept works with the first re
 #
 # ▶ In a new cell: `break_it("patterns.captive")`
 
-# %% [markdown] minutes=32
+# %% [markdown] minutes=28
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
 # `solution("…")` shows the worked answer after an attempt.
 #
-# ### Singleton: built once (7 minutes)
+# ### Singleton: built once (6 minutes)
 #
 # `once(build)` returns a function `get`. The first `get()` calls `build()`, and each call returns that object, whatever it
 # is. Threads that ask together cause one call of `build`. If `build` raises, the exception reaches the caller, nothing is
@@ -1647,7 +1647,7 @@ def once(build):
 check("patterns.once", once)
 
 # %% [markdown]
-# ### Factory: a registry that is an object (7 minutes)
+# ### Factory: a registry that is an object (6 minutes)
 #
 # `@registry.register("card")` enters a class or function and returns it unchanged. `registry.create("card", **settings)`
 # calls it with the settings and returns what it made. Another builder for a name that is taken is a `ValueError`; the same
@@ -1669,7 +1669,7 @@ class Registry:
 check("patterns.registry", Registry)
 
 # %% [markdown]
-# ### Adapter: dollars, and three kinds of failure (9 minutes)
+# ### Adapter: dollars, and three kinds of failure (8 minutes)
 #
 # `CardDesk(client).charge(cents, key)` sends one `POST /charges` by the `httpx.Client` that it is given, with the JSON
 # `{"amount": "203.30", "key": key}`: dollars as text with two decimals. It returns the `id` of the JSON object in the
@@ -1695,7 +1695,7 @@ class CardDesk:
 check("patterns.card_desk", CardDesk)
 
 # %% [markdown]
-# ### Observer: a signal that neither leaks nor loses (9 minutes)
+# ### Observer: a signal that neither leaks nor loses (8 minutes)
 #
 # `signal.connect(receiver)` and `signal.disconnect(receiver)`; `signal.send(event)` calls each receiver with the event, in
 # the order of connection, and returns the list of the exceptions that they raised. A failing receiver (`Exception`) does
@@ -1720,7 +1720,7 @@ class Signal:
 # %%
 check("patterns.signal", Signal)
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## Asked in interviews
 #
 # <details>

@@ -7,7 +7,9 @@ import json
 import threading
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import httpx
@@ -110,10 +112,16 @@ def _fails_first(once: Callable[..., Any], error: BaseException) -> None:
     get = once(build)
     seen = raised_by(get)
     if seen is not error:
-        raise Wrong(f"build raised {kind}, and get() raised {seen!r}: the caller must see that error.")
-    again = _in_time(get, f"build raised {kind}, and the next get() waits for ever: is the lock still held?")
+        raise Wrong(
+            f"build raised {kind}, and get() raised {seen!r}: the caller must see that error."
+        )
+    again = _in_time(
+        get, f"build raised {kind}, and the next get() waits for ever: is the lock still held?"
+    )
     if again != "engine":
-        raise Wrong(f"build raised {kind} at first; the next get() must build again, and gave {shown(again)}.")
+        raise Wrong(
+            f"build raised {kind} at first; the next get() must build again, and gave {shown(again)}."
+        )
 
 
 def _reset(once: Callable[..., Any]) -> None:
@@ -123,7 +131,9 @@ def _reset(once: Callable[..., Any]) -> None:
     kept()
     seen = [get(), get(), get.reset(), get(), get()]
     if [seen[0], seen[1], seen[3], seen[4]] != [0, 0, 1, 1]:
-        raise Wrong(f"After get.reset() the next get() must build anew; two calls, a reset and two calls gave {seen}.")
+        raise Wrong(
+            f"After get.reset() the next get() must build anew; two calls, a reset and two calls gave {seen}."
+        )
     fresh = once(lambda: "never built")
     if (error := raised_by(lambda: fresh.reset())) is not None:
         raise Wrong(f"reset() before the first get() raised {error!r}.")
@@ -132,7 +142,10 @@ def _reset(once: Callable[..., Any]) -> None:
 def _nested(once: Callable[..., Any]) -> None:
     settings = once(lambda: "settings")
     engine = once(lambda: ["engine", settings()])
-    got = _in_time(engine, "The engine's build calls the settings' get(), and both wait for ever: do they share one lock?")
+    got = _in_time(
+        engine,
+        "The engine's build calls the settings' get(), and both wait for ever: do they share one lock?",
+    )
     if got != ["engine", "settings"]:
         raise Wrong(f"An engine whose build calls the settings' get() gave {shown(got)}.")
 
@@ -143,10 +156,8 @@ def _raced(once: Callable[..., Any]) -> None:
 
     def build() -> object:
         built.append(object())
-        try:
+        with suppress(threading.BrokenBarrierError):
             both.wait(0.3)  # a second build under way ends the wait
-        except threading.BrokenBarrierError:
-            pass
         return built[0] if len(built) == 1 else object()
 
     get = once(build)
@@ -154,7 +165,9 @@ def _raced(once: Callable[..., Any]) -> None:
     if len(built) > 1:
         raise Wrong("Four threads called get() together, and build ran more than once.")
     if any(each is not built[0] for each in got):
-        raise Wrong(f"Four threads called get() together and got {shown(got)}: expected one object four times.")
+        raise Wrong(
+            f"Four threads called get() together and got {shown(got)}: expected one object four times."
+        )
 
 
 # ---- factory
@@ -187,7 +200,9 @@ def check_registry(registry_class: Callable[[], Any]) -> None:
     if type(euro) is not Card or euro.currency != "EUR":
         raise Wrong(f"create('card', currency='EUR') gave {shown(euro)}, not a Card in EUR.")
     if plain is euro or plain.currency != "USD":
-        raise Wrong("Each create must make a new object: the second one had the first one's settings.")
+        raise Wrong(
+            "Each create must make a new object: the second one had the first one's settings."
+        )
     made = registry.register("voucher")(lambda **settings: settings)
     got = registry.create("voucher", name="O'Hara", self=1)
     if not same(got, {"name": "O'Hara", "self": 1}):
@@ -231,13 +246,19 @@ class _Equal:
         return self.product
 
 
+def _enter(registry: Any, name: str, builder: Any) -> None:
+    registry.register(name)(builder)
+
+
 def _refuses(registry: Any, made: Any) -> None:
     if (error := raised_by(lambda: registry.register("voucher")(made))) is not None:
-        raise Wrong(f"The same builder was registered again under its name, and that raised {error!r}.")
+        raise Wrong(
+            f"The same builder was registered again under its name, and that raised {error!r}."
+        )
     first = _Equal("first")
     registry.register("twin")(first)
     for name, rival in (("voucher", lambda **_: "rival"), ("twin", _Equal("rival"))):
-        error = raised_by(lambda: registry.register(name)(rival))
+        error = raised_by(partial(_enter, registry, name, rival))
         if not isinstance(error, ValueError):
             raise Wrong(
                 f"Another builder for the name {name!r}: expected a ValueError, got {error!r}"
@@ -267,9 +288,11 @@ def _builder_fails(registry: Any) -> None:
 
         name = f"fails with {type(error).__name__}"
         registry.register(name)(build)
-        seen = raised_by(lambda: registry.create(name))
+        seen = raised_by(partial(registry.create, name))
         if seen is not error:
-            raise Wrong(f"The builder raised {error!r}, and create raised {seen!r}: the caller must see the builder's error.")
+            raise Wrong(
+                f"The builder raised {error!r}, and create raised {seen!r}: the caller must see the builder's error."
+            )
 
 
 # ---- adapter
@@ -328,12 +351,20 @@ _NOT_SENT = (httpx.ConnectError("refused"), httpx.ConnectTimeout("late"), httpx.
 )
 def check_card_desk(desk_class: Callable[[httpx.Client], Any]) -> None:
     """What is sent, what comes back, and each fault."""
-    for cents, amount in ((20_330, "203.30"), (29, "0.29"), (5, "0.05"), (100_000, "1000.00"), (2**60 + 1, "11529215046068469.77")):
+    for cents, amount in (
+        (20_330, "203.30"),
+        (29, "0.29"),
+        (5, "0.05"),
+        (100_000, "1000.00"),
+        (2**60 + 1, "11529215046068469.77"),
+    ):
         result, sent = _charge(desk_class, _DONE, cents, "O'Hara-17")
         if isinstance(result, BaseException):
             raise Wrong(f"charge({cents}) and the answer {_DONE}: raised {result!r}.")
         if not same(sent, [{"amount": amount, "key": "O'Hara-17"}]):
-            raise Wrong(f"charge({cents}, \"O'Hara-17\") must send {amount!r} and the key once; it sent {shown(sent)}.")
+            raise Wrong(
+                f'charge({cents}, "O\'Hara-17") must send {amount!r} and the key once; it sent {shown(sent)}.'
+            )
         if result != "ch_1":
             raise Wrong(f"The answer was {_DONE}; charge returned {shown(result)}, not the id.")
     _expect(desk_class, (402, b'{"error": "card_declined"}'), lab.Declined)
@@ -344,11 +375,15 @@ def check_card_desk(desk_class: Callable[[httpx.Client], Any]) -> None:
     stop = KeyboardInterrupt()
     result, _ = _charge(desk_class, stop, 100, "k")
     if result is not stop:
-        raise Wrong(f"A KeyboardInterrupt during the call became {result!r}: it is no fault of the provider, let it through.")
+        raise Wrong(
+            f"A KeyboardInterrupt during the call became {result!r}: it is no fault of the provider, let it through."
+        )
     _goes_on(desk_class)
 
 
-def _charge(desk_class: Callable[[httpx.Client], Any], outcome: Any, cents: int, key: str) -> tuple[Any, list[Any]]:
+def _charge(
+    desk_class: Callable[[httpx.Client], Any], outcome: Any, cents: int, key: str
+) -> tuple[Any, list[Any]]:
     """What one charge returned or raised, and the bodies that were sent."""
     answer = _Answer(outcome)
     with httpx.Client(transport=httpx.MockTransport(answer), base_url="http://cards") as client:
@@ -359,16 +394,24 @@ def _charge(desk_class: Callable[[httpx.Client], Any], outcome: Any, cents: int,
 
 
 def _expect(desk_class: Callable[[httpx.Client], Any], outcome: Any, kind: type[Exception]) -> None:
-    what = repr(outcome) if isinstance(outcome, BaseException) else f"status {outcome[0]}, body {outcome[1]!r}"
+    what = (
+        repr(outcome)
+        if isinstance(outcome, BaseException)
+        else f"status {outcome[0]}, body {outcome[1]!r}"
+    )
     result, sent = _charge(desk_class, outcome, 20_330, "booking-17")
     if not isinstance(result, BaseException):
         raise Wrong(f"For {what} expected {kind.__name__}, and charge returned {shown(result)}.")
     if type(result) is not kind:
         raise Wrong(f"For {what} expected {kind.__name__}, got {result!r}.")
     if len(sent) != 1:
-        raise Wrong(f"For {what} {len(sent)} requests were sent: one charge is one request, the caller decides about another.")
+        raise Wrong(
+            f"For {what} {len(sent)} requests were sent: one charge is one request, the caller decides about another."
+        )
     if isinstance(outcome, BaseException) and result.__cause__ is not outcome:
-        raise Wrong(f"For {what} the cause of {kind.__name__} is {result.__cause__!r}: keep the original with `raise … from`.")
+        raise Wrong(
+            f"For {what} the cause of {kind.__name__} is {result.__cause__!r}: keep the original with `raise … from`."
+        )
 
 
 def _goes_on(desk_class: Callable[[httpx.Client], Any]) -> None:
@@ -381,7 +424,9 @@ def _goes_on(desk_class: Callable[[httpx.Client], Any]) -> None:
         got: list[Any] = []
         problem = raised_by(lambda: got.append(desk.charge(200, "second")))
         if problem is not None or got != ["ch_1"]:
-            raise Wrong(f"After a failed charge the next one gave {problem or got!r}: the desk and its client serve many charges.")
+            raise Wrong(
+                f"After a failed charge the next one gave {problem or got!r}: the desk and its client serve many charges."
+            )
 
 
 # ---- observer
@@ -410,7 +455,9 @@ def check_signal(signal_class: Callable[[], Any]) -> None:
         signal.connect(receiver)
     answer = signal.send("paid")
     if heard != [(0, "paid"), (1, "paid"), (2, "paid")]:
-        raise Wrong(f"Three receivers, the first one connected twice: expected each once, in order; got {heard}.")
+        raise Wrong(
+            f"Three receivers, the first one connected twice: expected each once, in order; got {heard}."
+        )
     if not same(answer, []):
         raise Wrong(f"No receiver failed, so send must return []; it returned {shown(answer)}.")
     heard.clear()
@@ -470,31 +517,43 @@ def _stays(signal_class: Callable[[], Any]) -> None:
     subscribe()
     mails: list[Any] = []
     if (error := raised_by(lambda: signal.connect(mails.append))) is not None:
-        raise Wrong(f"connect(some_list.append) raised {error!r}: it has a __self__, and is no types.MethodType.")
+        raise Wrong(
+            f"connect(some_list.append) raised {error!r}: it has a __self__, and is no types.MethodType."
+        )
     gc.collect()
     signal.send("paid")
     if ("closure", "paid") not in heard:
         raise Wrong("A closure that only the signal knows was not called: hold what has no owner.")
     if ("callable", "paid") not in heard:
-        raise Wrong("A callable object that is falsy (an empty list with a __call__) was not called.")
+        raise Wrong(
+            "A callable object that is falsy (an empty list with a __call__) was not called."
+        )
     if mails != ["paid"]:
         raise Wrong(f"some_list.append was connected, and after one send the list is {mails}.")
     signal.disconnect(mails.append)
     signal.send("again")
     if mails != ["paid"]:
-        raise Wrong("some_list.append was disconnected and still called: each access makes a new, equal object.")
+        raise Wrong(
+            "some_list.append was disconnected and still called: each access makes a new, equal object."
+        )
 
 
 def _methods(signal_class: Callable[[], Any]) -> None:
     signal = signal_class()
     heard: list[Any] = []
     first, second = _Board(heard, "first"), _Board(heard, "second")
-    error = raised_by(lambda: [signal.connect(board.show) for board in (first, second, first)])
+    boards = [first, second, first]
+    error = raised_by(lambda: [signal.connect(board.show) for board in boards])
+    boards.clear()
     if error is not None:
-        raise Wrong(f"connect(board.show), where boards are equal and have no hash, raised {error!r}.")
+        raise Wrong(
+            f"connect(board.show), where boards are equal and have no hash, raised {error!r}."
+        )
     signal.send("12A")
     if heard != [("first", "12A"), ("second", "12A")]:
-        raise Wrong(f"Two boards that are equal, the first one connected twice: expected each once, got {heard}.")
+        raise Wrong(
+            f"Two boards that are equal, the first one connected twice: expected each once, got {heard}."
+        )
     heard.clear()
     signal.disconnect(second.show)
     signal.send("12B")
@@ -505,7 +564,9 @@ def _methods(signal_class: Callable[[], Any]) -> None:
     del first
     gc.collect()
     if gone() is not None:
-        raise Wrong("A board that nobody else refers to is still alive: its method was held strongly.")
+        raise Wrong(
+            "A board that nobody else refers to is still alive: its method was held strongly."
+        )
     answer = signal.send("12C")
     if heard or answer != []:
         raise Wrong(f"The board is gone, and send gave {shown(answer)} and called {heard}.")
@@ -528,16 +589,26 @@ def _errors(signal_class: Callable[[], Any]) -> None:
     signal.connect(lambda event: heard.append("last"))
     got: list[Any] = []
     if (error := raised_by(lambda: got.append(signal.send("paid")))) is not None:
-        raise Wrong(f"A receiver raised, and send raised {error!r}: collect the errors, and call the others.")
+        raise Wrong(
+            f"A receiver raised, and send raised {error!r}: collect the errors, and call the others."
+        )
     if heard != ["paid", "paid", "paid", "last"]:
         raise Wrong(f"Two of four receivers fail; all four must be called, and {heard} was heard.")
-    if not is_a(got[0], list) or len(got[0]) != 2 or any(a is not b for a, b in zip(got[0], errors, strict=True)):
-        raise Wrong(f"send must return the list of the errors, {errors}; it returned {shown(got[0])}.")
+    if (
+        not is_a(got[0], list)
+        or len(got[0]) != 2
+        or any(a is not b for a, b in zip(got[0], errors, strict=True))
+    ):
+        raise Wrong(
+            f"send must return the list of the errors, {errors}; it returned {shown(got[0])}."
+        )
     stop = SystemExit(3)
     stopping = signal_class()
     stopping.connect(failing(stop))
     if raised_by(lambda: stopping.send("paid")) is not stop:
-        raise Wrong("A receiver raised SystemExit, and send kept it: only an Exception is an error of the receiver.")
+        raise Wrong(
+            "A receiver raised SystemExit, and send kept it: only an Exception is an error of the receiver."
+        )
 
 
 def _during(signal_class: Callable[[], Any]) -> None:

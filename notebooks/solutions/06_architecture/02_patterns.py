@@ -125,8 +125,9 @@ class Signal:
         self.references = []
 
     def _live(self):
-        self.references = [each for each in self.references if each() is not None]
-        return [each() for each in self.references]
+        live = [(each, receiver) for each in self.references if (receiver := each()) is not None]
+        self.references = [each for each, _ in live]
+        return [receiver for _, receiver in live]
 
     def connect(self, receiver):
         if receiver in self._live():
