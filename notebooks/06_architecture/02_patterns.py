@@ -13,11 +13,11 @@
 # >
 # > Singleton, Factory, Adapter, Observer.
 #
-# The bookings service must not open more than 10 connections to PostgreSQL. A colleague makes the engine a
-# singleton, and the review praises it. On Monday morning the pods start, and PostgreSQL refuses connections:
-# one process holds 80 of them. Nobody created a second engine on purpose.
+# The bookings service may open 10 connections to PostgreSQL per process. A colleague makes the engine a
+# singleton. On Monday morning PostgreSQL answers *too many clients already*. The reviewer suspects the new class.
+# Its author says that the GIL makes it safe. Who is right, and how would you prove it?
 #
-# 88 minutes. Needs no service.
+# 80 minutes. Needs no service.
 #
 # **You will be able to show that …**
 #
@@ -147,8 +147,8 @@ claim("patterns.locked", "with a lock round check and construction one engine is
       (built["lock"], connections["lock"]), equals=(1, 10))
 
 # %% [markdown]
-# **Reading it.** `__new__` built eight engines and kept the last. `lru_cache` and `cached_property` handed each thread
-# an engine of its own: seven of these pools are still in use, and no attribute leads to them.
+# **Reading it.** The textbook class built eight engines and kept one of them. `lru_cache` and `cached_property` kept one
+# too, and handed each thread an engine of its own. The other seven pools live as long as the threads hold them.
 #
 # **Why.** Check and assignment are two steps, and a constructor between them that does I/O or takes long lets the other
 # threads run. The GIL protects single operations of the interpreter, not the pair. The documentation of
@@ -224,7 +224,7 @@ claim("patterns.locked", "with a lock round check and construction one engine is
 #
 # ▶ In a new cell: `break_it("patterns.locked")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## Two tests and one cached object
 #
 # FastAPI's documentation recommends `@lru_cache` for the function that reads the settings. Two tests of such a
@@ -316,7 +316,7 @@ claim("patterns.tests", "each test passes alone, and whichever runs second fails
 #
 # ▶ In a new cell: `break_it("patterns.tests")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## A client, then a fork
 #
 # The service pays through an HTTP provider. A module holds the one client: `client = httpx.Client(…)`. The server
@@ -382,9 +382,10 @@ claim("patterns.fork", "after a fork the worker and the parent send their reques
 # SQLAlchemy describes the cures for an engine
 # ([Using connection pools with multiprocessing or os.fork](https://docs.sqlalchemy.org/en/20/core/pooling.html#using-connection-pools-with-multiprocessing-or-os-fork)).
 #
-# So a module's object is single per *process* at its creation, and after a fork its sockets are shared by all
-# children. With the start method spawn, or forkserver (the default on Linux from Python 3.14), a worker of
-# `multiprocessing` imports the module anew and has a client of its own.
+# So a module's object is copied by a fork, and the sockets in it are shared. With the start method spawn each worker is
+# a new interpreter, which imports the module again and opens connections of its own. With forkserver, the default on
+# Linux from Python 3.14, the workers are forks of a server process: they share what that process opened when it
+# [preloaded](https://docs.python.org/3/library/multiprocessing.html#multiprocessing.set_forkserver_preload) modules.
 #
 # **In production.** Open connections after the fork: in the lifespan or in the server's post-fork hook. Where a
 # library cannot know its host, it registers a hook, as the *Mend it* does.
@@ -402,7 +403,7 @@ claim("patterns.fork", "after a fork the worker and the parent send their reques
 #
 # ▶ In a new cell: `break_it("patterns.fork")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Which providers does the service know?
 #
 # | Factory | |
@@ -514,8 +515,8 @@ claim("patterns.entry_points", "entry points name the plug-in before it is impor
 #
 # `entry_points()` reads the metadata of the installed distributions and imports nothing until `load()`. It is how pytest
 # finds plug-ins and how SQLAlchemy finds dialects
-# ([entry points specification](https://packaging.python.org/en/latest/specifications/entry-points/)). The specification does
-# not make names unique across distributions: if two offer `card`, you get both, and your factory must decide.
+# ([entry points specification](https://packaging.python.org/en/latest/specifications/entry-points/)). If two distributions
+# offer `card`, `entry_points()` returns both, and your factory must decide.
 # Notebook [1.3](../01_language/03_metaprogramming.ipynb) builds one registry in four ways.
 #
 # **In production.** Keep state out of the module that is run by `-m`. Put one root on `sys.path`. Import the plug-ins in
@@ -567,11 +568,11 @@ claim("patterns.entry_points", "entry points name the plug-in before it is impor
 #
 # ▶ In a new cell: `break_it("patterns.entry_points")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## A factory function without arguments
 #
 # `boto3.client("s3")` is a factory. Programs that called it from several threads got `KeyError:
-# 'credential_provider'` now and then ([boto3#1592](https://github.com/boto/boto3/issues/1592), open since 2018). Here is
+# 'credential_provider'` now and then ([boto3#1592](https://github.com/boto/boto3/issues/1592), reported in 2018). Here is
 # a client factory for the airline's partners with the three steps that botocore's component locator had then: look into
 # the deferred components, build, delete the entry.
 
@@ -623,8 +624,8 @@ claim("patterns.own_session", "with a session per thread all eight get a client"
 # %% [markdown]
 # **Why.** The name `client()` promises a new object, and it returns one. What it does not say is that all clients are
 # made by one session behind it, a singleton with the race of the first experiment. botocore made the `del` harmless in
-# 2023 ([botocore#2985](https://github.com/boto/botocore/pull/2985)); its maintainers still say there that sessions are
-# not thread-safe and that each thread needs its own.
+# 2023 ([botocore#2985](https://github.com/boto/botocore/pull/2985)); its maintainers say there that sessions are
+# not thread-safe and that clients should not be created in parallel from one session.
 #
 # **In production.** Ask of a factory what its products share: a session, a pool, a cache, a mutable default. Make the
 # shared part an argument, and then the caller decides. **Tests** show the same: a factory with a hidden session must be
@@ -632,7 +633,7 @@ claim("patterns.own_session", "with a session per thread all eight get a client"
 
 # %% [markdown] claim="patterns.hidden_session" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: what botocore changed, deleting without an error</summary>
+# <summary><b>Mend it</b>: make the deletion harmless, as botocore did</summary>
 #
 # ```diff
 # -            del self.deferred[name]
@@ -866,7 +867,7 @@ claim("patterns.unknown", "the careful adapter reports each charge that the prov
 #
 # ▶ In a new cell: `break_it("patterns.unknown")`
 
-# %% [markdown] minutes=3
+# %% [markdown] minutes=2
 # ## Dollars outside, cents inside
 #
 # The service counts cents as integers. Another provider answers with dollars, as a JSON number: `{"amount": 0.29}`. The
@@ -898,8 +899,8 @@ claim("patterns.decimal", "read as decimals, all 100,000 amounts come out right"
 # every amount here. Reading the number as `Decimal` needs no argument about the range.
 #
 # **In production.** Units belong to the adapter as much as exceptions: cents or dollars, seconds or milliseconds, UTC or
-# local time. Not every currency has 100 minor units (the yen has none, the Kuwaiti dinar has 1,000), so take the factor
-# from the currency ([ISO 4217](https://www.iso.org/iso-4217-currency-codes.html)).
+# local time. Not every currency has two decimals (the yen has none, the Kuwaiti dinar has three), so take the factor
+# from the currency (ISO 4217 lists them).
 
 # %% [markdown] claim="patterns.cents" tags=["break-it"]
 # <details>
@@ -927,7 +928,7 @@ claim("patterns.decimal", "read as decimals, all 100,000 amounts come out right"
 #
 # ▶ In a new cell: `break_it("patterns.decimal")`
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] core=true minutes=6
 # ## Who still hears that a seat is free?
 #
 # | Observer | |
@@ -1128,7 +1129,7 @@ claim("patterns.closure", "only the textbook subject still calls a closure that 
 #
 # ▶ In a new cell: `break_it("patterns.closure")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## Four receivers, and the mail server is down
 #
 # A booking is paid. Four receivers are connected to Django's signal, in this order: the ledger, the mail, the points of the
@@ -1197,12 +1198,12 @@ claim("patterns.robust", "send_robust calls all four and returns the error to th
       (by_robust, failures), equals=(["ledger", "mail", "points", "board"], ["ConnectionRefusedError('mail')"]))
 
 # %% [markdown]
-# **Why.** A signal is a loop over function calls in the sender's thread. The exception leaves the loop and reaches
+# **Why.** A Django signal is a loop over function calls in the sender's thread (for receivers that are not async). The exception leaves the loop and reaches
 # whoever called `send`: here the payment, whose transaction would now roll back because of a mail. `send_robust` catches
 # `Exception` for each receiver, logs it and returns it
-# ([Django: sending signals](https://docs.djangoproject.com/en/stable/topics/signals/#sending-signals)). blinker has no robust variant. Its
+# ([Django: sending signals](https://docs.djangoproject.com/en/stable/topics/signals/#sending-signals)). blinker 1.9 has no robust variant. Its
 # `send` raises too, and it documents the order of receivers as undefined
-# ([`Signal.send`](https://blinker.readthedocs.io/en/stable/#blinker.Signal.send)), so you cannot even say who is silenced.
+# (the docstring of `Signal.send`), so you cannot even say who is silenced.
 #
 # **In production.** An observer that must not fail the sender belongs behind a queue or an outbox
 # (topic 6.3). An observer that *must* happen is no observer: call it.
@@ -1239,17 +1240,14 @@ claim("patterns.robust", "send_robust calls all four and returns the error to th
 #
 # ▶ In a new cell: `break_it("patterns.robust")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## An observer that publishes, and one that leaves
 #
-# Three observers listen to the events of a booking. The first one issues the ticket when the booking is paid, and
-# announces that. The second sends a mail per event. A third group of observers has one that wants to hear a single event:
-# it detaches itself.
+# Two observers listen to the events of a booking. The first one issues the ticket when the booking is paid, and
+# announces that. The second sends a mail per event. On another bus an observer wants to hear a single event: it
+# detaches itself.
 
 # %%
-from collections import deque
-
-
 class Bus:
     def __init__(self):
         self.observers = []
@@ -1257,6 +1255,23 @@ class Bus:
     def publish(self, event):
         for observer in self.observers:
             observer(event)
+
+
+# %% [markdown] predict="patterns.q8"
+# **Predict.** `bus.publish("paid")` on the plain bus. In which order does the customer get the mails?
+#
+# - **a** paid, ticketed
+# - **b** ticketed, paid
+# - **c** only paid: the loop is running already
+
+# %%
+answer("patterns.q8", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# The second bus keeps a queue.
+
+# %%
+from collections import deque
 
 
 class QueuedBus(Bus):
@@ -1278,17 +1293,6 @@ class QueuedBus(Bus):
             self.publishing = False
 
 
-# %% [markdown] predict="patterns.q8"
-# **Predict.** `bus.publish("paid")` on the plain bus. In which order does the customer get the mails?
-#
-# - **a** paid, ticketed
-# - **b** ticketed, paid
-# - **c** only paid: the loop is running already
-
-# %%
-answer("patterns.q8", None)  # "a", "b" or "c"
-
-# %%
 def mails_of(bus):
     mails = []
 
@@ -1335,7 +1339,7 @@ claim("patterns.leaving", "when an observer removes itself during the loop, the 
 # **Why.** `publish` is a plain call, so the inner event is delivered to everybody before the outer loop goes on. And a
 # `for` loop over a list holds an index: when an element before it goes, the next one moves to the place that was just
 # visited ([the `for` statement](https://docs.python.org/3/reference/compound_stmts.html#the-for-statement)). The cure is
-# to loop over a copy. blinker and Django both do: an id set and a list of live receivers, made before the loop.
+# to loop over a copy. blinker copies its set of ids before the loop, and Django makes its list of live receivers.
 #
 # **In production.** An observer that publishes needs the queue. `QueuedBus` is for one thread; if an observer raises, the
 # events that wait are delivered with the next `publish`. Two observers that answer each other's events recurse on the
@@ -1550,7 +1554,7 @@ claim("patterns.captive", "a service object that is kept works with the first re
 #   thing inside a retry than outside it.
 # - *Proxy.* `with`, `in`, `len` and the operators look up their special method on the *type* and skip `__getattr__`
 #   ([special method lookup](https://docs.python.org/3/reference/datamodel.html#special-method-lookup)). wrapt's `ObjectProxy`
-#   defines them all, and lies about `__class__` so that `isinstance` agrees.
+#   defines special methods that forward, and returns the target's `__class__`, so that `isinstance` agrees.
 # - *Dependency Injection.* FastAPI builds `get_session` per request, as it should. The object that outlives the request
 #   still holds the session. Other languages call it a captive dependency. An object may only hold what lives at least as
 #   long as itself.
@@ -1803,8 +1807,7 @@ check("patterns.signal", Signal)
 #
 # </details>
 #
-# **Further reading.** [Brandon Rhodes, *Python Design Patterns*](https://python-patterns.guide/) ·
-# [Peter Norvig, *Design Patterns in Dynamic Languages*](https://norvig.com/design-patterns/) ·
+# **Further reading.** [The removal of `cached_property`'s lock](https://github.com/python/cpython/pull/101890) ·
 # [httpx: exceptions](https://www.python-httpx.org/exceptions/) ·
 # [`weakref`](https://docs.python.org/3/library/weakref.html) ·
 # [Django: signals](https://docs.djangoproject.com/en/stable/topics/signals/).

@@ -126,13 +126,17 @@ def _fails_first(once: Callable[..., Any], error: BaseException) -> None:
 def _reset(once: Callable[..., Any]) -> None:
     numbers = iter(range(5))
     get = once(lambda: next(numbers))
-    kept = once(lambda: "kept")
-    kept()
+    others: list[int] = []
+    other = once(lambda: others.append(1))
+    other()
     seen = [get(), get(), get.reset(), get(), get()]
     if [seen[0], seen[1], seen[3], seen[4]] != [0, 0, 1, 1]:
         raise Wrong(
             f"After get.reset() the next get() must build anew; two calls, a reset and two calls gave {seen}."
         )
+    other()
+    if len(others) != 1:
+        raise Wrong("get.reset() of one function made another one build anew: each resets its own.")
     fresh = once(lambda: "never built")
     if (error := raised_by(lambda: fresh.reset())) is not None:
         raise Wrong(f"reset() before the first get() raised {error!r}.")
@@ -198,10 +202,8 @@ def check_registry(registry_class: Callable[[], Any]) -> None:
     euro, plain = registry.create("card", currency="EUR"), registry.create("card")
     if type(euro) is not Card or euro.currency != "EUR":
         raise Wrong(f"create('card', currency='EUR') gave {shown(euro)}, not a Card in EUR.")
-    if plain is euro or plain.currency != "USD":
-        raise Wrong(
-            "Each create must make a new object: the second one had the first one's settings."
-        )
+    if plain is euro or plain.currency != "USD" or registry.create("card") is plain:
+        raise Wrong("Each create must make a new object, with the settings of this call.")
     made = registry.register("voucher")(lambda **settings: settings)
     got = registry.create("voucher", name="O'Hara", self=1)
     if not same(got, {"name": "O'Hara", "self": 1}):
@@ -305,6 +307,9 @@ class _Answer:
     requests: list[Any] = field(default_factory=list)
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
+        where = f"{request.method} {request.url.path}"
+        if where != "POST /charges":
+            raise Wrong(f"The charge is POST /charges, and you sent {where}.")
         self.requests.append(json.loads(request.content))
         if isinstance(self.outcome, BaseException):
             raise self.outcome
@@ -571,6 +576,16 @@ def _methods(signal_class: Callable[[], Any]) -> None:
     answer = signal.send("12C")
     if heard or answer != []:
         raise Wrong(f"The board is gone, and send gave {shown(answer)} and called {heard}.")
+    for number in range(20):  # a new board gets the memory, and so the id, of one that is gone
+        board = _Board(heard, "new")
+        signal.connect(board.show)
+        signal.send(number)
+        del board
+    if heard != [("new", number) for number in range(20)]:
+        raise Wrong(
+            f"Twenty boards were opened and closed, one after the other, and {len(heard)} heard their event: "
+            "a new object may have the id of one that is gone."
+        )
 
 
 def _errors(signal_class: Callable[[], Any]) -> None:
@@ -602,6 +617,11 @@ def _errors(signal_class: Callable[[], Any]) -> None:
     ):
         raise Wrong(
             f"send must return the list of the errors, {errors}; it returned {shown(got[0])}."
+        )
+    if len(again := signal.send("again")) != 2 or len(heard) != 8:
+        raise Wrong(
+            f"The second send to the same receivers called {len(heard) - 4} of 4 and returned {len(again)} errors, not 2: "
+            "a send leaves nothing behind."
         )
     stop = SystemExit(3)
     stopping = signal_class()

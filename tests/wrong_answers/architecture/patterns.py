@@ -203,6 +203,18 @@ WRONG = {
             but(ONCE, ("            kept.clear()\n", "            pass\n")),
             "After get.reset() the next get() must build anew",
         ),
+        (  # reset for all
+            but(
+                ONCE,
+                ("def once(build):\n    lock", "every = []\n\n\ndef once(build):\n    lock"),
+                ("[]\n\n    def get", "[]\n    every.append(kept)\n\n    def get"),
+                (
+                    "            kept.clear()\n",
+                    "            for each in every:\n                each.clear()\n",
+                ),
+            ),
+            "made another one build anew",
+        ),
         (  # reset expects something
             but(ONCE, ("            kept.clear()\n", "            kept.pop()\n")),
             "reset() before the first get() raised",
@@ -297,6 +309,17 @@ def once(build):
                 (
                     "return builder(**settings)",
                     "return self.made.setdefault(name, builder(**settings))",
+                ),
+            ),
+            "Each create must make a new object",
+        ),
+        (  # products are kept by name and settings
+            but(
+                REGISTRY,
+                ("        self.builders = {}\n", "        self.builders, self.made = {}, {}\n"),
+                (
+                    "return builder(**settings)",
+                    "return self.made.setdefault((name, repr(settings)), builder(**settings))",
                 ),
             ),
             "Each create must make a new object",
@@ -409,6 +432,10 @@ def once(build):
         ),
     ],
     "patterns.card_desk": [
+        (  # another endpoint
+            but(DESK, ('"/charges"', '"/charge"')),
+            "and you sent POST /charge.",
+        ),
         (  # half of the amounts
             but(DESK, ('f"{cents // 100}.{cents % 100:02d}"', 'f"{cents // 100}.{cents % 100}"')),
             "must send '0.05'",
@@ -657,6 +684,30 @@ def once(build):
                 ),
             ),
             "The board is gone, and send gave",
+        ),
+        (  # found by the id of what may be gone
+            but(
+                SIGNAL,
+                (
+                    "        if receiver in self._live():\n            return\n",
+                    """        key = id(getattr(receiver, "__self__", receiver))
+        if key in self.__dict__.setdefault("keys", set()):
+            return
+        self.keys.add(key)
+""",
+                ),
+            ),
+            "may have the id of one that is gone",
+        ),
+        (  # errors of all sends
+            but(
+                SIGNAL,
+                (
+                    "        errors = []\n",
+                    '        errors = self.__dict__.setdefault("errors", [])\n',
+                ),
+            ),
+            "a send leaves nothing behind",
         ),
         (  # the error ends the loop
             but(
