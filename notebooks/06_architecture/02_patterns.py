@@ -52,8 +52,8 @@ stamp()
 # | you use it as | `logging.getLogger()`, `None`, the `@lru_cache` on `get_settings` in FastAPI's documentation |
 #
 # `make_engine` is the bookings service's own. It makes a pool of at most 10 connections and opens none yet. Here
-# is the colleague's class. `lab.meet` stands for a constructor that takes some time: eight threads wait for each
-# other there, so the race happens on each run.
+# is the colleague's class. `lab.meet` stands for a constructor that takes some time: it returns when all eight threads
+# are in it, or after 2 seconds.
 
 # %%
 opened = []
@@ -752,7 +752,7 @@ def try_fault(desk_class, fault):
     """What the caller of one charge sees, and how often the provider charged."""
     with lab.provider() as provider:
         provider.fault = fault
-        url = lab.closed_port() if fault == "nobody listens" else provider.url
+        url = provider.closed_url if fault == "nobody listens" else provider.url
         timeout = WAIT if fault == "no answer" else 10
         with httpx.Client(base_url=url, timeout=timeout) as client:
             try:
@@ -1811,3 +1811,6 @@ check("patterns.signal", Signal)
 # [httpx: exceptions](https://www.python-httpx.org/exceptions/) ·
 # [`weakref`](https://docs.python.org/3/library/weakref.html) ·
 # [Django: signals](https://docs.djangoproject.com/en/stable/topics/signals/).
+
+# %% [markdown] footer=true
+# ← [3.4 SQLAlchemy](../03_databases/04_sqlalchemy.ipynb) · [Board](../00_start_here.ipynb)

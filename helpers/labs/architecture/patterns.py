@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -107,7 +108,7 @@ class Provider:
         self.connections = 0
         self.released = threading.Event()  # ends a request that gets no answer
         self.changed = threading.Condition()
-        self.url = ""
+        self.url = self.closed_url = ""  # at the second one nobody listens
 
     def wait_for(self, requests: int) -> None:
         """Return when the provider has dealt with so many requests."""
@@ -181,7 +182,9 @@ def provider() -> Iterator[Provider]:
         def handle_error(self, *_: object) -> None:
             """A client that went away is no news."""
 
-    with Server(("127.0.0.1", 0), _handler(desk)) as server:
+    with Server(("127.0.0.1", 0), _handler(desk)) as server, socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # taken, and not listening
+        desk.closed_url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         desk.url = f"http://127.0.0.1:{server.server_address[1]}"
         thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
@@ -191,12 +194,6 @@ def provider() -> Iterator[Provider]:
             desk.released.set()
             server.shutdown()
             thread.join()
-
-
-def closed_port() -> str:
-    """A URL where nobody listens: bound, and not listening, while the object lives is not needed."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
-        return f"http://127.0.0.1:{server.server_address[1]}"
 
 
 # ---- what the bookings service knows of payments
