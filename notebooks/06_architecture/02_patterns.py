@@ -29,11 +29,6 @@
 # 6. how Strategy, Decorator, Proxy and Dependency Injection look in Python, and where each goes wrong.
 
 # %%
-import functools
-import gc
-import threading
-import weakref
-
 from helpers import answer, check, claim, show_table, stamp
 from helpers.airline.database import make_engine
 from helpers.airline.settings import Settings
@@ -44,7 +39,19 @@ stamp()
 
 # %% [markdown] core=true minutes=5
 # ## One engine per process
+
+# %% [markdown] predict="patterns.q1"
+# **Predict.** The class is the textbook's: `__new__` builds the engine if `cls._instance is None`. Eight worker threads call
+# `Database()` for the first time, together. How many engines are built?
 #
+# - **a** 1: the GIL lets one thread at a time run the constructor
+# - **b** 2: the second thread that passes the check notices the first one
+# - **c** 8
+
+# %%
+answer("patterns.q1", None)  # "a", "b" or "c"
+
+# %% [markdown]
 # | Singleton | |
 # |---|---|
 # | textbook | a class whose `__new__` returns the one instance |
@@ -56,6 +63,9 @@ stamp()
 # are in it, or after 2 seconds.
 
 # %%
+import functools
+import threading
+
 opened = []
 
 
@@ -76,16 +86,6 @@ class Database:
             cls._instance = made
         return cls._instance
 
-
-# %% [markdown] predict="patterns.q1"
-# **Predict.** Eight worker threads call `Database()` for the first time, together. How many engines are built?
-#
-# - **a** 1: the GIL lets one thread at a time run the constructor
-# - **b** 2: the second thread that passes the check notices the first one
-# - **c** 8
-
-# %%
-answer("patterns.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Two more singletons are common in Python, and the fourth one is the cure.
@@ -941,6 +941,9 @@ claim("patterns.decimal", "read as decimals, all 100,000 amounts come out right"
 # textbook subject, the same with weak references, and the real signals of blinker and of Django.
 
 # %%
+import gc
+import weakref
+
 import blinker
 import django.dispatch
 
