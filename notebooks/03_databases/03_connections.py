@@ -177,85 +177,101 @@ claim("connections.memory_grows", "300 tables visited: the back end holds at lea
 # ▶ In a new cell: `break_it("connections.memory_grows")`
 
 # %% [markdown] core=true minutes=8
-# ## Forty requests per second
+# ## Ten requests per second
+#
+# The booking asks the payment service while its transaction is open, so each request holds its connection for 200 ms.
 
 # %% [markdown] predict="connections.q2"
-# **Predict.** 40 requests arrive per second, evenly, whatever the answers do. Each holds a connection for 50 ms. Which pool is the
-# smallest of these that keeps up?
+# **Predict.** 10 requests arrive per second, evenly, whatever the answers do. Which pool is the smallest of these that keeps up?
 #
 # - **a** 4
-# - **b** 12
-# - **c** 40
+# - **b** 10
+# - **c** 20
 
 # %%
 answer("connections.q2", None)  # "a", "b" or "c"
 
 # %%
+import asyncio
 from statistics import mean, median
 
 
 async def hold(connection):
-    await connection.execute("select pg_sleep(0.05)")
+    await connection.execute("select pg_sleep(0.2)")
 
 
-RATE, SECONDS = 40, 2
-flows = {size: await lab.open_loop(pg, size, RATE, SECONDS, hold) for size in (1, 2, 4, 12)}
-show_table([{"pool": size, "waiting at the last arrival": flow.waiting[-1], "longest wait": f"{max(flow.waits) * 1e3:,.0f} ms",
-             "busy on average, seen by the server": f"{mean(flow.busy):.1f}"} for size, flow in flows.items()])
+RATE, SECONDS = 10, 3
+sizes = (1, 2, 4, 10)
+measured = await asyncio.gather(*(lab.open_loop(pg, size, RATE, SECONDS, hold) for size in sizes))
+flows = dict(zip(sizes, measured, strict=True))
+show_table([{"pool": size, "served in 3 s": len(flow.holds), "waiting at the last arrival": flow.waiting[-1],
+             "connections in use, on average": f"{mean(flow.busy):.1f}"} for size, flow in flows.items()])
 
 # %% tags=["nbval-ignore-output"]
-seconds = [number / RATE for number in range(0, RATE * SECONDS, 4)]
-show_lines({f"pool of {size}": (seconds, flows[size].waiting[::4]) for size in (1, 2, 4)},
+seconds = [number / RATE for number in range(RATE * SECONDS)]
+show_lines({f"pool of {size}": (seconds, flows[size].waiting) for size in (1, 4)},
            title="Requests that wait for a connection", x="seconds since the first arrival", y="requests")
 
 # %%
-little = mean(flows[12].busy) / (RATE * mean(flows[12].holds))
-claim("connections.queue_grows", "with a pool of 1, at least 38 of 80 requests wait when the last one arrives",
-      flows[1].waiting[-1], at_least=38)
+little = mean(flows[10].busy) / (RATE * mean(flows[10].holds))
+claim("connections.queue_grows", "with a pool of 1, at least 13 of 30 requests wait when the last one arrives",
+      flows[1].waiting[-1], at_least=13)
 claim("connections.queue_empty", "with a pool of 4, most arrivals find nobody waiting",
-      median(flows[4].waiting), at_most=1, did=len(flows[4].waits), proves={"connections.q2": "a"})
-claim("connections.little", "with a pool of 12, the server sees as many busy sessions as arrival rate times holding time",
-      little, between=(0.7, 1.3), unit="×", baseline=flows[12].holds)
+      median(flows[4].waiting), at_most=1, did=len(flows[4].holds), proves={"connections.q2": "a"})
+claim("connections.little", "of a pool of 10, as many connections are in use as arrival rate times holding time",
+      little, between=(0.75, 1.25), unit="×", baseline=mean(flows[10].holds))
 
 # %% [markdown]
-# **Reading it.** A pool of 1 serves at most 1 / 0.05 s = 20 requests per second. Half of the arrivals are left over, so the queue grows
-# for as long as the load lasts. A pool of 12 has two connections at work, like the pool of 4.
+# **Reading it.** A pool of 1 serves at most 1 / 0.2 s = 5 requests per second. Half of the arrivals are left over, so the queue grows
+# for as long as the load lasts. Of a pool of 10, two connections are in use, as of the pool of 4.
 #
 # **Why.** Little's law: the average number in a system is the arrival rate times the average time in it, *L = λ · W*
 # ([Little 1961](https://doi.org/10.1287/opre.9.3.383)). It needs no assumption about how arrivals are distributed. Here
-# 40 · 0.05 = 2. *L* is an average, so a pool of exactly *L* has no room: random arrivals come in clusters.
+# 10 · 0.2 = 2. *L* is an average, so a pool of exactly *L* has no room: random arrivals come in clusters.
 #
-# **In production.** W is the time that a *connection* is held, not the time of the query. A call to a payment service inside of the
-# transaction makes W a hundred times longer, and the pool that you need with it. Measure W first, shorten it, then size the pool:
-# *L* and room for clusters. More than the database can work on at a time only moves the queue into the database. The `fastapi.pool_emptied` experiment in
+# **In production.** W is the time that a *connection* is held, not the time of the query. Take the call to the payment service out of the
+# transaction, and a fraction of the pool is enough. Measure W first, shorten it, then size the pool: *L* and room for clusters. More than the database can work on at a time only moves the queue into the database. The `fastapi.pool_emptied` experiment in
 # [2.1](../02_web/01_fastapi.ipynb) shows the other way to run out.
 
 # %% [markdown] claim="connections.queue_grows" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: hold it for a tenth of the time</summary>
+# <summary><b>Mend it</b>: five connections more for each</summary>
 #
 # ```diff
-# -flows = {size: await lab.open_loop(pg, size, RATE, SECONDS, hold) for size in (1, 2, 4, 12)}
-# +flows = {size: await lab.open_loop(pg, size + 3, RATE, SECONDS, hold) for size in (1, 2, 4, 12)}
+# -measured = await asyncio.gather(*(lab.open_loop(pg, size, RATE, SECONDS, hold) for size in sizes))
+# +measured = await asyncio.gather(*(lab.open_loop(pg, size + 5, RATE, SECONDS, hold) for size in sizes))
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("connections.queue_grows")`
 
-# %% [markdown] also=["connections.little"] claim="connections.queue_empty" tags=["break-it"]
+# %% [markdown] claim="connections.queue_empty" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a slow call while the connection is held</summary>
+# <summary><b>Break it</b>: the payment service is slow today</summary>
 #
 # ```diff
-# -    await connection.execute("select pg_sleep(0.05)")
-# +    await connection.execute("select pg_sleep(0.05)")
-# +    await __import__("asyncio").sleep(0.3)
+# -    await connection.execute("select pg_sleep(0.2)")
+# +    await connection.execute("select pg_sleep(0.2)")
+# +    await asyncio.sleep(0.5)
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("connections.queue_empty")`
+
+# %% [markdown] also=["connections.queue_grows"] claim="connections.little" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: half of the arrivals that the formula is told</summary>
+#
+# ```diff
+# -measured = await asyncio.gather(*(lab.open_loop(pg, size, RATE, SECONDS, hold) for size in sizes))
+# +measured = await asyncio.gather(*(lab.open_loop(pg, size, RATE / 2, SECONDS, hold) for size in sizes))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("connections.little")`
 
 # %% [markdown] minutes=7
 # ## The sixth request
@@ -568,36 +584,42 @@ with lab.quiet_pool(), ExitStack() as stack:
         "SQLAlchemy": warmed(sa.create_engine(pg.url_of(pg.database), pool_size=5)),
         "SQLAlchemy, pool_pre_ping": warmed(sa.create_engine(pg.url_of(pg.database), pool_size=5, pool_pre_ping=True)),
     }
+    five = {"min_size": 5, "max_size": 5, "kwargs": {"autocommit": True}}
     pools = {
-        name: stack.enter_context(ConnectionPool(lab.conninfo(pg), min_size=5, max_size=5, kwargs={"autocommit": True}, check=check_))
-        for name, check_ in {"psycopg_pool": None, "psycopg_pool, check": ConnectionPool.check_connection}.items()
+        "psycopg_pool": ConnectionPool(lab.conninfo(pg), **five, open=False),
+        "psycopg_pool, check=": ConnectionPool(lab.conninfo(pg), **five, open=False, check=ConnectionPool.check_connection),
     }
     for pool in pools.values():
-        pool.wait()
+        stack.enter_context(pool).wait()
     inside = engines["SQLAlchemy, pool_pre_ping"].connect()
     ask(inside)  # a transaction that is open during the restart
 
     lab.crash(pg)
 
     failed = {name: five_requests(engine.connect, ask) for name, engine in engines.items()}
-    failed |= {name: five_requests(pool.connection, ask) for name, pool in pools.items()}
+    with lab.delays() as asked:  # for how long psycopg's pool asks to sleep; it need not
+        failed |= {name: five_requests(pool.connection, ask) for name, pool in pools.items()}
     in_transaction = lab.outcome(lambda: ask(inside))
     inside.close()
     for engine in engines.values():
         engine.dispose()
 show_table([{"pool": name, "of five requests fail": n} for name, n in failed.items()])
 print("the transaction that was open, with pre-ping:", in_transaction)
+print("psycopg's pool would sleep between its checks:", [f"{delay:.0f} s" for delay in asked])
 
 # %%
 claim("connections.restart_failed", "after a restart: one request fails with SQLAlchemy's pool, five with psycopg's, none if connections are checked",
       list(failed.values()), equals=[1, 0, 5, 0], proves={"connections.q6": "b"})
+claim("connections.restart_backoff", "a psycopg pool that checks makes the first request wait 15 s (or 10 % more or less) for five dead connections",
+      sum(asked), between=(13.5, 16.5), unit="s")
 claim("connections.restart_inside", "pre-ping does not save the transaction that was open",
       in_transaction, equals="OperationalError", baseline=in_transaction)
 
 # %% [markdown]
 # **Why.** SQLAlchemy takes the first such error as news about *all* connections that are as old: `Pool._invalidate` notes the moment, and each
 # older connection is replaced at its next checkout. Five requests *at once* would all fail. psycopg's pool replaces the one that broke
-# and hands out the next oldest. A check at checkout costs the round trip that you counted above
+# and hands out the next oldest. With `check=` it looks before it hands out, but after each check that fails it sleeps: nothing, then 1, 2, 4, 8 s
+# (`getconn` and `AttemptWithBackoff` in `psycopg_pool`). Its method `pool.check()` replaces all dead ones at once. A check at checkout costs the round trip that you counted above
 # ([SQLAlchemy: disconnects](https://docs.sqlalchemy.org/en/20/core/pooling.html#dealing-with-disconnects), [psycopg: connection
 # quality](https://www.psycopg.org/psycopg3/docs/advanced/pool.html#connection-quality)).
 #
@@ -637,6 +659,20 @@ claim("connections.restart_pooler", "an idle client of PgBouncer outlives the re
 # </details>
 #
 # ▶ In a new cell: `break_it("connections.restart_failed")`
+
+# %% [markdown] claim="connections.restart_backoff" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: check all connections before the requests come</summary>
+#
+# ```diff
+# -    with lab.delays() as asked:  # for how long psycopg's pool asks to sleep; it need not
+# +    pools["psycopg_pool, check="].check()
+# +    with lab.delays() as asked:
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("connections.restart_backoff")`
 
 # %% [markdown] claim="connections.restart_inside" tags=["break-it"]
 # <details>
@@ -1014,21 +1050,63 @@ claim("connections.prepared_overflow", "with tracking, SQL DEALLOCATE fails when
 # ▶ In a new cell: `break_it("connections.prepared_overflow")`
 
 # %% [markdown] minutes=6
-# ## Two hundred at once
+# ## All at once
 #
-# The database comes back, and 200 clients connect in the same moment. The server allows 60 connections (`max_connections`). First without PgBouncer,
+# The database comes back, and 120 clients connect in the same moment. The server allows 60 connections (`max_connections`). First without PgBouncer,
 # then with one that may open ten.
 
 # %%
-crowds = {"PostgreSQL": await lab.crowd(pg, pg.database, 200)}
+crowds = {"PostgreSQL": await lab.crowd(pg, pg.database, 120)}
 if pooler:
     with lab.behind(pooler, "transaction", size=10, query_wait_timeout=60) as desk:
-        crowds["PgBouncer"] = await lab.crowd(pooler, desk.name, 200)
+        crowds["PgBouncer"] = await lab.crowd(pooler, desk.name, 120)
 answered = {way: [pid for pid in got if isinstance(pid, int)] for way, got in crowds.items()}
-show_table([{"200 clients connect to": way, "answered": len(pids), "refused": 200 - len(pids), "back ends": len(set(pids))} for way, pids in answered.items()])
+show_table([{"120 clients connect to": way, "answered": len(pids), "refused": 120 - len(pids), "back ends": len(set(pids))} for way, pids in answered.items()])
+
+# %%
+claim("connections.crowd_direct", "of 120 clients at once, PostgreSQL with 60 slots refuses at least 60",
+      120 - len(answered["PostgreSQL"]), at_least=60)
+through = answered.get("PgBouncer", [])
+claim("connections.crowd_pooler", "through PgBouncer all 120 get an answer, from at most ten back ends",
+      [len(through), len(set(through)) <= 10], equals=[120, True], unmeasured=pooler)
 
 # %% [markdown]
-# So PgBouncer bounds the back ends by `default_pool_size`. Or does it? Four tenants have a database each, and four busy clients each.
+# **Why.** PgBouncer lets a client wait in a queue (`query_wait_timeout`). PostgreSQL has no queue for connections: it says *sorry, too many clients already*, and each
+# refused attempt has cost the server a process.
+#
+# **In production.** After a restart all services reconnect at once. Clients that connect directly need a backoff with jitter; a fixed pause brings them back together.
+# Short processes, as on a serverless platform, are such a crowd on every day.
+
+# %% [markdown] claim="connections.crowd_direct" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: three groups, one after the other</summary>
+#
+# ```diff
+# -crowds = {"PostgreSQL": await lab.crowd(pg, pg.database, 120)}
+# +crowds = {"PostgreSQL": [pid for _ in range(3) for pid in await lab.crowd(pg, pg.database, 40)]}
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("connections.crowd_direct")`
+
+# %% [markdown] claim="connections.crowd_pooler" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: session mode, and nobody waits long</summary>
+#
+# ```diff
+# -    with lab.behind(pooler, "transaction", size=10, query_wait_timeout=60) as desk:
+# +    with lab.behind(pooler, "session", size=10, query_wait_timeout=1) as desk:
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("connections.crowd_pooler")`
+
+# %% [markdown] minutes=4
+# ## Four tenants
+#
+# PgBouncer bounds its back ends by `default_pool_size`. Four tenants have a database each, and four busy clients each.
 
 # %% [markdown] predict="connections.q10"
 # **Predict.** `default_pool_size = 2`, one user, four databases, sixteen busy clients. How many back ends does PgBouncer open?
@@ -1055,48 +1133,15 @@ back_ends = [tenants(limit=0), tenants(limit=3)] if pooler else []
 print("back ends for four tenants: without and with max_user_connections = 3:", back_ends)
 
 # %%
-claim("connections.crowd_direct", "of 200 clients at once, PostgreSQL with 60 slots refuses at least 140",
-      200 - len(answered["PostgreSQL"]), at_least=140)
-claim("connections.crowd_pooler", "through PgBouncer all 200 get an answer, from at most ten back ends",
-      [len(pids) if way == "PgBouncer" else None for way, pids in answered.items()][1:] + [len(set(answered.get("PgBouncer", []))) <= 10],
-      equals=[200, True], unmeasured=pooler)
 claim("connections.pool_per_database", "default_pool_size is per user and database: four databases get eight back ends; max_user_connections holds them at three",
       back_ends, equals=[8, 3], unmeasured=pooler, proves={"connections.q10": "b"})
 
 # %% [markdown]
-# **Why.** PgBouncer lets a client wait in a queue; PostgreSQL has no queue for connections and says *sorry, too many clients already*. A pool exists per pair of
-# user and database. Somebody with [hundreds of tenants and `default_pool_size = 20`](https://github.com/pgbouncer/pgbouncer/issues/130)
-# found that out under load.
+# **Why.** A pool exists per pair of user and database, and each may grow to `default_pool_size`. Somebody with [several hundred databases and
+# `default_pool_size = 20`](https://github.com/pgbouncer/pgbouncer/issues/130) asked where all the connections came from.
 #
 # **In production.** Add up: processes × pool size of each service, or pairs × `default_pool_size`, must stay below `max_connections`, with room for
-# an administrator. `max_db_connections` and `max_user_connections` are the bounds that hold whatever the number of pools. Clients that reconnect
-# directly need backoff with jitter; each refused attempt has cost the server a process.
-
-# %% [markdown] claim="connections.crowd_direct" tags=["break-it"]
-# <details>
-# <summary><b>Mend it</b>: a quarter of them</summary>
-#
-# ```diff
-# -crowds = {"PostgreSQL": await lab.crowd(pg, pg.database, 200)}
-# +crowds = {"PostgreSQL": await lab.crowd(pg, pg.database, 50) + list(range(150))}
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("connections.crowd_direct")`
-
-# %% [markdown] claim="connections.crowd_pooler" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: session mode, and nobody waits long</summary>
-#
-# ```diff
-# -    with lab.behind(pooler, "transaction", size=10, query_wait_timeout=60) as desk:
-# +    with lab.behind(pooler, "session", size=10, query_wait_timeout=1) as desk:
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("connections.crowd_pooler")`
+# an administrator. `max_db_connections` and `max_user_connections` are bounds over pools: per database, and per user.
 
 # %% [markdown] claim="connections.pool_per_database" tags=["break-it"]
 # <details>
@@ -1229,7 +1274,7 @@ check("connections.seat_standby", seat_standby)
 # 2. `connections.queue_grows`, `connections.queue_empty`, `connections.little`
 # 3. `connections.leak_sixth`, `connections.leak_found`, `connections.leak_slots`, `connections.killed_busy`
 # 4. `connections.nested_idle`, `connections.nested_ten`, `connections.nested_eleven`
-# 5. `connections.restart_failed`, `connections.restart_inside`, `connections.restart_pooler`
+# 5. `connections.restart_failed`, `connections.restart_backoff`, `connections.restart_inside`, `connections.restart_pooler`
 # 6. `connections.modes_answered`, `connections.modes_moves`, `connections.state_leaks`, `connections.state_lost`, `connections.state_local`,
 #    `connections.state_clean`, `connections.prepared_first`, `connections.prepared_overflow`, `connections.crowd_direct`,
 #    `connections.crowd_pooler`, `connections.pool_per_database`

@@ -43,7 +43,11 @@ LOGS: list[tuple[str, Requests, int]] = [
     ("a request that arrives when the connection comes back", [(0, 50), (50, 50)], 0),
     ("two requests at the same moment", [(0, 50), (0, 50)], 0),
     ("two requests at the same moment and just enough patience", [(0, 50), (0, 50)], 50),
-    ("two requests at the same moment and a millisecond too little patience", [(0, 50), (0, 50)], 49),  # fmt: skip
+    (
+        "two requests at the same moment and a millisecond too little patience",
+        [(0, 50), (0, 50)],
+        49,
+    ),  # fmt: skip
     ("the long one of two first in the list", [(0, 100), (0, 10)], 10),
     ("the short one of two first in the list", [(0, 10), (0, 100)], 10),
     ("the log in no order", [(100, 50), (0, 110), (100, 50), (50, 10)], 0),
@@ -82,7 +86,9 @@ def check_smallest_pool(smallest_pool: Callable[[Requests, int], int]) -> None:
         expected = _smallest(requests, patience)
         if isinstance(got, bool) or not same(got, expected):
             few = requests if len(requests) < 8 else f"{len(requests)} requests"
-            longest = f" With {expected} the longest wait is {_longest_wait(requests, expected)} ms."
+            longest = (
+                f" With {expected} the longest wait is {_longest_wait(requests, expected)} ms."
+            )
             fewer = f" With {expected - 1} it is {_longest_wait(requests, expected - 1)} ms." if expected > 1 else ""  # fmt: skip
             raise Wrong(
                 f"A log with {what} ({few}), patience {patience} ms: expected a pool of {expected}, got {shown(got)}."
@@ -191,6 +197,7 @@ class Pooled:
 def check_seat_standby(seat_standby: Callable[[Any, int], Any], server: Postgres) -> None:
     """Results, the lock, the time-out, errors, and what is left on three back ends."""
     with lab.database(server, "standby") as name, contextlib.ExitStack() as stack:
+
         def connect() -> Any:
             return stack.enter_context(server.driver_connect(dbname=name, autocommit=True))
 
@@ -209,7 +216,9 @@ def check_seat_standby(seat_standby: Callable[[Any, int], Any], server: Postgres
         for flight, why in ((1, "no seat is free any more"), (3, "the flight has no seats")):
             got = _called(seat_standby, client, flight)
             if list(got) != []:
-                raise Wrong(f"For flight {flight}, where {why}, expected no pairs, got {shown(got)}.")
+                raise Wrong(
+                    f"For flight {flight}, where {why}, expected no pairs, got {shown(got)}."
+                )
         for flight in (0, 2):
             _waits(seat_standby, fresh(), outside, flight)
         _fails(seat_standby, fresh(), outside, backends)
@@ -334,7 +343,11 @@ def _interrupted(seat_standby: Callable[[Any, int], Any], fresh: Callable[..., P
         else:
             if client.done < after:
                 return  # it has fewer statements
-            raise Wrong(f"The handler was interrupted after {after} statement(s), and swallowed that.")
+            raise Wrong(
+                f"The handler was interrupted after {after} statement(s), and swallowed that."
+            )
         _nothing_left(backends, f"an interruption after {after} statement(s)")
         if outside.execute(STATE, [1, 1]).fetchone() not in (UNTOUCHED, ([], ["1A", "1B", None])):
-            raise Wrong(f"Interrupted after {after} statement(s), the handler left half of its changes.")
+            raise Wrong(
+                f"Interrupted after {after} statement(s), the handler left half of its changes."
+            )

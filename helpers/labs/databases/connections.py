@@ -325,49 +325,45 @@ class Flow:
     """What requests met that came on schedule."""
 
     waiting: list[int] = field(default_factory=list)  # without a connection, at each arrival
-    waits: list[float] = field(default_factory=list)  # seconds from due to connection, per request
-    holds: list[float] = field(default_factory=list)  # seconds with the connection
-    busy: list[int] = field(default_factory=list)  # sessions at work, as the server saw it
+    holds: list[float] = field(default_factory=list)  # seconds with the connection, of those served
+    busy: list[int] = field(default_factory=list)  # connections out of the pool, every 10 ms
 
 
 async def open_loop(server: Postgres, size: int, rate: float, seconds: float, work: Callable[[Any], Any]) -> Flow:  # fmt: skip
-    """`work(connection)` at a fixed rate, whatever the answers do, through a pool of this size."""
-    import psycopg
+    """`work(connection)` at a fixed rate, whatever the answers do, through a pool of this size.
+
+    It ends with the last arrival; requests that have no connection then get none.
+    """
     from psycopg_pool import AsyncConnectionPool
 
-    flow, name = Flow(), f"flow {next(_numbers)}"
-    watching = "select count(*) from pg_stat_activity where state = 'active' and application_name = %s"
-    inside = conninfo(server, application_name=name)
-    watcher = await psycopg.AsyncConnection.connect(conninfo(server), autocommit=True)
-    pool = AsyncConnectionPool(inside, min_size=size, max_size=size, kwargs={"autocommit": True}, open=False)  # fmt: skip
-    started = 0
+    flow, started = Flow(), 0
+    pool = AsyncConnectionPool(conninfo(server), min_size=size, max_size=size, kwargs={"autocommit": True}, open=False)  # fmt: skip
 
-    async def request(due: float) -> None:
+    async def request() -> None:
         nonlocal started
         async with pool.connection(timeout=60) as connection:
             got = time.monotonic()
             started += 1
-            flow.waits.append(got - due)
             await work(connection)
             flow.holds.append(time.monotonic() - got)
 
     async def watch() -> None:
         while True:
-            cursor = await watcher.execute(watching, [name])
-            flow.busy.append((await cursor.fetchone())[0])  # type: ignore[index]
-            await asyncio.sleep(0.007)
+            seen = pool.get_stats()
+            flow.busy.append(seen["pool_size"] - seen["pool_available"])
+            await asyncio.sleep(0.01)
 
-    async with watcher, pool:
+    async with pool:
         await pool.wait()
         begin, tasks = time.monotonic() + 0.05, []
         watched = asyncio.create_task(watch())
         for number in range(round(rate * seconds)):
-            due = begin + number / rate
-            while (early := due - time.monotonic()) > 0:
+            while (early := begin + number / rate - time.monotonic()) > 0:
                 await asyncio.sleep(early)
             flow.waiting.append(number - started)
-            tasks.append(asyncio.create_task(request(due)))
-        watched.cancel()
+            tasks.append(asyncio.create_task(request()))
+        for task in (watched, *tasks):  # whoever still waits has been counted
+            task.cancel()
         await asyncio.gather(watched, *tasks, return_exceptions=True)
     return flow
 
@@ -403,8 +399,25 @@ def old_libpq() -> Iterator[None]:
     """psycopg as it is on a libpq before 17, which cannot close a prepared statement by a message."""
     from unittest import mock
 
-    with mock.patch("psycopg._connection_base._HAS_SEND_CLOSE", False):
+    import psycopg
+    from psycopg import _connection_base
+
+    if hasattr(_connection_base, "_HAS_SEND_CLOSE"):
+        patch: Any = mock.patch.object(_connection_base, "_HAS_SEND_CLOSE", False)
+    else:
+        patch = mock.patch.object(psycopg.capabilities, "has_send_close_prepared", return_value=False)
+    with patch:
         yield
+
+
+@contextlib.contextmanager
+def delays() -> Iterator[list[float]]:
+    """The seconds for which psycopg's pool asks to sleep between two checks; it does not sleep."""
+    from unittest import mock
+
+    asked: list[float] = []
+    with mock.patch("psycopg_pool.pool.sleep", asked.append):
+        yield asked
 
 
 def give_up(results: Iterable[Any]) -> None:

@@ -72,7 +72,8 @@ PICKED = '''select person, seat
 WRONG = {
     "connections.smallest_pool": [
         # Little's law: an average
-        ("""
+        (
+            """
 import math
 
 
@@ -81,9 +82,12 @@ def smallest_pool(requests, patience):
         return 1
     span = max(arrives + holds for arrives, holds in requests) - min(arrives for arrives, _ in requests)
     return max(1, math.ceil(sum(holds for _, holds in requests) / max(span, 1)))
-""", "A log with two requests at the same moment and a millisecond too little patience"),
+""",
+            "A log with two requests at the same moment and a millisecond too little patience",
+        ),
         # the peak: nobody may wait
-        ("""
+        (
+            """
 def smallest_pool(requests, patience):
     edges = sorted(edge for arrives, holds in requests for edge in ((arrives, 1), (arrives + holds, -1)))
     busy = most = 0
@@ -91,60 +95,167 @@ def smallest_pool(requests, patience):
         busy += step
         most = max(most, busy)
     return max(most, 1)
-""", "two requests at the same moment and just enough patience"),
-        (changed(REPLAY, ("longest <= patience", "longest < max(patience, 1)")), "just enough patience"),
-        (changed(REPLAY, ("sorted(requests, key=lambda request: request[0])", "sorted(requests)")),
-         "the long one of two first in the list"),
-        (changed(REPLAY, ("sorted(requests, key=lambda request: request[0])", "requests")), "the log in no order"),
-        (changed(REPLAY, ("    by_arrival = sorted(requests, key=lambda request: request[0])",
-                          "    requests.sort(key=lambda request: request[0])\n    by_arrival = requests")),
-         "The caller's log was changed", "in place"),
-        (changed(REPLAY, ("    size = 1\n", "    size = 0 if not requests else 1\n")), "nothing in it", "falsy"),
+""",
+            "two requests at the same moment and just enough patience",
+        ),
+        (
+            changed(REPLAY, ("longest <= patience", "longest < max(patience, 1)")),
+            "just enough patience",
+        ),
+        (
+            changed(
+                REPLAY, ("sorted(requests, key=lambda request: request[0])", "sorted(requests)")
+            ),
+            "the long one of two first in the list",
+        ),
+        (
+            changed(REPLAY, ("sorted(requests, key=lambda request: request[0])", "requests")),
+            "the log in no order",
+        ),
+        (
+            changed(
+                REPLAY,
+                (
+                    "    by_arrival = sorted(requests, key=lambda request: request[0])",
+                    "    requests.sort(key=lambda request: request[0])\n    by_arrival = requests",
+                ),
+            ),
+            "The caller's log was changed",
+            "in place",
+        ),
+        (
+            changed(REPLAY, ("    size = 1\n", "    size = 0 if not requests else 1\n")),
+            "nothing in it",
+            "falsy",
+        ),
         # no patience is taken for a default
-        (changed(REPLAY, ("    size = 1\n", "    size = 1\n    patience = patience or 50\n")),
-         "two requests at the same moment (", "falsy"),
+        (
+            changed(REPLAY, ("    size = 1\n", "    size = 1\n    patience = patience or 50\n")),
+            "two requests at the same moment (",
+            "falsy",
+        ),
         # the size of the call before
-        (changed(REPLAY, ("    size = 1\n", "    size = LAST[0]\n"), ("            return size", "            LAST[0] = size\n            return size"),
-                 ("import heapq\n", "import heapq\n\nLAST = [1]\n")), "expected a pool of 1, got 2", "again"),
+        (
+            changed(
+                REPLAY,
+                ("    size = 1\n", "    size = LAST[0]\n"),
+                ("            return size", "            LAST[0] = size\n            return size"),
+                ("import heapq\n", "import heapq\n\nLAST = [1]\n"),
+            ),
+            "expected a pool of 1, got 2",
+            "again",
+        ),
     ],
     "connections.seat_standby": [
         # as it was, for a direct connection
-        (changed(SEAT, ("with client.transaction():", "if True:"), ("set local", "set"), ("_xact_lock", "_lock"),
-                 (" on commit drop", "")), "UndefinedTable"),
-        (changed(SEAT, ("set local", "set")), "statement_timeout = 2s: the next client finds it there"),
-        (changed(SEAT, ("        client.execute(\"set local statement_timeout = '2s'\")\n", "")), "statement_timeout was 0, not 2s"),
+        (
+            changed(
+                SEAT,
+                ("with client.transaction():", "if True:"),
+                ("set local", "set"),
+                ("_xact_lock", "_lock"),
+                (" on commit drop", ""),
+            ),
+            "UndefinedTable",
+        ),
+        (
+            changed(SEAT, ("set local", "set")),
+            "statement_timeout = 2s: the next client finds it there",
+        ),
+        (
+            changed(SEAT, ("        client.execute(\"set local statement_timeout = '2s'\")\n", "")),
+            "statement_timeout was 0, not 2s",
+        ),
         # in a transaction of its own
-        (changed(SEAT, ("    with client.transaction():\n        client.execute(\"set local statement_timeout = '2s'\")",
-                        "    client.execute(\"set local statement_timeout = '2s'\")\n    with client.transaction():")),
-         "statement_timeout was 0, not 2s"),
-        (changed(SEAT, ("_xact_lock", "_lock")), "an advisory lock: the next client finds it there"),
-        (changed(SEAT, ("    with client.transaction():\n", "    client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])\n    with client.transaction():\n"),
-                 ("        client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])\n        client.execute(\"create", "        client.execute(\"create")),
-         "did not have the exclusive advisory lock"),
-        (changed(SEAT, ("        client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])",
-                        "        if flight_id:\n            client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])")),
-         "lock 0", "falsy"),
-        (changed(SEAT, ("_xact_lock", "_xact_lock_shared")), "did not have the exclusive advisory lock"),
+        (
+            changed(
+                SEAT,
+                (
+                    "    with client.transaction():\n        client.execute(\"set local statement_timeout = '2s'\")",
+                    "    client.execute(\"set local statement_timeout = '2s'\")\n    with client.transaction():",
+                ),
+            ),
+            "statement_timeout was 0, not 2s",
+        ),
+        (
+            changed(SEAT, ("_xact_lock", "_lock")),
+            "an advisory lock: the next client finds it there",
+        ),
+        (
+            changed(
+                SEAT,
+                (
+                    "    with client.transaction():\n",
+                    '    client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n    with client.transaction():\n',
+                ),
+                (
+                    '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n        client.execute("create',
+                    '        client.execute("create',
+                ),
+            ),
+            "did not have the exclusive advisory lock",
+        ),
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])',
+                    '        if flight_id:\n            client.execute("select pg_advisory_xact_lock(%s)", [flight_id])',
+                ),
+            ),
+            "lock 0",
+            "falsy",
+        ),
+        (
+            changed(SEAT, ("_xact_lock", "_xact_lock_shared")),
+            "did not have the exclusive advisory lock",
+        ),
         # tries, and does not wait
-        (changed(SEAT, ("pg_advisory_xact_lock", "pg_try_advisory_xact_lock")), "did not wait for it"),
+        (
+            changed(SEAT, ("pg_advisory_xact_lock", "pg_try_advisory_xact_lock")),
+            "did not wait for it",
+        ),
         # reads before it has the lock
-        (changed(SEAT, ("        client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])\n", ""),
-                 ("        client.execute(PICK, [flight_id, flight_id])\n",
-                  "        client.execute(PICK, [flight_id, flight_id])\n        client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])\n")),
-         "Read after you have the lock"),
+        (
+            changed(
+                SEAT,
+                ('        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n', ""),
+                (
+                    "        client.execute(PICK, [flight_id, flight_id])\n",
+                    '        client.execute(PICK, [flight_id, flight_id])\n        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n',
+                ),
+            ),
+            "Read after you have the lock",
+        ),
         (changed(SEAT, (" on commit drop", "")), "the temporary table picked", "again"),
         # two transactions
-        (changed(SEAT, ("        client.execute(\"update standby",
-                        "        pairs = client.execute(\"select person, seat from picked order by person\").fetchall()\n"
-                        "    with client.transaction():\n        client.execute(\"set local statement_timeout = '2s'\")\n"
-                        "        client.execute(\"select pg_advisory_xact_lock(%s)\", [flight_id])\n"
-                        "        for person, seat in pairs:\n            client.execute(\"update standby set seat = %s where person = %s\", [seat, person])\n"
-                        "        return pairs\n        client.execute(\"update standby")),
-         "some of its rows have changed", "exception"),
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("update standby',
+                    '        pairs = client.execute("select person, seat from picked order by person").fetchall()\n'
+                    "    with client.transaction():\n        client.execute(\"set local statement_timeout = '2s'\")\n"
+                    '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n'
+                    '        for person, seat in pairs:\n            client.execute("update standby set seat = %s where person = %s", [seat, person])\n'
+                    '        return pairs\n        client.execute("update standby',
+                ),
+            ),
+            "some of its rows have changed",
+            "exception",
+        ),
         # begin and commit by hand, and only an Exception rolls back
-        (changed(BEGIN, ("except BaseException:", "except Exception:")), "still in a transaction", "base exception"),
+        (
+            changed(BEGIN, ("except BaseException:", "except Exception:")),
+            "still in a transaction",
+            "base exception",
+        ),
         # the error is swallowed
-        (changed(BEGIN, ("        raise\n", "        return []\n")), "instead of raising the error", "exception"),
+        (
+            changed(BEGIN, ("        raise\n", "        return []\n")),
+            "instead of raising the error",
+            "exception",
+        ),
     ],
 }
 
