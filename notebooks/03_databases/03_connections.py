@@ -33,9 +33,10 @@ from helpers.labs.databases import connections as lab
 
 pg = lab.postgres()
 pooler = lab.pgbouncer(pg)  # a PgBouncer before it; false where there is none
+PID = "select pg_backend_pid()"  # which server process answers
 stamp()
 
-# %% [markdown] core=true minutes=9
+# %% [markdown] core=true minutes=8
 # ## A page of one question
 
 # %% [markdown] predict="connections.q1"
@@ -122,6 +123,8 @@ with lab.database(pg, "tenants") as tenants:
         held["after 300 tables"] = bytes_held(one)
         one.execute("discard all")
         held["after DISCARD ALL"] = bytes_held(one)
+
+# %% tags=["nbval-ignore-output"]
 show_table([{"the back end is": when, "bytes in its own memory": f"{size:,}"} for when, size in held.items()])
 
 # %%
@@ -135,7 +138,7 @@ claim("connections.memory_grows", "300 tables visited: the back end holds at lea
 # tables. So memory is connections × tables that each has seen.
 #
 # **In production.** Keep connections, and keep them few. Multi-tenant schemas make each of them heavy; a pool's `pool_recycle` or
-# `max_lifetime` is what ends the process that holds the memory. Count round trips before you tune a query of 0.2 ms.
+# `max_lifetime` is what ends the process that holds the memory. Count round trips before you tune a query.
 
 # %% [markdown] claim="connections.connect_trips" tags=["break-it"]
 # <details>
@@ -176,7 +179,7 @@ claim("connections.memory_grows", "300 tables visited: the back end holds at lea
 #
 # ▶ In a new cell: `break_it("connections.memory_grows")`
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=7
 # ## Ten requests per second
 #
 # The booking asks the payment service while its transaction is open, so each request holds its connection for 200 ms.
@@ -204,6 +207,8 @@ RATE, SECONDS = 10, 3
 sizes = (1, 2, 4, 10)
 measured = await asyncio.gather(*(lab.open_loop(pg, size, RATE, SECONDS, hold) for size in sizes))
 flows = dict(zip(sizes, measured, strict=True))
+
+# %% tags=["nbval-ignore-output"]
 show_table([{"pool": size, "served in 3 s": len(flow.holds), "waiting at the last arrival": flow.waiting[-1],
              "connections in use, on average": f"{mean(flow.busy):.1f}"} for size, flow in flows.items()])
 
@@ -356,8 +361,8 @@ claim("connections.leak_slots", "the server has ended all five sessions, and the
 # pool comes back only with the object.
 #
 # **In production.** Read rows out (`.all()`) inside of `with engine.connect()`, and cache *them*. Look from both sides: `pool.checkedout()` as a
-# metric, and `pg_stat_activity` with an `application_name` per service. Keep `idle_in_transaction_session_timeout` as a belt, and raise
-# the pool's time-out never to 30 s, the default: users are gone by then.
+# metric, and `pg_stat_activity` with an `application_name` per service. Keep `idle_in_transaction_session_timeout` as a second line of defence, and shorten
+# the pool's own time-out: its [default](https://docs.sqlalchemy.org/en/20/core/engines.html#sqlalchemy.create_engine.params.pool_timeout) is 30 s, longer than a user waits.
 
 # %% [markdown] also=["connections.leak_found", "connections.leak_slots"] claim="connections.leak_sixth" tags=["break-it"]
 # <details>
@@ -392,6 +397,7 @@ claim("connections.leak_slots", "the server has ended all five sessions, and the
 answer("connections.q4", None)  # "a", "b" or "c"
 
 # %%
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
@@ -476,7 +482,7 @@ claim("connections.nested_eleven", "with eleven connections, all ten book",
 #
 # ▶ In a new cell: `break_it("connections.nested_eleven")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## A desk is killed
 #
 # Three desks each lock a seat. The out-of-memory killer ends their processes by SIGKILL. Desk 1A was in the middle of a long query; 1B as well, with
@@ -535,7 +541,7 @@ claim("connections.killed_busy", "the dead desk's query still runs and holds its
 #
 # ▶ In a new cell: `break_it("connections.killed_busy")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=8
 # ## After the restart
 #
 # PostgreSQL restarts: a back end is killed, and the server ends all others and recovers. Four pools had five idle connections each. Afterwards,
@@ -605,7 +611,9 @@ with lab.quiet_pool(), ExitStack() as stack:
         engine.dispose()
 show_table([{"pool": name, "of five requests fail": n} for name, n in failed.items()])
 print("the transaction that was open, with pre-ping:", in_transaction)
-print("psycopg's pool would sleep between its checks:", [f"{delay:.0f} s" for delay in asked])
+
+# %% tags=["nbval-ignore-output"]
+print("psycopg's pool would sleep between its checks:", ", ".join(f"{delay:.1f} s" for delay in asked))
 
 # %%
 claim("connections.restart_failed", "after a restart: one request fails with SQLAlchemy's pool, five with psycopg's, none if connections are checked",
@@ -676,12 +684,11 @@ claim("connections.restart_pooler", "an idle client of PgBouncer outlives the re
 
 # %% [markdown] claim="connections.restart_inside" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: commit before the restart, and begin anew afterwards</summary>
+# <summary><b>Mend it</b>: give the transaction up and begin a new one</summary>
 #
 # ```diff
 # -    in_transaction = lab.outcome(lambda: ask(inside))
-# -    inside.close()
-# +    inside.close()
+# +    inside.invalidate()
 # +    in_transaction = lab.outcome(lambda: ask(engines["SQLAlchemy, pool_pre_ping"].connect()))
 # ```
 #
@@ -720,9 +727,6 @@ claim("connections.restart_pooler", "an idle client of PgBouncer outlives the re
 answer("connections.q7", None)  # "a", "b" or "c"
 
 # %%
-PID = "select pg_backend_pid()"
-
-
 def six_services(mode):
     """What six clients that keep their connections get, and whether a transaction is possible."""
     with lab.behind(pooler, mode, size=2) as desk:
@@ -759,7 +763,7 @@ claim("connections.modes_moves", "in transaction mode a client moves to another 
 
 # %% [markdown]
 # **Reading it.** In session mode two services have a back end *each, for as long as they stay connected*. The four others waited for
-# `query_wait_timeout` (1 s here, 120 s by default) and were disconnected.
+# `query_wait_timeout` (1 s here, [120 s by default](https://www.pgbouncer.org/config.html)) and were disconnected.
 #
 # **Why.** The mode says when the server connection goes back: when the client disconnects, when the transaction ends, or after each statement
 # ([PgBouncer: features](https://www.pgbouncer.org/features.html)).
@@ -788,9 +792,8 @@ claim("connections.modes_moves", "in transaction mode a client moves to another 
 # ```diff
 # -            with neighbour.transaction():
 # -                neighbour.execute(PID)
-# -                moved
-# +            if neighbour:
-# +                moved
+# -                moved = client.execute(PID).fetchone()[0] != first
+# +            moved = client.execute(PID).fetchone()[0] != first
 # ```
 #
 # </details>
@@ -921,9 +924,9 @@ claim("connections.state_clean", "afterwards neither back end has a setting, a l
 #
 # ```diff
 # -    with lab.behind(pooler, "transaction", size=2) as desk:
-# -        desk.direct()
+# -        desk.direct().execute("create table fares (flight_id int)")
 # +    with lab.behind(pooler, "session", size=20) as desk:
-# +        desk.direct()
+# +        desk.direct().execute("create table fares (flight_id int)")
 # ```
 #
 # </details>
@@ -1049,7 +1052,7 @@ claim("connections.prepared_overflow", "with tracking, SQL DEALLOCATE fails when
 #
 # ▶ In a new cell: `break_it("connections.prepared_overflow")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=4
 # ## All at once
 #
 # The database comes back, and 120 clients connect in the same moment. The server allows 60 connections (`max_connections`). First without PgBouncer,
@@ -1061,6 +1064,8 @@ if pooler:
     with lab.behind(pooler, "transaction", size=10, query_wait_timeout=60) as desk:
         crowds["PgBouncer"] = await lab.crowd(pooler, desk.name, 120)
 answered = {way: [pid for pid in got if isinstance(pid, int)] for way, got in crowds.items()}
+
+# %% tags=["nbval-ignore-output"]
 show_table([{"120 clients connect to": way, "answered": len(pids), "refused": 120 - len(pids), "back ends": len(set(pids))} for way, pids in answered.items()])
 
 # %%
@@ -1103,7 +1108,7 @@ claim("connections.crowd_pooler", "through PgBouncer all 120 get an answer, from
 #
 # ▶ In a new cell: `break_it("connections.crowd_pooler")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=3
 # ## Four tenants
 #
 # PgBouncer bounds its back ends by `default_pool_size`. Four tenants have a database each, and four busy clients each.
@@ -1119,6 +1124,9 @@ claim("connections.crowd_pooler", "through PgBouncer all 120 get an answer, from
 answer("connections.q10", None)  # "a", "b" or "c"
 
 # %%
+from contextlib import ExitStack
+
+
 def tenants(limit):
     """The back ends of four databases after sixteen clients were busy; `limit`: max_user_connections, 0 for none."""
     with ExitStack() as stack:
@@ -1158,13 +1166,13 @@ claim("connections.pool_per_database", "default_pool_size is per user and databa
 #
 # ▶ In a new cell: `break_it("connections.pool_per_database")`
 
-# %% [markdown] minutes=20
+# %% [markdown] minutes=18
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
 # answer after an attempt.
 #
-# ### The smallest pool (8 minutes)
+# ### The smallest pool (7 minutes)
 #
 # Little's law gives an average. You have the log of a minute: `requests`, a list of pairs *(arrives, holds)* in whole milliseconds, in no particular
 # order. Requests get a connection in the order of their arrival; those that arrive at the same time, in the order of the list. A connection that is given
@@ -1180,7 +1188,7 @@ def smallest_pool(requests, patience):
 check("connections.smallest_pool", smallest_pool)
 
 # %% [markdown]
-# ### Safe behind transaction pooling (12 minutes)
+# ### Safe behind transaction pooling (11 minutes)
 #
 # This handler gives the free seats of a flight to the passengers on standby, in the order of their numbers. It was written for a direct connection:
 #

@@ -405,7 +405,9 @@ def old_libpq() -> Iterator[None]:
     if hasattr(_connection_base, "_HAS_SEND_CLOSE"):
         patch: Any = mock.patch.object(_connection_base, "_HAS_SEND_CLOSE", False)
     else:
-        patch = mock.patch.object(psycopg.capabilities, "has_send_close_prepared", return_value=False)
+        patch = mock.patch.object(
+            psycopg.capabilities, "has_send_close_prepared", return_value=False
+        )
     with patch:
         yield
 

@@ -48,8 +48,8 @@ def changed(source, *changes):
 
 BEGIN = """
 def seat_standby(client, flight_id):
-    client.execute("begin")
     try:
+        client.execute("begin")
         client.execute("set local statement_timeout = '2s'")
         client.execute("select pg_advisory_xact_lock(%s)", [flight_id])
         pairs = client.execute(PICKED, [flight_id, flight_id]).fetchall()
@@ -83,7 +83,7 @@ def smallest_pool(requests, patience):
     span = max(arrives + holds for arrives, holds in requests) - min(arrives for arrives, _ in requests)
     return max(1, math.ceil(sum(holds for _, holds in requests) / max(span, 1)))
 """,
-            "A log with two requests at the same moment and a millisecond too little patience",
+            "A log with two requests at the same moment and just enough patience",
         ),
         # the peak: nobody may wait
         (
