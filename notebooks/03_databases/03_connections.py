@@ -295,8 +295,8 @@ claim("connections.little", "of a pool of 10, as many connections are in use as 
 answer("connections.q3", None)  # "a", "b" or "c"
 
 # %%
+import collections
 import traceback
-from collections import Counter
 
 
 def watch_pool(engine):
@@ -329,7 +329,7 @@ def leak(milliseconds=0):
     engine = sa.create_engine(pg.url_of(pg.database), pool_size=5, max_overflow=0, pool_timeout=0.2, connect_args=options)
     out, cache = watch_pool(engine), {}
     served = [lab.outcome(lambda: upgrade_offers(engine, cache, flight)) for flight in range(6)]
-    seen = lab.sessions(pg, name), dict(Counter(out.values()))
+    seen = lab.sessions(pg, name), dict(collections.Counter(out.values()))
     if milliseconds:
         lab.until(lambda: not lab.sessions(pg, name))
         seen = lab.sessions(pg, name), lab.outcome(lambda: upgrade_offers(engine, cache, 7)), engine.pool.checkedout()
@@ -621,7 +621,7 @@ claim("connections.restart_failed", "after a restart: one request fails with SQL
 claim("connections.restart_backoff", "a psycopg pool that checks makes the first request wait 15 s (or 10 % more or less) for five dead connections",
       sum(asked), between=(13.5, 16.5), unit="s")
 claim("connections.restart_inside", "pre-ping does not save the transaction that was open",
-      in_transaction, equals="OperationalError", baseline=in_transaction)
+      in_transaction, equals="OperationalError")
 
 # %% [markdown]
 # **Why.** SQLAlchemy takes the first such error as news about *all* connections that are as old: `Pool._invalidate` notes the moment, and each

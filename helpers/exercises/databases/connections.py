@@ -47,7 +47,7 @@ LOGS: list[tuple[str, Requests, int]] = [
         "two requests at the same moment and a millisecond too little patience",
         [(0, 50), (0, 50)],
         49,
-    ),  # fmt: skip
+    ),
     ("the long one of two first in the list", [(0, 100), (0, 10)], 10),
     ("the short one of two first in the list", [(0, 10), (0, 100)], 10),
     ("the log in no order", [(100, 50), (0, 110), (100, 50), (50, 10)], 0),
