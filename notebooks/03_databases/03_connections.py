@@ -13,9 +13,9 @@
 # >
 # > PgBouncer, connection pooling.
 #
-# 90 minutes. Needs PostgreSQL and PgBouncer. A price page asks one question, by its key, and the server answers in 0.2 ms (measured by
-# the authors: PostgreSQL 17, 2 cores of x86-64). The page runs as short processes, each of which connects, asks and ends.
-# The database is in another region, 20 ms away and back. The page is never faster than 100 ms.
+# 90 minutes. Needs PostgreSQL and PgBouncer. A price page asks one question, by its key. It runs as short processes, as on a serverless
+# platform: each connects, asks and ends. The database is in another region, 20 ms away and back. The database's statistics show a fraction
+# of a millisecond for the query, and users say that the page is slow.
 #
 # **You will be able to show that …**
 #
@@ -447,7 +447,7 @@ claim("connections.nested_eleven", "with eleven connections, all ten book",
 # code that gave connections back waited for a thread, and all threads waited for a connection.
 #
 # **In production.** Take one connection per request. A second one hides in helpers that open their own session: audit, feature flags, sequence numbers.
-# Write the audit row in the same transaction with a savepoint, or after it; or give audit a pool of its own. Test with a pool of 1: a nested
+# Run the booking in a savepoint, so that one transaction can keep the audit row without it, or write the row afterwards, or give audit a pool of its own. Test with a pool of 1: a nested
 # checkout then fails on the first request.
 
 # %% [markdown] also=["connections.nested_ten"] claim="connections.nested_idle" tags=["break-it"]
@@ -625,7 +625,7 @@ claim("connections.restart_inside", "pre-ping does not save the transaction that
 
 # %% [markdown]
 # **Why.** SQLAlchemy takes the first such error as news about *all* connections that are as old: `Pool._invalidate` notes the moment, and each
-# older connection is replaced at its next checkout. Five requests *at once* would all fail. psycopg's pool replaces the one that broke
+# older connection is replaced at its next checkout. Five requests that have their connections already may all fail. psycopg's pool replaces the one that broke
 # and hands out the next oldest. With `check=` it looks before it hands out, but after each check that fails it sleeps: nothing, then 1, 2, 4, 8 s
 # (`getconn` and `AttemptWithBackoff` in `psycopg_pool`). Its method `pool.check()` replaces all dead ones at once. A check at checkout costs the round trip that you counted above
 # ([SQLAlchemy: disconnects](https://docs.sqlalchemy.org/en/20/core/pooling.html#dealing-with-disconnects), [psycopg: connection
@@ -1292,3 +1292,6 @@ check("connections.seat_standby", seat_standby)
 # **Further reading.** [PgBouncer: features](https://www.pgbouncer.org/features.html), the table of what each mode allows ·
 # [PgBouncer: configuration](https://www.pgbouncer.org/config.html) · [SQLAlchemy: connection pooling](https://docs.sqlalchemy.org/en/20/core/pooling.html) ·
 # [psycopg: connection pools](https://www.psycopg.org/psycopg3/docs/advanced/pool.html).
+
+# %% [markdown] footer=true
+# ← [3.2 Beyond tables](02_beyond_tables.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.4 SQLAlchemy](04_sqlalchemy.ipynb) →

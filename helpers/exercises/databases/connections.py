@@ -320,11 +320,11 @@ def _fails(seat_standby: Callable[[Any, int], Any], client: Pooled, outside: Any
 
     try:
         got = seat_standby(client, 13)
-    except psycopg.Error as error:
-        if "flight 13" not in str(error):
-            raise Wrong(f"The database refused flight 13 (RaiseException), and the handler raised {type(error).__name__}: {error}.") from None  # fmt: skip
     except Exception as error:
-        raise Wrong(f"The database refused flight 13 (RaiseException), and the handler raised {type(error).__name__}.") from None  # fmt: skip
+        if not (isinstance(error, psycopg.Error) and "flight 13" in str(error)):
+            raise Wrong(
+                f"The database refused flight 13 (RaiseException), and the handler raised {type(error).__name__} instead of that error."
+            ) from None
     else:
         raise Wrong(f"The database refused flight 13, and the handler returned {shown(got)} instead of raising the error.")  # fmt: skip
     _nothing_left(backends, "an error")

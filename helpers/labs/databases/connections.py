@@ -350,7 +350,7 @@ async def open_loop(server: Postgres, size: int, rate: float, seconds: float, wo
     async def watch() -> None:
         while True:
             seen = pool.get_stats()
-            flow.busy.append(seen["pool_size"] - seen["pool_available"])
+            flow.busy.append(seen["pool_size"] - seen.get("pool_available", 0))
             await asyncio.sleep(0.01)
 
     async with pool:

@@ -250,6 +250,76 @@ def smallest_pool(requests, patience):
             "still in a transaction",
             "base exception",
         ),
+        # a cursor
+        (changed(SEAT, ('person").fetchall()', 'person")')), "Return a list of pairs"),
+        # the seat that comes last
+        (
+            changed(SEAT, ("over (order by seat)", "over (order by seat desc)")),
+            "expected [(1, '1A'), (2, '1B')]",
+        ),
+        # the seats stay free
+        (
+            changed(SEAT, ("set free = false where", "set free = true where")),
+            "free seats ['1A', '1B']",
+        ),
+        # the pairs of the first call
+        (
+            changed(
+                SEAT,
+                (
+                    "def seat_standby(client, flight_id):\n",
+                    "KNOWN = {}\n\n\ndef seat_standby(client, flight_id):\n    if flight_id in KNOWN:\n        return KNOWN[flight_id]\n",
+                ),
+                (
+                    '        return client.execute("select person, seat from picked order by person").fetchall()',
+                    '        KNOWN[flight_id] = client.execute("select person, seat from picked order by person").fetchall()\n        return KNOWN[flight_id]',
+                ),
+            ),
+            "no seat is free any more",
+            "again",
+        ),
+        # an error of its own
+        (
+            changed(
+                BEGIN,
+                ("except BaseException:", "except Exception:"),
+                ("        raise\n", "        raise RuntimeError(flight_id) from None\n"),
+            ),
+            "raised RuntimeError instead of that error",
+            "exception",
+        ),
+        # an interruption is swallowed
+        (
+            changed(
+                BEGIN,
+                (
+                    '    except BaseException:\n        client.execute("rollback")\n        raise\n',
+                    '    except Exception:\n        client.execute("rollback")\n        raise\n    except BaseException:\n        client.execute("rollback")\n        return []\n',
+                ),
+            ),
+            "and swallowed that",
+            "base exception",
+        ),
+        # the persons in one transaction, the seats in the next
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("update seats set free = false where flight_id = %s and seat in (select seat from picked)", [flight_id])\n',
+                    "",
+                ),
+                (
+                    '        return client.execute("select person, seat from picked order by person").fetchall()',
+                    '        pairs = client.execute("select person, seat from picked order by person").fetchall()\n'
+                    "    with client.transaction():\n        client.execute(\"set local statement_timeout = '2s'\")\n"
+                    '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n'
+                    '        for _, seat in pairs:\n            client.execute("update seats set free = false where flight_id = %s and seat = %s", [flight_id, seat])\n'
+                    "    return pairs",
+                ),
+            ),
+            "left half of its changes",
+            "base exception",
+        ),
         # the error is swallowed
         (
             changed(BEGIN, ("        raise\n", "        return []\n")),
