@@ -31,9 +31,8 @@
 # |---|---|---|
 # | 3.1 Transactions, indexes, plans | [Two pilots on call](01a_transactions_indexes.ipynb#Two-pilots-on-call) · [One name, four systems](01a_transactions_indexes.ipynb#One-name,-four-systems) · [One seat, two customers](01a_transactions_indexes.ipynb#One-seat,-two-customers) · [What a plan says](01b_transactions_indexes.ipynb#What-a-plan-says) · [Which column first](01b_transactions_indexes.ipynb#Which-column-first) · [Two conditions on one airline](01b_transactions_indexes.ipynb#Two-conditions-on-one-airline) | 31 |
 # | 3.2 Beyond tables | [One key of a document](02_beyond_tables.ipynb#One-key-of-a-document) · [All airports from JFK](02_beyond_tables.ipynb#All-airports-from-JFK) · [A refresh at noon](02_beyond_tables.ipynb#A-refresh-at-noon) | 17 |
-# | 3.3 Connections | [A page of one question](03_connections.ipynb#A-page-of-one-question) · [Ten requests per second](03_connections.ipynb#Ten-requests-per-second) · [Six services behind one PgBouncer](03_connections.ipynb#Six-services-behind-one-PgBouncer) · [What the neighbour finds](03_connections.ipynb#What-the-neighbour-finds) | 31 |
 # | 3.4 SQLAlchemy | [Two broken seats](04_sqlalchemy.ipynb#Two-broken-seats) · [A seat given back, a seat taken](04_sqlalchemy.ipynb#A-seat-given-back,-a-seat-taken) · [Two thousand customers](04_sqlalchemy.ipynb#Two-thousand-customers) | 20 |
-# | together | | 99 |
+# | together | | 68 |
 #
 # <!-- /core -->
 #

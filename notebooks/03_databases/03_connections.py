@@ -36,7 +36,7 @@ pooler = lab.pgbouncer(pg)  # a PgBouncer before it; false where there is none
 PID = "select pg_backend_pid()"  # which server process answers
 stamp()
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] minutes=8
 # ## A page of one question
 
 # %% [markdown] predict="connections.q1"
