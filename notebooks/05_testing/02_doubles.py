@@ -104,7 +104,7 @@ claim("doubles.patch_seen", "the three other ways set the clock",
 # `dependencies` was imported. Since then FastAPI holds the function object itself, and nobody looks up the name `get_now` again.
 # `get_now`'s body does look up `datetime` in its module at each call, so the second way works. The override is a dictionary that
 # FastAPI reads at each request. time-machine replaces no name in your modules: it changes what the C functions behind
-# `datetime.now` return ([its documentation](https://time-machine.readthedocs.io/en/latest/comparison.html) compares the approaches).
+# `datetime.now` return ([time-machine](https://github.com/adamchainz/time-machine)).
 
 # %% [markdown] claim="doubles.patch_unseen" tags=["break-it"]
 # <details>
@@ -302,7 +302,7 @@ claim("doubles.assignment", "spec_set and seal refuse a misspelled assignment, a
       equals=["Mock(), sealed", "Mock(spec_set=Client)", "autospec, sealed"])
 
 # %% [markdown]
-# **Reading it.** `spec` takes the names that `dir()` lists, and nothing else. A child such as `client.charge` is a bare mock again.
+# **Reading it.** `spec` takes the names that `dir()` lists, and which of them are async. A child such as `client.charge` has no spec of its own.
 # `create_autospec` copies each method's signature, and binds each call to it. `seal` forbids new attributes from now on, so a sealed
 # bare mock accepts what the test has prepared and no more. It does not know whether the class has it.
 #
@@ -533,11 +533,11 @@ claim("doubles.async_child", "none of the four mocks raises the error that it wa
       [row["charge"] for row in charged.values()], equals=["captured"] * 4 + ["HTTPStatusError"], proves={"doubles.q3": "c"})
 
 # %% [markdown]
-# **Why.** The method `post` is async, so its double is an `AsyncMock`. The children of an `AsyncMock` are `AsyncMock`s, and so is what it
-# returns. `response.raise_for_status()` then creates a coroutine that nobody awaits. The error would be raised at the `await`
+# **Why.** The method `post` is async, so its double is an `AsyncMock`. Nothing says what a response is, so what `post` returns is an `AsyncMock` without a
+# spec, and its methods are async too. `response.raise_for_status()` then creates a coroutine that nobody awaits. The error would be raised at the `await`
 # (`_get_child_mock` in [`unittest/mock.py`](https://github.com/python/cpython/blob/v3.13.0/Lib/unittest/mock.py)). In
 # [romm#2382](https://github.com/rommapp/romm/pull/2382) such doubles produced 17 of the suite's warnings. In [statewave#438](https://github.com/smaramwbc/statewave/pull/438)
-# they hid a bug in tests: `result.scalar_one_or_none()` was a coroutine, a coroutine is true, and the code took the branch "a row was found".
+# tests passed on the wrong branch: `result.scalar_one_or_none()` was a coroutine, and a coroutine is true, so a row seemed to be found.
 
 # %%
 async def is_free(session, seat):
@@ -677,7 +677,7 @@ claim("doubles.typo_autospec", "autospec refuses every invented name, and the mi
 # that begin with `assert`, `assret`, `asert`, `aseert` or `assrt` are refused, and since Python 3.12 also those that repeat an assertion without its prefix
 # (`called_once_with`, `has_calls`, …: `_ATTRIB_DENY_LIST`, [cpython#100690](https://github.com/python/cpython/issues/100690)). On the day of the upgrade,
 # [kombu](https://github.com/celery/kombu/issues/1765) and others found assertions that had passed for years. Ruff's rule
-# [PGH005](https://docs.astral.sh/ruff/rules/invalid-mock-access/) finds the missing parentheses too.
+# PGH005 finds `called_once_with` and the missing parentheses. It does not find `was_called_with`.
 #
 # A correct assertion can also pass for the wrong reason. A mock keeps the argument itself, not a copy.
 
@@ -747,7 +747,7 @@ show_source(checkout)
 # %% [markdown]
 # Four words for a double: a **stub** returns what the test prepared. A **spy** also records its calls, and the test asserts on the record. A **mock** in
 # the strict sense has its expectations set, and fails if they are not met. A **fake** is a working, smaller implementation. A `unittest.mock.Mock` is stub
-# and spy at the same time. (The words are [Gerard Meszaros's](http://xunitpatterns.com/Test%20Double.html).)
+# and spy at the same time. (The words are Gerard Meszaros's; [Martin Fowler](https://martinfowler.com/bliki/TestDouble.html) lists them.)
 #
 # The first suite replaces everything around each function, the booking and the refund rule too.
 
@@ -1002,15 +1002,15 @@ print("Noticed by the fakes and not by the exact mocks:", *[m for m in judged["e
 #
 # **In production.** Double what is slow, random or not yours. Do not double values and pure functions. Prefer a fake when a
 # collaborator has state that matters to the result. Use a spy when the call itself is the result: an e-mail, a metric, an audit line. Run a
-# mutation tool such as [mutmut](https://mutmut.readthedocs.io/) on the modules whose bugs are expensive, and read the survivors. The score alone says little.
+# mutation tool such as [mutmut](https://github.com/boxed/mutmut) on the modules whose bugs are expensive, and read the survivors. The score alone says little.
 
 # %% [markdown] claim="doubles.covered" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: leave out the tests of the rule</summary>
+# <summary><b>Break it</b>: leave out one case of the rule</summary>
 #
 # ```diff
 # -@pytest.mark.parametrize(("days", "cents"), [(30, 35_000), (3, 32_500), (0, 0)])
-# +@pytest.mark.parametrize(("days", "cents"), [(30, 35_000)])
+# +@pytest.mark.parametrize(("days", "cents"), [(30, 35_000), (0, 0)])
 # ```
 #
 # </details>
@@ -1252,7 +1252,7 @@ claim("doubles.twice", "after a crash and a retry the kept fake has taken the fa
 # %% [markdown]
 # With the quick fake a test of the retry would send you to look for a bug in the checkout that is not there. The opposite is worse: a fake that is kinder
 # than the real thing hides a bug. fakeredis, which is kept with care, still returned data for a stream that did not exist, where Redis raises
-# ([fakeredis#296](https://github.com/cunla/fakeredis-py/issues/296)). Its own suite runs against a real Redis for this reason.
+# ([fakeredis#296](https://github.com/cunla/fakeredis-py/issues/296)).
 #
 # The contract suite has a second use. In its next release the bank renames a field, from `amount_cents` to `amount_minor`.
 
@@ -1396,8 +1396,8 @@ claim("doubles.cassette_token", "the file contains the live token",
       written.count("sk_live_9f2c"), equals=1)
 
 # %% [markdown]
-# **Why.** A cassette is a stub that was recorded. vcrpy compares method, scheme, host, port, path and query
-# ([its documentation](https://vcrpy.readthedocs.io/en/latest/configuration.html#request-matching)), and the headers go into the file as they were sent. In
+# **Why.** A cassette is a stub that was recorded. Unless it is told otherwise, vcrpy compares method, scheme, host, port, path and query
+# (`vcr.VCR().match_on`), and the headers go into the file as they were sent. In
 # [ggshield](https://github.com/GitGuardian/ggshield/issues/282) 43 of 497 tests failed when the cassettes were recorded anew.
 #
 # **In production.** Match on the body where it decides the answer. Filter secrets (`filter_headers=["authorization"]`). Record anew on a schedule,
@@ -1785,5 +1785,5 @@ check("doubles.fake_seats", FakeSeats)
 # </details>
 #
 # **Further reading.** [`unittest.mock`](https://docs.python.org/3/library/unittest.mock.html), *Where to patch* and *Autospeccing* ·
-# [Martin Fowler, *Mocks Aren't Stubs*](https://martinfowler.com/articles/mocksArentStubs.html) ·
+# [Martin Fowler, *Test Double*](https://martinfowler.com/bliki/TestDouble.html) ·
 # [Software Engineering at Google, chapter 13](https://abseil.io/resources/swe-book/html/ch13.html) on fakes and over-mocking.

@@ -217,6 +217,7 @@ WRONG = {
             fake('            raise lab.SeatTaken("", seats=lost)\n', "            return\n"),
             "expected SeatTaken with seats",
         ),
+        (fake("= booking_id\n", "= str(booking_id)\n"), "Booking 1 took 1A and 1B"),
         (  # writes while it checks
             fake(
                 "        lost = sorted(s for s in seats if (flight_id, s) in self.rows)\n",
