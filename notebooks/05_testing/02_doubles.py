@@ -18,15 +18,12 @@
 #
 # **You will be able to show that …**
 #
-# 1. a patch replaces a name, and only code that looks up this name later notices it;
+# 1. a patch reaches some code and other code not, and you can say what decides it;
 # 2. each kind of mock notices some mistakes and lets others through, and you can say which;
 # 3. suites that run every line differ in the bugs that they notice, and in their false alarms;
 # 4. a fake and a recording age, and the same tests against the real thing tell you when.
 
 # %%
-import sys
-import tempfile
-from pathlib import Path
 from unittest.mock import AsyncMock, MagicMock, Mock, create_autospec, patch, seal
 
 import httpx
@@ -348,10 +345,12 @@ known = {
 show_table([{"": name, "autospec of the class": one, "of an object": other} for name, (one, other) in known.items()])
 
 # %%
+from sys import version_info
+
 claim("doubles.init", "autospec of the class refuses an attribute that is set in __init__, autospec of an object knows it",
       known["Client.currency, set in __init__"], equals=(False, True))
 claim("doubles.dataclass", "it knows a dataclass's fields without default from Python 3.14 on, with slots earlier too",
-      [known["a dataclass field without default"][0], known["the same, with slots"][0]], equals=[sys.version_info >= (3, 14), True])
+      [known["a dataclass field without default"][0], known["the same, with slots"][0]], equals=[version_info >= (3, 14), True])
 claim("doubles.property", "create_autospec of an object runs its properties, here a request to the bank",
       known["making the double runs the property"], equals=(False, True))
 
@@ -991,7 +990,7 @@ show_table([
 ])
 
 # %% tags=["nbval-ignore-output"]
-show_bars({name: 100 * suite.score for name, suite in judged.items()}, title="Mutants that a suite notices", x="per cent of 56")
+show_bars({name: len(suite.survived) for name, suite in judged.items()}, title="Mutants that a suite misses", x="mutants, of 56")
 
 # %%
 claim("doubles.covered", "all three suites run every line of the module",
@@ -1202,10 +1201,10 @@ from helpers.labs.testing.runs import run_pytest
 
 def contract(renames=":"):
     """How many tests of the contract each bank passes, and the names of those that it fails."""
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        Path(folder, "quick.py").write_text(QUICK)
-        Path(folder, "test_contract.py").write_text(CONTRACT)
-        ran = run_pytest(Path(folder), "-q", "--tb=no", environment={"RENAMES": renames})
+    with lab.folder() as folder:
+        (folder / "quick.py").write_text(QUICK)
+        (folder / "test_contract.py").write_text(CONTRACT)
+        ran = run_pytest(folder, "-q", "--tb=no", environment={"RENAMES": renames})
     tests = {name: [] for name in ("http", "quick", "fake")}
     for test, how in ran.outcomes.items():
         name, _, bank = test.partition("::")[2].partition("[")
@@ -1368,11 +1367,11 @@ def amount_charged(url, amount_cents, key="k1"):
         bank.close()
 
 
-with tempfile.TemporaryDirectory(prefix="course-") as folder, lab.sandbox() as bank:
-    cassette = str(Path(folder, "charge.yaml"))
+with lab.folder() as folder, lab.sandbox() as bank:
+    cassette = folder / "charge.yaml"
     with vcr.use_cassette(cassette):
         recorded = amount_charged(bank.url, 35_000)
-    written = Path(cassette).read_text()
+    written = cassette.read_text()
     asked = bank.requests
     bank.renames = ("amount_cents", "amount_minor")  # the bank's next release
     with vcr.use_cassette(cassette):
@@ -1437,7 +1436,7 @@ claim("doubles.respx", "respx answers the prepared route through the real client
 # ```diff
 # -    with vcr.use_cassette(cassette):
 # -        replayed = amount_charged(bank.url, 35_000)
-# +    with vcr.use_cassette(cassette + ".new"):
+# +    with vcr.use_cassette(folder / "new.yaml"):
 # +        replayed = amount_charged(bank.url, 35_000)
 # ```
 #
@@ -1500,6 +1499,7 @@ import os
 import random
 import secrets
 import subprocess
+import sys
 import time
 import uuid
 from time import time as imported_before
@@ -1792,3 +1792,6 @@ check("doubles.fake_seats", FakeSeats)
 # **Further reading.** [`unittest.mock`](https://docs.python.org/3/library/unittest.mock.html), *Where to patch* and *Autospeccing* ·
 # [Martin Fowler, *Test Double*](https://martinfowler.com/bliki/TestDouble.html) ·
 # [Software Engineering at Google, chapter 13](https://abseil.io/resources/swe-book/html/ch13.html) on fakes and over-mocking.
+
+# %% [markdown] footer=true
+# ← [3.4 SQLAlchemy](../03_databases/04_sqlalchemy.ipynb) · [Board](../00_start_here.ipynb)

@@ -23,6 +23,13 @@ HELD = datetime(2013, 6, 1, 12, tzinfo=UTC)  # when the booking of the experimen
 SANDBOX_TOKEN = "sk_sandbox_4242"
 
 
+@contextmanager
+def folder() -> Iterator[Path]:
+    """An empty folder, until the block ends."""
+    with tempfile.TemporaryDirectory(prefix="course-") as name:
+        yield Path(name)
+
+
 # --- the airline's booking, in memory ------------------------------------------------------------
 
 
@@ -431,16 +438,15 @@ def judge(
 ) -> dict[str, Judged]:
     """Run suites over the module as it is, over refactorings of it and over mutants: one pytest run."""
     versions = {"as it is": SOURCE, **refactorings, **changed}
-    with tempfile.TemporaryDirectory(prefix="course-") as place:
-        folder = Path(place)
-        (folder / "versions.json").write_text(json.dumps(versions))
-        (folder / "conftest.py").write_text(CONFTEST)
+    with folder() as here:
+        (here / "versions.json").write_text(json.dumps(versions))
+        (here / "conftest.py").write_text(CONFTEST)
         for name, suite in suites.items():
-            (folder / f"test_{name}.py").write_text(suite)
-        ran = run_pytest(folder, "-q", "--no-header", "--tb=no", "--assert=plain")
-        if not (folder / "said.json").exists():
+            (here / f"test_{name}.py").write_text(suite)
+        ran = run_pytest(here, "-q", "--no-header", "--tb=no", "--assert=plain")
+        if not (here / "said.json").exists():
             raise SuiteIsRed(ran.text[-2_000:])
-        said = json.loads((folder / "said.json").read_text())
+        said = json.loads((here / "said.json").read_text())
     judged = {}
     for name in suites:
         tests, covered, red = said[name]
@@ -468,6 +474,6 @@ def refactored(*changes: tuple[str, str]) -> str:
 
 def run_suite(name: str, suite: str, *arguments: str) -> TestRun:
     """One file of tests in a folder of its own, run by pytest in a process of its own."""
-    with tempfile.TemporaryDirectory(prefix="course-") as folder:
-        Path(folder, name).write_text(suite)
-        return run_pytest(Path(folder), "-q", "--no-header", *arguments)
+    with folder() as here:
+        (here / name).write_text(suite)
+        return run_pytest(here, "-q", "--no-header", *arguments)
