@@ -172,7 +172,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
 # | 5.1 | Levels | Unit, integration, e2e-тесты. | 80 | planned |
-# | 5.2 | Doubles | Mocking, patching (unittest.mock). | 86 | planned |
+# | 5.2 | Doubles | Mocking, patching (unittest.mock). | 70 | planned |
 # | 5.3 | Tests in the pipeline | CI/CD тестирование. | 70 | planned |
 #
 # ### 6. Architecture · Архитектура и паттерны проектирования
