@@ -1,0 +1,768 @@
+# ---
+# jupyter:
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 5.1 Levels
+#
+# > pytest, httpx — Unit, integration, e2e-тесты.
+# >
+# > Unit, integration and end-to-end tests.
+#
+# 80 minutes. Needs PostgreSQL; one claim also needs Chromium. Six colleagues each change one line of the bookings service.
+# Each of the six changes is a bug that a customer will meet. The team has tests on six levels: functions alone, functions
+# with PostgreSQL, the API in process, the OpenAPI document, a real server, and a real browser.
+#
+# **You will be able to show that …**
+#
+# 1. each level of tests sees bugs that the other levels cannot see;
+# 2. fixtures have an order of set-up and of cleaning up, and some clean-ups never run;
+# 3. an in-process HTTP client leaves out a part of what a server does, and you can name the part;
+# 4. each way to isolate tests in the database has its cost and its blind spot;
+# 5. a property finds the input that nobody wrote down, and a snapshot keeps whatever it was given.
+
+# %%
+import pytest
+import sqlalchemy as sa
+from helpers import answer, check, claim, show_source, show_table, stamp
+from helpers.labs.testing import levels as lab
+
+pg, NOW = lab.postgres(), lab.NOW
+stamp()
+
+# %% [markdown] core=true minutes=12
+# ## Six changes, six suites
+#
+# Here are the six changes. Each of them is one text of `helpers/airline` that goes and one that comes, in a copy of the service.
+
+# %%
+BUGS = {
+    "a loop ends too early": ("bookings.py", "range(25, -1, -5)", "range(25, 0, -5)"),
+    "a row is read without its lock": ("bookings.py", "with_for_update=True", "with_for_update=False"),
+    "a query parameter gets another name": ("routes.py", 'Query(alias="date", ', "Query("),
+    "an error is no longer documented": (
+        "routes.py", "BookingNotFound, problems.InvalidRequest, *ANYWHERE),\n)\ndef show",
+        "InvalidRequest, *ANYWHERE),\n)\ndef show"
+    ),
+    "a start-up hook calls what does not exist": (
+        "app.py", "        yield\n", "        engine.pool.warm_up()\n        yield\n"
+    ),
+    "booking numbers become large": ("models.py", '("booking_ids", ', '("booking_ids", start=2**53 + 1, '),
+}  # fmt: skip
+
+# %% [markdown] predict="levels.q1"
+# **Predict.** Each level gets one to three short tests, as below. How many of the six bugs does the browser test find? It drives
+# the whole stack: JavaScript, HTTP, the service, PostgreSQL.
+#
+# - **a** all six, because every line that was changed runs below it
+# - **b** three or four: those that make its booking fail
+# - **c** one
+
+# %%
+answer("levels.q1", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# The fixtures come first. `settings`, `engine` and `url` are made once per run (`scope="session"`), the others for each test.
+
+# %%
+from helpers.airline import bookings, database, flights
+from helpers.airline.app import create_app
+from helpers.airline.models import Booking, BookingStatus
+from helpers.airline.problems import SeatTaken
+from helpers.airline.schemas import BookingIn
+from helpers.airline.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def settings():
+    return Settings(database_url=URL)
+
+
+@pytest.fixture(scope="session")
+def engine(settings):
+    engine = database.make_engine(settings)
+    database.create_tables(engine)
+    lab.rows(engine)  # three flights of 12 seats, two customers
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def sessions(engine):
+    yield database.make_sessions(engine)
+    with engine.begin() as connection:
+        connection.execute(sa.text("truncate bookings, seats, payments"))
+
+
+@pytest.fixture
+def api(settings, sessions):
+    app = create_app(settings)
+
+    def call(method, path, **options):
+        async def send():
+            through = httpx.ASGITransport(app)  # calls the application, opens no socket
+            async with httpx.AsyncClient(transport=through, base_url="http://airline") as client:
+                return await client.request(method, path, **options)
+
+        return asyncio.run(send())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def url(settings, engine):
+    with lab.listening(create_app(settings)) as url:  # uvicorn, on a port of loopback
+        yield url
+
+
+@pytest.fixture
+def page(browser, url):
+    page = browser.new_page()
+    page.goto(f"{url}/health/live")
+    return page
+
+
+fixtures = [settings, engine, sessions, api, url, page]
+
+# %% [markdown]
+# The first two levels: functions alone, and functions with a real PostgreSQL.
+
+# %%
+import asyncio
+from datetime import timedelta
+
+import httpx
+
+
+def test_references():
+    made = {bookings.reference_of(number) for number in range(20_000)}
+    assert len(made) == 20_000 and {len(reference) for reference in made} == {6}
+
+
+def test_a_hold_ends_at_its_moment():
+    held = Booking(status=BookingStatus.PENDING, expires_at=NOW)
+    assert held.status_at(NOW - timedelta(microseconds=1)) == "pending"
+    assert held.status_at(NOW) == "expired"
+
+
+def test_a_seat_is_sold_once(sessions):
+    order = BookingIn(customer_id=1, flight_id=1, seats=["1A"])
+    with sessions.begin() as session:
+        bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+    with sessions() as session, pytest.raises(SeatTaken):
+        bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+
+
+def test_flights_of_a_day(sessions):
+    with sessions() as session:
+        found, _ = flights.search(session, origin="EWR", day=NOW.date(), limit=10)
+    assert len(found) == 2
+
+
+def test_pay_and_cancel_take_turns(sessions):
+    order = BookingIn(customer_id=1, flight_id=1, seats=["1A"])
+    with sessions.begin() as session:
+        booking, _ = bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+    with sessions() as desk, sessions() as phone:
+
+        @sa.event.listens_for(desk, "before_flush")  # the desk has read the booking, and not yet written
+        def meanwhile(*_):
+            phone.execute(sa.text("set local lock_timeout = '20ms'"))
+            with pytest.raises(sa.exc.OperationalError):  # the phone has to wait for the desk
+                bookings.cancel(phone, booking.booking_id, NOW)
+            phone.rollback()
+
+        bookings.pay(desk, booking.booking_id, 4_900, NOW)
+
+
+# %% [markdown]
+# Then the API in process, its OpenAPI document, a server on a socket, and a browser.
+
+# %%
+ORDER = {"customer_id": 1, "flight_id": 1, "seats": ["1A"]}
+
+
+def test_flights_by_http(api):
+    answer = api("GET", "/flights", params={"origin": "EWR", "date": "2013-06-01"})
+    assert len(answer.json()["flights"]) == 2
+
+
+def test_book_pay_cancel(api):
+    order = {"customer_id": 1, "flight_id": 1, "seats": ["1A"]}
+    path = api("POST", "/bookings", json=order).headers["Location"]
+    assert api("POST", "/bookings", json=order).status_code == 409
+    assert api("POST", f"{path}/payment", json={"amount_cents": 4_900}).status_code == 201
+    assert api("DELETE", path).status_code == 204
+    assert api("GET", path).json()["status"] == "cancelled"
+
+
+def test_the_document_is_kept(api, settings):
+    import schemathesis
+    from hypothesis import given
+    from hypothesis import settings as how
+
+    document = schemathesis.openapi.from_dict(create_app(settings).openapi())
+    operation = document["/bookings/{booking_id}"]["GET"]
+
+    @given(operation.as_strategy())  # requests that the document allows
+    @how(max_examples=20, derandomize=True, database=None, deadline=None)
+    def kept(request):
+        answer = api("GET", request.formatted_path)
+        request.validate_response(answer)  # does the document describe this answer?
+
+    kept()
+
+
+def test_it_starts_and_books(url, sessions):
+    order = {"customer_id": 1, "flight_id": 1, "seats": ["1A"]}
+    booked = httpx.post(f"{url}/bookings", json=order)
+    shown = httpx.get(url + booked.headers["Location"])
+    assert shown.json()["booking_id"] == booked.json()["booking_id"]
+
+
+def test_the_desk_books(page, sessions):
+    order = {"customer_id": 1, "flight_id": 1, "seats": ["1A"]}
+    shown = page.evaluate("""async order => {
+        const headers = {"Content-Type": "application/json"}
+        const options = {method: "POST", headers, body: JSON.stringify(order)}
+        const booking = await (await fetch("/bookings", options)).json()
+        return (await fetch("/bookings/" + booking.booking_id)).status
+    }""", order)  # fmt: skip
+    assert shown == 200
+
+
+# %%
+LEVELS = {
+    "unit": [test_references, test_a_hold_ends_at_its_moment],
+    "integration": [test_a_seat_is_sold_once, test_flights_of_a_day, test_pay_and_cancel_take_turns],
+    "API": [test_flights_by_http, test_book_pay_cancel],
+    "contract": [test_the_document_is_kept],
+    "server": [test_it_starts_and_books],
+    "browser": [test_the_desk_books],
+}
+verdicts = lab.run_levels(pg, LEVELS, fixtures, {"none": None} | BUGS)
+show_table([{"bug": bug} | levels for bug, levels in verdicts.items()])
+
+# %%
+found_by = {bug: [level for level, how in levels.items() if how == "red"] for bug, levels in verdicts.items()}
+no_browser = lab.chromium.missing()
+claim("levels.only_one", "without a bug all levels are green, and each of the first five bugs turns one level red, a different one each",
+      list(found_by.values())[:6], equals=[[], ["unit"], ["integration"], ["API"], ["contract"], ["server"]])
+claim("levels.only_browser", "the sixth bug turns the browser test red, and no other one",
+      [found_by["booking numbers become large"], sum("browser" in levels for levels in found_by.values())],
+      equals=[["browser"], 1], unmeasured=no_browser, proves={"levels.q1": "c"})
+
+# %% [markdown]
+# **Reading it.** The browser test runs through nearly all of the code, and it finds one bug. A test finds a bug if it *looks at* what the
+# bug changes. With one booking per test nobody looks at the length of a reference, forces two sessions to overlap, or asks for a day.
+# *Cannot run* means that the service did not start, so the browser had nothing to open.
+#
+# **Why.** Each level has something that the others lack:
+#
+# | level | what only it can do here | the bug |
+# |---|---|---|
+# | unit | try 20,000 inputs in a fraction of a second | the loop makes five letters |
+# | integration | hold a session open at a chosen line while another one works | without the lock, a booking is cancelled while it is being paid |
+# | API | check names, status codes and headers | `?date=` is ignored, and the answer is 200 |
+# | contract | compare each answer with the published document | a generated client does not expect the 404 |
+# | server | start the process's own way, with the lifespan | the service does not start |
+# | browser | run JavaScript | `JSON.parse` reads 9007199254740993 as 9007199254740992 |
+#
+# JavaScript's numbers are doubles, so integers above 2⁵³ − 1 are rounded ([ECMAScript, Number.MAX_SAFE_INTEGER](https://tc39.es/ecma262/#sec-number.max_safe_integer)).
+# Python's `json` keeps them, so a test written in Python cannot see this bug, at whatever level it runs, unless it asks for the type.
+#
+# **In production.** Put a test on the lowest level that can see the bug. It runs faster there, and it says more exactly what is wrong. Keep
+# one or two tests per higher level for what exists only there: starting, sockets, the browser. "Only this level" holds for these suites. You can
+# move a check down once you know the bug: a unit test could ask that ids fit 53 bits.
+
+# %% [markdown] also=["levels.only_browser"] claim="levels.only_one" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: ask each level for a little more</summary>
+#
+# The integration test of a seat also looks at the reference, and the server's test asks that the number survives as a double.
+#
+# ```diff
+# -        bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+# -    with sessions() as session, pytest.raises(SeatTaken):
+# +        booking, _ = bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+# +        assert len(booking.reference) == 6
+# +    with sessions() as session, pytest.raises(SeatTaken):
+# @@
+# -    shown = httpx.get(url + booked.headers["Location"])
+# +    shown = httpx.get(f"{url}/bookings/{int(float(booked.json()['booking_id']))}")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.only_one")`
+
+# %% [markdown] minutes=8
+# ## The fixture that failed half-way
+#
+# Fixtures are set up in an order: first by scope (session before function), then autouse fixtures, then in the order in which they are
+# asked for. They are cleaned up in reverse. Here each of three fixtures writes down what it does. The third one opens a
+# connection, and then its next line fails.
+
+# %% [markdown] predict="levels.q2"
+# **Predict.** The fixture `hold` has done its first step, "connection opened", and raises before it reaches `yield`. Which clean-ups run?
+#
+# - **a** those of all three fixtures
+# - **b** those of the two fixtures that had reached their `yield`
+# - **c** none: the test never began
+
+# %%
+answer("levels.q2", None)  # "a", "b" or "c"
+
+# %%
+@pytest.fixture
+def clock():
+    print("» clock set")
+    yield
+    print("» clock reset")
+
+
+@pytest.fixture
+def hold(clock, tables):
+    print("» connection opened")
+    raise ConnectionError("the next line of the set-up fails")
+    yield
+    print("» connection closed")
+
+
+@pytest.fixture(scope="session")
+def tables():
+    print("» tables created")
+    yield
+    print("» tables dropped")
+
+
+def test_payment(hold):
+    print("» the test")
+
+
+run = lab.run_tests(clock, hold, tables, test_payment, arguments=["-s"])
+half_way = lab.said(run)
+print(*half_way, sep="\n")
+print(run.outcomes)
+
+# %% [markdown]
+# The test names `hold` only, and `clock` is the first argument of `hold`. `tables` was first all the same, because its scope is wider. The connection
+# stays open. A step that must be undone registers its clean-up at once, with `addfinalizer` or an `ExitStack`:
+
+# %%
+@pytest.fixture
+def safe_hold(clock, request):
+    print("» connection opened")
+    request.addfinalizer(lambda: print("» connection closed"))
+    raise ConnectionError("the next line of the set-up fails")
+
+
+def test_safe_payment(safe_hold):
+    print("» the test")
+
+
+safe = lab.said(lab.run_tests(clock, safe_hold, test_safe_payment, arguments=["-s"]))
+print(*safe, sep="\n")
+
+# %%
+claim("levels.half_way", "the fixture that failed is not cleaned up; the others are, in reverse, the wider scope last",
+      half_way, equals=["tables created", "clock set", "connection opened", "clock reset", "tables dropped"], proves={"levels.q2": "b"})
+claim("levels.finaliser", "a finaliser that was registered before the failing line runs",
+      safe, equals=["clock set", "connection opened", "connection closed", "clock reset"])
+
+# %% [markdown]
+# **Why.** A `yield` fixture is a generator. pytest calls `next()` once for the set-up, and only if this returns does it register the second `next()`
+# as a finaliser (`call_fixture_func` in `_pytest/fixtures.py`). An exception ends the generator, and the lines after `yield` are unreachable. `try … finally`
+# around the whole body works too: the exception passes through it.
+#
+# A wider scope also changes the order of *tests*. Six tests, three per driver:
+
+# %%
+@pytest.fixture(scope="module", params=["psycopg", "asyncpg"])
+def driver(request):
+    print("» set up", request.param)
+    return request.param
+
+
+def test_search(driver):
+    pass
+
+
+def test_book(driver):
+    pass
+
+
+def test_pay(driver):
+    pass
+
+
+grouped = lab.run_tests(driver, test_search, test_book, test_pay, arguments=["-s"])
+show_table([{"order": n, "test": test} for n, test in enumerate(grouped.outcomes, 1)])
+set_ups = len(lab.said(grouped))
+print("set-ups:", set_ups)
+
+# %%
+claim("levels.grouped", "six tests use a parametrised fixture of module scope, and it is set up once per parameter",
+      [len(grouped.outcomes), set_ups], equals=[6, 2], baseline=len(grouped.outcomes))
+
+# %% [markdown]
+# pytest sorts the tests, so that each parameter of a wide fixture is alive once ([grouping by fixture
+# instances](https://docs.pytest.org/en/stable/how-to/fixtures.html#automatic-grouping-of-tests-by-fixture-instances)). With the
+# function's scope they would run in the order of the file, and there would be six set-ups.
+#
+# **In production.** Start servers and create tables with a wide scope, hand out rows with the narrow one. One step per fixture, each with its own `yield`, is
+# [pytest's own advice](https://docs.pytest.org/en/stable/how-to/fixtures.html#safe-teardowns): then a half-way failure leaves nothing behind.
+
+# %% [markdown] claim="levels.half_way" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: try … finally around the set-up</summary>
+#
+# ```diff
+# -    raise ConnectionError("the next line of the set-up fails")
+# -    yield
+# -    print("» connection closed")
+# +    try:
+# +        raise ConnectionError("the next line of the set-up fails")
+# +        yield
+# +    finally:
+# +        print("» connection closed")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.half_way")`
+
+# %% [markdown] also=["levels.grouped"] claim="levels.finaliser" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: register the finaliser one line later; and a driver for each test</summary>
+#
+# ```diff
+# -    request.addfinalizer(lambda: print("» connection closed"))
+# -    raise ConnectionError("the next line of the set-up fails")
+# +    raise ConnectionError("the next line of the set-up fails")
+# +    request.addfinalizer(lambda: print("» connection closed"))
+# @@
+# -@pytest.fixture(scope="module", params=["psycopg", "asyncpg"])
+# +@pytest.fixture(params=["psycopg", "asyncpg"])
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.finaliser")`
+
+# %% [markdown] minutes=8
+# ## Ten lines that count statements
+#
+# A report shows five bookings. Its test is green, and in production the page sends one query per booking. The team writes a plugin: a marker
+# says how many SQL statements a test may send, and the test fails if it sends more.
+
+# %%
+def pytest_configure(config):
+    config.addinivalue_line("markers", "statements(most): fail if the test sends more SQL statements")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    sent = []
+    sa.event.listen(sa.Engine, "before_cursor_execute", listener := lambda *call: sent.append(call[2]))
+    try:
+        result = yield  # here the test runs
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", listener)
+    if (marker := item.get_closest_marker("statements")) and len(sent) > marker.args[0]:
+        pytest.fail(f"» {len(sent)} statements, at most {marker.args[0]} allowed")
+    return result
+
+
+plugin = [pytest_configure, pytest_runtest_call]
+
+
+# %%
+@pytest.fixture
+def five(sessions):
+    for seat in ("1A", "1B", "1C", "1D", "1E"):
+        order = BookingIn(customer_id=1, flight_id=1, seats=[seat])
+        with sessions.begin() as session:
+            bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+    return sessions
+
+
+@pytest.mark.statements(2)
+def test_report(five):
+    with five() as session:
+        found = session.scalars(sa.select(Booking)).all()
+        shown = [BookingOut.of(booking, NOW) for booking in found]
+    assert [len(booking.seats) for booking in shown] == [1, 1, 1, 1, 1]
+
+
+@pytest.mark.statments(2)
+def test_with_a_typo(five):
+    with five() as session:
+        shown = [BookingOut.of(booking, NOW) for booking in session.scalars(sa.select(Booking))]
+    assert len(shown) == 5
+
+
+# %% [markdown] predict="levels.q3"
+# **Predict.** The second test has a typo in its marker, `statments`. What does pytest do with it?
+#
+# - **a** it stops with an error: there is no such marker
+# - **b** the test passes; there is a warning
+# - **c** the test passes, and nothing is said
+
+# %%
+answer("levels.q3", None)  # "a", "b" or "c"
+
+# %%
+url = lab.new_database(pg, "levels_plugin")
+both = {"service": True, "database": url}
+without = lab.run_tests(five, test_report, test_with_a_typo, **both)
+counted = lab.run_tests(five, test_report, test_with_a_typo, conftest=plugin, **both)
+strict = lab.run_tests(five, test_report, test_with_a_typo, conftest=plugin, arguments=["--strict-markers"], **both)
+warnings = [line.strip() for line in counted.text.splitlines() if "Unknown pytest.mark.statments" in line]
+show_table([
+    {"run": name, "test_report": run.outcomes.get("test_it::test_report", "not run"),
+     "test_with_a_typo": run.outcomes.get("test_it::test_with_a_typo", "not run"), "exit code": run.code}
+    for name, run in {"no plugin": without, "the plugin": counted, "… and --strict-markers": strict}.items()
+])
+print(*lab.said(counted)[:1], warnings[0][-140:], sep="\n")
+
+# %%
+typo = "test_it::test_with_a_typo"
+claim("levels.plugin", "the report's test is green, and the plugin turns it red: five bookings need six statements",
+      [without.outcomes["test_it::test_report"], counted.outcomes["test_it::test_report"], lab.said(counted)[0][:12]],
+      equals=["passed", "failed", "6 statements"])
+claim("levels.marker_typo", "a misspelt marker is a warning and the test passes; with --strict-markers nothing runs",
+      [counted.outcomes[typo], len(warnings) > 0, len(strict.outcomes), strict.code], equals=["passed", True, 1, 2], proves={"levels.q3": "b"})
+
+# %% [markdown]
+# **Why.** A plugin is a module with functions whose names are hooks; `conftest.py` is one. A hook *wrapper* is a generator around the other
+# implementations: what it raises after its `yield` becomes the outcome of the test ([pytest: hook
+# wrappers](https://docs.pytest.org/en/stable/how-to/writing_hook_functions.html#hook-wrappers-executing-around-other-hooks)). The hook
+# `pytest_runtest_call` surrounds the test function only. The five bookings were made in a fixture, in `pytest_runtest_setup`, and do not count.
+#
+# A marker is a name on a function. pytest does not know which plugin will read it, so it can only compare it with the registered ones.
+#
+# **In production.** Set `strict_markers = true` (or `--strict-markers` in `addopts`): a misspelt `skipif` or `django_db` is found at collection. Ids deserve the same care. Objects
+# without a short text get an id from their position:
+
+# %%
+from datetime import date
+
+DAYS = [date(2013, 3, 10), date(2013, 11, 3)]  # 23 and 25 hours in New York
+
+
+@pytest.mark.parametrize("day", DAYS)
+def test_by_position(day):
+    print("»", day)
+
+
+@pytest.mark.parametrize("day", DAYS, ids=str)
+def test_by_name(day):
+    print("»", day)
+
+
+def cases(test, days):
+    """Each test's id, and the day that it had."""
+    with lab.Files(test) as files:
+        files.replace("test_it.py", "import asyncio\n", f"import asyncio\nimport datetime\nDAYS = {days!r}\n")
+        run = files.pytest("-s")
+    return dict(zip(run.outcomes, lab.said(run), strict=True))
+
+
+more = [date(2013, 1, 1), *DAYS]
+moved = {}
+for test in (test_by_position, test_by_name):
+    before, after = cases(test, DAYS), cases(test, more)
+    moved[test.__name__] = sum(before[name] != after.get(name) for name in before)
+    print(before, "→", after)
+
+# %%
+claim("levels.ids", "one case is added in front: by position, both old ids now mean another day; with ids=str none does",
+      moved, equals={"test_by_position": 2, "test_by_name": 0})
+
+# %% [markdown]
+# A list of known failures, `--deselect`, and the history of a flaky test refer to ids.
+
+# %% [markdown] also=["levels.ids"] claim="levels.plugin" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: load the seats with the bookings; and a new case at the end</summary>
+#
+# ```diff
+# -        found = session.scalars(sa.select(Booking)).all()
+# +        found = session.scalars(sa.select(Booking).options(orm.selectinload(Booking.seats))).all()
+# @@
+# -more = [date(2013, 1, 1), *DAYS]
+# +more = [*DAYS, date(2013, 1, 1)]
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.plugin")`
+
+# %% [markdown] claim="levels.marker_typo" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: without the typo</summary>
+#
+# ```diff
+# -@pytest.mark.statments(2)
+# +@pytest.mark.statements(2)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.marker_typo")`
+
+# %% [markdown] core=true minutes=10
+# ## Two clients, one application
+#
+# `httpx.AsyncClient` speaks to an ASGI application in two ways: through `ASGITransport`, which calls the application as a function, and over a
+# socket to a server. The application below has five habits: it does something at its start, an endpoint fails, an endpoint streams, one is slow, and one
+# counts its `Content-Length` in characters instead of bytes.
+
+# %%
+import contextlib
+import threading
+
+from fastapi import FastAPI, Response
+from fastapi.responses import StreamingResponse
+
+
+def make_app(log, patience):
+    """`patience`: how long the stream waits until the client has its first row."""
+    has_a_row = threading.Event()
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        log.append("started")
+        yield
+
+    app = FastAPI(lifespan=lifespan)
+    app.state.has_a_row = has_a_row
+
+    @app.get("/fails")
+    async def fails():
+        raise RuntimeError("a defect")
+
+    @app.get("/departures")
+    async def departures():
+        async def two_rows():
+            log.append("sent UA1545")
+            yield "UA1545\n"
+            await asyncio.to_thread(has_a_row.wait, patience)
+            log.append("sent UA1714")
+            yield "UA1714\n"
+
+        return StreamingResponse(two_rows())
+
+    @app.get("/slow")
+    async def slow():
+        await asyncio.sleep(0.3)
+
+    @app.get("/city")
+    async def city():
+        return Response("Zürich", headers={"Content-Length": str(len("Zürich"))})
+
+    return app
+
+
+# %% [markdown] predict="levels.q4"
+# **Predict.** `/slow` needs 0.3 seconds. Both clients ask with `timeout=0.02`. What do they get?
+#
+# - **a** both get `ReadTimeout`: it is the same client
+# - **b** the one over the socket gets `ReadTimeout`, the one in process gets 200
+# - **c** both get 200: a timeout is for connecting
+
+# %%
+answer("levels.q4", None)  # "a", "b" or "c"
+
+# %% [markdown] predict="levels.q5"
+# **Predict.** `/departures` sends one row, and the next one only when the client has read the first (or has not read it for a while). In which order
+# does the in-process client see this?
+#
+# - **a** sent, read, sent, read: an iterator works so
+# - **b** sent, sent, and only then the first row can be read
+
+# %%
+answer("levels.q5", None)  # "a" or "b"
+
+# %%
+async def outcome(call):
+    """The status and the text, or the name of the error."""
+    try:
+        answer = await call
+    except Exception as error:
+        return type(error).__name__
+    return f"{answer.status_code} {answer.text}".strip()
+
+
+async def visit(client, app, log):
+    """What one client gets to see of the application."""
+    seen = {"started": "started" in log, "/fails": await outcome(client.get("/fails"))}
+    async with client.stream("GET", "/departures") as answer:
+        async for line in answer.aiter_lines():
+            log.append(f"read {line}")
+            app.state.has_a_row.set()
+    seen["/departures"] = ", ".join(event.split()[0] for event in log if " " in event)
+    seen["/slow"] = await outcome(client.get("/slow", timeout=0.02))
+    return seen | {"/city": await outcome(client.get("/city"))}
+
+
+async def in_process(**options):
+    log = []
+    app = make_app(log, patience=0.2)  # it would wait for ever
+    through = httpx.ASGITransport(app, **options)
+    async with httpx.AsyncClient(transport=through, base_url="http://airline") as client:
+        return await visit(client, app, log)
+
+
+async def over_a_socket():
+    log = []
+    app = make_app(log, patience=30)
+    with lab.listening(app) as url:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+            return await visit(client, app, log)
+
+
+inside, outside = await in_process(), await over_a_socket()
+show_table([{"the application": what, "in process": inside[what], "over a socket": outside[what]} for what in inside])
+
+# %%
+claim("levels.no_lifespan", "ASGITransport runs no lifespan, a server does",
+      [inside["started"], outside["started"]], equals=[False, True])
+claim("levels.reraised", "the error of an endpoint reaches the test as itself in process, and as a 500 over a socket",
+      [inside["/fails"], outside["/fails"]], equals=["RuntimeError", "500 Internal Server Error"])
+claim("levels.whole_body", "in process the client reads the first row after the last one was sent",
+      [inside["/departures"], outside["/departures"]], equals=["sent, sent, read, read", "sent, read, sent, read"], proves={"levels.q5": "b"})
+claim("levels.no_timeout", "the timeout counts over a socket, and in process nothing looks at it",
+      [inside["/slow"], outside["/slow"]], equals=["200 null", "ReadTimeout"], proves={"levels.q4": "b"})
+claim("levels.length", "a wrong Content-Length is a good answer in process, and a broken one over a socket",
+      [inside["/city"], outside["/city"]], equals=["200 Zürich", "RemoteProtocolError"])
+
+# %% [markdown]
+# **Why.** [`ASGITransport.handle_async_request`](https://github.com/encode/httpx/blob/0.28.1/httpx/_transports/asgi.py) is short enough to read. It builds a scope of type
+# `http`, never one of type `lifespan`. It awaits the *whole* application, collects the parts of the body in a list, and only then returns a response. So an endless
+# stream (2.4's server-sent events) never returns at all. An exception of the application goes through the `await` into the test
+# (`raise_app_exceptions=True`). The timeout is an entry of `request.extensions`, which the network backend of httpcore reads and this transport does not
+# ([httpx#2239](https://github.com/encode/httpx/issues/2239)). No one parses HTTP, so nobody compares a length with a body, and the scope says `http_version: "1.1"` whatever
+# your server speaks.
+#
+# **In production.** Use the in-process client for the many tests of your endpoints. Set `raise_app_exceptions=False` where the 500 itself is the subject, and enter the lifespan yourself:
+# `async with app.router.lifespan_context(app):`. Test timeouts, streams, disconnects, proxies and start-up on a socket. Starlette's `TestClient` runs the lifespan only as a context manager.
+# (Starlette 1.x asks for httpx2 with `TestClient`; this page measures httpx 0.28.)
+
+# %% [markdown] also=["levels.whole_body", "levels.no_timeout", "levels.length", "levels.reraised"] claim="levels.no_lifespan" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a socket for the inner client too</summary>
+#
+# ```diff
+# -inside, outside = await in_process(), await over_a_socket()
+# +inside, outside = await over_a_socket(), await over_a_socket()
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.no_lifespan")`
