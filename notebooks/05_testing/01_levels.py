@@ -26,9 +26,13 @@
 # 5. a property finds the input that nobody wrote down, and a snapshot keeps whatever it was given.
 
 # %%
+import asyncio
+
+import httpx
 import pytest
 import sqlalchemy as sa
-from helpers import answer, check, claim, show_source, show_table, stamp
+
+from helpers import answer, check, claim, show_table, stamp
 from helpers.labs.testing import levels as lab
 
 pg, NOW = lab.postgres(), lab.NOW
@@ -132,10 +136,7 @@ fixtures = [settings, engine, sessions, api, url, page]
 # The first two levels: functions alone, and functions with a real PostgreSQL.
 
 # %%
-import asyncio
 from datetime import timedelta
-
-import httpx
 
 
 def test_references():
@@ -474,7 +475,7 @@ def pytest_runtest_call(item):
     finally:
         sa.event.remove(sa.Engine, "before_cursor_execute", listener)
     if (marker := item.get_closest_marker("statements")) and len(sent) > marker.args[0]:
-        pytest.fail(f"» {len(sent)} statements, at most {marker.args[0]} allowed")
+        pytest.fail(f"sent {len(sent)} statements, at most {marker.args[0]} allowed")
     return result
 
 
@@ -491,7 +492,7 @@ def five(sessions):
     return sessions
 
 
-@pytest.mark.statements(2)
+@pytest.mark.statements(4)
 def test_report(five):
     with five() as session:
         found = session.scalars(sa.select(Booking)).all()
@@ -499,7 +500,7 @@ def test_report(five):
     assert [len(booking.seats) for booking in shown] == [1, 1, 1, 1, 1]
 
 
-@pytest.mark.statments(2)
+@pytest.mark.statments(4)
 def test_with_a_typo(five):
     with five() as session:
         shown = [BookingOut.of(booking, NOW) for booking in session.scalars(sa.select(Booking))]
@@ -517,6 +518,8 @@ def test_with_a_typo(five):
 answer("levels.q3", None)  # "a", "b" or "c"
 
 # %%
+import re
+
 url = lab.new_database(pg, "levels_plugin")
 both = {"service": True, "database": url}
 without = lab.run_tests(five, test_report, test_with_a_typo, **both)
@@ -528,13 +531,15 @@ show_table([
      "test_with_a_typo": run.outcomes.get("test_it::test_with_a_typo", "not run"), "exit code": run.code}
     for name, run in {"no plugin": without, "the plugin": counted, "… and --strict-markers": strict}.items()
 ])
-print(*lab.said(counted)[:1], warnings[0][-140:], sep="\n")
+over = re.search(r"sent (\d+) statements", counted.text)
+needed = int(over[1]) if over else "within the limit"
+print(f"test_report sent: {needed}", warnings[0].strip()[-140:], sep="\n")
 
 # %%
 typo = "test_it::test_with_a_typo"
-claim("levels.plugin", "the report's test is green, and the plugin turns it red: five bookings need six statements",
-      [without.outcomes["test_it::test_report"], counted.outcomes["test_it::test_report"], lab.said(counted)[0][:12]],
-      equals=["passed", "failed", "6 statements"])
+claim("levels.plugin", "the report's test is green, and the plugin turns it red: five bookings and their seats need eight statements",
+      [without.outcomes["test_it::test_report"], counted.outcomes["test_it::test_report"], needed],
+      equals=["passed", "failed", 8])
 claim("levels.marker_typo", "a misspelt marker is a warning and the test passes; with --strict-markers nothing runs",
       [counted.outcomes[typo], len(warnings) > 0, len(strict.outcomes), strict.code], equals=["passed", True, 1, 2], proves={"levels.q3": "b"})
 
@@ -543,6 +548,9 @@ claim("levels.marker_typo", "a misspelt marker is a warning and the test passes;
 # implementations: what it raises after its `yield` becomes the outcome of the test ([pytest: hook
 # wrappers](https://docs.pytest.org/en/stable/how-to/writing_hook_functions.html#hook-wrappers-executing-around-other-hooks)). The hook
 # `pytest_runtest_call` surrounds the test function only. The five bookings were made in a fixture, in `pytest_runtest_setup`, and do not count.
+#
+# Eight are one list of bookings, five lists of seats, and a savepoint with its end, which belong to the fixture `sessions` (it is
+# explained below, under *Four clean databases*). SQLAlchemy sends savepoints through the same event as other statements.
 #
 # A marker is a name on a function. pytest does not know which plugin will read it, so it can only compare it with the registered ones.
 #
@@ -565,24 +573,21 @@ def test_by_name(day):
     print("»", day)
 
 
-def cases(test, days):
+def cases(days):
     """Each test's id, and the day that it had."""
-    with lab.Files(test) as files:
+    with lab.Files(test_by_position, test_by_name) as files:
         files.replace("test_it.py", "import asyncio\n", f"import asyncio\nimport datetime\nDAYS = {days!r}\n")
         run = files.pytest("-s")
-    return dict(zip(run.outcomes, lab.said(run), strict=True))
+    return dict(zip((name.removeprefix("test_it::") for name in run.outcomes), lab.said(run), strict=True))
 
 
-more = [date(2013, 1, 1), *DAYS]
-moved = {}
-for test in (test_by_position, test_by_name):
-    before, after = cases(test, DAYS), cases(test, more)
-    moved[test.__name__] = sum(before[name] != after.get(name) for name in before)
-    print(before, "→", after)
+before, after = cases(DAYS), cases([date(2013, 1, 1), *DAYS])
+show_table([{"id": name, "its day was": day, "with one more case": after.get(name, "gone")} for name, day in before.items()], left=2)
+moved = [name.split("[")[0] for name in before if before[name] != after.get(name)]
 
 # %%
-claim("levels.ids", "one case is added in front: by position, both old ids now mean another day; with ids=str none does",
-      moved, equals={"test_by_position": 2, "test_by_name": 0})
+claim("levels.ids", "one case is added in front: both ids that come from the position now mean another day, those that come from the value do not",
+      moved, equals=["test_by_position"] * 2)
 
 # %% [markdown]
 # A list of known failures, `--deselect`, and the history of a flaky test refer to ids.
@@ -595,8 +600,8 @@ claim("levels.ids", "one case is added in front: by position, both old ids now m
 # -        found = session.scalars(sa.select(Booking)).all()
 # +        found = session.scalars(sa.select(Booking).options(orm.selectinload(Booking.seats))).all()
 # @@
-# -more = [date(2013, 1, 1), *DAYS]
-# +more = [*DAYS, date(2013, 1, 1)]
+# -before, after = cases(DAYS), cases([date(2013, 1, 1), *DAYS])
+# +before, after = cases(DAYS), cases([*DAYS, date(2013, 1, 1)])
 # ```
 #
 # </details>
@@ -608,8 +613,8 @@ claim("levels.ids", "one case is added in front: by position, both old ids now m
 # <summary><b>Mend it</b>: without the typo</summary>
 #
 # ```diff
-# -@pytest.mark.statments(2)
-# +@pytest.mark.statements(2)
+# -@pytest.mark.statments(4)
+# +@pytest.mark.statements(4)
 # ```
 #
 # </details>
@@ -711,10 +716,10 @@ async def visit(client, app, log):
     return seen | {"/city": await outcome(client.get("/city"))}
 
 
-async def in_process(**options):
+async def in_process():
     log = []
     app = make_app(log, patience=0.2)  # it would wait for ever
-    through = httpx.ASGITransport(app, **options)
+    through = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=through, base_url="http://airline") as client:
         return await visit(client, app, log)
 
@@ -723,7 +728,8 @@ async def over_a_socket():
     log = []
     app = make_app(log, patience=30)
     with lab.listening(app) as url:
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30) as client:
+        each_new = httpx.Limits(max_keepalive_connections=0)  # uvicorn closes a connection after a defect
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=30, limits=each_new) as client:
             return await visit(client, app, log)
 
 
@@ -766,3 +772,427 @@ claim("levels.length", "a wrong Content-Length is a good answer in process, and 
 # </details>
 #
 # ▶ In a new cell: `break_it("levels.no_lifespan")`
+
+# %% [markdown] minutes=6
+# ## A connection from another loop
+#
+# A fixture opens a connection once per session, to save time. The first test that reads from it fails, and the error names an event loop.
+
+# %% [markdown] predict="levels.q6"
+# **Predict.** A session fixture of pytest-asyncio opens a connection. The test has only the marker `asyncio`. Do both run in one event loop?
+#
+# - **a** yes: pytest-asyncio runs one loop per session
+# - **b** no: the fixture has a loop of the session's, the test one of its own
+
+# %%
+answer("levels.q6", None)  # "a" or "b"
+
+# %%
+import re
+
+import pytest_asyncio
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def board():
+    async def echo(reader, writer):
+        writer.write(await reader.readline())
+        writer.close()
+
+    async with await asyncio.start_server(echo, "127.0.0.1", 0) as server:
+        yield await asyncio.open_connection(*server.sockets[0].getsockname())
+
+
+@pytest.mark.asyncio
+async def test_in_its_own_loop(board):
+    reader, writer = board
+    writer.write(b"UA1545\n")
+    assert await reader.readline() == b"UA1545\n"
+
+
+@pytest.mark.asyncio(loop_scope="session")
+async def test_in_the_session_loop(board):
+    reader, writer = board
+    writer.write(b"UA1545\n")
+    assert await reader.readline() == b"UA1545\n"
+
+
+loops = {}
+for test in (test_in_its_own_loop, test_in_the_session_loop):
+    run = lab.run_tests(board, test, plugins=["pytest_asyncio.plugin"], header="import pytest_asyncio")
+    said = re.search(r"E +RuntimeError: .*(attached to a different loop)", run.text)
+    loops[test.__name__] = [*run.outcomes.values(), said[1] if said else ""]
+show_table([{"test": name, "outcome": how, "the error": error} for name, (how, error) in loops.items()], left=3)
+
+# %% [markdown]
+# `TestClient` is synchronous, and it has to run the application in a loop of its own making. How many loops does an application see in
+# three requests? Each asks for the object that the application made for its loop at the first one.
+
+# %%
+import contextlib
+import warnings
+
+from fastapi import FastAPI
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # starlette 1.x asks for httpx2
+    from starlette.testclient import TestClient
+
+
+def loops_of(enter):
+    """How many event loops serve three requests of a TestClient."""
+    loops, app = [], FastAPI()
+
+    @app.get("/")
+    async def note():
+        loops.append(asyncio.get_running_loop())
+
+    client = TestClient(app)
+    with client if enter else contextlib.nullcontext():
+        statuses = [client.get("/").status_code for _ in range(3)]
+    return statuses, len(set(loops))
+
+
+plain, entered = loops_of(False), loops_of(True)
+print("without `with`:", plain, "  with `with`:", entered)
+
+# %%
+claim("levels.own_loop", "a session's connection fails in a test with its own loop, and works in the session's",
+      list(loops.values()), equals=[["failed", "attached to a different loop"], ["passed", ""]], proves={"levels.q6": "b"})
+claim("levels.client_loops", "three requests of a TestClient see three event loops; inside of `with`, one",
+      [plain, entered], equals=[([200] * 3, 3), ([200] * 3, 1)])
+
+# %% [markdown]
+# **Why.** A stream, an `asyncio.Lock` that has waiters, or a driver's connection creates futures of the loop in which it was used. pytest-asyncio runs
+# each test in a loop of its `loop_scope`, which is `function` if nothing is said, and each fixture in that of *its* `loop_scope`
+# ([pytest-asyncio: scopes](https://pytest-asyncio.readthedocs.io/en/stable/concepts.html), [#944](https://github.com/pytest-dev/pytest-asyncio/issues/944)). `TestClient` starts a loop for
+# each request, in a thread; entered by `with`, it keeps one for all requests ([starlette#1315](https://github.com/encode/starlette/issues/1315)).
+#
+# **In production.** Set `asyncio_default_fixture_loop_scope` and `asyncio_default_test_loop_scope` to the same value, or keep connections at the function's scope. Write
+# `with TestClient(app) as client:` in the fixture.
+
+# %% [markdown] also=["levels.client_loops"] claim="levels.own_loop" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: say the loop; enter the client</summary>
+#
+# ```diff
+# -@pytest.mark.asyncio
+# -async def test_in_its_own_loop(board):
+# +@pytest.mark.asyncio(loop_scope="session")
+# +async def test_in_its_own_loop(board):
+# @@
+# -plain, entered = loops_of(False), loops_of(True)
+# +plain, entered = loops_of(True), loops_of(True)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.own_loop")`
+
+# %% [markdown] core=true minutes=12
+# ## Four clean databases
+#
+# Each test wants the tables as if it were the first. There are four usual ways. `sessions` is a `sessionmaker`, as `helpers/airline` uses it.
+
+# %%
+import contextlib
+from datetime import timedelta
+
+from sqlalchemy import orm
+
+from helpers.airline import bookings, database
+from helpers.airline.models import Base
+from helpers.airline.schemas import BookingIn
+
+
+def create(engine):
+    Base.metadata.create_all(engine)
+    with engine.begin() as connection:  # the key of a payment is checked at COMMIT
+        connection.execute(sa.text("alter table payments alter constraint fk_payments_booking_id_bookings deferrable initially deferred"))
+        connection.execute(sa.text("alter sequence booking_ids restart"))
+    lab.rows(engine)
+
+
+@contextlib.contextmanager
+def recreate(engine):
+    Base.metadata.drop_all(engine)
+    create(engine)
+    yield database.make_sessions(engine)
+
+
+@contextlib.contextmanager
+def truncate(engine):
+    with engine.begin() as connection:
+        tables = ", ".join(Base.metadata.tables)
+        connection.execute(sa.text(f"truncate {tables} restart identity"))
+    lab.rows(engine)
+    yield database.make_sessions(engine)
+
+
+@contextlib.contextmanager
+def roll_back(engine):
+    with engine.connect() as connection, connection.begin() as outer:
+        yield orm.sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")
+        outer.rollback()
+
+
+@contextlib.contextmanager
+def from_template(engine):
+    engine.dispose()  # a template that is copied must have no connections
+    name = engine.url.database
+    admin = sa.create_engine(engine.url.set(database="postgres"), isolation_level="AUTOCOMMIT")
+    with admin.connect() as server:
+        server.execute(sa.text(f"drop database if exists {name}_copy"))
+        server.execute(sa.text(f"create database {name}_copy template {name}"))
+    admin.dispose()
+    copy = sa.create_engine(engine.url.set(database=f"{name}_copy"))
+    yield database.make_sessions(copy)
+    copy.dispose()
+
+
+WAYS = {"recreate": recreate, "truncate": truncate, "roll back": roll_back, "template": from_template}
+
+# %% [markdown]
+# `roll_back` holds one connection with an open transaction. Every session joins it by a savepoint, so a `commit()` of the code under test releases a savepoint
+# and commits nothing.
+
+# %% [markdown] predict="levels.q7"
+# **Predict.** Which of the four sends the fewest statements of its own for one test (apart from what the test itself sends)?
+#
+# - **a** `truncate`: one statement for all tables
+# - **b** `roll_back`
+# - **c** `from_template`: PostgreSQL copies files
+
+# %%
+answer("levels.q7", None)  # "a", "b" or "c"
+
+# %% [markdown] predict="levels.q8"
+# **Predict.** A foreign key is `deferrable initially deferred`: it is checked at COMMIT. Code under test inserts a payment for booking 99, which does not exist,
+# and commits. How many of the four ways let the test pass?
+#
+# - **a** none: a foreign key is a foreign key
+# - **b** one
+# - **c** all: the tables are empty anyway
+
+# %%
+answer("levels.q8", None)  # "a", "b" or "c"
+
+# %%
+PAYMENT = """insert into payments (booking_id, kind, status, amount_cents, created_at)
+             values (99, 'charge', 'captured', 4900, now())"""
+
+
+def first_booking(sessions):
+    """The number of the first booking, and how often the session's commit hook was called."""
+    called = []
+    with sessions() as session:
+        sa.event.listen(session, "after_commit", called.append)
+        order = BookingIn(customer_id=1, flight_id=1, seats=["1A"])
+        booking, _ = bookings.hold(session, order, now=NOW, hold_for=timedelta(minutes=15))
+        session.commit()
+    return booking.booking_id, len(called)
+
+
+def bad_payment(sessions):
+    """Whether the database refuses a payment for nothing, at its commit."""
+    try:
+        with sessions.begin() as session:
+            session.execute(sa.text(PAYMENT))
+    except sa.exc.IntegrityError:
+        return "refused"
+    return "accepted"
+
+
+def moments(sessions):
+    """How many different times two transactions see."""
+    seen = set()
+    for _ in range(2):
+        with sessions.begin() as session:
+            seen.add(session.scalar(sa.text("select now()")))
+    return len(seen)
+
+
+def two_tests(way, engine):
+    """What two tests, one after the other, get to see; a worker has a connection of its own."""
+    numbers = []
+    for _ in range(2):
+        with lab.statements() as sent:
+            with way(engine) as sessions:
+                own = len(sent)
+                number, called = first_booking(sessions)
+                numbers.append(number)
+                with sessions() as session:
+                    worker = sa.create_engine(session.get_bind().engine.url)
+                with worker.connect() as connection:
+                    seen = connection.scalar(sa.text("select count(*) from bookings"))
+                worker.dispose()
+                refused, times = bad_payment(sessions), moments(sessions)
+                before_the_end = len(sent)
+            own += len(sent) - before_the_end
+    return {"its own statements": own, "first booking, in two tests": numbers, "commit hook called": called,
+            "a worker sees the booking": seen, "payment for nothing": refused, "times of two transactions": times}
+
+
+seen = {}
+with lab.airline(pg, "levels_isolation") as engine:
+    for name, way in WAYS.items():
+        create(engine)
+        seen[name] = two_tests(way, engine)
+        with engine.begin() as connection:
+            connection.execute(sa.text("truncate bookings, seats, payments"))
+show_table([{"": what} | {name: str(seen[name][what]) for name in WAYS} for what in seen["truncate"]])
+
+
+# %%
+def of_each(what):
+    return {name: seen[name][what] for name in WAYS}
+
+
+own = of_each("its own statements")
+claim("levels.isolation_cost", "by statements of their own: rolling back sends none, the template two, recreating most",
+      sorted(own, key=own.get), equals=["roll back", "template", "truncate", "recreate"], proves={"levels.q7": "b"})
+claim("levels.deferred", "rolling back hides that COMMIT would refuse a payment for a booking that does not exist",
+      of_each("payment for nothing"), equals={"recreate": "refused", "truncate": "refused", "roll back": "accepted", "template": "refused"},
+      proves={"levels.q8": "b"})
+claim("levels.worker", "with rolling back the commit hook is called, and the worker that it would start finds no booking",
+      [of_each("commit hook called"), of_each("a worker sees the booking")],
+      equals=[dict.fromkeys(WAYS, 1), {"recreate": 1, "truncate": 1, "roll back": 0, "template": 1}])
+claim("levels.one_moment", "with rolling back, now() is the same in two transactions of a test",
+      of_each("times of two transactions"), equals={"recreate": 2, "truncate": 2, "roll back": 1, "template": 2})
+claim("levels.sequences", "rolling back and TRUNCATE … RESTART IDENTITY let the sequence of the booking numbers go on",
+      of_each("first booking, in two tests"), equals={"recreate": [1, 1], "truncate": [1, 2], "roll back": [1, 2], "template": [1, 1]})
+
+# %% [markdown]
+# **Reading it.** Rolling back costs nothing and hides most. What happens *at* a commit does not happen, for nobody else is there a commit, and
+# the whole test is one transaction, in which `now()` stands still.
+#
+# **Why.** A deferred constraint is checked at the end of the *outer* transaction, which never comes
+# ([SET CONSTRAINTS](https://www.postgresql.org/docs/17/sql-set-constraints.html); [pytest-django#786](https://github.com/pytest-dev/pytest-django/issues/786)). SQLAlchemy's `after_commit`
+# belongs to the session, and the session has done its part when the savepoint is released. (Django's `TestCase` is different: it does not call `on_commit` functions at all, unless the test
+# asks for `captureOnCommitCallbacks`.) `now()` is the start of the transaction ([PostgreSQL: current date and
+# time](https://www.postgresql.org/docs/17/functions-datetime.html#FUNCTIONS-DATETIME-CURRENT)). `nextval` is never undone, and `restart identity` restarts the sequences that a *column owns*;
+# `booking_ids` is a sequence of its own ([TRUNCATE](https://www.postgresql.org/docs/17/sql-truncate.html)).
+#
+# **In production.** Roll back by default, because it is cheap and lets tests run in parallel on one database. Use a copied template or truncation for the tests whose subject
+# is a commit: deferred constraints, hooks, workers, two sessions, and each test on the levels server and browser. In a rollback test, `SET CONSTRAINTS ALL IMMEDIATE` at the end brings the check back. Never
+# write a number from a sequence into an assertion.
+
+# %% [markdown] also=["levels.isolation_cost", "levels.worker", "levels.one_moment", "levels.sequences"] claim="levels.deferred" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: truncate instead of rolling back, and restart the sequence too</summary>
+#
+# ```diff
+# -"roll back": roll_back, "template": from_template}
+# +"roll back": truncate, "template": from_template}
+# @@
+# -        connection.execute(sa.text(f"truncate {tables} restart identity"))
+# +        connection.execute(sa.text(f"truncate {tables} restart identity"))
+# +        connection.execute(sa.text("alter sequence booking_ids restart"))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.deferred")`
+
+# %% [markdown] minutes=8
+# ## The page that loses a flight
+#
+# `flights.search` returns one page and a cursor. A colleague simplifies the comparison: the next page begins after the *departure* of the last flight, no longer
+# after its departure and number. There is a test with 10 flights in pages of 3, and it is green. Instead of examples, a *property* states what holds for
+# every input: all pages together are all flights, each once.
+
+# %%
+from helpers.airline import flights
+from helpers.airline.models import Flight
+
+SIMPLER = ("flights.py", "tuple_(Flight.departs, Flight.flight_id) > after", "Flight.departs > after[0]")
+
+
+def all_pages(session, limit):
+    """The numbers of all flights from JFK, page by page."""
+    found, after = [], None
+    while True:
+        page, cursor = flights.search(session, origin="JFK", after=after, limit=limit)
+        found += [flight.number for flight in page]
+        if cursor is None:
+            return found
+        after = flights.from_cursor(cursor)
+
+
+def add_flights(session, minutes):
+    """A flight at each of these minutes after NOW."""
+    same = {"carrier": "B6", "origin": "JFK", "dest": "LAX", "capacity": 6, "fare_cents": 9_900}
+    for number, minute in enumerate(minutes):
+        session.add(Flight(number=number, departs=NOW + timedelta(minutes=minute), **same))
+    session.flush()
+
+
+def test_ten_flights(sessions):
+    with sessions() as session:
+        add_flights(session, range(0, 100, 10))
+        assert all_pages(session, limit=3) == list(range(10))
+
+
+def test_any_flights(engine):
+    import hypothesis
+    from hypothesis import strategies as st
+
+    @hypothesis.settings(database=None, derandomize=True, deadline=None, max_examples=60)
+    @hypothesis.given(minutes=st.lists(st.integers(0, 1_000), max_size=8), limit=st.integers(1, 4))
+    def each_once(minutes, limit):
+        with orm.Session(engine) as session:  # closed without a commit: nothing stays
+            add_flights(session, minutes)
+            assert sorted(all_pages(session, limit)) == list(range(len(minutes)))
+
+    each_once()
+
+
+# %% [markdown] predict="levels.q9"
+# **Predict.** Hypothesis tries lists of up to 8 departures in the range of 1,000 minutes, in pages of 1 to 4. Which counterexample will it print?
+#
+# - **a** the first one that it met: several flights, two of them at the same minute
+# - **b** `minutes=[0, 0], limit=1`
+# - **c** none: two equal numbers out of 1,000 are too rare for 60 examples
+
+# %%
+answer("levels.q9", None)  # "a", "b" or "c"
+
+# %%
+url = lab.new_database(pg, "levels_pages")
+found = {}
+for name, change in {"as it is": None, "the simpler comparison": SIMPLER}.items():
+    run = lab.run_tests(all_pages, add_flights, test_ten_flights, test_any_flights, service=True, change=change, database=url)
+    counterexample = re.search(r"Falsifying example: each_once\(\s*(.*?),?\s*\)", run.text, re.DOTALL)
+    found[name] = [*run.outcomes.values(), re.sub(r"\s+", " ", re.sub("#.*|E ", "", counterexample[1])).strip() if counterexample else ""]
+show_table([{"the search": name, "ten flights": ten, "any flights": any_, "counterexample": example}
+            for name, (ten, any_, example) in found.items()], left=4)
+
+# %%
+claim("levels.shrunk", "the examples miss the bug, and the property finds it with the smallest input: two flights at one minute, pages of one",
+      list(found.values()), equals=[["passed", "passed", ""], ["passed", "failed", "minutes=[0, 0], limit=1"]], proves={"levels.q9": "b"})
+
+# %% [markdown]
+# **Reading it.** Read the counterexample aloud: *two flights at the same minute, a page of one*. The first page ends with the first of the two, and the next one
+# begins after their common minute. The second flight is on no page. The input is the bug report.
+#
+# **Why.** Hypothesis does not draw evenly: it prefers small values, and it repeats values that it has drawn. After a failure it *shrinks*: it tries shorter
+# lists and numbers closer to zero, and keeps what still fails. What it prints is a local minimum of that search, often the smallest input there is, not by a guarantee ([Hypothesis:
+# how it shrinks](https://hypothesis.readthedocs.io/en/latest/explanation/example-count.html)).
+#
+# **In production.** Look for properties that need no second implementation: all pages are the whole, decode after encode is the identity, twice is the same as once, nothing
+# is charged for nothing. In CI use `derandomize=True`, or keep the database of examples; put the counterexample into an `@example`, so that it is tried in each run.
+
+# %% [markdown] claim="levels.shrunk" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: flights that never leave at the same minute</summary>
+#
+# A strategy that is too narrow cannot find what it never makes.
+#
+# ```diff
+# -st.lists(st.integers(0, 1_000), max_size=8)
+# +st.lists(st.integers(0, 1_000), max_size=8, unique=True)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.shrunk")`

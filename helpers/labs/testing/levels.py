@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import logging
 import os
 import re
 import subprocess
@@ -110,10 +111,12 @@ def new_database(server: Postgres, name: str) -> str:
 
 
 def rows(engine: Any) -> None:
-    """Two departures on 1 June and one on 2 June, each with 12 seats, and two customers."""
+    """In empty tables: two departures on 1 June, one on 2 June, each with 12 seats; two customers."""
     from sqlalchemy import text
 
     with engine.begin() as connection:
+        if connection.scalar(text("select count(*) from flights")):
+            return
         for day, minute in ((1, 0), (1, 30), (2, 0)):
             connection.execute(
                 text(
@@ -148,11 +151,12 @@ class Files:
         change: Change | None = None,
         conftest: Iterable[Callable[..., Any]] = (),
         database: str = "",
+        header: str = "",
     ) -> None:
         self._place = tempfile.TemporaryDirectory(prefix="course-")
         self.folder = Path(self._place.name)
         self.environment = {"LEVELS_URL": database} if database else {}
-        header = HEADER + (SERVICE if service else "") + (DATABASE if database else "")
+        header = f"{HEADER}{header}\n{SERVICE if service else ''}{DATABASE if database else ''}"
         if service:
             copy_airline(self.folder, {change[0]: change[1:]} if change else None)
         (self.folder / "test_it.py").write_text(f"{header}\n\n{source_of(tests)}", "utf-8")
@@ -205,7 +209,7 @@ def run_tests(
 
 def said(run: TestRun) -> list[str]:
     """What tests and fixtures printed after a `»`; the run needs `-s`."""
-    return re.findall(r"» ?(.*)", run.text)
+    return re.findall(r"(?m)^(?:test_it\.py )?[.FEs]*» (.*)", run.text)
 
 
 def run_levels(
@@ -279,6 +283,8 @@ def listening(app: Any) -> Iterator[str]:
 
     from helpers.labs.web.servers import listening as listening_socket
 
+    log = logging.getLogger("uvicorn.error")  # its tracebacks would be the reader's
+    log.propagate, log.handlers = False, [logging.NullHandler()]
     with listening_socket() as opened:
         url = "http://127.0.0.1:{}".format(opened.getsockname()[1])
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
@@ -293,6 +299,23 @@ def listening(app: Any) -> Iterator[str]:
         finally:
             server.should_exit = server.force_exit = True
             thread.join(30)
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """The statements of all engines of this process while the block runs."""
+    from sqlalchemy import Engine, event
+
+    sent: list[str] = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        yield sent
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
 
 
 @contextmanager
