@@ -908,7 +908,7 @@ from helpers.airline.schemas import BookingIn
 def create(engine):
     Base.metadata.create_all(engine)
     with engine.begin() as connection:  # the key of a payment is checked at COMMIT
-        connection.execute(sa.text("alter table payments alter constraint fk_payments_booking_id_bookings deferrable initially deferred"))
+        connection.execute(sa.text("alter table payments alter constraint fk_payments_booking_id deferrable initially deferred"))
         connection.execute(sa.text("alter sequence booking_ids restart"))
     lab.rows(engine)
 
@@ -1102,6 +1102,11 @@ claim("levels.sequences", "rolling back and TRUNCATE … RESTART IDENTITY let th
 # every input: all pages together are all flights, each once.
 
 # %%
+import re
+from datetime import timedelta
+
+from sqlalchemy import orm
+
 from helpers.airline import flights
 from helpers.airline.models import Flight
 
@@ -1137,7 +1142,9 @@ def test_any_flights(engine):
     import hypothesis
     from hypothesis import strategies as st
 
-    @hypothesis.settings(database=None, derandomize=True, deadline=None, max_examples=60)
+    search = {"database": None, "derandomize": True, "deadline": None, "max_examples": 100}
+
+    @hypothesis.settings(**search, phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])
     @hypothesis.given(minutes=st.lists(st.integers(0, 1_000), max_size=8), limit=st.integers(1, 4))
     def each_once(minutes, limit):
         with orm.Session(engine) as session:  # closed without a commit: nothing stays
@@ -1152,7 +1159,7 @@ def test_any_flights(engine):
 #
 # - **a** the first one that it met: several flights, two of them at the same minute
 # - **b** `minutes=[0, 0], limit=1`
-# - **c** none: two equal numbers out of 1,000 are too rare for 60 examples
+# - **c** none: two equal numbers out of 1,000 are too rare for 100 examples
 
 # %%
 answer("levels.q9", None)  # "a", "b" or "c"
@@ -1162,7 +1169,7 @@ url = lab.new_database(pg, "levels_pages")
 found = {}
 for name, change in {"as it is": None, "the simpler comparison": SIMPLER}.items():
     run = lab.run_tests(all_pages, add_flights, test_ten_flights, test_any_flights, service=True, change=change, database=url)
-    counterexample = re.search(r"Falsifying example: each_once\(\s*(.*?),?\s*\)", run.text, re.DOTALL)
+    counterexample = re.search(r"(?:Failing test case|Falsifying example): each_once\(\s*(.*?),?\s*\)", run.text, re.DOTALL)
     found[name] = [*run.outcomes.values(), re.sub(r"\s+", " ", re.sub("#.*|E ", "", counterexample[1])).strip() if counterexample else ""]
 show_table([{"the search": name, "ten flights": ten, "any flights": any_, "counterexample": example}
             for name, (ten, any_, example) in found.items()], left=4)
@@ -1196,3 +1203,322 @@ claim("levels.shrunk", "the examples miss the bug, and the property finds it wit
 # </details>
 #
 # ▶ In a new cell: `break_it("levels.shrunk")`
+
+# %% [markdown] minutes=7
+# ## The seat of a paying customer
+#
+# Some bugs need a history. This one is in the code that ends the holds whose time is over. A colleague finds a condition superfluous,
+# `status == PENDING`. Who has a seat is a story of several requests, so the *steps* are drawn at random too. Hypothesis calls this a state machine: rules that may be called
+# in any order, and invariants that hold after each step.
+
+# %%
+import contextlib
+import re
+
+from helpers.airline.models import Seat
+from helpers.airline.problems import HoldExpired, SeatTaken
+
+SUPERFLUOUS = ("bookings.py", "Booking.status == BookingStatus.PENDING, Booking.expires_at <= now", "Booking.expires_at <= now")
+
+
+def test_any_history(sessions):
+    import hypothesis
+    from hypothesis import stateful
+
+    class Desk(stateful.RuleBasedStateMachine):
+        """What a desk may do with seat 1A, and the bookings that must have it."""
+
+        made = stateful.Bundle("made")
+
+        def __init__(self):
+            super().__init__()
+            self.now, self.paid = NOW, set()
+            self.session = sessions()
+
+        @stateful.rule(target=made)
+        def hold(self):
+            order = BookingIn(customer_id=1, flight_id=1, seats=["1A"])
+            try:
+                with self.session.begin_nested():
+                    return bookings.hold(self.session, order, now=self.now, hold_for=timedelta(minutes=15))[0].booking_id
+            except SeatTaken:
+                return stateful.multiple()
+
+        @stateful.rule(booking=made)
+        def pay(self, booking):
+            with contextlib.suppress(HoldExpired):
+                bookings.pay(self.session, booking, 4_900, self.now)
+                self.paid.add(booking)
+
+        @stateful.rule()
+        def wait(self):
+            self.now += timedelta(minutes=16)
+
+        @stateful.invariant()
+        def who_paid_has_the_seat(self):
+            owners = set(self.session.scalars(sa.select(Seat.booking_id).where(Seat.active)))
+            assert self.paid <= owners
+
+        def teardown(self):
+            self.session.close()
+
+    search = hypothesis.settings(database=None, derandomize=True, deadline=None, max_examples=30, stateful_step_count=8,
+                                 phases=[hypothesis.Phase.generate, hypothesis.Phase.shrink])  # fmt: skip
+    stateful.run_state_machine_as_test(Desk, settings=search)
+
+
+# %%
+url = lab.new_database(pg, "levels_desk")
+history, steps = {}, []
+for name, change in {"as it is": None, "without the condition": SUPERFLUOUS}.items():
+    run = lab.run_tests(test_any_history, service=True, change=change, database=url)
+    history[name] = run.outcomes["test_it::test_any_history"]
+    steps = re.findall(r"E +((?:made_\d+ = )?state\.(?!who)\w+\(.*?\))", run.text)
+print(*steps, sep="\n")
+
+# %%
+claim("levels.history", "the correct service passes; without the condition the shortest story is: hold, pay, wait, hold",
+      [*history.values(), [re.search(r"state\.(\w+)", step)[1] for step in steps]],
+      equals=["passed", "failed", ["hold", "pay", "wait", "hold", "teardown"]])
+
+# %% [markdown]
+# **Reading it.** Ada holds 1A and pays. Sixteen minutes later somebody wants 1A. The changed code looks only at the time, takes her booking for a hold that is over, and gives her seat
+# away. No step can be left out of this story. The classes of the test know nothing about expired holds; they know one sentence: *a customer who has paid has the seat*.
+#
+# **In production.** A state machine pays off where the rules are few and the orders are many: carts, bookings, caches, queues. Keep the model far simpler than the code; here it is a set of numbers.
+
+# %% [markdown] claim="levels.history" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a clock that stands still</summary>
+#
+# ```diff
+# -            self.now += timedelta(minutes=16)
+# +            self.now += timedelta(minutes=0)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.history")`
+
+# %% [markdown] minutes=6
+# ## The golden file
+#
+# A snapshot test compares a result with a file that an earlier run has written. The desk's receipt has 8 lines, so nobody wants to type them. Somebody adds a
+# line to the receipt, and in the same commit multiplies by the wrong number.
+
+# %%
+import re
+
+
+def receipt(seats, fare_cents):
+    lines = [f"{seat:<6}{fare_cents / 100:>10.2f}" for seat in seats]
+    total = fare_cents * len(seats)
+    return "\n".join(["UA1545 EWR-IAH", *lines, f"total {total / 100:>10.2f}"])
+
+
+def test_receipt(snapshot):
+    assert receipt(["1A", "1B"], 4_900) == snapshot
+
+
+def test_sum():
+    assert receipt(["1A", "1B"], 4_900).split()[-1] == "98.00"
+
+
+with lab.Files(receipt, test_receipt, test_sum) as files:
+    golden = {}
+
+    def run_golden(step, *arguments):
+        run = files.pytest(*arguments, plugins=["syrupy"])
+        kept = next(files.folder.glob("__snapshots__/*.ambr"), None)
+        total = re.search(r"total +(\S+)", kept.read_text(encoding="utf-8"))[1] if kept else ""
+        golden[step] = [run.outcomes["test_it::test_receipt"], run.outcomes["test_it::test_sum"], total]
+
+    run_golden("at first, --snapshot-update", "--snapshot-update")
+    files.replace("test_it.py", "UA1545 EWR-IAH", "UA1545 EWR-IAH, 1 June")
+    files.replace("test_it.py", "fare_cents * len(seats)", "fare_cents")
+    run_golden("after the commit")
+    run_golden("once more, --snapshot-update", "--snapshot-update")
+    run_golden("from then on")
+show_table([{"run": step, "snapshot": how, "98.00 by hand": by_hand, "the file says": total} for step, (how, by_hand, total) in golden.items()])
+
+# %%
+claim("levels.golden", "the snapshot fails once, is updated together with the new line, and guards the wrong total from then on",
+      [golden[step][::2] for step in ("at first, --snapshot-update", "after the commit", "from then on")],
+      equals=[["passed", "98.00"], ["failed", "98.00"], ["passed", "49.00"]])
+claim("levels.by_hand", "the assertion that says what is right stays red",
+      golden["from then on"][1], equals="failed")
+
+# %% [markdown]
+# **Why.** A snapshot says *as before*, not *right*. It cannot tell the wanted half of a diff from the other half; only the reviewer of the `.ambr` file can.
+#
+# **In production.** Good for what is large and stable: an OpenAPI document, a rendered e-mail, SQL. Keep each snapshot small enough to be read in a review, and write down by hand the numbers that matter.
+# In CI never update; without the option, a test whose snapshot is missing fails ([syrupy](https://github.com/syrupy-project/syrupy)).
+
+# %% [markdown] also=["levels.by_hand"] claim="levels.golden" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a commit that only adds the line</summary>
+#
+# ```diff
+# -    files.replace("test_it.py", "fare_cents * len(seats)", "fare_cents")
+# -    run_golden("after the commit")
+# +    run_golden("after the commit")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.golden")`
+
+# %% [markdown] minutes=6
+# ## The suite in unittest
+#
+# The service's oldest tests are classes of `unittest`, and pytest runs them too. One of them was made `async` when the code under test became so.
+
+# %%
+import re
+import unittest
+
+
+class OldTests(unittest.TestCase):
+    async def test_total(self):
+        self.assertEqual(4_900 * 2, 0)
+
+    def test_rows(self):
+        for row in range(4):
+            with self.subTest(row=row):
+                self.assertEqual(row % 2, 0)
+
+
+class AsyncTests(unittest.IsolatedAsyncioTestCase):
+    async def test_total(self):
+        self.assertEqual(4_900 * 2, 0)
+
+
+async def test_total():
+    assert 4_900 * 2 == 0
+
+
+# %% [markdown] predict="levels.q10"
+# **Predict.** `OldTests.test_total` asserts that 9,800 is 0. What do `python -m unittest` and pytest say of it?
+#
+# - **a** both say that it fails
+# - **b** unittest says that it passes, pytest that it fails
+# - **c** both say that it passes
+
+# %%
+answer("levels.q10", None)  # "a", "b" or "c"
+
+# %%
+with lab.Files(OldTests, AsyncTests, test_total) as files:
+    report = files.unittest()
+    by_pytest = files.pytest("-W", "ignore")
+
+
+def by_unittest(name):
+    """What the report of unittest says of a test."""
+    if f"({name})" not in report:
+        return "not collected"
+    return "failed" if re.search(rf"FAIL: \w+ \({re.escape(name)}\)", report) else "passed"
+
+
+said = {}
+for name in ("test_it.OldTests.test_total", "test_it.AsyncTests.test_total", "test_it.test_total", "test_it.OldTests.test_rows"):
+    said[name.removeprefix("test_it.")] = [by_unittest(name), by_pytest.outcomes["::".join(name.rsplit(".", 1))]]
+rows_failed = len(re.findall("FAIL: test_rows", report)), by_pytest.text.count("SUBFAILED(")
+show_table([{"test": name, "unittest": one, "pytest": other} for name, (one, other) in said.items()], left=3)
+print("failed rows of test_rows:", *rows_failed)
+
+# %%
+claim("levels.never_awaited", "in a plain TestCase, an async test passes in both, although it asserts something false",
+      said["OldTests.test_total"], equals=["passed", "passed"], proves={"levels.q10": "c"})
+claim("levels.awaited", "IsolatedAsyncioTestCase runs it; an async function without a plugin fails in pytest, and unittest does not see it",
+      [said["AsyncTests.test_total"], said["test_total"]], equals=[["failed", "failed"], ["not collected", "failed"]])
+claim("levels.subtests", "both report each failed subtest: two of four rows", rows_failed, equals=(2, 2))
+
+# %% [markdown]
+# **Why.** Calling an `async def` returns a coroutine and runs nothing of its body. `TestCase` calls the method and only warns, with a DeprecationWarning, that it returned something
+# ([`_callTestMethod`](https://github.com/python/cpython/blob/3.13/Lib/unittest/case.py)). pytest runs a `TestCase` by that same method. For its own functions, pytest made it an error in 8.4
+# ([changelog](https://docs.pytest.org/en/stable/changelog.html)).
+#
+# | in unittest | in pytest |
+# |---|---|
+# | `setUp`, `addCleanup` | a fixture with `yield`, `request.addfinalizer` |
+# | `setUpClass`, `setUpModule` | a fixture with `scope="class"`, `"module"` |
+# | `subTest` | `parametrize`, or the fixture `subtests` (pytest 9) |
+# | `assertEqual(a, b)` | `assert a == b`, rewritten so that it shows both |
+# | `IsolatedAsyncioTestCase` | a plugin: pytest-asyncio, anyio |
+#
+# Fixtures as arguments and `parametrize` do not work on the methods of a `TestCase`; autouse fixtures and markers do ([pytest: unittest
+# support](https://docs.pytest.org/en/stable/how-to/unittest.html#pytest-features-in-unittest-testcase-subclasses)).
+#
+# **In production.** Run with `-W error::DeprecationWarning -W error::RuntimeWarning`, or let the linter find `async def test_` in a plain `TestCase`. No need to rewrite an old suite: pytest runs it, and new tests are functions.
+
+# %% [markdown] also=["levels.subtests"] claim="levels.never_awaited" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: the class for coroutines; and one row less that is wrong</summary>
+#
+# ```diff
+# -class OldTests(unittest.TestCase):
+# +class OldTests(unittest.IsolatedAsyncioTestCase):
+# @@
+# -        for row in range(4):
+# +        for row in range(3):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.never_awaited")`
+
+# %% [markdown] claim="levels.awaited" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: a plain TestCase for the new test</summary>
+#
+# ```diff
+# -class AsyncTests(unittest.IsolatedAsyncioTestCase):
+# +class AsyncTests(unittest.TestCase):
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("levels.awaited")`
+
+# %% [markdown] minutes=24
+# ## Exercises
+#
+# Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
+# answer after an attempt.
+#
+# ### A database that forgets (12 minutes)
+#
+# Write the body of a fixture: a generator that gets the engine and yields once, a `sessionmaker`, as `helpers/airline` uses one: `with sessions.begin() as session: …`. The code under test commits, fails,
+# rolls back, and opens more than one session, one after the other. Each session sees what sessions before it have committed, and not what they have rolled back. Another connection to the database
+# sees nothing of it at any time. When the generator goes on after its `yield`, the tables are as before, without a statement that deletes, and the connection is back in the pool; this also if a test has left a session open.
+# Objects stay readable after a commit. As in a real test, `engine` outlives many calls.
+
+# %% exercise="levels.sessions" tags=["exercise"]
+def isolated_sessions(engine):
+    """Yield a sessionmaker whose commits are gone after the yield."""
+    raise NotImplementedError
+    yield
+
+
+# %%
+check("levels.sessions", isolated_sessions)
+
+# %% [markdown]
+# ### Each flight once (12 minutes)
+#
+# Write a property for any search that pages. `search(flights, after, limit)` gets a list of departures, which are pairs `(minute, number)` with different numbers, the cursor of the last page
+# (None at first) and how many flights a page may have, at least 1. It returns `(page, cursor)`: a list of at most `limit` pairs in the order of minute and number, and the cursor of the next page, or None if
+# this was the last one. A cursor is opaque: hand it back as it is.
+#
+# Your function gets such a `search`. It returns None if the search is right, and raises an AssertionError if there is any input for which it is not. Use Hypothesis. A wrong search may also
+# hand out cursors for ever, or raise an error of its own (let that error out). The check hands in right searches and broken ones.
+
+# %% exercise="levels.property" tags=["exercise"]
+def pages_are_right(search):
+    """Raise an AssertionError if the pages of `search` are not all flights, each once, in order."""
+    raise NotImplementedError
+
+
+# %%
+check("levels.property", pages_are_right)
