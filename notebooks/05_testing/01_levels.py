@@ -1169,8 +1169,7 @@ url = lab.new_database(pg, "levels_pages")
 found = {}
 for name, change in {"as it is": None, "the simpler comparison": SIMPLER}.items():
     run = lab.run_tests(all_pages, add_flights, test_ten_flights, test_any_flights, service=True, change=change, database=url)
-    counterexample = re.search(r"(?:Failing test case|Falsifying example): each_once\(\s*(.*?),?\s*\)", run.text, re.DOTALL)
-    found[name] = [*run.outcomes.values(), re.sub(r"\s+", " ", re.sub("#.*|E ", "", counterexample[1])).strip() if counterexample else ""]
+    found[name] = [*run.outcomes.values(), ", ".join(re.findall(r"(?m)^E +(\w+=.*),$", run.text))]
 show_table([{"the search": name, "ten flights": ten, "any flights": any_, "counterexample": example}
             for name, (ten, any_, example) in found.items()], left=4)
 
@@ -1522,3 +1521,78 @@ def pages_are_right(search):
 
 # %%
 check("levels.property", pages_are_right)
+
+# %% [markdown] minutes=2
+# ## Asked in interviews
+#
+# <details>
+# <summary>Your end-to-end tests run through all of the code. Why do you need unit tests?</summary>
+#
+# A test finds what it looks at. Of six planted bugs the browser test found one, and each other level found a bug that no other level found (`levels.only_one`,
+# `levels.only_browser`). Lower levels can try more inputs and force an overlap of two sessions.
+#
+# </details>
+#
+# <details>
+# <summary>A fixture's set-up fails before its yield. What is cleaned up?</summary>
+#
+# The fixtures that had been set up before it, in reverse. Its own lines after `yield` are not reached (`levels.half_way`); a finaliser that was registered earlier runs
+# (`levels.finaliser`).
+#
+# </details>
+#
+# <details>
+# <summary>What does an in-process HTTP client not test?</summary>
+#
+# With httpx's ASGITransport: the lifespan (`levels.no_lifespan`), streaming (`levels.whole_body`), timeouts (`levels.no_timeout`), HTTP itself (`levels.length`), and a defect
+# is an exception instead of a 500 (`levels.reraised`).
+#
+# </details>
+#
+# <details>
+# <summary>You roll back after each test. Which bugs can your tests not see?</summary>
+#
+# What happens at a commit: deferred constraints (`levels.deferred`), what another connection sees after a commit hook (`levels.worker`). And `now()` does not move (`levels.one_moment`).
+#
+# </details>
+#
+# <details>
+# <summary>Where does "attached to a different loop" come from in tests?</summary>
+#
+# A connection was opened by a fixture in one event loop and used in another one: a wide fixture and a test with its own loop (`levels.own_loop`), or a `TestClient` without `with`
+# (`levels.client_loops`).
+#
+# </details>
+#
+# <details>
+# <summary>When do snapshot tests lie?</summary>
+#
+# When a wrong result is accepted together with a wanted change: from then on the test guards the bug (`levels.golden`).
+#
+# </details>
+
+# %% [markdown] minutes=1
+# ## Recap
+#
+# 1. A test finds a bug if it looks at what the bug changes; each level can look at something that the others cannot.
+# 2. A fixture that fails before its `yield` is not cleaned up; wide fixtures are set up once and regroup the tests.
+# 3. A plugin is a few functions with the names of hooks; markers and ids are names, so check them.
+# 4. An in-process client calls the application as a function: no lifespan, no stream, no timeout, no HTTP.
+# 5. Rolling back is the cheapest isolation, and it hides what a commit does.
+# 6. A property finds the input and the order of steps that nobody wrote down; a snapshot only says "as before".
+#
+# <details>
+# <summary>The claims behind each</summary>
+#
+# 1. `levels.only_one`, `levels.only_browser`
+# 2. `levels.half_way`, `levels.finaliser`, `levels.grouped`
+# 3. `levels.plugin`, `levels.marker_typo`, `levels.ids`
+# 4. `levels.no_lifespan`, `levels.reraised`, `levels.whole_body`, `levels.no_timeout`, `levels.length`, `levels.own_loop`, `levels.client_loops`
+# 5. `levels.isolation_cost`, `levels.deferred`, `levels.worker`, `levels.one_moment`, `levels.sequences`
+# 6. `levels.shrunk`, `levels.history`, `levels.golden`, `levels.by_hand`, `levels.never_awaited`, `levels.awaited`, `levels.subtests`
+#
+# </details>
+#
+# **Further reading.** [pytest: fixtures reference](https://docs.pytest.org/en/stable/reference/fixtures.html), on scopes and order ·
+# [SQLAlchemy: joining a session into an external transaction](https://docs.sqlalchemy.org/en/20/orm/session_transaction.html#joining-a-session-into-an-external-transaction-such-as-for-test-suites) ·
+# [Hypothesis: stateful tests](https://hypothesis.readthedocs.io/en/latest/stateful.html) · [httpx: transports](https://www.python-httpx.org/advanced/transports/).
