@@ -29,7 +29,7 @@ NOW = datetime(2013, 6, 1, 12, tzinfo=UTC)
 Change = tuple[str, str, str]  # a module of the service, the text that goes, the text that comes
 
 # What every file of tests imports, and the rows that every database of these tests begins with.
-HEADER = '''
+HEADER = """
 import asyncio
 import contextlib
 import contextvars
@@ -42,8 +42,8 @@ import sqlalchemy as sa
 from sqlalchemy import orm
 
 NOW = datetime(2013, 6, 1, 12, tzinfo=UTC)
-'''
-SERVICE = '''
+"""
+SERVICE = """
 import httpx
 
 from airline import bookings, database, flights
@@ -54,11 +54,11 @@ from airline.schemas import BookingIn, BookingOut
 from airline.settings import Settings
 
 from helpers.labs.testing import levels as lab
-'''
+"""
 
 
 # One Chromium for a whole run of pytest. Its tests come last: Playwright's loop would be in the way of others.
-BROWSER = '''
+BROWSER = """
 def pytest_collection_modifyitems(items):
     items.sort(key=lambda test: "browser" in test.fixturenames)
 
@@ -73,11 +73,11 @@ def browser():
     with sync_playwright() as playwright:
         options = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-proxy-server"]
         yield playwright.chromium.launch(executable_path=chromium.found(), args=options)
-'''
+"""
 
 
 # For a file of tests that needs the database; the notebook shows such fixtures in its first experiment.
-DATABASE = '''
+DATABASE = """
 @pytest.fixture(scope="session")
 def engine():
     engine = database.make_engine(Settings(database_url=os.environ["LEVELS_URL"]))
@@ -94,7 +94,7 @@ def sessions(engine):
             connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
         )
         outer.rollback()
-'''
+"""
 
 
 def postgres() -> Postgres:
@@ -303,7 +303,7 @@ def listening(app: Any) -> Iterator[str]:
     log = logging.getLogger("uvicorn.error")  # its tracebacks would be the reader's
     log.propagate, log.handlers = False, [logging.NullHandler()]
     with listening_socket() as opened:
-        url = "http://127.0.0.1:{}".format(opened.getsockname()[1])
+        url = f"http://127.0.0.1:{opened.getsockname()[1]}"
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="on"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [opened]}, daemon=True)
         thread.start()

@@ -1,6 +1,6 @@
 """Plausible wrong answers to the exercises of 5.1, what must be said of each, and right ones of other styles."""
 
-FIXTURE = '''
+FIXTURE = """
 from sqlalchemy import orm
 
 
@@ -10,8 +10,10 @@ def isolated_sessions(engine):
     yield {sessions}
     {end}
     connection.close()
-'''
-JOINED = 'orm.sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")'
+"""
+JOINED = (
+    'orm.sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint")'
+)
 
 
 def fixture(connect="engine.connect()", sessions=JOINED, end="outer.rollback()"):
@@ -19,7 +21,7 @@ def fixture(connect="engine.connect()", sessions=JOINED, end="outer.rollback()")
     return FIXTURE.format(connect=connect, sessions=sessions, end=end)
 
 
-PROPERTY = '''
+PROPERTY = """
 import hypothesis
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ def pages_are_right(search):
         {at_end}
 
     {call}
-'''
+"""
 
 
 def prop(**changes):
