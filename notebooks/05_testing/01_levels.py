@@ -13,7 +13,7 @@
 # >
 # > Unit, integration and end-to-end tests.
 #
-# 80 minutes. Needs PostgreSQL; one claim also needs Chromium. Six colleagues each change one line of the bookings service.
+# 85 minutes. Needs PostgreSQL; one claim also needs Chromium. Six colleagues each change one line of the bookings service.
 # Each of the six changes is a bug that a customer will meet. The team has tests on six levels: functions alone, functions
 # with PostgreSQL, the API in process, the OpenAPI document, a real server, and a real browser.
 #
@@ -44,7 +44,7 @@ from helpers.labs.testing import levels as lab
 pg, NOW = lab.postgres(), lab.NOW
 stamp()
 
-# %% [markdown] core=true minutes=12
+# %% [markdown] core=true minutes=10
 # ## Six changes, six suites
 #
 # Here are the six changes. Each of them is one text of `helpers/airline` that goes and one that comes, in a copy of the service.
@@ -305,7 +305,7 @@ claim("levels.only_browser", "the sixth bug turns the browser test red, and no o
 #
 # ▶ In a new cell: `break_it("levels.only_one")`
 
-# %% [markdown] minutes=8
+# %% [markdown] minutes=6
 # ## The fixture that failed half-way
 #
 # Fixtures are set up in an order: first by scope (session before function), then autouse fixtures, then in the order in which they are
@@ -453,7 +453,7 @@ claim("levels.grouped", "six tests use a parametrised fixture of module scope, a
 #
 # ▶ In a new cell: `break_it("levels.half_way")`
 
-# %% [markdown] minutes=8
+# %% [markdown] minutes=6
 # ## Ten lines that count statements
 #
 # A report shows five bookings. Its test is green, and in production the page sends one query per booking. The team writes a plugin: a marker
@@ -521,7 +521,7 @@ both = {"service": True, "database": url}
 without = lab.run_tests(five, test_report, test_with_a_typo, **both)
 counted = lab.run_tests(five, test_report, test_with_a_typo, conftest=plugin, **both)
 strict = lab.run_tests(five, test_report, test_with_a_typo, conftest=plugin, arguments=["--strict-markers"], **both)
-warnings = [line.strip() for line in counted.text.splitlines() if "Unknown pytest.mark.statments" in line]
+unknown = [line.strip() for line in counted.text.splitlines() if "Unknown pytest.mark.statments" in line]
 show_table([
     {"run": name, "test_report": run.outcomes.get("test_it::test_report", "not run"),
      "test_with_a_typo": run.outcomes.get("test_it::test_with_a_typo", "not run"), "exit code": run.code}
@@ -529,7 +529,7 @@ show_table([
 ])
 over = re.search(r"sent (\d+) statements", counted.text)
 needed = int(over[1]) if over else "within the limit"
-print(f"test_report sent: {needed}; warnings of unknown markers: {len(warnings)}")
+print(f"test_report sent: {needed}; warnings of unknown markers: {len(unknown)}")
 
 # %%
 typo = "test_it::test_with_a_typo"
@@ -537,7 +537,7 @@ claim("levels.plugin", "the report's test is green, and the plugin turns it red:
       [without.outcomes["test_it::test_report"], counted.outcomes["test_it::test_report"], needed],
       equals=["passed", "failed", 8])
 claim("levels.marker_typo", "a misspelt marker is a warning and the test passes; with --strict-markers nothing runs",
-      [counted.outcomes[typo], len(warnings) > 0, len(strict.outcomes), strict.code], equals=["passed", True, 1, 2], proves={"levels.q3": "b"})
+      [counted.outcomes[typo], len(unknown) > 0, len(strict.outcomes), strict.code], equals=["passed", True, 1, 2], proves={"levels.q3": "b"})
 
 # %% [markdown]
 # **Why.** A plugin is a module with functions whose names are hooks; `conftest.py` is one. A hook *wrapper* is a generator around the other
@@ -607,7 +607,7 @@ claim("levels.ids", "one case is added in front: both ids that come from the pos
 #
 # ▶ In a new cell: `break_it("levels.plugin")`
 
-# %% [markdown] core=true minutes=10
+# %% [markdown] core=true minutes=8
 # ## Two clients, one application
 #
 # `httpx.AsyncClient` speaks to an ASGI application in two ways: through `ASGITransport`, which calls the application as a function, and over a
@@ -758,7 +758,7 @@ claim("levels.length", "a wrong Content-Length is a good answer in process, and 
 #
 # ▶ In a new cell: `break_it("levels.no_lifespan")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## A connection from another loop
 #
 # A fixture opens a connection once per session, to save time. The first test that reads from it fails, and the error names an event loop.
@@ -871,7 +871,7 @@ claim("levels.client_loops", "three requests of a TestClient see three event loo
 #
 # ▶ In a new cell: `break_it("levels.own_loop")`
 
-# %% [markdown] core=true minutes=12
+# %% [markdown] core=true minutes=9
 # ## Four clean databases
 #
 # Each test wants the tables as if it were the first. There are four usual ways. `sessions` is a `sessionmaker`, as `helpers/airline` uses it.
@@ -1069,7 +1069,7 @@ claim("levels.sequences", "rolling back and TRUNCATE … RESTART IDENTITY let th
 #
 # ▶ In a new cell: `break_it("levels.deferred")`
 
-# %% [markdown] minutes=8
+# %% [markdown] minutes=6
 # ## The page that loses a flight
 #
 # `flights.search` returns one page and a cursor. A colleague simplifies the comparison: the next page begins after the *departure* of the last flight, no longer
@@ -1172,7 +1172,7 @@ claim("levels.shrunk", "the examples miss the bug, and the property finds it wit
 #
 # ▶ In a new cell: `break_it("levels.shrunk")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=5
 # ## The seat of a paying customer
 #
 # Some bugs need a history. This one is in the code that ends the holds whose time is over. A colleague finds a condition superfluous,
@@ -1264,7 +1264,7 @@ claim("levels.history", "the correct service passes; without the condition the s
 #
 # ▶ In a new cell: `break_it("levels.history")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=3
 # ## The golden file
 #
 # A snapshot test compares a result with a file that an earlier run has written. The desk's receipt has 8 lines, so nobody wants to type them. Somebody adds a
@@ -1329,7 +1329,7 @@ claim("levels.by_hand", "the assertion that says what is right stays red",
 #
 # ▶ In a new cell: `break_it("levels.golden")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=4
 # ## The suite in unittest
 #
 # The service's oldest tests are classes of `unittest`, and pytest runs them too. One of them was made `async` when the code under test became so.
@@ -1431,13 +1431,13 @@ claim("levels.subtests", "both report each failed subtest: two of four rows", ro
 #
 # ▶ In a new cell: `break_it("levels.never_awaited")`
 
-# %% [markdown] minutes=24
+# %% [markdown] minutes=20
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the worked
 # answer after an attempt.
 #
-# ### A database that forgets (12 minutes)
+# ### A database that forgets (10 minutes)
 #
 # Write the body of a fixture: a generator that gets the engine and yields once, a `sessionmaker`, as `helpers/airline` uses one: `with sessions.begin() as session: …`. The code under test commits, fails,
 # rolls back, and opens more than one session, one after the other. Each session sees what sessions before it have committed, and not what they have rolled back. Another connection to the database
@@ -1455,7 +1455,7 @@ def isolated_sessions(engine):
 check("levels.sessions", isolated_sessions)
 
 # %% [markdown]
-# ### Each flight once (12 minutes)
+# ### Each flight once (10 minutes)
 #
 # Write a property for any search that pages. `search(flights, after, limit)` gets a list of departures, which are pairs `(minute, number)` with different numbers, the cursor of the last page
 # (None at first) and how many flights a page may have, at least 1. It returns `(page, cursor)`: a list of at most `limit` pairs in the order of minute and number, and the cursor of the next page, or None if
