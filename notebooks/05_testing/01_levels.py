@@ -13,7 +13,7 @@
 # >
 # > Unit, integration and end-to-end tests.
 #
-# 85 minutes. Needs PostgreSQL; one claim also needs Chromium. Six colleagues each change one line of the bookings service.
+# 85 minutes. Needs PostgreSQL; one claim also needs Chromium. Six colleagues each change one place of the bookings service.
 # Each of the six changes is a bug that a customer will meet. The team has tests on six levels: functions alone, functions
 # with PostgreSQL, the API in process, the OpenAPI document, a real server, and a real browser.
 #
@@ -61,7 +61,7 @@ BUGS = {
     "a start-up hook calls what does not exist": (
         "app.py", "        yield\n", "        engine.pool.warm_up()\n        yield\n"
     ),
-    "booking numbers become large": ("models.py", '("booking_ids", ', '("booking_ids", start=2**53 + 1, '),
+    "booking numbers become large": ("models.py", '("booking_ids", ', '("booking_ids", start=2**60 + 1, '),
 }  # fmt: skip
 
 # %% [markdown] predict="levels.q1"
@@ -275,10 +275,10 @@ claim("levels.only_browser", "the sixth bug turns the browser test red, and no o
 # | API | check names, status codes and headers | `?date=` is ignored, and the answer is 200 |
 # | contract | compare each answer with the published document | a generated client does not expect the 404 |
 # | server | start the process's own way, with the lifespan | the service does not start |
-# | browser | run JavaScript | `JSON.parse` reads 9007199254740993 as 9007199254740992 |
+# | browser | run JavaScript | `JSON.parse` reads 2⁶⁰ + 1 as 2⁶⁰, and writes that as 1152921504606847000 |
 #
 # JavaScript's numbers are doubles, so integers above 2⁵³ − 1 are rounded ([ECMAScript, Number.MAX_SAFE_INTEGER](https://tc39.es/ecma262/#sec-number.max_safe_integer)).
-# Python's `json` keeps them, so a test written in Python cannot see this bug, at whatever level it runs, unless it asks for the type.
+# Python's `json` keeps them, so a test that is written in Python does not see this bug, at whatever level it runs, unless it asks for the size of the number.
 #
 # **In production.** Put a test on the lowest level that can see the bug. It runs faster there, and it says more exactly what is wrong. Keep
 # one or two tests per higher level for what exists only there: starting, sockets, the browser. "Only this level" holds for these suites. You can
@@ -308,8 +308,8 @@ claim("levels.only_browser", "the sixth bug turns the browser test red, and no o
 # %% [markdown] minutes=6
 # ## The fixture that failed half-way
 #
-# Fixtures are set up in an order: first by scope (session before function), then autouse fixtures, then in the order in which they are
-# asked for. They are cleaned up in reverse. Here each of three fixtures writes down what it does. The third one opens a
+# Fixtures are set up in an order: wide scopes before narrow ones, a fixture's own arguments before it, autouse fixtures before others of their scope, and otherwise as
+# they are asked for. They are cleaned up in reverse. Here each of three fixtures writes down what it does. The third one opens a
 # connection, and then its next line fails.
 
 # %% [markdown] predict="levels.q2"
@@ -541,8 +541,8 @@ claim("levels.marker_typo", "a misspelt marker is a warning and the test passes;
 
 # %% [markdown]
 # **Why.** A plugin is a module with functions whose names are hooks; `conftest.py` is one. A hook *wrapper* is a generator around the other
-# implementations: what it raises after its `yield` becomes the outcome of the test ([pytest: hook
-# wrappers](https://docs.pytest.org/en/stable/how-to/writing_hook_functions.html#hook-wrappers-executing-around-other-hooks)). The hook
+# implementations: what it raises after its `yield` becomes the outcome of the test ([pytest: writing hook
+# functions](https://docs.pytest.org/en/stable/how-to/writing_hook_functions.html)). The hook
 # `pytest_runtest_call` surrounds the test function only. The five bookings were made in a fixture, in `pytest_runtest_setup`, and do not count.
 #
 # Eight are one list of bookings, five lists of seats, and a savepoint with its end, which belong to the fixture `sessions` (it is
@@ -847,8 +847,8 @@ claim("levels.client_loops", "three requests of a TestClient see three event loo
 # %% [markdown]
 # **Why.** A stream, an `asyncio.Lock` that has waiters, or a driver's connection creates futures of the loop in which it was used. pytest-asyncio runs
 # each test in a loop of its `loop_scope`, which is `function` if nothing is said, and each fixture in that of *its* `loop_scope`
-# ([pytest-asyncio: scopes](https://pytest-asyncio.readthedocs.io/en/stable/concepts.html), [#944](https://github.com/pytest-dev/pytest-asyncio/issues/944)). `TestClient` starts a loop for
-# each request, in a thread; entered by `with`, it keeps one for all requests ([starlette#1315](https://github.com/encode/starlette/issues/1315)).
+# ([#944](https://github.com/pytest-dev/pytest-asyncio/issues/944)). `TestClient` starts a loop for
+# each request, in a thread; entered by `with`, it keeps one for all requests ([starlette#1315](https://github.com/Kludex/starlette/issues/1315)).
 #
 # **In production.** Set `asyncio_default_fixture_loop_scope` and `asyncio_default_test_loop_scope` to the same value, or keep connections at the function's scope. Write
 # `with TestClient(app) as client:` in the fixture.
@@ -1042,7 +1042,7 @@ claim("levels.sequences", "rolling back and TRUNCATE … RESTART IDENTITY let th
 # the whole test is one transaction, in which `now()` stands still.
 #
 # **Why.** A deferred constraint is checked at the end of the *outer* transaction, which never comes
-# ([SET CONSTRAINTS](https://www.postgresql.org/docs/17/sql-set-constraints.html); [pytest-django#786](https://github.com/pytest-dev/pytest-django/issues/786)). SQLAlchemy's `after_commit`
+# ([SET CONSTRAINTS](https://www.postgresql.org/docs/17/sql-set-constraints.html); the same with a unique constraint: [pytest-django#786](https://github.com/pytest-dev/pytest-django/issues/786)). SQLAlchemy's `after_commit`
 # belongs to the session, and the session has done its part when the savepoint is released. (Django's `TestCase` is different: it does not call `on_commit` functions at all, unless the test
 # asks for `captureOnCommitCallbacks`.) `now()` is the start of the transaction ([PostgreSQL: current date and
 # time](https://www.postgresql.org/docs/17/functions-datetime.html#FUNCTIONS-DATETIME-CURRENT)). `nextval` is never undone, and `restart identity` restarts the sequences that a *column owns*;
@@ -1150,9 +1150,9 @@ claim("levels.shrunk", "the examples miss the bug, and the property finds it wit
 # **Reading it.** Read the counterexample aloud: *two flights at the same minute, a page of one*. The first page ends with the first of the two, and the next one
 # begins after their common minute. The second flight is on no page. The input is the bug report.
 #
-# **Why.** Hypothesis does not draw evenly: it prefers small values, and it repeats values that it has drawn. After a failure it *shrinks*: it tries shorter
-# lists and numbers closer to zero, and keeps what still fails. What it prints is a local minimum of that search, often the smallest input there is, not by a guarantee ([Hypothesis:
-# how it shrinks](https://hypothesis.readthedocs.io/en/latest/explanation/example-count.html)).
+# **Why.** Hypothesis does more than draw independent values: it also copies one part of an input over another one of the same kind and tries that (`generate_mutations_from` in
+# `internal/conjecture/engine.py`), so equal values are not as rare as chance would make them. After a failure it *shrinks*: it tries shorter lists and numbers closer to zero, and keeps what still fails
+# (`internal/conjecture/shrinker.py`). What it prints is the end of that search. It is often the smallest input there is, without a guarantee.
 #
 # **In production.** Look for properties that need no second implementation: all pages are the whole, decode after encode is the identity, twice is the same as once, nothing
 # is charged for nothing. In CI use `derandomize=True`, or keep the database of examples; put the counterexample into an `@example`, so that it is tried in each run.
@@ -1267,8 +1267,8 @@ claim("levels.history", "the correct service passes; without the condition the s
 # %% [markdown] minutes=3
 # ## The golden file
 #
-# A snapshot test compares a result with a file that an earlier run has written. The desk's receipt has 8 lines, so nobody wants to type them. Somebody adds a
-# line to the receipt, and in the same commit multiplies by the wrong number.
+# A snapshot test compares a result with a file that an earlier run has written. Nobody wants to type a receipt line by line. Somebody changes
+# its first line, and the same commit breaks the total.
 
 # %%
 def receipt(seats, fare_cents):
@@ -1303,7 +1303,7 @@ with lab.Files(receipt, test_receipt, test_sum) as files:
 show_table([{"run": step, "snapshot": how, "98.00 by hand": by_hand, "the file says": total} for step, (how, by_hand, total) in golden.items()])
 
 # %%
-claim("levels.golden", "the snapshot fails once, is updated together with the new line, and guards the wrong total from then on",
+claim("levels.golden", "the snapshot fails once, is updated together with the first line, and guards the wrong total from then on",
       [golden[step][::2] for step in ("at first, --snapshot-update", "after the commit", "from then on")],
       equals=[["passed", "98.00"], ["failed", "98.00"], ["passed", "49.00"]])
 claim("levels.by_hand", "the assertion that says what is right stays red",
@@ -1317,7 +1317,7 @@ claim("levels.by_hand", "the assertion that says what is right stays red",
 
 # %% [markdown] also=["levels.by_hand"] claim="levels.golden" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a commit that only adds the line</summary>
+# <summary><b>Mend it</b>: a commit that changes the first line only</summary>
 #
 # ```diff
 # -    files.replace("test_it.py", "fare_cents * len(seats)", "fare_cents")
@@ -1397,7 +1397,7 @@ claim("levels.subtests", "both report each failed subtest: two of four rows", ro
 # %% [markdown]
 # **Why.** Calling an `async def` returns a coroutine and runs nothing of its body. `TestCase` calls the method and only warns, with a DeprecationWarning, that it returned something
 # ([`_callTestMethod`](https://github.com/python/cpython/blob/3.13/Lib/unittest/case.py)). pytest runs a `TestCase` by that same method. For its own functions, pytest made it an error in 8.4
-# ([changelog](https://docs.pytest.org/en/stable/changelog.html)).
+# ([#11372](https://github.com/pytest-dev/pytest/issues/11372)).
 #
 # | in unittest | in pytest |
 # |---|---|
