@@ -660,7 +660,7 @@ def make_app(log, patience):
 
 
 # %% [markdown] predict="levels.q4"
-# **Predict.** `/slow` needs 0.3 seconds. Both clients ask with `timeout=0.02`. What do they get?
+# **Predict.** `/slow` needs 0.3 seconds. Both clients ask with a read timeout of 0.02 seconds. What do they get?
 #
 # - **a** both get `ReadTimeout`: it is the same client
 # - **b** the one over the socket gets `ReadTimeout`, the one in process gets 200
@@ -697,7 +697,7 @@ async def visit(client, app, log):
             log.append(f"read {line}")
             app.state.has_a_row.set()
     seen["/departures"] = ", ".join(event.split()[0] for event in log if " " in event)
-    seen["/slow"] = await outcome(client.get("/slow", timeout=0.02))
+    seen["/slow"] = await outcome(client.get("/slow", timeout=httpx.Timeout(30, read=0.02)))
     return seen | {"/city": await outcome(client.get("/city"))}
 
 
@@ -1057,8 +1057,8 @@ claim("levels.sequences", "rolling back and TRUNCATE … RESTART IDENTITY let th
 # <summary><b>Mend it</b>: truncate instead of rolling back, and restart the sequence too</summary>
 #
 # ```diff
-# -"roll back": roll_back, "template": from_template}
-# +"roll back": truncate, "template": from_template}
+# -WAYS = {"recreate": recreate, "truncate": truncate, "roll back": roll_back, "template": from_template}
+# +WAYS = {"recreate": recreate, "truncate": truncate, "roll back": truncate, "template": from_template}
 # @@
 # -        connection.execute(sa.text(f"truncate {tables} restart identity"))
 # +        connection.execute(sa.text(f"truncate {tables} restart identity"))
@@ -1164,8 +1164,8 @@ claim("levels.shrunk", "the examples miss the bug, and the property finds it wit
 # A strategy that is too narrow cannot find what it never makes.
 #
 # ```diff
-# -st.lists(st.integers(0, 1_000), max_size=8)
-# +st.lists(st.integers(0, 1_000), max_size=8, unique=True)
+# -    @hypothesis.given(minutes=st.lists(st.integers(0, 1_000), max_size=8), limit=st.integers(1, 4))
+# +    @hypothesis.given(minutes=st.lists(st.integers(0, 1_000), max_size=8, unique=True), limit=st.integers(1, 4))
 # ```
 #
 # </details>
