@@ -1547,3 +1547,6 @@ check("levels.property", pages_are_right)
 # **Further reading.** [pytest: fixtures reference](https://docs.pytest.org/en/stable/reference/fixtures.html), on scopes and order ·
 # [SQLAlchemy: joining a session into an external transaction](https://docs.sqlalchemy.org/en/20/orm/session_transaction.html#joining-a-session-into-an-external-transaction-such-as-for-test-suites) ·
 # [Hypothesis: stateful tests](https://hypothesis.readthedocs.io/en/latest/stateful.html) · [httpx: transports](https://www.python-httpx.org/advanced/transports/).
+
+# %% [markdown] footer=true
+# ← [3.4 SQLAlchemy](../03_databases/04_sqlalchemy.ipynb) · [Board](../00_start_here.ipynb)
