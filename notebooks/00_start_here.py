@@ -152,10 +152,10 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # |---|---|---|---|---|
 # | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) · [c](03_databases/01c_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 230 | ready |
 # | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 85 | ready |
-# | 3.3 | Connections | PgBouncer, connection pooling. | 70 | planned |
+# | 3.3 | [Connections](03_databases/03_connections.ipynb) | PgBouncer, connection pooling. | 90 | ready |
 # | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |
-# | 3.5 | Migrations | Миграции, схемы, tablespaces. | 75 | planned |
-# | 3.6 | Laziness and nesting | Отложенные вычисления, вложенные транзакции. | 70 | planned |
+# | 3.5 | [Migrations](03_databases/05_migrations.ipynb) | Миграции, схемы, tablespaces. | 79 | ready |
+# | 3.6 | [Laziness and nesting](03_databases/06_lazy_nested.ipynb) | Отложенные вычисления, вложенные транзакции. | 90 | ready |
 #
 # ### 4. DevOps · DevOps и контейнеризация
 #
@@ -171,8 +171,8 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 5.1 | Levels | Unit, integration, e2e-тесты. | 80 | planned |
-# | 5.2 | Doubles | Mocking, patching (unittest.mock). | 70 | planned |
+# | 5.1 | [Levels](05_testing/01_levels.ipynb) | Unit, integration, e2e-тесты. | 85 | ready |
+# | 5.2 | [Doubles](05_testing/02_doubles.ipynb) | Mocking, patching (unittest.mock). | 86 | ready |
 # | 5.3 | Tests in the pipeline | CI/CD тестирование. | 70 | planned |
 #
 # ### 6. Architecture · Архитектура и паттерны проектирования
@@ -180,8 +180,8 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
 # | 6.1 | Clean architecture | Чистая архитектура (Hexagonal, DDD, CQRS). | 90 | planned |
-# | 6.2 | Patterns | Singleton, Factory, Adapter, Observer. | 80 | planned |
-# | 6.3 | Repository, Unit of Work | Репозиторий, Unit of Work. | 80 | planned |
+# | 6.2 | [Patterns](06_architecture/02_patterns.ipynb) | Singleton, Factory, Adapter, Observer. | 80 | ready |
+# | 6.3 | [Repository, Unit of Work](06_architecture/03_repository_unit_of_work.ipynb) | Репозиторий, Unit of Work. | 89 | ready |
 #
 # ### 7. High load · Высоконагруженные системы
 #

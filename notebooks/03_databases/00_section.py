@@ -9,8 +9,8 @@
 # %% [markdown]
 # # 3 Databases and ORM · Базы данных и ORM
 #
-# What a database promises, what a plan costs, and what an ORM does between your objects and the tables. Three of the six
-# topics are here. Connections, migrations, and laziness with nesting are planned.
+# What a database promises, what a plan costs, what a connection is worth, how a schema changes under traffic, and what an
+# ORM does between your objects and the tables.
 #
 # Everything runs against real servers: PostgreSQL, MySQL, MariaDB and SQLite, with the flights of 2013 as data and the
 # course's bookings service as the application.
@@ -19,7 +19,10 @@
 # |---|---|
 # | [3.1 Transactions](01a_transactions_indexes.ipynb), [indexes, plans](01b_transactions_indexes.ipynb), [time](01c_transactions_indexes.ipynb) | What does your isolation level let through? What has to be repeated after a refusal? Why is an index not used, and when does `LIMIT 1` cost more? What does a column of time store? |
 # | [3.2 Beyond tables](02_beyond_tables.ipynb) | What does one changed key of a document cost? Why does an index on a key fall out of use? Who waits while a materialised view is refreshed? |
+# | [3.3 Connections](03_connections.ipynb) | How many connections does a service need? What does the database do for a client that has died? What does the neighbour behind a pooler find in your session? |
 # | [3.4 SQLAlchemy](04_sqlalchemy.ipynb) | When does a session ask the database? In which order does a flush write? What happens to tasks that share a session? |
+# | [3.5 Migrations](05_migrations.ipynb) | What does autogenerate not see? Why does an instant change stop every reader? How does a backfill survive a kill? |
+# | [3.6 Laziness and nesting](06_lazy_nested.ipynb) | Which loading strategy sends most rows? What does a savepoint cost, and what does it not undo? |
 #
 # ## The core, in an afternoon
 #
@@ -31,8 +34,11 @@
 # |---|---|---|
 # | 3.1 Transactions, indexes, plans | [Two pilots on call](01a_transactions_indexes.ipynb#Two-pilots-on-call) · [One name, four systems](01a_transactions_indexes.ipynb#One-name,-four-systems) · [One seat, two customers](01a_transactions_indexes.ipynb#One-seat,-two-customers) · [What a plan says](01b_transactions_indexes.ipynb#What-a-plan-says) · [Which column first](01b_transactions_indexes.ipynb#Which-column-first) · [Two conditions on one airline](01b_transactions_indexes.ipynb#Two-conditions-on-one-airline) · [Eight o'clock in São Paulo](01c_transactions_indexes.ipynb#Eight-o%27clock-in-S%C3%A3o-Paulo) · [The flight that departs before it left](01c_transactions_indexes.ipynb#The-flight-that-departs-before-it-left) · [Two complaints](01c_transactions_indexes.ipynb#Two-complaints) | 49 |
 # | 3.2 Beyond tables | [One key of a document](02_beyond_tables.ipynb#One-key-of-a-document) · [All airports from JFK](02_beyond_tables.ipynb#All-airports-from-JFK) · [A refresh at noon](02_beyond_tables.ipynb#A-refresh-at-noon) | 17 |
+# | 3.3 Connections | [Ten requests per second](03_connections.ipynb#Ten-requests-per-second) · [Six services behind one PgBouncer](03_connections.ipynb#Six-services-behind-one-PgBouncer) · [What the neighbour finds](03_connections.ipynb#What-the-neighbour-finds) | 23 |
 # | 3.4 SQLAlchemy | [Two broken seats](04_sqlalchemy.ipynb#Two-broken-seats) · [A seat given back, a seat taken](04_sqlalchemy.ipynb#A-seat-given-back,-a-seat-taken) · [Two thousand customers](04_sqlalchemy.ipynb#Two-thousand-customers) | 20 |
-# | together | | 86 |
+# | 3.5 Migrations | [A third status](05_migrations.ipynb#A-third-status) · [An instant ALTER on a Friday](05_migrations.ipynb#An-instant-ALTER-on-a-Friday) · [A worker that is killed](05_migrations.ipynb#A-worker-that-is-killed) | 19 |
+# | 3.6 Laziness and nesting | [One query for the page](06_lazy_nested.ipynb#One-query-for-the-page) · [A loop over forty thousand customers](06_lazy_nested.ipynb#A-loop-over-forty-thousand-customers) · [A file with three bad lines](06_lazy_nested.ipynb#A-file-with-three-bad-lines) | 20 |
+# | together | | 148 |
 #
 # <!-- /core -->
 #
@@ -72,6 +78,19 @@ answer("beyond_tables.same_key", None)
 answer("beyond_tables.unchanged_refresh", None)
 
 # %% [markdown]
+# **3.3 Connections**
+
+# %%
+quiz("connections.ended_session")
+quiz("connections.session_pools")
+quiz("connections.same_lock")
+
+# %%
+answer("connections.ended_session", None)
+answer("connections.session_pools", None)
+answer("connections.same_lock", None)
+
+# %% [markdown]
 # **3.4 SQLAlchemy**
 
 # %%
@@ -83,6 +102,32 @@ quiz("sqlalchemy.shared_writes")
 answer("sqlalchemy.locked_object", None)
 answer("sqlalchemy.holes", None)
 answer("sqlalchemy.shared_writes", None)
+
+# %% [markdown]
+# **3.5 Migrations**
+
+# %%
+quiz("migrations.third_status")
+quiz("migrations.instant_alter")
+quiz("migrations.killed_backfill")
+
+# %%
+answer("migrations.third_status", None)
+answer("migrations.instant_alter", None)
+answer("migrations.killed_backfill", None)
+
+# %% [markdown]
+# **3.6 Laziness and nesting**
+
+# %%
+quiz("lazy_nested.two_collections")
+quiz("lazy_nested.savepoint_per_row")
+quiz("lazy_nested.default_join")
+
+# %%
+answer("lazy_nested.two_collections", None)
+answer("lazy_nested.savepoint_per_row", None)
+answer("lazy_nested.default_join", None)
 
 # %% [markdown]
 # Where that leaves you:
@@ -122,19 +167,19 @@ diagnosis("databases")
 # </details>
 #
 # <details>
-# <summary>4. <code>VACUUM</code> gives disk space back.</summary>
+# <summary>4. PgBouncer limits the connections to the database to <code>default_pool_size</code>.</summary>
 #
-# **Rarely.** It makes room inside the file, which the next inserts use. <code>VACUUM FULL</code> writes a small file,
-# under a lock that stops everybody. See `transactions_indexes.file_after`, `transactions_indexes.file_refilled` and
-# `transactions_indexes.file_rewritten`.
+# **False.** There is a pool for each pair of user and database. Four databases with a pool size of two had eight back
+# ends. `max_user_connections` kept them at three. See `connections.pool_per_database`.
 #
 # </details>
 #
 # <details>
-# <summary>5. An index makes reading faster.</summary>
+# <summary>5. An <code>ALTER TABLE</code> that takes a millisecond is safe at any time.</summary>
 #
-# **It depends on how much you read.** For 60 % of the rows the planner scans the table, and it is right: the index
-# touches ten times as many pages. See `transactions_indexes.declined` and `transactions_indexes.forced`.
+# **False.** It queues behind the longest transaction on the table, and every later reader queues behind it. A short
+# `lock_timeout` with retries makes it safe. See `migrations.lock_queue`, `migrations.instant_stops` and
+# `migrations.patient`.
 #
 # </details>
 #
@@ -155,10 +200,11 @@ diagnosis("databases")
 # </details>
 #
 # <details>
-# <summary>8. <code>REFRESH MATERIALIZED VIEW CONCURRENTLY</code> writes only what has changed.</summary>
+# <summary>8. The fewer queries, the less the database has to send.</summary>
 #
-# **It depends on the unique indexes.** Readers can read meanwhile. But a row with a NULL in one of these indexes is
-# written again each time. See `beyond_tables.refresh_locks` and `beyond_tables.refresh_nulls`.
+# **False.** One query that joins two collections sends their product: 480 rows instead of 220. And `selectinload`
+# over a many-to-many relationship repeats the far side once per pair. See `lazy_nested.joined_rows`,
+# `lazy_nested.selectin_rows` and `lazy_nested.nm_repeats`.
 #
 # </details>
 #
@@ -185,11 +231,11 @@ beliefs({
     1: ("transactions_indexes.iso_postgres", "transactions_indexes.iso_mysql", "transactions_indexes.iso_mariadb"),
     2: ("transactions_indexes.retry_statement", "transactions_indexes.retry_decision", "transactions_indexes.retry_whole"),
     3: ("transactions_indexes.seat_checked", "transactions_indexes.seat_indexed"),
-    4: ("transactions_indexes.file_after", "transactions_indexes.file_refilled", "transactions_indexes.file_rewritten"),
-    5: ("transactions_indexes.declined", "transactions_indexes.forced"),
+    4: ("connections.pool_per_database",),
+    5: ("migrations.lock_queue", "migrations.instant_stops", "migrations.patient"),
     6: ("transactions_indexes.limit_walks", "transactions_indexes.limit_served"),
     7: ("beyond_tables.blind", "beyond_tables.known"),
-    8: ("beyond_tables.refresh_locks", "beyond_tables.refresh_nulls"),
+    8: ("lazy_nested.joined_rows", "lazy_nested.selectin_rows", "lazy_nested.nm_repeats"),
     9: ("sqlalchemy.stale_object", "sqlalchemy.lost_update"),
     10: ("sqlalchemy.gather_serial", "sqlalchemy.gather_writes"),
 })
@@ -218,7 +264,16 @@ evidence("transactions_indexes_c")
 evidence("beyond_tables")
 
 # %% tags=["nbval-ignore-output"]
+evidence("connections")
+
+# %% tags=["nbval-ignore-output"]
 evidence("sqlalchemy")
+
+# %% tags=["nbval-ignore-output"]
+evidence("migrations")
+
+# %% tags=["nbval-ignore-output"]
+evidence("lazy_nested")
 
 # %% [markdown]
 # ## What surprised you

@@ -1232,4 +1232,4 @@ check("sqlalchemy.repository", Bookings)
 # 2.1](https://docs.sqlalchemy.org/en/21/changelog/migration_21.html).
 
 # %% [markdown] footer=true
-# ← [3.2 Beyond tables](02_beyond_tables.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb)
+# ← [3.3 Connections](03_connections.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.5 Migrations](05_migrations.ipynb) →

@@ -1440,3 +1440,6 @@ check("migrations.backfill", to_cents)
 # **Further reading.** [What autogenerate detects](https://alembic.sqlalchemy.org/en/latest/autogenerate.html) ·
 # [Explicit locking](https://www.postgresql.org/docs/current/explicit-locking.html), the tables of conflicts ·
 # [Building indexes concurrently](https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY).
+
+# %% [markdown] footer=true
+# ← [3.4 SQLAlchemy](04_sqlalchemy.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.6 Laziness and nesting](06_lazy_nested.ipynb) →

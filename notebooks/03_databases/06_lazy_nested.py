@@ -1266,4 +1266,4 @@ check("lazy_nested.keep_good", keep_good)
 # [Database transactions](https://docs.djangoproject.com/en/stable/topics/db/transactions/) in Django.
 
 # %% [markdown] footer=true
-# ← [3.4 SQLAlchemy](04_sqlalchemy.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb)
+# ← [3.5 Migrations](05_migrations.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [5.1 Levels](../05_testing/01_levels.ipynb) →

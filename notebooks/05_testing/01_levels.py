@@ -1549,4 +1549,4 @@ check("levels.property", pages_are_right)
 # [Hypothesis: stateful tests](https://hypothesis.readthedocs.io/en/latest/stateful.html) · [httpx: transports](https://www.python-httpx.org/advanced/transports/).
 
 # %% [markdown] footer=true
-# ← [3.4 SQLAlchemy](../03_databases/04_sqlalchemy.ipynb) · [Board](../00_start_here.ipynb)
+# ← [3.6 Laziness and nesting](../03_databases/06_lazy_nested.ipynb) · [Section 5](00_section.ipynb) · [Board](../00_start_here.ipynb) · [5.2 Doubles](02_doubles.ipynb) →

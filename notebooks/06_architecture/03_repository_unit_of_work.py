@@ -1832,4 +1832,4 @@ check("repository_unit_of_work.optimistic_retry", optimistic)
 # counter](https://docs.sqlalchemy.org/en/20/orm/versioning.html) in SQLAlchemy.
 
 # %% [markdown] footer=true
-# ← [3.4 SQLAlchemy](../03_databases/04_sqlalchemy.ipynb) · [Board](../00_start_here.ipynb)
+# ← [6.2 Patterns](02_patterns.ipynb) · [Section 6](00_section.ipynb) · [Board](../00_start_here.ipynb)
