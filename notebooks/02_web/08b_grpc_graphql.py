@@ -675,7 +675,7 @@ queries = ("1,000 aliases", "first: 1000", "a usual query")
 unpriced = [let_through["depth 5", what] for what in queries]
 claim("grpc_graphql.priced", "with a price for each field the aliases and the long list are refused, a usual query is not",
       [unpriced, [let_through["cost 100, each field 1", what] for what in queries]],
-      equals=[[1000, 1000, 22], [0, 0, 22]], baseline=unpriced)
+      equals=[[1000, 1000, 22], [0, 0, 22]], baseline=(queries, unpriced))
 
 # %% [markdown]
 # **Why.** Depth counts levels and not fields. Ariadne's validator adds up what the schema prices by `@cost`, and
