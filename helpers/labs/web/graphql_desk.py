@@ -7,7 +7,7 @@ import contextlib
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -162,21 +162,6 @@ class Talk:
         return str(json.loads(message["text"])["type"])
 
 
-def nodes(value: Any) -> int:
-    """The number of objects in the data of a response."""
-    if isinstance(value, dict):
-        return 1 + sum(map(nodes, value.values()))
-    return sum(map(nodes, value)) if isinstance(value, list) else 0
-
-
 def size(value: Any) -> int:
     """Bytes of the JSON."""
     return len(json.dumps(value, separators=(",", ":")).encode())
-
-
-def grouped(rows: Iterable[dict[str, Any]], key: str) -> dict[Any, list[dict[str, Any]]]:
-    """Rows by the value of one column."""
-    groups: dict[Any, list[dict[str, Any]]] = {}
-    for row in rows:
-        groups.setdefault(row[key], []).append(row)
-    return groups

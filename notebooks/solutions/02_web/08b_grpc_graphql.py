@@ -21,8 +21,8 @@ from helpers import check
 # %% [markdown]
 # **A loader of your own.** One future per key is the cache and the waiting room in one. The first key of a batch starts the
 # task, and `sleep(0)` gives everybody else the rest of this turn. The batch is taken before `load` is awaited, so that later
-# keys begin a new one. Waiters are shielded, because the future is not theirs alone. When `load` fails, its keys are
-# forgotten before the futures get the error.
+# keys begin a new one. Waiters are shielded, because the future is not theirs alone. When `load` fails, or miscounts, its
+# keys are forgotten before the futures get the error. Without the count some futures would wait for ever.
 
 # %% exercise="grpc_graphql.batching" tags=["solution"]
 class Loader:
@@ -49,7 +49,9 @@ class Loader:
         keys, self.batch = self.batch, []
         futures = [self.futures[key] for key in keys]
         try:
-            values = await self.load(keys)
+            values = list(await self.load(keys))
+            if len(values) != len(keys):
+                raise ValueError(f"load got {len(keys)} keys and returned {len(values)} values")
         except BaseException as error:
             for key, future in zip(keys, futures, strict=True):
                 del self.futures[key]
@@ -68,7 +70,7 @@ check("grpc_graphql.batching", Loader)
 # %% [markdown]
 # **The price of a query.** A fragment's price does not depend on the place, so it is kept: 100 doublings are 100 numbers. A
 # name that is met again while its own price is computed is a circle. The walk goes below `first: 0` too, so that it finds
-# circles there.
+# circles there. A negative factor would make the query cheaper the more it asks for.
 
 # %% exercise="grpc_graphql.price" tags=["solution"]
 def price(query):
@@ -89,6 +91,8 @@ def price(query):
         for argument in node.arguments or ():
             if argument.name.value == "first" and isinstance(argument.value, graphql.IntValueNode):
                 factor = int(argument.value.value)
+        if factor < 0:
+            raise ValueError(f"first: {factor}")
         return 1 + factor * below(node)
 
     def of_fragment(name):

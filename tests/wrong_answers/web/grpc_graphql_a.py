@@ -78,6 +78,13 @@ WRONG = {
 """,
             "With 0.05 seconds left nothing is left",
         ),
+        (  # gives up while there is time
+            """
+-    if timeout <= 0:
++    if timeout <= 0.1:
+""",
+            "something is left after the 0.05",
+        ),
         (  # collects all items first
             """
 -        yield from call
@@ -243,6 +250,20 @@ def breaking(old, new):
 +            if group_of(now) != group_of(kind):
 """,
             "one message type became another",
+        ),
+        (  # a narrower type is a break
+            """
+-            if now != kind and not any({now, kind} <= group for group in SAME_WIRE):
++            if now != kind and (kind == "int64" or not any({now, kind} <= group for group in SAME_WIRE)):
+""",
+            "int64 became int32",
+        ),
+        (  # a text may become bytes, and not the other way round
+            """
+-            if now != kind and not any({now, kind} <= group for group in SAME_WIRE):
++            if now != kind and (kind == "bytes" or not any({now, kind} <= group for group in SAME_WIRE)):
+""",
+            "bytes became string",
         ),
         (  # asks the old message whether the number is reserved
             """

@@ -105,6 +105,21 @@ class Loader:
 """,
             "and are kept",
         ),
+        (  # values are not counted
+            """
+-            if len(values) != len(keys):
+-                raise ValueError(f"load got {len(keys)} keys and returned {len(values)} values")
+""",
+            "A get was still waiting",
+        ),
+        (  # a value that is missing is None, one too many is dropped
+            """
+-            if len(values) != len(keys):
+-                raise ValueError(f"load got {len(keys)} keys and returned {len(values)} values")
++            values = [*values, *keys][: len(keys)]
+""",
+            "Each get must raise a ValueError",
+        ),
         (  # another error
             """
 -                future.set_exception(error)
@@ -143,8 +158,8 @@ class Loader:
 -        keys, self.batch = self.batch, []
 +        keys = self.batch
 @@
--            values = await self.load(keys)
-+            values = await self.load(keys)
+-            values = list(await self.load(keys))
++            values = list(await self.load(keys))
 +            self.batch = []
 """,
             "while 'a' and 'b' were being loaded",
@@ -223,6 +238,27 @@ class Loader:
 +            if argument.name.value == "first" and not isinstance(argument.value, graphql.VariableNode):
 """,
             "AttributeError",
+        ),
+        (  # a negative number makes the query cheaper
+            """
+-        if factor < 0:
+-            raise ValueError(f"first: {factor}")
+""",
+            "a negative number",
+        ),
+        (  # nobody gets more than a hundred
+            """
+-        return 1 + factor * below(node)
++        return 1 + min(factor, 100) * below(node)
+""",
+            "a long list",
+        ),
+        (  # what the library answers itself is free
+            """
+-        return 1 + factor * below(node)
++        return (not node.name.value.startswith("__")) + factor * below(node)
+""",
+            "names with two underscores",
         ),
         (  # the field itself is multiplied, too
             """
@@ -330,7 +366,9 @@ def Loader(load):
             await asyncio.sleep(0)
             batch["taken"] = True
             try:
-                values = await load(list(batch["keys"]))
+                values = list(await load(list(batch["keys"])))
+                if len(values) != len(batch["keys"]):
+                    raise ValueError("not one value for each key")
                 for key, value in zip(batch["keys"], values):
                     results[key] = ("error" if isinstance(value, Exception) else "value", value)
             except BaseException as error:
@@ -341,6 +379,43 @@ def Loader(load):
                 batch["done"].set()
 
     return It()
+""",
+        # call_soon instead of sleep, asyncio.wait instead of shield
+        """
+import asyncio
+
+
+class Loader:
+    def __init__(self, load):
+        self.load, self.known, self.open, self.running = load, {}, None, set()
+
+    async def get(self, key):
+        if key not in self.known:
+            loop = asyncio.get_running_loop()
+            if self.open is None:
+                self.open = {}
+                loop.call_soon(self.start, self.open)
+            self.open[key] = self.known[key] = loop.create_future()
+        future = self.known[key]
+        await asyncio.wait([future])
+        return future.result()
+
+    def start(self, batch):
+        self.open = None
+        task = asyncio.ensure_future(self.fill(batch))
+        self.running.add(task)
+        task.add_done_callback(self.running.discard)
+
+    async def fill(self, batch):
+        try:
+            pairs = list(zip(batch.values(), await self.load([*batch]), strict=True))
+        except BaseException as error:
+            for key, future in batch.items():
+                self.known.pop(key)
+                future.set_exception(error)
+        else:
+            for future, value in pairs:
+                (future.set_exception if isinstance(value, Exception) else future.set_result)(value)
 """,
     ],
     "grpc_graphql.price": [
@@ -385,6 +460,8 @@ def price(query):
         if node.kind != "field":
             return inner
         first = [int(a.value.value) for a in node.arguments or () if a.name.value == "first" and a.value.kind == "int_value"]
+        if first and first[0] < 0:
+            raise ValueError("negative")
         return 1 + inner * (first[0] if first else 1)
 
     for name in order:
