@@ -59,7 +59,7 @@ def test_nothing_is_there_twice() -> None:
         notebooks,
     ]:
         assert len(set(names)) == len(names)
-    assert len(notebooks) == 41
+    assert len(notebooks) == 42
 
 
 def test_every_bullet_has_its_line_in_both_languages() -> None:
@@ -80,20 +80,20 @@ def test_some_lines_by_hand() -> None:
     assert (first.needs, generators.needs) == (("python3.14", "python3.14t"), ())
 
 
-def test_a_topic_of_two_notebooks() -> None:
+def test_a_topic_of_three_notebooks() -> None:
     bullet = MAP.bullet("transactions_indexes")
-    names = ["01a_transactions_indexes.ipynb", "01b_transactions_indexes.ipynb"]
+    names = [f"01{letter}_transactions_indexes" for letter in "abc"]
     assert notebook_paths(bullet.notebooks) == [
-        ROOT / "notebooks" / "03_databases" / name for name in names
+        ROOT / "notebooks" / "03_databases" / f"{name}.ipynb" for name in names
     ]
     assert MAP.bullet("01b_transactions_indexes") is bullet
-    both = ("03_databases/01a_transactions_indexes", "03_databases/01b_transactions_indexes")
+    every = tuple(f"03_databases/{name}" for name in names)
     for name in ("3.1", "transactions_indexes"):
-        assert MAP.notebooks(name) == both
-    second = ["3.1b", "3.1B", "transactions_indexes_b", "01b_transactions_indexes", both[1]]
+        assert MAP.notebooks(name) == every
+    second = ["3.1b", "3.1B", "transactions_indexes_b", "01b_transactions_indexes", every[1]]
     for name in second:
         assert MAP.bullet(name) is bullet
-        assert MAP.notebooks(name) == both[1:]
+        assert MAP.notebooks(name) == every[1:2]
     with pytest.raises(UnknownTopic):
         MAP.bullet("1.4b")  # a topic of one notebook
 
