@@ -60,7 +60,7 @@ answer("patterns.q1", None)  # "a", "b" or "c"
 #
 # `make_engine` is the bookings service's own. It makes a pool of at most 10 connections and opens none yet. Here
 # is the colleague's class. `lab.meet` stands for a constructor that takes some time: it returns when all eight threads
-# are in it, or after 2 seconds.
+# are in it, or after 2 seconds. It forces what happens now and then in a service, and hardly ever in a test.
 
 # %%
 import functools
@@ -163,7 +163,9 @@ claim("patterns.locked", "with a lock round check and construction one engine is
 # ([cpython#87634](https://github.com/python/cpython/issues/87634)); code that relied on it has raced since then.
 #
 # **In production.** Build what is single at start-up, before the threads exist: `create_app` of the bookings service
-# makes its engine and hands it on. If it must be lazy, put the lock round check *and* construction.
+# makes its engine and hands it on. If it must be lazy, put the lock round check *and* construction. An
+# attribute that a module makes at import needs no lock of yours: an import takes
+# [a lock per module](https://docs.python.org/3/whatsnew/3.3.html#a-finer-grained-import-lock).
 #
 # **The cost for tests** comes next.
 
@@ -300,7 +302,7 @@ claim("patterns.tests", "each test passes alone, and whichever runs second fails
 # %% [markdown]
 # **Why.** `monkeypatch` restores the environment, but the cached object was built from the old one. The first
 # test that asks decides for the process. So a singleton makes the result of a test depend on the tests before
-# it: on the order, on `-k`, on how a parallel runner deals out the files.
+# it: on the order, on `-k`, on how a parallel runner deals out the tests.
 #
 # **In production.** The bookings service has `create_app(settings)`: the test makes its own settings and its own
 # application, and nothing has to be reset. In a FastAPI service whose
@@ -419,7 +421,7 @@ claim("patterns.fork", "after a fork the worker and the parent send their reques
 # | you use it as | `sessionmaker`, `create_engine("postgresql://…")`, `datetime.fromisoformat`, `defaultdict(list)` |
 #
 # The service chooses the payment provider by a name from its settings. A registry maps the name to the class, and
-# each provider's module enters its own. Here are the three modules of the
+# each provider's module enters its class. Here are the three modules of the
 # package, and the metadata of an installed distribution.
 
 # %%
