@@ -33,7 +33,7 @@ def _in_time(call: Callable[[], Any], blocked: str) -> Any:
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
-    thread.join(2)
+    thread.join(1)
     if not got:
         raise Wrong(blocked)
     result, problem = got[0]
@@ -205,9 +205,12 @@ def check_registry(registry_class: Callable[[], Any]) -> None:
     if plain is euro or plain.currency != "USD" or registry.create("card") is plain:
         raise Wrong("Each create must make a new object, with the settings of this call.")
     made = registry.register("voucher")(lambda **settings: settings)
-    got = registry.create("voucher", name="O'Hara", self=1)
-    if not same(got, {"name": "O'Hara", "self": 1}):
-        raise Wrong(f"create('voucher', name=\"O'Hara\", self=1): the builder got {shown(got)}.")
+    got = registry.create("voucher", name="O'Hara", self=1, note=None)
+    if not same(got, {"name": "O'Hara", "self": 1, "note": None}):
+        raise Wrong(
+            f"create('voucher', name=\"O'Hara\", self=1, note=None): the builder got {shown(got)}."
+        )
+    _two_names(registry)
     _takes_falsy(registry)
     _refuses(registry, made)
     _unknown(registry)
@@ -215,6 +218,15 @@ def check_registry(registry_class: Callable[[], Any]) -> None:
     other = registry_class()
     if raised_by(lambda: other.create("card")) is None:
         raise Wrong("A second Registry() knows 'card', which only the first one was told.")
+
+
+def _two_names(registry: Any) -> None:
+    for name in ("dict", "mapping"):  # a builtin takes no new attributes
+        if (error := raised_by(partial(_enter, registry, name, dict))) is not None:
+            raise Wrong(
+                f"dict was registered under a second name or could not be marked: register({name!r}) raised {error!r}. "
+                "A builder may have several names, and stays as it is."
+            )
 
 
 def _takes_falsy(registry: Any) -> None:
@@ -274,7 +286,7 @@ def _unknown(registry: Any) -> None:
     if not isinstance(error, LookupError):
         raise Wrong(f"create('cash') of an unknown name: expected a LookupError, got {error!r}.")
     text = str(error)
-    places = [text.find(name) for name in ("card", "empty", "twin", "voucher")]
+    places = [text.find(name) for name in ("card", "dict", "empty", "mapping", "twin", "voucher")]
     if -1 in places or places != sorted(places):
         raise Wrong(
             f"The error for an unknown name must list the known names in alphabetical order; it says {text!r}."
@@ -323,17 +335,20 @@ _UNKNOWN: tuple[Any, ...] = (
     httpx.WriteTimeout("late"),
     httpx.ReadError("reset"),
     httpx.RemoteProtocolError("cut"),
+    httpx.DecodingError("no gzip"),
     (500, b"{}"),
     (503, b'{"id": "ch_1"}'),
     (302, b'{"id": "ch_1"}'),
     (404, b""),
     (200, b"<html>Please log in</html>"),
     (201, b"\xff\xfe"),
+    (201, b"<html>Created</html>"),
     (201, b"{}"),
     (201, b"[]"),
     (201, b"null"),
     (201, b'"ch_1"'),
 )
+_NO_JSON = ((201, b"\xff\xfe"), (201, b"<html>Created</html>"))
 _NOT_SENT = (httpx.ConnectError("refused"), httpx.ConnectTimeout("late"), httpx.PoolTimeout("full"))
 
 
@@ -371,7 +386,8 @@ def check_card_desk(desk_class: Callable[[httpx.Client], Any]) -> None:
             )
         if result != "ch_1":
             raise Wrong(f"The answer was {_DONE}; charge returned {shown(result)}, not the id.")
-    _expect(desk_class, (402, b'{"error": "card_declined"}'), lab.Declined)
+    for body in (b'{"error": "card_declined"}', b"<html>Payment required</html>"):
+        _expect(desk_class, (402, body), lab.Declined)
     for outcome in _NOT_SENT:
         _expect(desk_class, outcome, lab.Unavailable)
     for outcome in _UNKNOWN:
@@ -411,6 +427,11 @@ def _expect(desk_class: Callable[[httpx.Client], Any], outcome: Any, kind: type[
     if len(sent) != 1:
         raise Wrong(
             f"For {what} {len(sent)} requests were sent: one charge is one request, the caller decides about another."
+        )
+    if outcome in _NO_JSON and not isinstance(result.__cause__, ValueError):
+        raise Wrong(
+            f"For {what} the cause of {kind.__name__} is {result.__cause__!r}: reading the body raised a ValueError, "
+            "keep it with `raise … from`."
         )
     if isinstance(outcome, BaseException) and result.__cause__ is not outcome:
         raise Wrong(
@@ -479,6 +500,7 @@ def check_signal(signal_class: Callable[[], Any]) -> None:
     _methods(signal_class)
     _errors(signal_class)
     _during(signal_class)
+    _inside(signal_class)
 
 
 class _Board:
@@ -497,6 +519,9 @@ class _Board:
 
     def show(self, event: object) -> None:
         self.heard.append((self.name, event))
+
+    def dim(self, event: object) -> None:
+        self.heard.append((f"{self.name} dims", event))
 
 
 class _Quiet(list):  # type: ignore[type-arg]
@@ -565,6 +590,16 @@ def _methods(signal_class: Callable[[], Any]) -> None:
     signal.send("12B")
     if heard != [("first", "12B")]:
         raise Wrong(f"The second of two equal boards was disconnected, and send called {heard}.")
+    heard.clear()
+    signal.connect(first.dim)
+    signal.send("12B")
+    signal.disconnect(first.show)
+    signal.send("12B")
+    if heard != [("first", "12B"), ("first dims", "12B"), ("first dims", "12B")]:
+        raise Wrong(
+            "Two methods of one board were connected, an event sent, the first method disconnected, an event sent: "
+            f"{heard} was heard. They are two receivers."
+        )
     heard.clear()
     gone = weakref.ref(first)
     del first
@@ -663,3 +698,27 @@ def _during(signal_class: Callable[[], Any]) -> None:
     signal.send("paid")
     if heard != ["middle", "late"]:
         raise Wrong(f"In the next send middle and late are called; it called {heard}.")
+
+
+def _inside(signal_class: Callable[[], Any]) -> None:
+    """A receiver that sends, and one that lets go of another receiver's object."""
+    signal = signal_class()
+    heard: list[Any] = []
+    boards = [_Board([], "seat")]
+
+    def ticket(event: object) -> None:
+        if event == "paid":
+            signal.send("ticketed")
+
+    def close(event: object) -> None:
+        boards.clear()
+
+    signal.connect(boards[0].show)
+    for receiver in (ticket, close, heard.append, lambda event: heard.append(event)):
+        signal.connect(receiver)
+    signal.send("paid")
+    if sorted(heard) != ["paid", "paid", "ticketed", "ticketed"]:
+        raise Wrong(
+            "A receiver sends another event, the next one lets go of a board that is connected, and the two receivers "
+            f"after them must hear both events. They heard {heard}."
+        )

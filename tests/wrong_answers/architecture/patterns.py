@@ -341,6 +341,38 @@ def once(build):
             ),
             "the builder got",
         ),
+        (  # a setting that is None is left out
+            but(
+                REGISTRY,
+                (
+                    "return builder(**settings)",
+                    "return builder(**{k: v for k, v in settings.items() if v is not None})",
+                ),
+            ),
+            "the builder got",
+        ),
+        (  # one name for each builder
+            but(
+                REGISTRY,
+                (
+                    "            if self.builders.setdefault(",
+                    "            if any(known is builder and other != name for other, known in self.builders.items()):\n"
+                    "                raise ValueError(name)\n"
+                    "            if self.builders.setdefault(",
+                ),
+            ),
+            "A builder may have several names",
+        ),
+        (  # a mark on the builder
+            but(
+                REGISTRY,
+                (
+                    "            return builder\n\n",
+                    "            builder.registered_as = name\n            return builder\n\n",
+                ),
+            ),
+            "A builder may have several names, and stays as it is",
+        ),
         (  # a falsy product is made again
             but(REGISTRY, ("return builder(**settings)", "return builder(**settings) or builder")),
             "create('') returned",
@@ -466,6 +498,32 @@ def once(build):
                 ),
             ),
             "expected Declined",
+        ),
+        (  # the body before the status
+            but(
+                DESK,
+                (
+                    "        if response.status_code == 402:\n",
+                    "        try:\n            response.json()\n        except ValueError as problem:\n"
+                    "            raise lab.OutcomeUnknown(key) from problem\n        if response.status_code == 402:\n",
+                ),
+            ),
+            "body b'<html>Payment required</html>' expected Declined",
+        ),
+        (  # an answer that cannot be unpacked is no failure of the transport
+            but(DESK, ("except httpx.HTTPError as", "except httpx.TransportError as")),
+            "For DecodingError('no gzip') expected OutcomeUnknown",
+            "exception",
+        ),
+        (  # the body's error is lost
+            but(
+                DESK,
+                (
+                    "(ValueError, TypeError, KeyError) as problem:\n            raise lab.OutcomeUnknown(key) from problem",
+                    "(ValueError, TypeError, KeyError):\n            raise lab.OutcomeUnknown(key) from None",
+                ),
+            ),
+            "reading the body raised a ValueError",
         ),
         (  # all that is httpx's is unavailable
             but(
@@ -671,6 +729,33 @@ def once(build):
             "The second of two equal boards was disconnected",
             "identity",
         ),
+        (  # one method for each owner
+            but(
+                SIGNAL,
+                (
+                    "        if receiver in self._live():\n",
+                    "        if receiver in self._live() or any(\n"
+                    '            getattr(each, "__self__", each) is getattr(receiver, "__self__", receiver) for each in self._live()\n'
+                    "        ):\n",
+                ),
+            ),
+            "Two methods of one board",
+            "identity",
+        ),
+        (  # disconnects all methods of the owner
+            but(
+                SIGNAL,
+                (
+                    "if each() != receiver]",
+                    'if getattr(each(), "__self__", each()) is not getattr(receiver, "__self__", receiver)]',
+                ),
+            ).replace(
+                "    def disconnect(self, receiver):\n",
+                "    def disconnect(self, receiver):\n        if isinstance(receiver, types.BuiltinMethodType):\n"
+                "            self.references = [each for each in self.references if each() != receiver]\n            return\n",
+            ),
+            "Two methods of one board",
+        ),
         (  # strong for all
             but(SIGNAL, ("isinstance(receiver, types.MethodType)", "False")),
             "its method was held strongly",
@@ -690,7 +775,7 @@ def once(build):
                 SIGNAL,
                 (
                     "        if receiver in self._live():\n            return\n",
-                    """        key = id(getattr(receiver, "__self__", receiver))
+                    """        key = id(getattr(receiver, "__self__", receiver)), getattr(receiver, "__func__", None)
         if key in self.__dict__.setdefault("keys", set()):
             return
         self.keys.add(key)
@@ -698,6 +783,40 @@ def once(build):
                 ),
             ),
             "may have the id of one that is gone",
+        ),
+        (  # a send within a send is dropped
+            but(
+                SIGNAL,
+                (
+                    "        errors = []\n",
+                    '        errors = []\n        if self.__dict__.get("busy"):\n            return []\n        self.busy = True\n',
+                ),
+                ("        return errors\n", "        self.busy = False\n        return errors\n"),
+            ).replace(
+                "            except Exception",
+                "            except SystemExit:\n                self.busy = False\n                raise\n            except Exception",
+            ),
+            "must hear both events",
+        ),
+        (  # the dead leave the list during the loop
+            but(
+                SIGNAL,
+                (
+                    "weakref.WeakMethod(receiver) if weak",
+                    "weakref.WeakMethod(receiver, self.forget) if weak",
+                ),
+                (
+                    "        for receiver in self._live():\n            try:\n                receiver(event)\n",
+                    "        self.now = list(self.references)\n        for each in self.now:\n            try:\n"
+                    "                if (receiver := each()) is not None:\n                    receiver(event)\n                receiver = None\n",
+                ),
+            )
+            + """
+    def forget(self, dead):
+        for references in (self.references, self.now):
+            references[:] = [each for each in references if each is not dead]
+""",
+            "must hear both events",
         ),
         (  # errors of all sends
             but(
@@ -802,6 +921,29 @@ def once(build):
 """,
     ],
     "patterns.registry": [
+        # the names are attributes of a namespace, the error is a KeyError
+        IMPORTS
+        + """
+class Registry:
+    def __init__(self):
+        self.entries = types.SimpleNamespace()
+
+    def register(self, name):
+        def enter(builder):
+            entries = vars(self.entries)
+            if name in entries and entries[name] is not builder:
+                raise ValueError(f"{name} is taken")
+            entries[name] = builder
+            return builder
+
+        return enter
+
+    def create(self, name, /, **settings):
+        entries = vars(self.entries)
+        if name not in entries:
+            raise KeyError(f"{name}: known are {', '.join(sorted(entries))}")
+        return entries[name](**settings)
+""",
         IMPORTS
         + """
 class Registry(dict):
@@ -822,6 +964,31 @@ class Registry(dict):
 """,
     ],
     "patterns.card_desk": [
+        # one exit for the transport, one for the body, and no KeyError
+        IMPORTS
+        + """
+class CardDesk:
+    not_sent = httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout
+
+    def __init__(self, client):
+        self._client = client
+
+    def charge(self, cents, key):
+        amount = "%d.%02d" % divmod(cents, 100)
+        try:
+            response = self._client.request("POST", "/charges", json=dict(amount=amount, key=key))
+        except httpx.HTTPError as error:
+            raise (lab.Unavailable if isinstance(error, self.not_sent) else lab.OutcomeUnknown)(key) from error
+        if response.status_code == httpx.codes.PAYMENT_REQUIRED:
+            raise lab.Declined
+        try:
+            body = response.json() if response.status_code == httpx.codes.CREATED else None
+        except ValueError as error:
+            raise lab.OutcomeUnknown(key) from error
+        if isinstance(body, dict) and "id" in body:
+            return body["id"]
+        raise lab.OutcomeUnknown(key)
+""",
         IMPORTS
         + """
 from decimal import Decimal
@@ -851,6 +1018,31 @@ class CardDesk:
 """,
     ],
     "patterns.signal": [
+        # a tuple that is replaced, never changed
+        IMPORTS
+        + """
+class Signal:
+    getters = ()
+
+    def connect(self, receiver):
+        if not any(get() == receiver for get in self.getters):
+            strong = functools.partial(lambda kept: kept, receiver)
+            self.getters += (weakref.WeakMethod(receiver) if type(receiver) is types.MethodType else strong,)
+
+    def disconnect(self, receiver):
+        self.getters = tuple(get for get in self.getters if get() is not None and get() != receiver)
+
+    def send(self, event):
+        def failed():
+            for get in self.getters:
+                try:
+                    if (receiver := get()) is not None:
+                        receiver(event)
+                except Exception as error:
+                    yield error
+
+        return list(failed())
+""",
         # a dictionary by the identities of object and function
         IMPORTS
         + """
