@@ -651,8 +651,8 @@ claim("repository_unit_of_work.skip_cured", "divided by booking, two relays keep
 #
 # **In production.** Order is needed per booking, hardly ever for all events. Give each relay a part of the keys, as Kafka gives
 # each consumer its partitions. Or let one relay work at a time, behind one lock; take the lock in a statement of its own, because in a
-# `where` it is asked for [once per row](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS). Or put a version into the event, and let the
-# consumer ignore what is older than what it has.
+# `where` it is asked for [once per row](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS). Or put a
+# version into the event, and let the consumer ignore what is older than what it has.
 
 # %% [markdown] claim="repository_unit_of_work.skip_reorders" tags=["break-it"]
 # <details>
@@ -751,7 +751,7 @@ lab.draw_crashes({name: [(step, f"{found} miles") for step, found in runs] for n
 
 # %%
 ends = {name: sorted({found for _, found in runs}) for name, runs in miles.items()}
-claim("repository_unit_of_work.inbox_apart", "no inbox, mark and work apart, work and mark apart: the account can be wrong",
+claim("repository_unit_of_work.inbox_apart", "without an inbox, or with the mark in a transaction of its own, the account can be wrong",
       [ends[name] for name in ("no inbox", "mark then work", "work then mark")], equals=[[100, 200], [0, 100], [100, 200]],
       proves={"repository_unit_of_work.q5": "c"})
 claim("repository_unit_of_work.inbox_once", "mark and work in one transaction: 100 miles after a crash at any step",
@@ -1176,12 +1176,12 @@ show_table([{"the connection breaks": name} | row for name, row in broken.items(
 
 # %%
 before, after, with_key = broken.values()
-claim("repository_unit_of_work.commit_unknown", "the same error from COMMIT, and there is no booking, or one",
+claim("repository_unit_of_work.commit_unknown", "COMMIT raises the same error twice: once there is no booking, once there is one",
       [(case["commit() raises"], case["bookings"]) for case in (before, after)],
       equals=[("OperationalError", 0), ("OperationalError", 1)])
 claim("repository_unit_of_work.commit_status", "the server knows: pg_xact_status says aborted in one case and committed in the other",
       [before["pg_xact_status"], after["pg_xact_status"]], equals=["aborted", "committed"])
-claim("repository_unit_of_work.commit_again", "the second attempt: a seat that is taken, by herself; with a key, the booking that is there",
+claim("repository_unit_of_work.commit_again", "without a key the second attempt gets SeatTaken; with a key it gets the booking that is there",
       [(case["the second attempt gets"], case["bookings at the end"]) for case in (after, with_key)],
       equals=[("SeatTaken", 1), ("a booking", 1)], proves={"repository_unit_of_work.q8": "b"})
 
@@ -1192,8 +1192,9 @@ claim("repository_unit_of_work.commit_again", "the second attempt: a seat that i
 # **In production.** After an error of COMMIT the state is *unknown*, not *failed*; a retry that is safe for a conflict is not safe here. An
 # idempotency key that is stored with the effect answers the question for all clients.
 # [`pg_xact_status`](https://www.postgresql.org/docs/current/functions-info.html) answers it for a program that has noted its transaction
-# id before. It may say *in progress* first, so ask again; of an old transaction it knows nothing any more (NULL). Somebody asked SQLAlchemy to do so by itself ([#4762](https://github.com/sqlalchemy/sqlalchemy/issues/4762)); it was closed
-# without such a feature.
+# id before. It may say *in progress* first, so ask again; of an old transaction it knows nothing any more (NULL). Somebody asked
+# SQLAlchemy to do so by itself ([#4762](https://github.com/sqlalchemy/sqlalchemy/issues/4762)); it was closed without such a
+# feature.
 
 # %% [markdown] also=["repository_unit_of_work.commit_status", "repository_unit_of_work.commit_again"] claim="repository_unit_of_work.commit_unknown" tags=["break-it"]
 # <details>
@@ -1206,7 +1207,7 @@ claim("repository_unit_of_work.commit_again", "the second attempt: a seat that i
 # +    "after the answer, no key": broken_commit("before"),
 # @@
 # -        booking, _ = bookings.hold(session, ORDER, now=lab.NOW, hold_for=A_QUARTER, idempotency_key=key)
-# +        key = key and f"{key} {id(session)}"
+# +        key = key and f"{key} {len(noted)}"
 # +        booking, _ = bookings.hold(session, ORDER, now=lab.NOW, hold_for=A_QUARTER, idempotency_key=key)
 # ```
 #
@@ -1338,8 +1339,8 @@ claim("repository_unit_of_work.hook_robust", "with robust=True all three are cal
 # keeps each charge under the number of the booking.
 
 # %% [markdown] predict="repository_unit_of_work.q10"
-# **Predict.** The hold lasts 15 minutes. We kill the orchestrator before each step, and restart it at once. One crash comes after the provider has charged the card and before
-# the orchestrator has noted it. What happens to Ada?
+# **Predict.** The hold lasts 15 minutes. We kill the orchestrator before each step, and restart it at once. One crash comes after
+# the provider has charged the card and before the orchestrator has noted it. What happens to Ada?
 #
 # - **a** she is charged once and has her seat
 # - **b** she is charged twice
