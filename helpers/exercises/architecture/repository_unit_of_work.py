@@ -328,6 +328,7 @@ class _Scripted:
 REFUSALS = {  # what a server says with a code; some texts contain another code
     "40001": "could not serialize access due to concurrent update",
     "40P01": "deadlock detected",
+    "40003": "statement completion unknown",
     "23505": "duplicate key value: (flight_id, number)=(40001, 1) already exists",
     "55P03": "could not obtain lock on row 40001 of flights",
     None: "server closed the connection unexpectedly",
@@ -402,6 +403,7 @@ def _does_not_repeat(optimistic: Callable[..., Any], engine: Engine, sessions: A
     for error in (
         _refusal("23505"),
         _refusal("55P03"),
+        _refusal("40003"),
         sa.exc.OperationalError("UPDATE flights", {}, sqlite3.OperationalError("locked")),
         ValueError("40001"),
         KeyboardInterrupt(),

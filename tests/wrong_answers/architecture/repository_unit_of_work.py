@@ -168,6 +168,9 @@ def optimistic(sessions, work, attempts=5):
         (retry('getattr(error.orig, "sqlstate", None) not in ("40001", "40P01")',
                '"40001" not in str(error) and "serialize" not in str(error) and "deadlock" not in str(error)'),
          "23505 is no conflict of versions"),
+        # the whole class 40, in which 40003 says that nobody knows
+        (retry('getattr(error.orig, "sqlstate", None) not in ("40001", "40P01")',
+               'not str(getattr(error.orig, "sqlstate", None)).startswith("40")'), "40003 is no conflict of versions"),
         # an attribute that sqlite3's errors do not have
         (retry('getattr(error.orig, "sqlstate", None)', "error.orig.sqlstate"), "the caller got AttributeError"),
         # a kind of error that one driver has for these codes
