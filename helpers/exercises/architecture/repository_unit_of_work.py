@@ -73,13 +73,14 @@ def _free(engine: Engine, when: str) -> None:
     "repository_unit_of_work.after_commit",
     hints=(
         "When is a message certain to be true? And which messages are still to be sent when the block commits a second time?",
-        "Keep the messages in a list of the instance. `commit()` commits first, then takes the list and leaves an empty one, then "
-        "publishes. What of the list when the block ends without a commit?",
-        "commit(): session.commit(); messages, self.messages = self.messages, []; for each message: try publish, except Exception: "
-        "collect; at the end raise ExceptionGroup if there is something in it. __exit__: session.close(), return nothing.",
+        "Keep the messages in a list that begins with the block. `commit()` takes the list and leaves an empty one, commits, and then "
+        "publishes what it took. What becomes of the list if the commit fails, or if the block ends without one?",
+        "__enter__: a session and an empty list. commit(): messages, self.messages = self.messages, []; session.commit(); for each "
+        "message: try publish, except Exception: collect; at the end raise ExceptionGroup if there is something in it. __exit__: "
+        "session.close(), return nothing.",
     ),
-    why="The list is emptied before the first message goes out, so nothing is sent twice, whatever `publish` does. A failure is kept "
-    "until all have had their turn, and then it is raised. The session is closed at the end, which rolls back what is open.",
+    why="The list is emptied before the commit. If the commit fails, the messages are gone with their rows. If `publish` fails, "
+    "nothing is sent twice. A failure is kept until all have had their turn, and then it is raised. The session is closed at the end, which rolls back what is open.",
     stretch="A process that dies between the commit and the last message loses messages. What would `tell` have to do instead, and "
     "who would then publish?",
     rows=("falsy", "identity", "again", "exception", "base exception"),
@@ -170,6 +171,30 @@ def _not_committed(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sess
         raise Wrong(
             f"A new unit of work told 'mine' and published {sent}: the messages of another one are not its own."
         )
+    sent.clear()
+    with unit_of_work(sessions, sent.append) as uow:
+        uow.commit()
+        uow.tell("late")
+    if sent:
+        raise Wrong(
+            "The block commits, and tells 'late' afterwards: no commit follows, so 'late' is dropped; it was published."
+        )
+    manager = unit_of_work(sessions, sent.append)
+    with manager as uow:
+        uow.tell("dropped")
+    try:
+        uow = manager.__enter__()
+    except Exception:
+        return  # for one block only, as a context manager that is made of a generator
+    try:
+        uow.commit()
+    finally:
+        manager.__exit__(None, None, None)
+    if sent:
+        raise Wrong(
+            "The first block tells 'dropped' and does not commit; a second block of the same object commits, and 'dropped' was "
+            "published: the end of a block drops its messages."
+        )
 
 
 def _commit_fails(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions: Any) -> None:
@@ -187,6 +212,19 @@ def _commit_fails(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessi
         raise Wrong(f"The database refuses the commit: the caller is to get its error, got {met!r}.")  # fmt: skip
     if sent:
         raise Wrong(f"The database refused the commit, and {sent} was published.")
+    with unit_of_work(sessions, sent.append) as uow:
+        uow.session.add(_new(1))
+        uow.tell("of the first attempt")
+        raised_by(uow.commit)
+        uow.session.rollback()
+        uow.session.add(_new(8))
+        uow.tell("of the second")
+        uow.commit()
+    if sent != ["of the second"]:
+        raise Wrong(
+            "The first commit of the block was refused, the caller caught that, and the second one succeeded. Published was "
+            f"{sent}: the rows of the first attempt are rolled back, so its messages must go, too."
+        )
     _free(engine, "After a commit that was refused")
 
 
@@ -287,19 +325,34 @@ class _Scripted:
         return self.result
 
 
-def _conflict(code: str | None) -> BaseException:
+REFUSALS = {  # what a server says with a code; some texts contain another code
+    "40001": "could not serialize access due to concurrent update",
+    "40P01": "deadlock detected",
+    "40003": "statement completion unknown",
+    "23505": "duplicate key value: (flight_id, number)=(40001, 1) already exists",
+    "55P03": "could not obtain lock on row 40001 of flights",
+    None: "server closed the connection unexpectedly",
+}
+
+
+def _refusal(code: str | None) -> BaseException:
+    """As SQLAlchemy raises it. A driver decides which kind of DBAPIError belongs to a code."""
     import sqlalchemy as sa
+
+    kinds = {"40P01": sa.exc.DBAPIError, "23505": sa.exc.IntegrityError}
+    origin = type("Refusal", (Exception,), {"sqlstate": code})(REFUSALS[code])
+    return kinds.get(str(code), sa.exc.OperationalError)("UPDATE flights", {}, origin)
+
+
+def _stale() -> BaseException:
     from sqlalchemy.orm.exc import StaleDataError
 
-    if code is None:
-        return StaleDataError("UPDATE statement on table 'flights' expected to update 1 row(s); 0 were matched.")  # fmt: skip
-    origin = type("Refusal", (Exception,), {"sqlstate": code})(code)
-    return sa.exc.OperationalError("UPDATE flights", {}, origin)
+    return StaleDataError("UPDATE statement on table 'flights' expected to update 1 row(s); 0 were matched.")  # fmt: skip
 
 
 def _repeats(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> None:
     for number, result in ((1, "ABC234"), (2, None), (3, 0)):
-        errors = [_conflict(code) for code in (None, "40001", "40P01")]
+        errors = [_stale(), _refusal("40001"), _refusal("40P01")]
         work = _Scripted(engine, errors, result, number)
         got: list[Any] = []
         met = raised_by(lambda w=work, g=got: g.append(optimistic(sessions, w, attempts=4)))  # type: ignore[misc]
@@ -328,7 +381,7 @@ def _repeats(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> N
 
 def _gives_up(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> None:
     for attempts in (1, 3):
-        errors = [_conflict("40001") for _ in range(6)]
+        errors = [_refusal("40001") for _ in range(6)]
         work = _Scripted(engine, errors, "never", 4)
         met = raised_by(lambda w=work, a=attempts: optimistic(sessions, w, attempts=a))  # type: ignore[misc]
         if len(work.seen) != attempts:
@@ -343,9 +396,15 @@ def _gives_up(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> 
 
 
 def _does_not_repeat(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> None:
+    import sqlite3
+
+    import sqlalchemy as sa
+
     for error in (
-        _conflict("23505"),
-        _conflict("55P03"),
+        _refusal("23505"),
+        _refusal("55P03"),
+        _refusal("40003"),
+        sa.exc.OperationalError("UPDATE flights", {}, sqlite3.OperationalError("locked")),
         ValueError("40001"),
         KeyboardInterrupt(),
     ):
@@ -354,7 +413,8 @@ def _does_not_repeat(optimistic: Callable[..., Any], engine: Engine, sessions: A
         told = getattr(getattr(error, "orig", None), "sqlstate", repr(error))
         if len(work.seen) != 1 or met is not error:
             raise Wrong(
-                f"{told} is no conflict of versions: one attempt, and the caller gets this error. There were {len(work.seen)} attempts."
+                f"{told} is no conflict of versions: one attempt, and the caller gets this error. There were {len(work.seen)} attempts, "
+                f"and the caller got {met!r}."
             )
         _free(engine, f"After {told}")
     if 5 in _rows(engine):
@@ -362,23 +422,50 @@ def _does_not_repeat(optimistic: Callable[..., Any], engine: Engine, sessions: A
 
 
 def _conflict_at_commit(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> None:
+    for number, conflict in ((6, _stale()), (7, _refusal("40001"))):
+        met, _ = _refused_commits(optimistic, engine, sessions, number, [conflict], attempts=2)
+        if met is not None or number not in _rows(engine):
+            raise Wrong(
+                "The conflict came up in the commit: repeat this attempt, too, "
+                f"and commit the next one. The caller got {met!r}."
+            )
+    lost = _refusal(None)
+    met, seen = _refused_commits(optimistic, engine, sessions, 8, [lost, lost, lost], attempts=3)
+    if seen != 1 or met is not lost:
+        raise Wrong(
+            "The connection broke during COMMIT, which is no conflict: the transaction may have been committed. One attempt, and "
+            f"the caller gets the error. There were {seen} attempts, and the caller got {met!r}."
+        )
+    last = _stale()
+    met, _ = _refused_commits(optimistic, engine, sessions, 9, [last], attempts=1)
+    if met is not last:
+        raise Wrong(
+            f"The commit of the last attempt met a conflict: it is to reach the caller, got {met!r}."
+        )
+
+
+def _refused_commits(
+    optimistic: Callable[..., Any],
+    engine: Engine,
+    sessions: Any,
+    number: int,
+    errors: list[BaseException],
+    attempts: int,
+) -> tuple[BaseException | None, int]:
+    """What the caller got, and how many attempts there were, when the first commits raise these errors."""
     import sqlalchemy as sa
 
-    failing = [_conflict(None)]
+    failing = list(errors)
 
     def refuse(session: Any) -> None:
         if failing:
-            raise failing.pop()
+            raise failing.pop(0)
 
-    work = _Scripted(engine, [], "done", 6)
+    work = _Scripted(engine, [], "done", number)
     sa.event.listen(sessions, "before_commit", refuse)
     try:
-        met = raised_by(lambda: optimistic(sessions, work, attempts=2))
+        met = raised_by(lambda: optimistic(sessions, work, attempts=attempts))
     finally:
         sa.event.remove(sessions, "before_commit", refuse)
-    if met is not None or 6 not in _rows(engine):
-        raise Wrong(
-            "The conflict came up in the commit: repeat this attempt, too, "
-            f"and commit the next one. The caller got {met!r}."
-        )
-    _free(engine, "After a conflict in the commit")
+    _free(engine, "After an error of the commit")
+    return met, len(work.seen)

@@ -158,12 +158,12 @@ class Shop:
         row = {"event": event, "booking_id": booking_id, "kind": kind}
         driver = self._queue.raw_connection()
         try:
-            with driver.cursor() as cursor:
+            with contextlib.closing(driver.cursor()) as cursor:
                 cursor.execute(
                     "insert into messages (event, booking_id, kind) values (%(event)s, %(booking_id)s, %(kind)s)",
                     row,
                 )
-            driver.driver_connection.commit()  # type: ignore[union-attr]  # not announced
+            driver.commit()  # not announced
         finally:
             driver.close()
 
@@ -427,8 +427,8 @@ def draw_crashes(rows: Mapping[str, Sequence[tuple[str, str]]], colours: Mapping
     from helpers.figures import INK, picture
 
     widest = max(map(len, rows.values()))
-    upright = widest > 6
-    tall = 0.9 if upright else 0.5
+    upright = widest > 10
+    tall = 1.1 if upright else 0.5
     with picture("Killed before this step", height=0.9 + tall * len(rows)) as axes:
         for y, cells in enumerate(rows.values()):
             for x, (words, outcome) in enumerate(cells):

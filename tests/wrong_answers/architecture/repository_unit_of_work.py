@@ -6,10 +6,9 @@ UNIT = """
 class UnitOfWork:
     def __init__(self, sessions, publish):
         self.sessions, self.publish = sessions, publish
-        self.messages = []
 
     def __enter__(self):
-        self.session = self.sessions()
+        self.session, self.messages = self.sessions(), []
         return self
 
     def __exit__(self, *problem):
@@ -19,8 +18,8 @@ class UnitOfWork:
         self.messages.append(message)
 
     def commit(self):
-        self.session.commit()
         messages, self.messages = self.messages, []
+        self.session.commit()
         failed = []
         for message in messages:
             try:
@@ -76,7 +75,9 @@ WRONG = {
         # the list of all that was ever told
         (unit("messages, self.messages = self.messages, []", "messages = self.messages"), "the second commit is to publish 'three'"),
         # the list is emptied at the end, which an error does not reach
-        (unit("messages, self.messages = self.messages, []", "messages = self.messages") + "        self.messages = []\n",
+        (unit("        messages, self.messages = self.messages, []\n        self.session.commit()\n",
+              "        messages = self.messages\n        try:\n            self.session.commit()\n        except Exception:\n"
+              "            self.messages = []\n            raise\n") + "        self.messages = []\n",
          "all five were published a second time"),
         # the block's end decides
         (unit("        self.session.close()", "        if problem[0] is None:\n            self.commit()\n        self.session.close()"),
@@ -87,20 +88,34 @@ WRONG = {
         # no end
         (unit("        self.session.close()", "        self.session.expunge_all()"), "a connection is still out of the pool"),
         # one list for the class
-        (unit("        self.messages = []\n", "").replace("class UnitOfWork:", "class UnitOfWork:\n    messages = []\n")
+        (unit("self.session, self.messages = self.sessions(), []", "self.session = self.sessions()")
+         .replace("class UnitOfWork:", "class UnitOfWork:\n    messages = []\n")
          .replace("messages, self.messages = self.messages, []", "messages = self.messages[:]\n        self.messages.clear()"),
          "the messages of another one are not its own", "again"),
         # whatever the commit says
         (unit("        self.session.commit()\n", "        try:\n            self.session.commit()\n        except Exception:\n"
-              "            for message in self.messages:\n                self.publish(message)\n            raise\n"),
+              "            for message in messages:\n                self.publish(message)\n            raise\n"),
          "The database refused the commit"),
         (unit("        self.session.commit()\n", "        try:\n            self.session.commit()\n        except Exception:\n"
               "            self.session.rollback()\n            return\n"), "the caller is to get its error"),
         # an event of the session, which comes before the connection is given back
-        (unit("        self.session = self.sessions()\n", "        self.session = self.sessions()\n"
+        (unit("        self.session, self.messages = self.sessions(), []\n", "        self.session, self.messages = self.sessions(), []\n"
               "        sa.event.listen(self.session, 'after_commit', self.send)\n")
-         .replace("        self.session.commit()\n", "        self.session.commit()\n\n    def send(self, session):\n")
+         .replace("        messages, self.messages = self.messages, []\n        self.session.commit()\n",
+                  "        self.session.commit()\n\n    def send(self, session):\n        messages, self.messages = self.messages, []\n")
          .replace("class UnitOfWork", "import sqlalchemy as sa\n\n\nclass UnitOfWork"), "While publish('one') runs"),
+        # the messages of a commit that failed wait for the next one
+        (unit("        messages, self.messages = self.messages, []\n        self.session.commit()\n",
+              "        self.session.commit()\n        messages, self.messages = self.messages, []\n"), "its messages must go, too"),
+        # whoever has committed once has said yes to all
+        (unit("        self.session.close()", "        self.session.close()\n        for message in self.messages if self.yes else ():\n"
+              "            self.publish(message)").replace("self.sessions(), []", "self.sessions(), []\n        self.yes = False")
+         .replace("        self.session.commit()", "        self.session.commit()\n        self.yes = True"),
+         "tells 'late' afterwards"),
+        # one list for all blocks of an object
+        (unit("self.session, self.messages = self.sessions(), []", "self.session = self.sessions()")
+         .replace("self.sessions, self.publish = sessions, publish", "self.sessions, self.publish, self.messages = sessions, publish, []"),
+         "the end of a block drops its messages", "again"),
         # a block that failed tells of it
         (unit("        self.session.close()", "        self.session.close()\n        if problem[0]:\n"
               "            for message in self.messages:\n                self.publish(message)"), "has left something"),
@@ -149,6 +164,18 @@ def optimistic(sessions, work, attempts=5):
          "its conflict is to reach the caller"),
         # any error of the database
         (retry(' not in ("40001", "40P01") or not left', ' == "23505" or not left'), "55P03 is no conflict of versions"),
+        # the code in the text, where a number may stand, too
+        (retry('getattr(error.orig, "sqlstate", None) not in ("40001", "40P01")',
+               '"40001" not in str(error) and "serialize" not in str(error) and "deadlock" not in str(error)'),
+         "23505 is no conflict of versions"),
+        # the whole class 40, in which 40003 says that nobody knows
+        (retry('getattr(error.orig, "sqlstate", None) not in ("40001", "40P01")',
+               'not str(getattr(error.orig, "sqlstate", None)).startswith("40")'), "40003 is no conflict of versions"),
+        # an attribute that sqlite3's errors do not have
+        (retry('getattr(error.orig, "sqlstate", None)', "error.orig.sqlstate"), "the caller got AttributeError"),
+        # a kind of error that one driver has for these codes
+        (retry("except DBAPIError", "except OperationalError").replace("import DBAPIError", "import OperationalError"),
+         "the fourth attempt is to succeed"),
         (retry("except StaleDataError:", "except (StaleDataError, ValueError):"), "ValueError('40001') is no conflict", "exception"),
         (retry("except StaleDataError:", "except (StaleDataError, KeyboardInterrupt):"), "KeyboardInterrupt() is no conflict",
          "base exception"),
@@ -171,7 +198,7 @@ def optimistic(sessions, work, attempts=5):
             result = work(session)
         except (StaleDataError, DBAPIError) as error:
             session.close()
-            code = getattr(getattr(error, "orig", None), "sqlstate", "40001")
+            code = "40001" if isinstance(error, StaleDataError) else getattr(error.orig, "sqlstate", None)
             if code not in ("40001", "40P01") or not left:
                 raise
             continue
@@ -184,6 +211,50 @@ def optimistic(sessions, work, attempts=5):
             session.close()
         return result
 """, "The conflict came up in the commit"),
+        # whatever the commit says, once more
+        ("""
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import StaleDataError
+
+
+def optimistic(sessions, work, attempts=5):
+    for left in reversed(range(attempts)):
+        with sessions() as session:
+            try:
+                result = work(session)
+            except (StaleDataError, DBAPIError) as error:
+                code = getattr(getattr(error, "orig", None), "sqlstate", None)
+                if not left or not (isinstance(error, StaleDataError) or code in ("40001", "40P01")):
+                    raise
+                continue
+            try:
+                session.commit()
+                return result
+            except (StaleDataError, DBAPIError):
+                if not left:
+                    raise
+""", "the transaction may have been committed"),
+        # the last commit says nothing
+        ("""
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import StaleDataError
+
+
+def optimistic(sessions, work, attempts=5):
+    for left in reversed(range(attempts)):
+        with sessions() as session:
+            committing = False
+            try:
+                result = work(session)
+                committing = True
+                session.commit()
+                return result
+            except (StaleDataError, DBAPIError) as error:
+                code = getattr(getattr(error, "orig", None), "sqlstate", None)
+                again = isinstance(error, StaleDataError) or code in ("40001", "40P01")
+                if not again or not (left or committing):
+                    raise
+""", "The commit of the last attempt met a conflict"),
     ],
 }  # fmt: skip
 RIGHT = {
@@ -200,7 +271,11 @@ def UnitOfWork(sessions, publish):
     waiting = deque()
 
     def commit():
-        session.commit()
+        try:
+            session.commit()
+        except BaseException:
+            waiting.clear()
+            raise
         errors = []
         while waiting:
             try:
@@ -231,15 +306,16 @@ class UnitOfWork:
         return self
 
     def __exit__(self, kind, error, trace):
+        self._told.clear()
         return self._stack.__exit__(kind, error, trace)
 
     def tell(self, message):
         self._told.append(message)
 
     def commit(self):
-        self.session.commit()
         told = self._told.copy()
         self._told.clear()
+        self.session.commit()
         if errors := [error for error in map(self._try, told) if error is not None]:
             raise ExceptionGroup(f"{len(errors)} of {len(told)}", errors)
 
