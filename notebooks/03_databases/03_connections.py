@@ -14,15 +14,15 @@
 # > PgBouncer, connection pooling.
 #
 # 90 minutes. Needs PostgreSQL and PgBouncer. A price page asks one question, by its key. It runs as short processes, as on a serverless
-# platform: each connects, asks and ends. The database is in another region: a round trip takes 20 ms. Its statistics show a fraction
-# of a millisecond for the query, and users say that the page is slow.
+# platform: each connects, asks and ends. The database is a round trip of 20 ms away. Its statistics show fast queries, and users say that the
+# page is slow.
 #
 # **You will be able to show that …**
 #
-# 1. a connection costs round trips before the first question and memory for as long as it lives;
-# 2. arrival rate times holding time says how many connections are busy, and a pool can lock itself up without the database's help;
-# 3. a pool and a server each have their own idea of which connections exist, and the two differ after a leak, a kill and a restart;
-# 4. in PgBouncer's transaction mode you own a transaction and no session, and each session feature has a replacement.
+# 1. a connection costs round trips before the first question, and memory for as long as it lives;
+# 2. arrival rate × holding time says how many are busy, and a pool can lock itself up alone;
+# 3. pool and server each count connections, and they differ after a leak, a kill and a restart;
+# 4. PgBouncer's transaction mode gives you a transaction, not a session, and what to use instead.
 
 # %%
 import psycopg
@@ -40,8 +40,7 @@ stamp()
 # ## A page of one question
 
 # %% [markdown] predict="connections.q1"
-# **Predict.** `psycopg.connect(…)` with libpq's defaults, a password, and no TLS on the server. TCP's handshake is one round trip.
-# How many more does the client wait for before it may send its question?
+# **Predict.** A password, no TLS on the server, libpq's defaults: for how many round trips does `connect()` wait, after TCP's?
 #
 # - **a** one
 # - **b** two
@@ -135,7 +134,7 @@ show_table([{"the back end is": when, "bytes in its own memory": f"{size:,}"} fo
 # %%
 growth = {when: size - held["new"] for when, size in held.items()}
 claim("connections.memory_grows",
-      "300 tables visited: the back end holds at least twice the bytes, and DISCARD ALL frees less than half of the growth",
+      "300 tables visited: the back end holds twice the bytes or more, DISCARD ALL frees less than half",
       [growth["after 300 tables"] >= held["new"], growth["after DISCARD ALL"] > growth["after 300 tables"] / 2],
       equals=[True, True])
 
@@ -361,9 +360,9 @@ print(f"after its time-out the server sees {left or 'none'}, "
 claim("connections.leak_sixth", "five requests are served, the sixth times out in the pool",
       served, equals=["served"] * 5 + ["TimeoutError"])
 claim("connections.leak_found",
-      "only SELECTs were sent, and five sessions are idle in transaction; the pool's event names the function",
+      "only SELECTs, and five sessions are idle in transaction; the pool's event names the function",
       [states, takers], equals=[{"idle in transaction": 5}, {"upgrade_offers": 5}])
-claim("connections.leak_slots", "the server has ended all five sessions, and the pool still counts five as out",
+claim("connections.leak_slots", "the server has ended all five, and the pool still counts five as out",
       [len(left), seventh, still_out], equals=[0, "TimeoutError", 5], proves={"connections.q3": "b"})
 
 # %% [markdown]
@@ -641,7 +640,7 @@ claim("connections.restart_failed",
       "after a restart: one request fails with SQLAlchemy's pool, five with psycopg's, none if connections are checked",
       list(failed.values()), equals=[1, 0, 5, 0], proves={"connections.q6": "b"})
 claim("connections.restart_backoff",
-      "for five dead connections, a psycopg pool that checks waits five times: not at all, then 1, 2, 4 and 8 times its first delay",
+      "for five dead connections, a psycopg pool that checks sleeps 0, 1, 2, 4 and 8 times its first delay",
       [round(delay / asked[1]) for delay in asked], equals=[0, 1, 2, 4, 8])
 claim("connections.restart_inside", "pre-ping does not save the transaction that was open",
       in_transaction, equals="OperationalError")
