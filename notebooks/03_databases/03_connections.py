@@ -14,15 +14,15 @@
 # > PgBouncer, connection pooling.
 #
 # 90 minutes. Needs PostgreSQL and PgBouncer. A price page asks one question, by its key. It runs as short processes, as on a serverless
-# platform: each connects, asks and ends. The database is in another region, 20 ms away and back. The database's statistics show a fraction
-# of a millisecond for the query, and users say that the page is slow.
+# platform: each connects, asks and ends. The database is a round trip of 20 ms away. Its statistics show fast queries, and users say that the
+# page is slow.
 #
 # **You will be able to show that …**
 #
-# 1. a connection costs round trips before the first question and memory for as long as it lives;
-# 2. arrival rate times holding time says how many connections are busy, and a pool can lock itself up without the database's help;
-# 3. a pool and a server each have their own idea of which connections exist, and the two differ after a leak, a kill and a restart;
-# 4. in PgBouncer's transaction mode you own a transaction and no session, and each session feature has a replacement.
+# 1. a connection costs round trips before the first question, and memory for as long as it lives;
+# 2. arrival rate × holding time says how many are busy, and a pool can lock itself up alone;
+# 3. pool and server each count connections, and they differ after a leak, a kill and a restart;
+# 4. PgBouncer's transaction mode gives you a transaction, not a session, and what to use instead.
 
 # %%
 import psycopg
@@ -40,8 +40,7 @@ stamp()
 # ## A page of one question
 
 # %% [markdown] predict="connections.q1"
-# **Predict.** `psycopg.connect(…)` with libpq's defaults, a password, and no TLS on the server. TCP's handshake is one round trip.
-# How many more does the client wait for before it may send its question?
+# **Predict.** A password, no TLS on the server, libpq's defaults: for how many round trips does `connect()` wait, after TCP's?
 #
 # - **a** one
 # - **b** two
@@ -86,22 +85,27 @@ show_table([{"one SELECT by SQLAlchemy through": way, "round trips": n, "at 20 m
             for way, n in per_request.items()])
 
 # %%
-claim("connections.connect_trips", "after TCP's handshake, connect() waits for four answers; for three if it does not ask for TLS",
+claim("connections.connect_trips",
+      "after TCP's handshake, connect() waits for four answers; for three if it does not ask for TLS",
       trips, equals={"prefer": 4, "disable": 3}, proves={"connections.q1": "c"})
-claim("connections.request_trips", "one SELECT: seven round trips on a new connection, three from a pool, four with pre-ping, one in autocommit",
+claim("connections.request_trips",
+      "one SELECT: seven round trips on a new connection, three from a pool, four with pre-ping, one in autocommit",
       list(per_request.values()), equals=[7, 3, 4, 1])
 
 # %% [markdown]
-# **Reading it.** TLS or not, the start-up message, and two messages of SCRAM: four answers. With TLS there is its handshake, too.
-# From the pool, the SELECT is one of three: psycopg sends `BEGIN` before it, and the pool sends `ROLLBACK` when the connection comes back.
+# **Reading it.** The client waits for an answer to its question about TLS, to the start-up message, and to two messages of SCRAM: four.
+# If the server has TLS, the handshake of TLS is added. The relay does not see TCP's own handshake, so the first line of the table is really
+# eight round trips. From the pool, the SELECT is one of three: psycopg sends `BEGIN` before it, and the pool sends `ROLLBACK` when the
+# connection comes back.
 #
-# **Why.** Each step needs the answer to the one before, so none can be sent ahead
+# **Why.** Each of these steps needs the answer to the one before, so none can be sent ahead
 # ([protocol](https://www.postgresql.org/docs/current/protocol-flow.html),
-# [SASL](https://www.postgresql.org/docs/current/sasl-authentication.html)). The first connection of an engine costs more: SQLAlchemy asks for
-# the version, the schema and some types.
+# [SASL](https://www.postgresql.org/docs/current/sasl-authentication.html)). Only the question about TLS can be left out: from PostgreSQL 17 on,
+# `sslnegotiation=direct` begins with TLS. The first connection of an engine costs more, because SQLAlchemy asks for the version, the schema and
+# some types.
 #
 # The server pays, too. It starts a *process* per connection, and the process keeps what it has learnt about tables. Here one connection
-# reads a row of each of 300 tenants' tables. The server itself says how many bytes its caches hold.
+# queries the tables of 300 tenants. `pg_backend_memory_contexts` says how many bytes its process holds.
 
 # %%
 def bytes_held(connection):
@@ -114,9 +118,9 @@ def visit(connection, tables):
 
 
 with lab.database(pg, "tenants") as tenants:
-    make = "begin for n in 0..299 loop execute format('create table fares_%s (flight_id int primary key, fare int)', n); end loop; end"
+    make = "execute format('create table fares_%s (flight_id int primary key, fare int)', n)"
     with pg.driver_connect(dbname=tenants, autocommit=True) as first:
-        first.execute(f"do $${make}$$")
+        first.execute(f"do $$begin for n in 0..299 loop {make}; end loop; end$$")
     with pg.driver_connect(dbname=tenants, autocommit=True) as one:
         held = {"new": bytes_held(one)}
         visit(one, 300)
@@ -128,17 +132,19 @@ with lab.database(pg, "tenants") as tenants:
 show_table([{"the back end is": when, "bytes in its own memory": f"{size:,}"} for when, size in held.items()])
 
 # %%
-claim("connections.memory_grows", "300 tables visited: the back end holds at least twice the bytes, and DISCARD ALL frees less than half of the growth",
-      [held["after 300 tables"] >= 2 * held["new"], held["after DISCARD ALL"] - held["new"] > (held["after 300 tables"] - held["new"]) / 2],
+growth = {when: size - held["new"] for when, size in held.items()}
+claim("connections.memory_grows",
+      "300 tables visited: the back end holds twice the bytes or more, DISCARD ALL frees less than half",
+      [growth["after 300 tables"] >= held["new"], growth["after DISCARD ALL"] > growth["after 300 tables"] / 2],
       equals=[True, True])
 
 # %% [markdown]
 # **Why.** Each back end has a relation cache and a catalog cache of its own, and entries leave them when the catalog changes, not when
-# they get old (`utils/cache/catcache.c`, `relcache.c`). `DISCARD ALL` resets the *session*: settings, prepared statements, temporary
-# tables. So memory is connections × tables that each has seen.
+# they get old (`utils/cache/catcache.c`, `relcache.c`). `DISCARD ALL` resets the *session*, among other things its settings, prepared
+# statements and temporary tables, and leaves these caches. So the memory grows with connections times the tables that each has seen.
 #
-# **In production.** Keep connections, and keep them few. Multi-tenant schemas make each of them heavy; a pool's `pool_recycle` or
-# `max_lifetime` is what ends the process that holds the memory. Count round trips before you tune a query.
+# **In production.** Keep connections, and keep them few. One schema per tenant means many tables, and makes each connection heavy. The memory is
+# freed when the process ends, and `pool_recycle` (SQLAlchemy) or `max_lifetime` (psycopg) ends it. Count round trips before you tune a query.
 
 # %% [markdown] claim="connections.connect_trips" tags=["break-it"]
 # <details>
@@ -155,7 +161,7 @@ claim("connections.memory_grows", "300 tables visited: the back end holds at lea
 
 # %% [markdown] claim="connections.request_trips" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no pool for any of them</summary>
+# <summary><b>Break it</b>: the second line has no pool either</summary>
 #
 # ```diff
 # -        "a pool": request(sa.create_engine(url)),
@@ -185,7 +191,7 @@ claim("connections.memory_grows", "300 tables visited: the back end holds at lea
 # The booking asks the payment service while its transaction is open, so each request holds its connection for 200 ms.
 
 # %% [markdown] predict="connections.q2"
-# **Predict.** 10 requests arrive per second, evenly, whatever the answers do. Which pool is the smallest of these that keeps up?
+# **Predict.** 10 requests arrive per second, evenly, whether or not the earlier ones are done. Which is the smallest of these pools that keeps up?
 #
 # - **a** 4
 # - **b** 10
@@ -200,7 +206,8 @@ from statistics import mean, median
 
 
 async def hold(connection):
-    await connection.execute("select pg_sleep(0.2)")
+    await connection.execute("select 1")
+    await asyncio.sleep(0.2)  # the payment service
 
 
 RATE, SECONDS = 10, 3
@@ -218,25 +225,29 @@ show_lines({f"pool of {size}": (seconds, flows[size].waiting) for size in (1, 4)
            title="Requests that wait for a connection", x="seconds since the first arrival", y="requests")
 
 # %%
-little = mean(flows[10].busy) / (RATE * mean(flows[10].holds))
-claim("connections.queue_grows", "with a pool of 1, at least 13 of 30 requests wait when the last one arrives",
-      flows[1].waiting[-1], at_least=13)
-claim("connections.queue_empty", "with a pool of 4, most arrivals find nobody waiting",
+half, whole = flows[1].waiting[14], flows[1].waiting[-1]
+claim("connections.queue_grows",
+      "with a pool of 1, each half of the 30 arrivals makes the queue longer by at least 4 requests",
+      min(half, whole - half), at_least=4)
+claim("connections.queue_empty", "with a pool of 4, the median arrival finds at most one request waiting",
       median(flows[4].waiting), at_most=1, did=len(flows[4].holds), proves={"connections.q2": "a"})
+little = mean(flows[10].busy) / (RATE * mean(flows[10].holds))
 claim("connections.little", "of a pool of 10, as many connections are in use as arrival rate times holding time",
       little, between=(0.75, 1.25), unit="×", baseline=mean(flows[10].holds))
 
 # %% [markdown]
 # **Reading it.** A pool of 1 serves at most 1 / 0.2 s = 5 requests per second. Half of the arrivals are left over, so the queue grows
-# for as long as the load lasts. Of a pool of 10, two connections are in use, as of the pool of 4.
+# for as long as the load lasts: by 7 or 8 in each half, or by more if the machine is busy. Of a pool of 10, two connections are in use, as of
+# the pool of 4.
 #
 # **Why.** Little's law: the average number in a system is the arrival rate times the average time in it, *L = λ · W*
 # ([Little 1961](https://doi.org/10.1287/opre.9.3.383)). It needs no assumption about how arrivals are distributed. Here
 # 10 · 0.2 = 2. *L* is an average, so a pool of exactly *L* has no room: random arrivals come in clusters.
 #
-# **In production.** W is the time that a *connection* is held, not the time of the query. Take the call to the payment service out of the
-# transaction, and a fraction of the pool is enough. Measure W first, shorten it, then size the pool: *L* and room for clusters. More than the database can work on at a time only moves the queue into the database. The `fastapi.pool_emptied` experiment in
-# [2.1](../02_web/01_fastapi.ipynb) shows the other way to run out.
+# **In production.** *W* is the time that a *connection* is held. Here it is 0.2 s, and the query takes a small part of that. Take the call to the
+# payment service out of the transaction, and a fraction of the pool is enough. Measure *W* first, shorten it, then size the pool: *L* and room
+# for clusters. A pool that is larger than what the database can work on at a time only moves the queue into the database. The
+# `fastapi.pool_emptied` experiment in [2.1](../02_web/01_fastapi.ipynb) shows the other way to run out.
 
 # %% [markdown] claim="connections.queue_grows" tags=["break-it"]
 # <details>
@@ -256,9 +267,8 @@ claim("connections.little", "of a pool of 10, as many connections are in use as 
 # <summary><b>Break it</b>: the payment service is slow today</summary>
 #
 # ```diff
-# -    await connection.execute("select pg_sleep(0.2)")
-# +    await connection.execute("select pg_sleep(0.2)")
-# +    await asyncio.sleep(0.5)
+# -    await asyncio.sleep(0.2)  # the payment service
+# +    await asyncio.sleep(0.7)
 # ```
 #
 # </details>
@@ -267,7 +277,7 @@ claim("connections.little", "of a pool of 10, as many connections are in use as 
 
 # %% [markdown] also=["connections.queue_grows"] claim="connections.little" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: half of the arrivals that the formula is told</summary>
+# <summary><b>Break it</b>: half as many requests arrive as the formula says</summary>
 #
 # ```diff
 # -measured = await asyncio.gather(*(lab.open_loop(pg, size, RATE, SECONDS, hold) for size in sizes))
@@ -305,8 +315,8 @@ def watch_pool(engine):
 
     @sa.event.listens_for(engine, "checkout")
     def taken(connection, record, proxy):
-        ours = [f.name for f in traceback.extract_stack() if "sqlalchemy" not in f.filename and f.name != "taken"]
-        out[id(record)] = next(name for name in reversed(ours) if name.endswith("offers"))
+        callers = [frame.name for frame in traceback.extract_stack()[:-1] if "sqlalchemy" not in frame.filename]
+        out[id(record)] = callers[-1]  # the innermost function that is not SQLAlchemy's
 
     @sa.event.listens_for(engine, "checkin")
     def returned(connection, record):
@@ -326,7 +336,8 @@ def leak(milliseconds=0):
     """Six requests, what pool and server say then, and a seventh when the server has ended what was idle."""
     name = f"offers {milliseconds}"
     options = {"application_name": name, "options": f"-c idle_in_transaction_session_timeout={milliseconds}"}
-    engine = sa.create_engine(pg.url_of(pg.database), pool_size=5, max_overflow=0, pool_timeout=0.2, connect_args=options)
+    engine = sa.create_engine(pg.url_of(pg.database), pool_size=5, max_overflow=0, pool_timeout=0.2,
+                              connect_args=options)
     out, cache = watch_pool(engine), {}
     served = [lab.outcome(lambda: upgrade_offers(engine, cache, flight)) for flight in range(6)]
     seen = lab.sessions(pg, name), dict(collections.Counter(out.values()))
@@ -342,14 +353,16 @@ served, (states, takers) = leak()
 _, (left, seventh, still_out) = leak(milliseconds=300)
 print("requests:", served)
 print("the server sees:", states, " the pool's event says who has them:", takers)
-print(f"after the server's time-out it sees {left or 'none'}, the seventh request gets {seventh}, the pool counts {still_out} as out")
+print(f"after its time-out the server sees {left or 'none'}, "
+      f"the seventh request gets {seventh}, the pool counts {still_out} as out")
 
 # %%
 claim("connections.leak_sixth", "five requests are served, the sixth times out in the pool",
       served, equals=["served"] * 5 + ["TimeoutError"])
-claim("connections.leak_found", "only SELECTs were sent, and five sessions are idle in transaction; the pool's event names the function",
+claim("connections.leak_found",
+      "only SELECTs, and five sessions are idle in transaction; the pool's event names the function",
       [states, takers], equals=[{"idle in transaction": 5}, {"upgrade_offers": 5}])
-claim("connections.leak_slots", "the server has ended all five sessions, and the pool still counts five as out",
+claim("connections.leak_slots", "the server has ended all five, and the pool still counts five as out",
       [len(left), seventh, still_out], equals=[0, "TimeoutError", 5], proves={"connections.q3": "b"})
 
 # %% [markdown]
@@ -357,12 +370,14 @@ claim("connections.leak_slots", "the server has ended all five sessions, and the
 # a transaction that nobody ends.
 #
 # **Why.** The pool counts what was checked out and not returned; it does not look at the sockets (`QueuePool._do_get` in `sqlalchemy/pool/impl.py`).
-# The server's time-out protects the *server*: VACUUM can clean up again ([3.1](01b_transactions_indexes.ipynb)), locks are free. The slot in the
-# pool comes back only with the object.
+# The server's time-out protects the *server*: its slots and the locks of these sessions are free, and if a session has written, VACUUM can
+# clean up again (`transactions_indexes.horizon_writer` in [3.1](01a_transactions_indexes.ipynb)). The slot in the pool comes back only with the
+# object.
 #
 # **In production.** Read rows out (`.all()`) inside of `with engine.connect()`, and cache *them*. Look from both sides: `pool.checkedout()` as a
-# metric, and `pg_stat_activity` with an `application_name` per service. Keep `idle_in_transaction_session_timeout` as a second line of defence, and shorten
-# the pool's own time-out: its [default](https://docs.sqlalchemy.org/en/20/core/engines.html#sqlalchemy.create_engine.params.pool_timeout) is 30 s, longer than a user waits.
+# metric, and `pg_stat_activity` with an `application_name` per service. Keep `idle_in_transaction_session_timeout` as a second line of defence.
+# Shorten the pool's own time-out: its
+# [default](https://docs.sqlalchemy.org/en/20/core/engines.html#sqlalchemy.create_engine.params.pool_timeout) is 30 s, longer than a user waits.
 
 # %% [markdown] also=["connections.leak_found", "connections.leak_slots"] claim="connections.leak_sixth" tags=["break-it"]
 # <details>
@@ -418,8 +433,9 @@ def desks(pool_size):
     with pg.connect(autocommit=True) as watcher, ThreadPoolExecutor(10) as threads:
         ended = [threads.submit(lab.outcome, book) for _ in range(10)]
         all_begun.wait()
-        query = "select count(*) filter (where state = 'idle in transaction'), count(*) filter (where wait_event_type = 'Lock')"
-        shown = watcher.execute(f"{query} from pg_stat_activity where application_name = 'airline'").fetchone()
+        idle, locks = "state = 'idle in transaction'", "wait_event_type = 'Lock'"
+        shown = watcher.execute(f"""select count(*) filter (where {idle}), count(*) filter (where {locks})
+            from pg_stat_activity where application_name = 'airline'""").fetchone()
         outcomes = Counter(future.result() for future in ended)
     engine.dispose()
     return outcomes, shown
@@ -442,13 +458,13 @@ claim("connections.nested_eleven", "with eleven connections, all ten book",
 # %% [markdown]
 # **Why.** Each desk holds what the others wait for, and this circle is in the *pool*, where no deadlock detector looks. With *T* threads that
 # need *C* connections each at the same time, *T · (C − 1) + 1* are enough: one thread can always finish
-# ([HikariCP: about pool sizing](https://github.com/brettwooldridge/HikariCP/wiki/About-Pool-Sizing), *pool-locking*). The same shape with threads instead
-# of the second connection: [eleven requests froze a FastAPI service with ten connections](https://github.com/fastapi/fastapi/issues/3205), because the
-# code that gave connections back waited for a thread, and all threads waited for a connection.
+# ([HikariCP: about pool sizing](https://github.com/brettwooldridge/HikariCP/wiki/About-Pool-Sizing), *pool-locking*). The same circle can close over
+# threads: [a FastAPI service with ten connections stood still at eleven requests](https://github.com/fastapi/fastapi/issues/3205). As the
+# thread explains it, the workers all waited for a connection, and the code that gives one back waited for a worker.
 #
 # **In production.** Take one connection per request. A second one hides in helpers that open their own session: audit, feature flags, sequence numbers.
-# Run the booking in a savepoint, so that one transaction can keep the audit row without it, or write the row afterwards, or give audit a pool of its own. Test with a pool of 1: a nested
-# checkout then fails on the first request.
+# Run the booking in a savepoint: then one transaction can keep the audit row without the booking. Or write the row afterwards, or give audit a
+# pool of its own. Test with `pool_size=1, max_overflow=0`: a nested checkout then fails on the first request.
 
 # %% [markdown] also=["connections.nested_ten"] claim="connections.nested_idle" tags=["break-it"]
 # <details>
@@ -514,14 +530,16 @@ with lab.database(pg, "seats") as name, pg.driver_connect(dbname=name, autocommi
 print("locks:", found, " desk 1A in the server:", running)
 
 # %%
-claim("connections.killed_busy", "the dead desk's query still runs and holds its lock (55P03); the two others were rolled back",
+claim("connections.killed_busy",
+      "the dead desk's query still runs and holds its lock (55P03); the two others were rolled back",
       [found, running], equals=[{"1A": "55P03", "1B": False, "1C": False}, {"active": 1}], proves={"connections.q5": "b"})
 
 # %% [markdown]
 # **Why.** A back end that waits for its client reads from the socket, so it notices the end. A back end that executes does not look at the
 # socket until it sends rows, unless
 # [`client_connection_check_interval`](https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-CLIENT-CONNECTION-CHECK-INTERVAL) says how
-# often it should; the default is 0, never. A power failure or a cut cable is another case: no packet comes, and the keepalives decide.
+# often it should (on Linux, macOS and the BSDs); the default is 0, never. A power failure or a cut cable is another case: no packet comes, and the
+# keepalives decide.
 #
 # **In production.** `statement_timeout` bounds what such an orphan can do, and `helpers/airline` sets it. Set the check interval to some seconds. A
 # *time-out in the client* leaves the same orphan if the client closes the socket without a cancel request; a service that times out and retries
@@ -544,8 +562,8 @@ claim("connections.killed_busy", "the dead desk's query still runs and holds its
 # %% [markdown] minutes=8
 # ## After the restart
 #
-# PostgreSQL restarts: a back end is killed, and the server ends all others and recovers. Four pools had five idle connections each. Afterwards,
-# five requests come through each pool, one after the other.
+# A back end is killed by SIGKILL, so PostgreSQL ends all others and starts again. Four pools had five idle connections each. Afterwards, five
+# requests come through each pool, one after the other.
 
 # %% [markdown] predict="connections.q6"
 # **Predict.** SQLAlchemy's pool without pre-ping: how many of its five requests fail?
@@ -570,7 +588,7 @@ def five_requests(take, ask):
             ask(connection)
         return "ok"
 
-    return [lab.outcome(once) for _ in range(5)].count("OperationalError")
+    return 5 - [lab.outcome(once) for _ in range(5)].count("ok")
 
 
 def ask(connection):
@@ -588,12 +606,14 @@ def warmed(engine):
 with lab.quiet_pool(), ExitStack() as stack:
     engines = {
         "SQLAlchemy": warmed(sa.create_engine(pg.url_of(pg.database), pool_size=5)),
-        "SQLAlchemy, pool_pre_ping": warmed(sa.create_engine(pg.url_of(pg.database), pool_size=5, pool_pre_ping=True)),
+        "SQLAlchemy, pool_pre_ping": warmed(
+            sa.create_engine(pg.url_of(pg.database), pool_size=5, pool_pre_ping=True)),
     }
     five = {"min_size": 5, "max_size": 5, "kwargs": {"autocommit": True}}
     pools = {
         "psycopg_pool": ConnectionPool(lab.conninfo(pg), **five, open=False),
-        "psycopg_pool, check=": ConnectionPool(lab.conninfo(pg), **five, open=False, check=ConnectionPool.check_connection),
+        "psycopg_pool, check=": ConnectionPool(
+            lab.conninfo(pg), **five, open=False, check=ConnectionPool.check_connection),
     }
     for pool in pools.values():
         stack.enter_context(pool).wait()
@@ -616,18 +636,22 @@ print("the transaction that was open, with pre-ping:", in_transaction)
 print("psycopg's pool would sleep between its checks:", ", ".join(f"{delay:.1f} s" for delay in asked))
 
 # %%
-claim("connections.restart_failed", "after a restart: one request fails with SQLAlchemy's pool, five with psycopg's, none if connections are checked",
+claim("connections.restart_failed",
+      "after a restart: one request fails with SQLAlchemy's pool, five with psycopg's, none if connections are checked",
       list(failed.values()), equals=[1, 0, 5, 0], proves={"connections.q6": "b"})
-claim("connections.restart_backoff", "a psycopg pool that checks makes the first request wait 15 s (or 10 % more or less) for five dead connections",
-      sum(asked), between=(13.5, 16.5), unit="s")
+claim("connections.restart_backoff",
+      "for five dead connections, a psycopg pool that checks sleeps 0, 1, 2, 4 and 8 times its first delay",
+      [round(delay / asked[1]) for delay in asked], equals=[0, 1, 2, 4, 8])
 claim("connections.restart_inside", "pre-ping does not save the transaction that was open",
       in_transaction, equals="OperationalError")
 
 # %% [markdown]
 # **Why.** SQLAlchemy takes the first such error as news about *all* connections that are as old: `Pool._invalidate` notes the moment, and each
-# older connection is replaced at its next checkout. Five requests that have their connections already may all fail. psycopg's pool replaces the one that broke
-# and hands out the next oldest. With `check=` it looks before it hands out, but after each check that fails it sleeps: nothing, then 1, 2, 4, 8 s
-# (`getconn` and `AttemptWithBackoff` in `psycopg_pool`). Its method `pool.check()` replaces all dead ones at once. A check at checkout costs the round trip that you counted above
+# older connection is replaced at its next checkout. Five requests that have their connections already may all fail. psycopg's pool replaces the
+# one that broke and hands out the next oldest. With `check=` it looks before it hands out, but it sleeps after each check that fails. The first
+# delay that is not zero is about a second (10 % more or less), and each later one is twice as long (`getconn` and `AttemptWithBackoff` in
+# `psycopg_pool`). So the *first* request waits a quarter of a minute. The method `pool.check()` looks at all connections at once and replaces the
+# dead ones. A check at checkout costs the round trip that you counted above
 # ([SQLAlchemy: disconnects](https://docs.sqlalchemy.org/en/20/core/pooling.html#dealing-with-disconnects), [psycopg: connection
 # quality](https://www.psycopg.org/psycopg3/docs/advanced/pool.html#connection-quality)).
 #
@@ -647,13 +671,15 @@ if pooler:
 print(survived or pooler)
 
 # %%
-claim("connections.restart_pooler", "an idle client of PgBouncer outlives the restart in transaction mode; in session mode it is disconnected (08P01)",
+claim("connections.restart_pooler",
+      "an idle client of PgBouncer outlives the restart in transaction mode; in session mode it is disconnected (08P01)",
       survived, equals={"session": "08P01", "transaction": "another back end"}, unmeasured=pooler)
 
 # %% [markdown]
-# **In production.** Switch the check on; one round trip within a data centre is the price of a restart that nobody notices. It cannot help a transaction
-# that is under way, so a retry of the whole transaction stays necessary ([3.1](01a_transactions_indexes.ipynb)). `pool_recycle` replaces connections by
-# *age*; it is there for firewalls that forget idle connections. After a restart all services connect at once; the last experiment shows what that does.
+# **In production.** Switch the check on; within a data centre its round trip is short. With psycopg's pool call `pool.check()`, too, when the
+# service learns of a restart, because of the delays. No check can help a transaction that is under way, so a retry of the whole transaction stays
+# necessary ([3.1](01a_transactions_indexes.ipynb)). `pool_recycle` replaces connections by *age*; it is there for servers and firewalls that drop
+# idle connections. After a restart all services connect at once: see *All at once* below.
 
 # %% [markdown] claim="connections.restart_failed" tags=["break-it"]
 # <details>
@@ -713,8 +739,8 @@ claim("connections.restart_pooler", "an idle client of PgBouncer outlives the re
 # %% [markdown] core=true minutes=7
 # ## Six services behind one PgBouncer
 #
-# Six services connect to PgBouncer. Each asks one question and keeps its connection in its own pool, as they all do. PgBouncer may open two
-# connections to the database (`default_pool_size = 2`).
+# Six services connect to PgBouncer. Each asks one question and then keeps its connection in its own pool. PgBouncer may open two connections to
+# the database (`default_pool_size = 2`).
 
 # %% [markdown] predict="connections.q7"
 # **Predict.** PgBouncer is in *session* mode, its default. How many of the six services get an answer?
@@ -747,17 +773,20 @@ def six_services(mode):
                 moved = client.execute(PID).fetchone()[0] != first
     answered = [pid for pid in got if isinstance(pid, int)]
     refused = sorted({str(other) for other in got if other not in answered})
-    return {"answered": len(answered), "the others get": ", ".join(refused), "BEGIN … COMMIT": transaction, "moves between transactions": moved}
+    return {"answered": len(answered), "the others get": ", ".join(refused),
+            "BEGIN … COMMIT": transaction, "moves between transactions": moved}
 
 
 modes = {mode: six_services(mode) for mode in ("session", "transaction", "statement")} if pooler else {}
 show_table([{"pool_mode": mode} | {k: str(v) for k, v in row.items()} for mode, row in modes.items()])
 
 # %%
-claim("connections.modes_answered", "of six services that keep their connections, session mode serves two; the two other modes serve six",
+claim("connections.modes_answered",
+      "of six services that keep their connections, session mode serves two; the two other modes serve six",
       {mode: row["answered"] for mode, row in modes.items()}, equals={"session": 2, "transaction": 6, "statement": 6},
       unmeasured=pooler, proves={"connections.q7": "a"})
-claim("connections.modes_moves", "in transaction mode a client moves to another back end between transactions; statement mode refuses BEGIN",
+claim("connections.modes_moves",
+      "in transaction mode a client moves to another back end between transactions; statement mode refuses BEGIN",
       [[row["moves between transactions"], row["BEGIN … COMMIT"]] for row in modes.values()],
       equals=[[False, "committed"], [True, "committed"], [None, "08P01"]], unmeasured=pooler)
 
@@ -768,9 +797,10 @@ claim("connections.modes_moves", "in transaction mode a client moves to another 
 # **Why.** The mode says when the server connection goes back: when the client disconnects, when the transaction ends, or after each statement
 # ([PgBouncer: features](https://www.pgbouncer.org/features.html)).
 #
-# **In production.** A pool in the application *and* session mode in PgBouncer cancel each other out. Session mode serves clients that
-# connect briefly. Services with pools want transaction mode, and then the rules of the next experiment. With `NullPool` in the application PgBouncer
-# is the only pool, at four round trips per request, but short ones if PgBouncer runs beside the service.
+# **In production.** A pool in the application keeps its connections, and in session mode each of them keeps a back end, so PgBouncer saves
+# nothing. Session mode suits clients that connect briefly. Services with pools want transaction mode, and then the rules of the next experiment.
+# With `NullPool` in the application PgBouncer is the only pool. That costs a connection per request, but a short way if PgBouncer runs beside the
+# service.
 
 # %% [markdown] claim="connections.modes_answered" tags=["break-it"]
 # <details>
@@ -803,7 +833,8 @@ claim("connections.modes_moves", "in transaction mode a client moves to another 
 # %% [markdown] core=true minutes=9
 # ## What the neighbour finds
 #
-# Client A locks with `pg_advisory_lock(1)`, through PgBouncer in transaction mode. Then client B tries the same lock.
+# Client A locks with `pg_advisory_lock(1)`, through PgBouncer in transaction mode. Then client B tries the same lock, and PgBouncer gives it the
+# back end that A has just left.
 
 # %% [markdown] predict="connections.q8"
 # **Predict.** What does B's `pg_try_advisory_lock(1)` return?
@@ -828,10 +859,10 @@ def one(connection, query):
 FEATURES = {  # what A leaves in its session, what A asks later, what B asks
     "SET": ("set statement_timeout = '5s'", "show statement_timeout", "show statement_timeout"),
     "advisory lock": ("select pg_advisory_lock(1)", "select pg_advisory_unlock(1)", "select pg_try_advisory_lock(1)"),
-    "temporary table": ("create temp table picked (seat text)", "select count(*) from picked", "select count(*) from picked"),
+    "temporary table": ("create temp table picked (seat text)", *["select count(*) from picked"] * 2),
     "SQL PREPARE": ("prepare fare as select 4900", "execute fare", "execute fare"),
-    "LISTEN": ("listen gates", "select count(*) from pg_listening_channels()", "select count(*) from pg_listening_channels()"),
-    "a dump is restored": ("select set_config('search_path', '', false)", "select count(*) from fares", "select count(*) from fares"),
+    "LISTEN": ("listen gates", *["select count(*) from pg_listening_channels()"] * 2),
+    "a dump is restored": ("select set_config('search_path', '', false)", *["select count(*) from fares"] * 2),
 }
 
 
@@ -850,31 +881,35 @@ if pooler:
     with lab.behind(pooler, "transaction", size=2) as desk:
         desk.direct().execute("create table fares (flight_id int)")
         found = {feature: crossed(desk, *asked) for feature, asked in FEATURES.items()}
-show_table([{"A": feature, "A finds": repr(mine), "B finds": repr(theirs)} for feature, (mine, theirs) in found.items()])
+show_table([{"A": feature, "A finds": repr(mine), "B finds": repr(theirs)}
+            for feature, (mine, theirs) in found.items()])
 
 # %%
-claim("connections.state_leaks", "B gets A's time-out and A's advisory lock, and after A restored a dump, B's tables are not found (42P01)",
+claim("connections.state_leaks",
+      "B gets A's time-out and A's advisory lock, and after A restored a dump, B's tables are not found (42P01)",
       [found[name][1] for name in ("SET", "advisory lock", "a dump is restored") if pooler], equals=["5s", True, "42P01"],
       unmeasured=pooler, proves={"connections.q8": "b"})
-claim("connections.state_lost", "A itself has lost its time-out, lock, temporary table (42P01), prepared statement (26000) and LISTEN",
+claim("connections.state_lost",
+      "A itself has lost its time-out, lock, temporary table (42P01), prepared statement (26000) and LISTEN",
       [mine for mine, _ in found.values()][:5], equals=["0", False, "42P01", "26000", 0], unmeasured=pooler)
 
 # %% [markdown]
-# **Reading it.** The lock is reentrant, and it belongs to the *back end*: B is on the same back end, so it gets the lock a second time. Both believe that they are
-# alone. Then A's unlock goes to a back end that has no lock, and the answer is `false`, with a warning.
+# **Reading it.** One session can take the same lock twice, and the session is the *back end's*. B is on the same back end, so it gets the lock a second
+# time. A and B both believe that they alone have it. Then A's unlock goes to a back end that has no lock, and the answer is `false`, with a warning.
 #
-# **Why.** PgBouncer forwards messages and does not read SQL. The state stays where it was made, because `server_reset_query` does not run in transaction mode
-# ([configuration](https://www.pgbouncer.org/config.html)). A few settings that the server reports to its clients are exceptions, among them
-# `TimeZone` and `client_encoding`: PgBouncer sets them again for each client. The restored dump is an incident: pg_dump's files begin with
-# `set_config('search_path', '', false)`, and [other services lost their tables](https://github.com/pgbouncer/pgbouncer/issues/396).
+# **Why.** PgBouncer forwards messages and does not read SQL. The state stays where it was made: `server_reset_query` runs in session mode only,
+# unless `server_reset_query_always` is set ([configuration](https://www.pgbouncer.org/config.html)). A few settings that the server reports to its
+# clients are exceptions, among them `TimeZone` and `client_encoding`: PgBouncer sets them again for each client. The restored dump is an incident: a
+# dump begins with `set_config('search_path', '', false)`, and
+# [other services no longer found their tables](https://github.com/pgbouncer/pgbouncer/issues/396).
 #
-# Each feature has a form that ends with the transaction:
+# The time-out, the lock, the table and the search path have forms that end with the transaction. `LISTEN` has none, `NOTIFY` needs none:
 
 # %%
 def by_transaction(desk):
     """The same work within one transaction each; what A finds in it, and what is left on both back ends."""
     a, b = desk.connect(), desk.connect()
-    listener = desk.direct(application_name="gate screen")  # LISTEN has no such form: a connection of its own, past PgBouncer
+    listener = desk.direct(application_name="gate screen")  # past PgBouncer
     listener.execute("listen gates")
     with a.transaction():
         a.execute("set local statement_timeout = '5s'")
@@ -882,13 +917,15 @@ def by_transaction(desk):
         a.execute("create temp table picked (seat text) on commit drop")
         a.execute("set local search_path = ''")
         a.execute("notify gates, 'B12'")
-        inside = [one(a, "show statement_timeout"), one(b, "select pg_try_advisory_xact_lock(1)"), one(a, "select count(*) from pg_temp.picked")]
+        inside = [one(a, "show statement_timeout"), one(b, "select pg_try_advisory_xact_lock(1)"),
+                  one(a, "select count(*) from pg_temp.picked")]
     inside += [notice.payload for notice in listener.notifies(timeout=5, stop_after=1)]
     left = []
     with a.transaction(), b.transaction():  # both back ends at once
         for each in (a, b):
             left.append([one(each, "show statement_timeout"), one(each, "show search_path"),
-                         one(each, "select count(*) from pg_locks where locktype = 'advisory'"), one(each, "select to_regclass('pg_temp.picked')")])
+                         one(each, "select count(*) from pg_locks where locktype = 'advisory'"),
+                         one(each, "select to_regclass('pg_temp.picked')")])
     return inside, left
 
 
@@ -899,7 +936,8 @@ if pooler:
 print("inside:", inside, " left:", left)
 
 # %%
-claim("connections.state_local", "within one transaction A has its time-out, its lock (B gets false) and its table, and the notice arrives",
+claim("connections.state_local",
+      "within one transaction A has its time-out, its lock (B gets false) and its table, and the notice arrives",
       inside, equals=["5s", False, 0, "B12"], unmeasured=pooler)
 claim("connections.state_clean", "afterwards neither back end has a setting, a lock or a table of A",
       left, equals=[["0", '"$user", public', 0, None]] * 2, unmeasured=pooler, did=inside)
@@ -913,7 +951,7 @@ claim("connections.state_clean", "afterwards neither back end has a setting, a l
 # | `pg_advisory_lock` | `pg_advisory_xact_lock` |
 # | temporary table | in one transaction, `ON COMMIT DROP` |
 # | `LISTEN` | a direct connection; `NOTIFY` may go through the pooler |
-# | SQL `PREPARE` | the protocol's prepared statements, PgBouncer 1.21 or later |
+# | SQL `PREPARE` | the protocol's prepared statements, PgBouncer 1.21 or later (next experiment) |
 # | `search_path` | `SET LOCAL`, or qualified names; migrations, dumps and restores on a direct connection |
 #
 # Migration tools that guard themselves by a session-level advisory lock need the direct connection, too.
@@ -983,22 +1021,25 @@ def ten_times(connection, neighbour):
 
 tracks = bool(pooler) and tuple(map(int, pooler.version.split(".")[:2])) >= (1, 21)
 runs = {}
-for case, kept, threshold in [("PgBouncer does not track", 0, 5), ("PgBouncer tracks (from 1.21)", 100, 5), ("psycopg does not prepare", 0, None)]:
+CASES = {"PgBouncer does not track": (0, 5), "PgBouncer tracks (from 1.21)": (100, 5), "psycopg does not prepare": (0, None)}
+for case, (kept, threshold) in CASES.items():
     if pooler:
-        with lab.behind(pooler, "transaction", size=2, **({"max_prepared_statements": kept} if tracks else {})) as desk:
+        keep = {"max_prepared_statements": kept} if tracks else {}
+        with lab.behind(pooler, "transaction", size=2, **keep) as desk:
             client = desk.connect()
             client.prepare_threshold = threshold
             runs[case] = ten_times(client, desk.connect())
 show_table([{"case": case} | {str(n): got for n, got in enumerate(outcomes, 1)} for case, outcomes in runs.items()])
 
 # %% [markdown]
-# PgBouncer that tracks them keeps one name per text and prepares it again on each back end that needs it. It reads the *messages* for that. A client may also
-# say goodbye to a statement in SQL, when its own cache is full. psycopg did, with a libpq before 17:
+# A PgBouncer that tracks statements keeps one name per text and prepares it again on each back end that needs it. It reads the *messages* for that. But
+# a client may also drop a statement in SQL, when its own cache is full. psycopg does so if its libpq is older than 17:
 
 # %%
 overflow = []
 if pooler:
-    with lab.behind(pooler, "transaction", size=2, **({"max_prepared_statements": 100} if tracks else {})) as desk, lab.old_libpq():
+    keep = {"max_prepared_statements": 100} if tracks else {}
+    with lab.behind(pooler, "transaction", size=2, **keep) as desk, lab.old_libpq():
         client = desk.connect()
         client.prepare_threshold, client.prepared_max = 0, 2  # prepare at once, keep two
         for n in range(4):
@@ -1007,9 +1048,11 @@ print("four different queries, a cache of two:", overflow)
 
 # %%
 firsts = [next((n for n, got in enumerate(outcomes, 1) if got != 4901), None) for outcomes in runs.values()]
-claim("connections.prepared_first", "the first failure is the seventh execution; with tracking there is none, and none if the client does not prepare",
+claim("connections.prepared_first",
+      "the first failure is the seventh execution; with tracking there is none, and none if the client does not prepare",
       firsts, equals=[7, None if tracks else 7, None], unmeasured=pooler, proves={"connections.q9": "b"})
-claim("connections.prepared_overflow", "with tracking, SQL DEALLOCATE fails when the client's cache overflows (26000)",
+claim("connections.prepared_overflow",
+      "with tracking, SQL DEALLOCATE fails when the client's cache overflows (26000)",
       overflow, equals=[1, 2, "26000", "26000"] if tracks else [1, 2, 3, 4], unmeasured=pooler)
 
 # %% [markdown]
@@ -1018,11 +1061,13 @@ claim("connections.prepared_overflow", "with tracking, SQL DEALLOCATE fails when
 #
 # **Why.** A prepared statement belongs to the session. From [1.21](https://www.pgbouncer.org/changelog.html) on, PgBouncer
 # rewrites the names in Parse, Bind and Close messages. It does not look into SQL, so `DEALLOCATE _pg3_0` reaches a server where the statement
-# has PgBouncer's name ([pgbouncer#991](https://github.com/pgbouncer/pgbouncer/issues/991); psycopg sends a Close message if its libpq is 17 or newer,
-# [psycopg#589](https://github.com/psycopg/psycopg/issues/589)).
+# has PgBouncer's name ([pgbouncer#991](https://github.com/pgbouncer/pgbouncer/issues/991)). psycopg sends a Close message if its libpq is 17 or newer
+# ([psycopg#589](https://github.com/psycopg/psycopg/issues/589)). It may also send `DEALLOCATE ALL`, which PgBouncer understands from 1.22 on, so
+# [psycopg asks for 1.22](https://www.psycopg.org/psycopg3/docs/advanced/prepare.html).
 #
-# **In production.** PgBouncer 1.21 or later with `max_prepared_statements` above 0 (the default since 1.24 is 200), and a client library that closes by message. If you have
-# an older one: `prepare_threshold=None` for psycopg, `statement_cache_size=0` for asyncpg.
+# **In production.** PgBouncer 1.22 or later with `max_prepared_statements` above 0 (the default [since 1.24](https://www.pgbouncer.org/changelog.html)
+# is 200), and a client library that closes by message. If one of them is older: `prepare_threshold=None` for psycopg, `statement_cache_size=0`
+# for asyncpg.
 
 # %% [markdown] claim="connections.prepared_first" tags=["break-it"]
 # <details>
@@ -1066,7 +1111,8 @@ if pooler:
 answered = {way: [pid for pid in got if isinstance(pid, int)] for way, got in crowds.items()}
 
 # %% tags=["nbval-ignore-output"]
-show_table([{"120 clients connect to": way, "answered": len(pids), "refused": 120 - len(pids), "back ends": len(set(pids))} for way, pids in answered.items()])
+show_table([{"120 clients connect to": way, "answered": len(pids), "refused": 120 - len(pids), "back ends": len(set(pids))}
+            for way, pids in answered.items()])
 
 # %%
 claim("connections.crowd_direct", "of 120 clients at once, PostgreSQL with 60 slots refuses at least 60",
@@ -1130,7 +1176,8 @@ from contextlib import ExitStack
 def tenants(limit):
     """The back ends of four databases after sixteen clients were busy; `limit`: max_user_connections, 0 for none."""
     with ExitStack() as stack:
-        first = stack.enter_context(lab.behind(pooler, "transaction", size=2, query_wait_timeout=60, max_user_connections=limit))
+        first = stack.enter_context(
+            lab.behind(pooler, "transaction", size=2, query_wait_timeout=60, max_user_connections=limit))
         names = [first.name] + [stack.enter_context(lab.database(pg, "tenant")) for _ in range(3)]
         clients = [stack.enter_context(pooler.driver_connect(dbname=name, autocommit=True)) for name in names for _ in range(4)]
         lab.at_once([lambda c=c: c.execute("select pg_sleep(0.05)") for c in clients])
@@ -1141,15 +1188,18 @@ back_ends = [tenants(limit=0), tenants(limit=3)] if pooler else []
 print("back ends for four tenants: without and with max_user_connections = 3:", back_ends)
 
 # %%
-claim("connections.pool_per_database", "default_pool_size is per user and database: four databases get eight back ends; max_user_connections holds them at three",
+claim("connections.pool_per_database",
+      "default_pool_size is per user and database: four databases get eight back ends; max_user_connections holds them at three",
       back_ends, equals=[8, 3], unmeasured=pooler, proves={"connections.q10": "b"})
 
 # %% [markdown]
-# **Why.** A pool exists per pair of user and database, and each may grow to `default_pool_size`. Somebody with [several hundred databases and
-# `default_pool_size = 20`](https://github.com/pgbouncer/pgbouncer/issues/130) asked where all the connections came from.
+# **Why.** A pool exists per pair of user and database, and each may grow to
+# [`default_pool_size`](https://www.pgbouncer.org/config.html#default_pool_size). A bound for a whole server with many users and databases
+# [was asked for in 2016](https://github.com/pgbouncer/pgbouncer/issues/103), and the issue is still open.
 #
-# **In production.** Add up: processes × pool size of each service, or pairs × `default_pool_size`, must stay below `max_connections`, with room for
-# an administrator. `max_db_connections` and `max_user_connections` are bounds over pools: per database, and per user.
+# **In production.** Add up. Without PgBouncer it is processes × (pool size + overflow) of each service; SQLAlchemy's defaults are 5 + 10. With it, pairs ×
+# `default_pool_size`. The sum must stay below `max_connections`, with room for an administrator. `max_db_connections` and
+# `max_user_connections` are bounds over pools: per database, and per user.
 
 # %% [markdown] claim="connections.pool_per_database" tags=["break-it"]
 # <details>
@@ -1260,8 +1310,9 @@ check("connections.seat_standby", seat_standby)
 # <details>
 # <summary>What breaks when PgBouncer is switched to transaction mode?</summary>
 #
-# All that lives in a session: it is lost for you (`connections.state_lost`) and found by others (`connections.state_leaks`). Each has a form that ends with the transaction
-# (`connections.state_local`, `connections.state_clean`). Prepared statements need PgBouncer 1.21 (`connections.prepared_first`).
+# All that lives in a session: it is lost for you (`connections.state_lost`) and found by others (`connections.state_leaks`). Settings, locks and
+# temporary tables have forms that end with the transaction (`connections.state_local`, `connections.state_clean`). `LISTEN` needs a direct
+# connection. Prepared statements need a PgBouncer that tracks them, from 1.21 on (`connections.prepared_first`).
 #
 # </details>
 

@@ -55,6 +55,7 @@ LOGS: list[tuple[str, Requests, int]] = [
     ("a cluster on a quiet day", CLUSTER, 0),
     ("a cluster on a quiet day, and patience", CLUSTER, 80),
     ("a queue that grows", [(25 * n, 50) for n in range(40)], 60),
+    ("a short queue before a cluster", [(0, 10)] * 2 + [(10, 10)] * 4, 10),
 ]
 
 
@@ -101,12 +102,13 @@ def check_smallest_pool(smallest_pool: Callable[[Requests, int], int]) -> None:
 TABLES = """
 create table seats (flight_id int, seat text, free bool, primary key (flight_id, seat));
 create table standby (flight_id int, person int primary key, seat text);
-create table seen (flight_id int, time_out text, locked bool);
+create table seen (flight_id int, time_out text, locked bool, locks int);
 create function look() returns trigger language plpgsql as $$
 begin
     insert into seen select new.flight_id, current_setting('statement_timeout'), exists (
         select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid() and granted
-        and mode = 'ExclusiveLock' and (classid, objid, objsubid) = (0, new.flight_id, 1));
+        and mode = 'ExclusiveLock' and (classid, objid, objsubid) = (0, new.flight_id, 1)),
+        (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid());
     if new.flight_id = 13 and tg_table_name = 'standby' then raise exception 'flight 13'; end if;
     return new;
 end $$;
@@ -123,10 +125,14 @@ insert into standby values (3, 31, null);
 STATE = "select array(select seat from seats where free and flight_id = %s order by 1), array(select seat from standby where flight_id = %s order by person)"
 LEFT = """
 select concat_ws(', ',
-    case when current_setting('statement_timeout') <> '0' then 'statement_timeout = ' || current_setting('statement_timeout') end,
+    (select min(name || ' = ' || current_setting(name)) from pg_settings where source = 'session'),
     case when exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) then 'an advisory lock' end,
     (select 'the temporary table ' || min(relname) from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' having count(*) > 0),
     (select 'the prepared statement ' || min(name) from pg_prepared_statements where from_sql having count(*) > 0))
+"""
+
+UNBOUNDED = """
+select current_setting('statement_timeout') <> '2s' and exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid())
 """
 
 
@@ -143,6 +149,7 @@ class Pooled:
     interrupt_after: int = 0  # statements
     done: int = 0
     pinned: Any = None
+    unbounded: bool = False  # a statement ended with the flight's lock and without the time-out
 
     def _back_end(self) -> Any:
         if self.pinned is None:
@@ -158,9 +165,13 @@ class Pooled:
 
     def execute(self, query: Any, parameters: Any = None) -> Any:
         """Like psycopg's; the back end is kept while a transaction is open on it."""
+        from psycopg.pq import TransactionStatus
+
         back_end = self._back_end()
         try:
             cursor = back_end.execute(query, parameters)
+            if back_end.info.transaction_status == TransactionStatus.INTRANS:
+                self.unbounded |= back_end.execute(UNBOUNDED).fetchone()[0]
         finally:
             self._release()
         self.done += 1
@@ -213,6 +224,10 @@ def check_seat_standby(seat_standby: Callable[[Any, int], Any], server: Postgres
             _seats_given(seat_standby, client, outside, flight)
             _nothing_left(backends, f"flight {flight}")
         _by_the_rules(outside)
+        if client.unbounded:
+            raise Wrong(
+                "A statement had or took the advisory lock while statement_timeout was not 2s, so it could wait for longer. Set the time-out first."
+            )
         for flight, why in ((1, "no seat is free any more"), (3, "the flight has no seats")):
             got = _called(seat_standby, client, flight)
             if list(got) != []:
@@ -255,8 +270,8 @@ def _seats_given(seat_standby: Callable[[Any, int], Any], client: Pooled, outsid
 
 def _by_the_rules(outside: Any) -> None:
     """What triggers saw while the rows changed."""
-    seen = outside.execute("select distinct flight_id, time_out, locked from seen order by 1, 2, 3").fetchall()  # fmt: skip
-    for flight, time_out, locked in seen:
+    seen = outside.execute("select distinct flight_id, time_out, locked, locks from seen order by 1, 2, 3, 4").fetchall()  # fmt: skip
+    for flight, time_out, locked, locks in seen:
         if time_out != "2s":
             raise Wrong(
                 f"When the rows of flight {flight} changed, statement_timeout was {time_out}, not 2s. It was set on another back end."
@@ -265,6 +280,11 @@ def _by_the_rules(outside: Any) -> None:
             raise Wrong(
                 f"When the rows of flight {flight} changed, that back end did not have the exclusive advisory lock {flight}: another program could "
                 "change them at the same time. Lock in the transaction that writes."
+            )
+        if locks > 1:
+            raise Wrong(
+                f"When the rows of flight {flight} changed, that back end had {locks} advisory locks. One per flight is enough: the others "
+                "stop programs that work on other flights."
             )
 
 

@@ -134,6 +134,23 @@ def smallest_pool(requests, patience):
             "two requests at the same moment (",
             "falsy",
         ),
+        # a connection more when somebody would wait for too long, and nothing is replayed
+        (
+            """
+import heapq
+
+
+def smallest_pool(requests, patience):
+    free = []
+    for arrives, holds in sorted(requests, key=lambda request: request[0]):
+        begins = arrives
+        if free and free[0] - arrives <= patience:
+            begins = max(arrives, heapq.heappop(free))
+        heapq.heappush(free, begins + holds)
+    return max(1, len(free))
+""",
+            "a short queue before a cluster",
+        ),
         # the size of the call before
         (
             changed(
@@ -205,6 +222,40 @@ def smallest_pool(requests, patience):
             ),
             "lock 0",
             "falsy",
+        ),
+        # the lock is waited for without a time-out
+        (
+            changed(
+                SEAT,
+                ("        client.execute(\"set local statement_timeout = '2s'\")\n", ""),
+                (
+                    '        client.execute("create',
+                    '        client.execute("set local statement_timeout = \'2s\'")\n        client.execute("create',
+                ),
+            ),
+            "Set the time-out first",
+        ),
+        # all flights at once
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("create',
+                    '        client.execute("select pg_advisory_xact_lock(n) from generate_series(0, 9) n")\n        client.execute("create',
+                ),
+            ),
+            "10 advisory locks",
+        ),
+        # another setting of the session
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("create',
+                    '        client.execute("set work_mem = \'9MB\'")\n        client.execute("create',
+                ),
+            ),
+            "work_mem = 9MB: the next client finds it there",
         ),
         (
             changed(SEAT, ("_xact_lock", "_xact_lock_shared")),
