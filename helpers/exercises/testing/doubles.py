@@ -74,11 +74,16 @@ def check_replaced(replaced: Callable[..., Any]) -> None:
                 "A module has another function of the same name, and it was replaced too. Compare objects, not names."
             )
         bookings.numbers = None  # type: ignore[attr-defined]  # what the code under test may do
+        flights.other = 2  # type: ignore[attr-defined]
     if flights.seat_numbers is not seat_numbers or bookings.seat_numbers is not seat_numbers:
         raise Wrong("After the block a module still has the double.")
     if bookings.numbers is not seat_numbers:
         raise Wrong(
             "The code under test assigned to the name during the block; after it the name must be the original again."
+        )
+    if flights.other != 2:
+        raise Wrong(
+            "The code under test set another name of a module, and the end of the block undid it. Restore the replaced names only."
         )
     if bookings.spare is not double or routes.seat_numbers is not another:
         raise Wrong("A name that was not the original before the block was changed by its end.")
@@ -158,7 +163,9 @@ def _mutants() -> dict[str, str]:
 
 
 REFACTORINGS = {
-    "the refund has another key": lab.refactored(('key=f"refund-{booking_id}"', 'key=f"{booking_id}/refund"')),
+    "the rule by name": lab.refactored(
+        ("refundable(booking.total_cents, booking.flight.departs, now)", "refundable(booking.total_cents, departs=booking.flight.departs, now=now)")
+    ),
     "arguments by name": lab.refactored(
         ("bank.refund(bookings.charge_of(booking_id), amount, ", "bank.refund(charge_id=bookings.charge_of(booking_id), amount_cents=amount, ")
     ),
@@ -189,7 +196,7 @@ def _as_module(source: str) -> ModuleType:
     ),
     why="A comparison is tested by its limit and the nearest value on the other side, a number by a case in which one more "
     "would show. What a call did is seen in the state behind it, not in the call. So the refactorings pass.",
-    stretch="Write down the mutants that no test can notice: for example, another text in the key. Such mutants are called equivalent.",
+    stretch="Which changes can no test notice? One is `amount != 0` for `amount > 0`, because a refund is never negative. Such mutants are called equivalent.",
     rows=("again",),
 )
 def check_examine(examine: Callable[..., Any]) -> None:

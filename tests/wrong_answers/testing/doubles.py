@@ -175,6 +175,15 @@ WRONG = {
             "Three blocks inside each other",
             "again",
         ),
+        (  # puts the whole module back, with what the code under test has set
+            HEAD
+            + FIND
+            + NONE
+            + "    kept = [(vars(m), dict(vars(m))) for m in modules]\n"
+            + SET
+            + "    try: yield double\n    finally:\n        for now, before in kept:\n            now.clear()\n            now.update(before)\n",
+            "Restore the replaced names only",
+        ),
         (  # does not restore at all
             HEAD + FIND + NONE + SET + "    yield double\n",
             "After the block a module still has the double",
@@ -197,7 +206,7 @@ WRONG = {
     checkout.give_back(w.bookings, bank, 7, lab.HELD)
     bank.refund.assert_called_once_with("ch_1", 35_000, key="refund-7")
 """,
-            "keeps its promises: the refund has another key",
+            "keeps its promises: arguments by name",
         ),
         (  # only the first call is examined
             "seen = []\n"
