@@ -951,14 +951,16 @@ def test_a_cheap_one():
 REFACTORINGS = {
     "keyword": lab.refactored(("bank.charge(booking.total_cents, ", "bank.charge(amount_cents=booking.total_cents, ")),
     "rule by name": lab.refactored(
-        ("refundable(booking.total_cents, booking.flight.departs, now)", "refundable(booking.total_cents, departs=booking.flight.departs, now=now)")
+        ("refundable(booking.total_cents, booking.flight.departs, now)",
+         "refundable(booking.total_cents, departs=booking.flight.departs, now=now)"),
     ),
     "rule in a function of its own": lab.refactored(
         ("    left = departs - now\n", "    return _owed(total_cents, departs - now)\n\n\ndef _owed(total_cents, left):\n"),
         ("refundable(booking.total_cents, booking.flight.departs, now)", "_owed(booking.total_cents, booking.flight.departs - now)"),
     ),
     "status read once": lab.refactored(
-        ("booking.status is BookingStatus.CONFIRMED:\n        return False", "(status := booking.status_at(now)) is BookingStatus.CONFIRMED:\n        return False"),
+        ("booking.status is BookingStatus.CONFIRMED:\n        return False",
+         "(status := booking.status_at(now)) is BookingStatus.CONFIRMED:\n        return False"),
         ("    if booking.status_at(now) is not", "    if status is not"),
     ),
 }
@@ -1576,7 +1578,7 @@ claim("doubles.environment", "patch.dict reaches settings that are made inside t
       minutes, equals={"made before": 15, "made inside": 1, "made after": 15})
 
 # %% [markdown]
-# **Why.** Timeouts and the event loop count on the monotonic clock. time-machine leaves it alone since version 3.0, because moving it had frozen event loops
+# **Why.** Timeouts and the event loop count on the monotonic clock. time-machine has left it alone since version 3.0, because moving it had frozen event loops
 # ([changelog](https://time-machine.readthedocs.io/en/latest/changelog.html)). PostgreSQL is another process,
 # so its `now()` does not travel either. `uuid4` and `secrets` read the operating system's random numbers. `Settings` reads the environment once, when it is made.
 #
