@@ -118,7 +118,7 @@ def _by_identity(replaced: Callable[..., Any]) -> None:
 
 
 def _one_has_it(replaced: Callable[..., Any]) -> None:
-    without, has = _module("flights", seat_numbers=repr), _module("bookings", seat_numbers=len)
+    without, has = _module("flights", seat_numbers=repr), _module("bookings", len=len)
 
     def enter() -> None:
         with replaced(len, min, [without, has]):
