@@ -56,8 +56,10 @@ def check_replaced(replaced: Callable[..., Any]) -> None:
 
     flights = _module("flights", seat_numbers=seat_numbers, other=1)
     bookings = _module("bookings", numbers=seat_numbers, seat_numbers=seat_numbers, spare=double)
+    bookings._again = seat_numbers  # type: ignore[attr-defined]
     routes = _module("routes", seat_numbers=lambda: "another function of this name")
     another, modules = routes.seat_numbers, [flights, bookings, routes]
+    _one_has_it(replaced)
     with replaced(seat_numbers, double, modules) as given:
         if given is not double:
             raise Wrong(f"`as` must give the double, and gave {shown(given)}.")
@@ -69,16 +71,28 @@ def check_replaced(replaced: Callable[..., Any]) -> None:
             raise Wrong(
                 "`from flights import seat_numbers as numbers`: inside the block `numbers` is still the original."
             )
+        if bookings._again is not double:
+            raise Wrong("Inside the block the private name `_again` is still the original.")
         if routes.seat_numbers is not another:
             raise Wrong(
                 "A module has another function of the same name, and it was replaced too. Compare objects, not names."
             )
         bookings.numbers = None  # type: ignore[attr-defined]  # what the code under test may do
+        flights.other = 2  # type: ignore[attr-defined]
+        del bookings._again
     if flights.seat_numbers is not seat_numbers or bookings.seat_numbers is not seat_numbers:
         raise Wrong("After the block a module still has the double.")
     if bookings.numbers is not seat_numbers:
         raise Wrong(
             "The code under test assigned to the name during the block; after it the name must be the original again."
+        )
+    if vars(bookings).get("_again") is not seat_numbers:
+        raise Wrong(
+            "The code under test deleted a name during the block; after it the name must be the original again."
+        )
+    if flights.other != 2:
+        raise Wrong(
+            "The code under test set another name of a module, and the end of the block undid it. Restore the replaced names only."
         )
     if bookings.spare is not double or routes.seat_numbers is not another:
         raise Wrong("A name that was not the original before the block was changed by its end.")
@@ -101,6 +115,19 @@ def _by_identity(replaced: Callable[..., Any]) -> None:
             )
     if module.clock is not original:
         raise Wrong("The double was None, and after the block the original did not come back.")
+
+
+def _one_has_it(replaced: Callable[..., Any]) -> None:
+    without, has = _module("flights", seat_numbers=repr), _module("bookings", len=len)
+
+    def enter() -> None:
+        with replaced(len, min, [without, has]):
+            pass
+
+    if isinstance(came := raised_by(enter), LookupError):
+        raise Wrong(
+            f"One of two modules has the original, and {type(came).__name__} was raised. Raise it if no module has it."
+        )
 
 
 def _nothing_found(replaced: Callable[..., Any]) -> None:
@@ -158,7 +185,9 @@ def _mutants() -> dict[str, str]:
 
 
 REFACTORINGS = {
-    "the refund has another key": lab.refactored(('key=f"refund-{booking_id}"', 'key=f"{booking_id}/refund"')),
+    "the rule by name": lab.refactored(
+        ("refundable(booking.total_cents, booking.flight.departs, now)", "refundable(booking.total_cents, departs=booking.flight.departs, now=now)")
+    ),
     "arguments by name": lab.refactored(
         ("bank.refund(bookings.charge_of(booking_id), amount, ", "bank.refund(charge_id=bookings.charge_of(booking_id), amount_cents=amount, ")
     ),
@@ -189,7 +218,7 @@ def _as_module(source: str) -> ModuleType:
     ),
     why="A comparison is tested by its limit and the nearest value on the other side, a number by a case in which one more "
     "would show. What a call did is seen in the state behind it, not in the call. So the refactorings pass.",
-    stretch="Write down the mutants that no test can notice: for example, another text in the key. Such mutants are called equivalent.",
+    stretch="Which changes can no test notice? One is `amount != 0` for `amount > 0`, because a refund is never negative. Such mutants are called equivalent.",
     rows=("again",),
 )
 def check_examine(examine: Callable[..., Any]) -> None:
@@ -331,6 +360,10 @@ def _own_data(FakeSeats: Callable[[], Any]) -> None:
     one.release(0)
     if one.taken(0):
         raise Wrong("Booking 0 was released and still has its seat.")
+    one.take(int("7001"), 0, ["1A"])
+    one.release(int("7001"))
+    if one.taken(0):
+        raise Wrong("Booking 7001 was released, by an equal number, and still has its seat.")
 
 
 def _at_random(FakeSeats: Callable[[], Any]) -> None:

@@ -175,6 +175,39 @@ WRONG = {
             "Three blocks inside each other",
             "again",
         ),
+        (  # puts the whole module back, with what the code under test has set
+            HEAD
+            + FIND
+            + NONE
+            + "    kept = [(vars(m), dict(vars(m))) for m in modules]\n"
+            + SET
+            + "    try: yield double\n    finally:\n        for now, before in kept:\n            now.clear()\n            now.update(before)\n",
+            "Restore the replaced names only",
+        ),
+        (  # private names are names too
+            HEAD
+            + FIND.replace("v is original", "v is original and n[0] != '_'")
+            + NONE
+            + SET
+            + TRY,
+            "the private name `_again`",
+        ),
+        (  # leaves out what is gone
+            HEAD
+            + FIND
+            + NONE
+            + SET
+            + "    try: yield double\n    finally:\n        for m, n in places:\n            if hasattr(m, n): setattr(m, n, original)\n",
+            "deleted a name during the block",
+        ),
+        (  # wants it in each module
+            HEAD
+            + "    if not all(any(v is original for v in vars(m).values()) for m in modules): raise LookupError(original)\n"
+            + FIND
+            + SET
+            + TRY,
+            "Raise it if no module has it",
+        ),
         (  # does not restore at all
             HEAD + FIND + NONE + SET + "    yield double\n",
             "After the block a module still has the double",
@@ -197,7 +230,7 @@ WRONG = {
     checkout.give_back(w.bookings, bank, 7, lab.HELD)
     bank.refund.assert_called_once_with("ch_1", 35_000, key="refund-7")
 """,
-            "keeps its promises: the refund has another key",
+            "keeps its promises: arguments by name",
         ),
         (  # only the first call is examined
             "seen = []\n"
@@ -332,6 +365,10 @@ class FakeSeats:
             ),
             "another object, of booking 0",
             "identity",
+        ),
+        (  # bookings by identity
+            fake("if v != booking_id}", "if v is not booking_id}"),
+            "by an equal number",
         ),
         (  # booking 0 cannot be released
             fake("if v != booking_id}", "if not booking_id or v != booking_id}"),
