@@ -70,12 +70,26 @@ def _call(step: Callable[..., Any], engine: Engine, what: str) -> None:
 
 
 def _beside_a_report(answer: Any, engine: Engine) -> None:
-    """A report is open: a reader must get through, and the migration must succeed when the report has ended."""
+    """A report is open: a reader must get through, and the migration must succeed when the report has ended.
+
+    The old version writes before each statement, if no lock is in its way.
+    """
+    from sqlalchemy import create_engine, event
+
     opened: list[BaseException] = []
+    mine = create_engine(engine.url, connect_args={"sslmode": "disable"})
+    number = [1_000]
+
+    def write(*_: Any) -> None:
+        number[0] += 1
+        lab.refused(engine, "set lock_timeout = '50ms'",
+                    f"insert into customers (customer_id, email) values ({number[0]}, 'late@example.com')")  # fmt: skip
+
+    event.listen(mine, "before_cursor_execute", write)
 
     def expand() -> None:
         try:
-            answer.expand(engine)
+            answer.expand(mine)
         except NotImplementedError as error:
             opened.append(error)
         # Other errors: Background keeps the SQLSTATE.
@@ -88,6 +102,9 @@ def _beside_a_report(answer: Any, engine: Engine) -> None:
             engine, f"set lock_timeout = '{PATIENCE}'", "select count(*) from customers"
         )
     outcome = migration.end()
+    if outcome is not None and not refusal:  # it gave up, as it may
+        outcome = lab.Background(expand).end()
+    mine.dispose()
     if opened:
         raise opened[0]
     if refusal:
@@ -95,8 +112,6 @@ def _beside_a_report(answer: Any, engine: Engine) -> None:
             "While a report was open, expand(engine) waited for its lock, and a reader that came later waited behind it for "
             f"{PATIENCE}. Limit the wait with lock_timeout."
         )
-    if outcome == "55P03":  # it gave up, as it may
-        outcome = lab.Background(expand).end()
     if outcome is not None:
         raise Wrong(f"When the report had ended, expand(engine) failed: {shown(outcome)}.")
 
@@ -104,12 +119,25 @@ def _beside_a_report(answer: Any, engine: Engine) -> None:
 def _old_rows(engine: Engine) -> None:
     if refusal := lab.refused(engine, "select contact, email from customers"):
         raise Wrong(f"After expand(engine), a query for contact and email fails: {refusal}.")
-    rows = lab.ask(engine, "select customer_id, email, contact from customers order by 1")
+    rows = lab.ask(
+        engine,
+        "select customer_id, email, contact from customers where customer_id < 1000 order by 1",
+    )
     expected = [(1, "ada@example.com", "ada@example.com"), (2, None, None), (3, "", "")]
     if rows != expected:
         raise Wrong(
             f"After expand(engine) each old row has its contact: expected {expected}, got {rows} (number, email, contact)."
         )
+    late = lab.ask(
+        engine,
+        "select email, contact from customers where customer_id > 1000 and contact is distinct from email",
+    )
+    if late:
+        raise Wrong(
+            f"A customer that the old version wrote while expand(engine) ran has (email, contact) = {late[0]}. "
+            "Which writes come after the copy, and before what copies them?"
+        )
+    lab.run(engine, "delete from customers where customer_id > 1000")
 
 
 # Who writes, what, and what both columns must hold then.
@@ -225,6 +253,10 @@ def check_backfill(to_cents: Callable[[Engine, int], Any], server: Postgres) -> 
         for step in range(1, MOST_KILLS):
             with _own_database(engine, DOLLARS):
                 if not _killed_at(step, to_cents, engine):
+                    if step == 1:
+                        raise Wrong(
+                            "The check saw no statement of yours. Use engine.begin() or engine.connect(), whose statements it counts."
+                        )
                     break
                 _convert(to_cents, engine, f"killed at step {step} and called again")
                 _examine(engine, f"killed at step {step} and called again")

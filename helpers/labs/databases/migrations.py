@@ -151,11 +151,11 @@ class Background:
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Without warnings, where an experiment makes what they warn of."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        yield
+def warned() -> Iterator[list[warnings.WarningMessage]]:
+    """Collect the warnings of the block; a repeated one, too."""
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        yield found
 
 
 def __getattr__(name: str) -> Any:
@@ -381,10 +381,10 @@ def airline(server: Postgres, name: str) -> Engine:
 
 
 def service(engine: Engine) -> contextlib.AbstractContextManager[Server]:
-    """The bookings service in a process of its own; it gives a statement up after a second."""
+    """The bookings service in a process of its own; it gives up a statement after two seconds."""
     from helpers.airline.server import running
 
-    return running(plain_url(engine), statement_timeout_ms=1_000, pool_timeout=1)  # fmt: skip
+    return running(plain_url(engine), statement_timeout_ms=2_000, pool_timeout=2)  # fmt: skip
 
 
 def work(source: str, *arguments: object, kill_at: str | None = None) -> list[str]:

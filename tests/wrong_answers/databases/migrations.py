@@ -98,6 +98,22 @@ WRONG = {
             rename("""    "set local lock_timeout = '200ms'",\n""", ""),
             "Limit the wait with lock_timeout",
         ),
+        # the copy comes first: a write between copy and trigger is lost
+        (
+            rename(
+                "        execute(engine, EXPAND)\n        execute(engine, COPY)",
+                "        execute(engine, EXPAND[:2])\n        execute(engine, COPY)\n        execute(engine, EXPAND[:1] + EXPAND[2:])",
+            ),
+            "that the old version wrote while expand(engine) ran",
+        ),
+        # copy and trigger in one transaction, which does not lock the table before the trigger is made
+        (
+            rename(
+                "        execute(engine, EXPAND)\n        execute(engine, COPY)",
+                "        execute(engine, EXPAND[:2])\n        execute(engine, EXPAND[:1] + COPY + EXPAND[2:])",
+            ),
+            "that the old version wrote while expand(engine) ran",
+        ),
         # the copy is forgotten
         (rename("        execute(engine, COPY)\n", ""), "each old row has its contact"),
         # the copy alone
@@ -233,6 +249,49 @@ def to_cents(engine, batch):
             ),
             "and called again: payment",
         ),
+        # statements that go past the engine's connections: nothing is known about a kill
+        (
+            """
+def to_cents(engine, batch):
+    connection = engine.raw_connection()
+    cursor = connection.cursor()
+    cursor.execute("create table if not exists done as select payment_id from payments where false")
+    connection.commit()
+    while True:
+        cursor.execute("select payment_id from payments except select payment_id from done limit %s", [batch])
+        ids = [row[0] for row in cursor.fetchall()]
+        if not ids:
+            connection.close()
+            return
+        cursor.execute("update payments set amount = amount * 100 where payment_id = any(%s)", [ids])
+        cursor.execute("insert into done select unnest(%s::bigint[])", [ids])
+        connection.commit()
+""",
+            "The check saw no statement of yours",
+        ),
+        # the position is in a file
+        (
+            """
+import pathlib, tempfile
+import sqlalchemy as sa
+
+FILE = pathlib.Path(tempfile.gettempdir()) / "position-of-the-backfill"
+
+def to_cents(engine, batch):
+    last = int(FILE.read_text()) if FILE.exists() else -10**9
+    while True:
+        with engine.begin() as connection:
+            ids = connection.execute(sa.text("select payment_id from payments where payment_id > :last order by 1 limit :n"),
+                                     {"last": last, "n": batch}).scalars().all()
+            if not ids:
+                FILE.unlink(missing_ok=True)
+                return
+            connection.execute(sa.text("update payments set amount = amount * 100 where payment_id = any(:ids)"), {"ids": list(ids)})
+        last = ids[-1]
+        FILE.write_text(str(last))
+""",
+            "Called again after it was done",
+        ),
         # numbers begin at 1, it is assumed
         (
             cents("insert into progress select null where", "insert into progress select 0 where"),
@@ -330,6 +389,41 @@ class Rename:
     def contract(engine):
         patiently(engine, "drop function sync() cascade", "alter table customers drop email")
 ''',
+        # two triggers, the copy under a lock on writers, and an error of its own when the table is busy
+        """
+import sqlalchemy as sa
+
+class Busy(Exception):
+    pass
+
+
+class Rename:
+    def expand(self, engine):
+        try:
+            with engine.begin() as c:
+                c.exec_driver_sql("set local lock_timeout to 150")
+                c.exec_driver_sql("lock table customers in access exclusive mode")
+                if "contact" in [x["name"] for x in sa.inspect(c).get_columns("customers")]:
+                    return
+                c.exec_driver_sql("alter table customers add contact text")
+                c.exec_driver_sql("update customers set contact = email")
+                c.exec_driver_sql("create function fresh() returns trigger as $$ begin "
+                                  "if new.email is null then new.email = new.contact; else new.contact = new.email; end if; return new; end $$ language plpgsql")
+                c.exec_driver_sql("create function changed() returns trigger as $$ begin "
+                                  "if new.contact is not distinct from old.contact then new.contact = new.email; else new.email = new.contact; end if; "
+                                  "return new; end $$ language plpgsql")
+                c.exec_driver_sql("create trigger fresh before insert on customers for each row execute function fresh()")
+                c.exec_driver_sql("create trigger changed before update on customers for each row execute function changed()")
+        except sa.exc.OperationalError as error:
+            raise Busy from error
+
+    def contract(self, engine):
+        with engine.connect() as c:
+            c.exec_driver_sql("set local lock_timeout to 150")
+            c.exec_driver_sql("drop function fresh, changed cascade")
+            c.exec_driver_sql("alter table customers drop column email")
+            c.commit()
+""",
     ],
     "migrations.backfill": [
         # a mark on each row instead of a position
