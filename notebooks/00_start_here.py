@@ -150,7 +150,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 210 | ready |
+# | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) · [c](03_databases/01c_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 230 | ready |
 # | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 85 | ready |
 # | 3.3 | Connections | PgBouncer, connection pooling. | 70 | planned |
 # | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |

@@ -829,3 +829,11 @@ def test_no_statement_is_left_open(shared_database: str, airline: Airline) -> No
             "select state from pg_stat_activity where application_name = 'airline' and datname = current_database()"
         ).fetchall()
     assert {state for (state,) in states} == {"idle"}
+
+
+@pytest.mark.parametrize("text", ["PT15M", "00:15:00"])
+def test_durations_come_from_the_environment(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AIRLINE_HOLD_FOR", text)
+    assert Settings(database_url="postgresql+psycopg://127.0.0.1:1/x").hold_for == timedelta(
+        minutes=15
+    )

@@ -6,10 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 from support import checkout, course
 
 from helpers import claim, services
 from helpers.course.check import report, stages
+from helpers.course.check.modes import Mode
 from helpers.model import checklist
 from helpers.services import availability, core, registry
 
@@ -118,3 +120,21 @@ def test_a_notebooks_servers_are_those_of_the_map() -> None:
     first = stages.ROOT / "notebooks" / "03_databases" / "01a_transactions_indexes.py"
     assert stages.servers_of([first]) == ["postgres", "mysql", "mariadb"]
     assert stages.servers_of([stages.ROOT / "notebooks" / "01_language" / "04_generators.py"]) == []
+
+
+def test_a_tier_that_nobody_has_is_not_asked_for_where_all_is_required(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """nginx alone: no machine has it embedded, and only this one has it not installed."""
+    monkeypatch.delenv("COURSE_SERVICES", raising=False)
+    monkeypatch.setenv("COURSE_REQUIRE", "all")
+    monkeypatch.setattr(stages, "servers_of", lambda paths: ["nginx"])
+    here = {
+        "container": None,
+        "native": "nginx: not installed",
+        "embedded": "there is no nginx for it",
+    }
+    monkeypatch.setattr(availability, "tiers", lambda servers, nowhere: here)
+    run = stages.Run(tmp_path, {}, Mode.reference, 1, Console(quiet=True))
+    assert stages.server_tiers(run, []) == ["container"]
+    assert run.failed == ["no native servers here: nginx: not installed"]

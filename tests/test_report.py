@@ -11,7 +11,8 @@ from typing import Any
 
 import jsonschema
 import pytest
-from support import GOOD, environment, write
+from rich.console import Console
+from support import GOOD, environment, pretend, write
 
 from helpers.course.check import cost, floor, report, stages
 from helpers.course.check.load import Load
@@ -208,6 +209,65 @@ def test_more_than_two_such_tests_are_red(record: Path, path: Path, tmp_path: Pa
     assert collected(record, path).problems == [
         "3 tests were needed twice, at most 2 may be: they flicker"
     ]
+
+
+DISTURBED = """\
+# %%
+from pathlib import Path
+
+from helpers import claim
+
+# %%
+seen = Path("{place}") / "{name}"
+first, _ = not seen.exists(), seen.touch()
+
+# %%
+claim("generators.two", "a return trip has two legs", 3 if first else 2, equals=2)
+"""
+
+
+def run_disturbed(
+    tmp_path: Path, record: Path, names: list[str], mode: Mode = Mode.reference
+) -> list[str]:
+    """What the notebooks' stage finds red, where each notebook's claim is false the first time."""
+    books = [write(tmp_path, DISTURBED.format(place=tmp_path, name=n), name=n) for n in names]
+    for book in books:
+        pretend(book)
+    run = stages.Run(record, stages._environment(str(record)), mode, 1, Console(quiet=True))
+    stages._notebooks(run, [book.path for book in books], ["embedded"])
+    return run.failed
+
+
+@pytest.fixture
+def nothing_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stages, "not_the_reference", lambda: "a test")
+
+
+@pytest.mark.usefixtures("nothing_compared")
+def test_the_only_red_notebook_is_executed_once_more_and_named(tmp_path: Path) -> None:
+    record = tmp_path / "record"
+    record.mkdir()
+    assert run_disturbed(tmp_path, record, ["ewr"]) == []
+    result = collected(record, tmp_path / "ewr.py")
+    assert result.notebooks.passed == ["ewr"]
+    [line] = [line for line in result.lines() if line.startswith("repeated")]
+    assert line.startswith("repeated   ewr: cell 3: ")
+    assert "⟨FALSE: 3, equals 2⟩" in line
+    assert [claim.held for claim in result.claims] == [True]
+
+
+@pytest.mark.usefixtures("nothing_compared")
+@pytest.mark.parametrize(
+    ("names", "mode"), [(["ewr", "jfk"], Mode.reference), (["ewr"], Mode.full)]
+)
+def test_two_red_notebooks_are_not_repeated_and_none_is_in_the_weekly_run(
+    names: list[str], mode: Mode, tmp_path: Path
+) -> None:
+    record = tmp_path / "record"
+    record.mkdir()
+    failed = run_disturbed(tmp_path, record, names, mode)
+    assert len(failed) == 1 + len(names)
+    assert failed[0] == "stage notebooks failed (pytest status 1)"
 
 
 @pytest.mark.parametrize("name", RED)

@@ -14,7 +14,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="airline_", frozen=True)
 
     database_url: PostgresDsn
-    hold_for: timedelta = timedelta(minutes=15)  # a number in the environment is seconds
+    hold_for: timedelta = timedelta(
+        minutes=15
+    )  # in the environment as ISO 8601: PT15M, or 00:15:00
     pool_size: int = Field(default=10, ge=1)
     pool_timeout: float = Field(default=3, gt=0)  # seconds that a request waits for a connection
     statement_timeout_ms: int = Field(default=5_000, ge=1)

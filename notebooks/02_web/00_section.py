@@ -22,7 +22,7 @@
 # | [2.3 Flask](03_flask.ipynb) | When does an error handler not run? What do two applications of one process share? How many requests does each kind of worker serve at once? |
 # | [2.4 WebSockets and SSE](04_websockets_sse.ipynb) | What does a push cost in bytes? How does a stream go on after a SIGKILL? What does a slow client do to the others? |
 # | [2.5 Caching](05_caching.ipynb) | Whose data does a cancelled call leave behind? How many queries does a stampede make? In which order of steps does a cache keep an old value? |
-# | [2.6 Middleware](06_middleware.ipynb) | How many packets is an answer? Which request does the second server read in the same bytes? Who notices that the client has gone? How is a server replaced without a failed request? |
+# | [2.6 Middleware](06_middleware.ipynb) | How many writes is an answer? Which request does the second server read in the same bytes? Who notices that the client has gone? How is a server replaced without a failed request? |
 # | [2.7 API contracts](07_api_contracts.ipynb) | What does a validator not see? Which change breaks whom? What does a second send of the same order do? |
 # | [2.8 gRPC](08a_grpc_graphql.ipynb), [GraphQL](08b_grpc_graphql.ipynb) | Who passes a deadline on? Which change of a contract breaks a program without an error? What does one query of a stranger cost? |
 #

@@ -17,7 +17,7 @@
 #
 # | topic | answers, among other questions |
 # |---|---|
-# | [3.1 Transactions](01a_transactions_indexes.ipynb), [indexes, plans](01b_transactions_indexes.ipynb) | What does your isolation level let through? What has to be repeated after a refusal? Why is an index not used, and when does `LIMIT 1` cost more? |
+# | [3.1 Transactions](01a_transactions_indexes.ipynb), [indexes, plans](01b_transactions_indexes.ipynb), [time](01c_transactions_indexes.ipynb) | What does your isolation level let through? What has to be repeated after a refusal? Why is an index not used, and when does `LIMIT 1` cost more? What does a column of time store? |
 # | [3.2 Beyond tables](02_beyond_tables.ipynb) | What does one changed key of a document cost? Why does an index on a key fall out of use? Who waits while a materialised view is refreshed? |
 # | [3.4 SQLAlchemy](04_sqlalchemy.ipynb) | When does a session ask the database? In which order does a flush write? What happens to tasks that share a session? |
 #
@@ -29,10 +29,10 @@
 #
 # | topic | in a hurry | minutes |
 # |---|---|---|
-# | 3.1 Transactions, indexes, plans | [Two pilots on call](01a_transactions_indexes.ipynb#Two-pilots-on-call) · [One name, four systems](01a_transactions_indexes.ipynb#One-name,-four-systems) · [One seat, two customers](01a_transactions_indexes.ipynb#One-seat,-two-customers) · [What a plan says](01b_transactions_indexes.ipynb#What-a-plan-says) · [Which column first](01b_transactions_indexes.ipynb#Which-column-first) · [Two conditions on one airline](01b_transactions_indexes.ipynb#Two-conditions-on-one-airline) | 31 |
+# | 3.1 Transactions, indexes, plans | [Two pilots on call](01a_transactions_indexes.ipynb#Two-pilots-on-call) · [One name, four systems](01a_transactions_indexes.ipynb#One-name,-four-systems) · [One seat, two customers](01a_transactions_indexes.ipynb#One-seat,-two-customers) · [What a plan says](01b_transactions_indexes.ipynb#What-a-plan-says) · [Which column first](01b_transactions_indexes.ipynb#Which-column-first) · [Two conditions on one airline](01b_transactions_indexes.ipynb#Two-conditions-on-one-airline) · [Eight o'clock in São Paulo](01c_transactions_indexes.ipynb#Eight-o%27clock-in-S%C3%A3o-Paulo) · [The flight that departs before it left](01c_transactions_indexes.ipynb#The-flight-that-departs-before-it-left) · [Two complaints](01c_transactions_indexes.ipynb#Two-complaints) | 49 |
 # | 3.2 Beyond tables | [One key of a document](02_beyond_tables.ipynb#One-key-of-a-document) · [All airports from JFK](02_beyond_tables.ipynb#All-airports-from-JFK) · [A refresh at noon](02_beyond_tables.ipynb#A-refresh-at-noon) | 17 |
 # | 3.4 SQLAlchemy | [Two broken seats](04_sqlalchemy.ipynb#Two-broken-seats) · [A seat given back, a seat taken](04_sqlalchemy.ipynb#A-seat-given-back,-a-seat-taken) · [Two thousand customers](04_sqlalchemy.ipynb#Two-thousand-customers) | 20 |
-# | together | | 68 |
+# | together | | 86 |
 #
 # <!-- /core -->
 #
@@ -210,6 +210,9 @@ evidence("transactions_indexes_a")
 
 # %% tags=["nbval-ignore-output"]
 evidence("transactions_indexes_b")
+
+# %% tags=["nbval-ignore-output"]
+evidence("transactions_indexes_c")
 
 # %% tags=["nbval-ignore-output"]
 evidence("beyond_tables")

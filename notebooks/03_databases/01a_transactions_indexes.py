@@ -13,8 +13,8 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# First of two sittings, 105 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
-# plans and normalisation.) Needs PostgreSQL. If MySQL and MariaDB are there too, it measures them as well.
+# First of three sittings, 83 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
+# plans and normalisation, the third about time.) Needs PostgreSQL. If MySQL and MariaDB are there too, it measures them as well.
 #
 # Two pilots are on call, and one of them must stay on call. Both feel ill, and both press *off call* at the same
 # moment. The service checks the rule and changes the row in one transaction, at `REPEATABLE READ`. Can both go? And
@@ -26,17 +26,14 @@
 # 2. after a refusal, the whole transaction must be repeated;
 # 3. the server can tell you which session waits for which, and it ends a circle of waiting sessions;
 # 4. some rules belong in an index and not in a check;
-# 5. one open transaction can keep all old rows alive;
-# 6. a clock on the wall can show the wrong time between two events.
+# 5. one open transaction can keep all old rows alive.
 
 # %%
 import re
 import sqlite3
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import sqlalchemy
 
@@ -85,11 +82,6 @@ def value(engine, sql):
     return run(engine, sql)[0][0]
 
 
-def session_in(zone):
-    """An engine whose sessions have this time zone."""
-    return pg.engine(isolation_level="AUTOCOMMIT", connect_args={"options": f"-c timezone={zone}"})
-
-
 def copy_in(table, rows):
     """COPY rows into a table: one statement, one stream."""
     into = f"copy {table} from stdin"
@@ -98,7 +90,7 @@ def copy_in(table, rows):
             copy.write_row(row)
 
 
-airline = session_in("UTC")
+airline = pg.engine(isolation_level="AUTOCOMMIT")
 
 # %% [markdown]
 # A bug of isolation needs two clients in an unlucky order. You cannot hope for this order, and `sleep` makes it likely
@@ -1517,318 +1509,7 @@ claim("transactions_indexes.horizon_timeout", "with idle_in_transaction_session_
 #
 # ▶ In a new cell: `break_it("transactions_indexes.horizon_culprit")`
 
-# %% [markdown] minutes=6
-# ## The flight that departs before it left
-#
-# It is the night to 3 November 2013 at JFK. The gate application notes *doors closed 01:50* and *pushed back 01:10*,
-# both from the clock on the wall. In fact twenty minutes lie between the two, because at two o'clock the clocks went
-# back to one. (Both events are invented. In the real data no flight moves in that hour.) Here is one row that holds
-# them in two ways:
-
-# %%
-NEW_YORK = ZoneInfo("America/New_York")
-CLOSED = datetime(2013, 11, 3, 5, 50, tzinfo=UTC)  # 01:50 in New York, summer time
-LEFT = datetime(2013, 11, 3, 6, 10, tzinfo=UTC)  # 01:10 in New York, winter time
-
-
-def on_the_wall(instant):
-    """What a clock in New York shows: no zone, no offset."""
-    return instant.astimezone(NEW_YORK).replace(tzinfo=None)
-
-
-run(airline, """
-    create table gate_log (closed_wall timestamp, left_wall timestamp,
-                           closed_at timestamptz, left_at timestamptz)""")
-with airline.connect() as connection:
-    row = on_the_wall(CLOSED), on_the_wall(LEFT), CLOSED, LEFT
-    connection.exec_driver_sql("insert into gate_log values (%s, %s, %s, %s)", row)
-
-# %% [markdown] predict="transactions_indexes.q10"
-# **Predict.** A session in New York's time zone reads both `timestamptz` columns. What is `left_at - closed_at` in
-# Python?
-#
-# - **a** 20 minutes: both know their offset
-# - **b** minus 40 minutes
-# - **c** an error: the offsets differ
-
-# %%
-answer("transactions_indexes.q10", None)  # "a", "b" or "c"
-
-# %%
-by_wall, by_instant = run(airline, "select left_wall - closed_wall, left_at - closed_at from gate_log")[0]
-
-READ_BOTH = "select closed_at, left_at from gate_log"
-closed, left = run(session_in("America/New_York"), READ_BOTH)[0]
-closed_utc, left_utc = run(session_in("UTC"), READ_BOTH)[0]
-show_table(
-    [
-        {"who subtracts": who, "minutes": (span.total_seconds() / 60)}
-        for who, span in {
-            "PostgreSQL, timestamp": by_wall,
-            "PostgreSQL, timestamptz": by_instant,
-            "Python, session in New York": left - closed,
-            "Python, session in UTC": left_utc - closed_utc,
-        }.items()
-    ]
-)
-print(closed.isoformat(), left.isoformat(), sep="\n")
-
-# %%
-claim("transactions_indexes.fold_wall", "by the wall clock the flight left 40 minutes before its doors closed",
-      by_wall.total_seconds() / 60, equals=-40, unit="minutes")
-claim("transactions_indexes.fold_instant", "as timestamptz PostgreSQL computes the true 20 minutes",
-      by_instant.total_seconds() / 60, equals=20, unit="minutes")
-claim("transactions_indexes.fold_python", "Python subtracts the same two aware values and gets minus 40 minutes",
-      (left - closed).total_seconds() / 60, equals=-40, unit="minutes", proves={"transactions_indexes.q10": "b"})
-claim("transactions_indexes.fold_utc", "read in a session in UTC, Python's difference is 20 minutes",
-      (left_utc - closed_utc).total_seconds() / 60, equals=20, unit="minutes")
-
-# %% [markdown]
-# **Reading it.** The two aware datetimes print `-04:00` and `-05:00`, but their difference ignores both offsets. This
-# is documented. If both sides have *the same* `tzinfo` object, Python subtracts and compares the wall clocks. Only if
-# they differ, it converts to UTC first
-# ([`datetime`](https://docs.python.org/3/library/datetime.html#datetime.datetime), "supported operations"; [PEP
-# 495](https://peps.python.org/pep-0495/)). psycopg makes every `timestamptz` a datetime in the session's zone. So every
-# service can have this bug if its sessions are in a zone with summer time. The difference of two times is wrong by an
-# hour whenever a change of the clocks lies between them.
-#
-# What did the column store? It has eight bytes, the microseconds since 2000 in UTC, and no zone
-# ([`timestamp.h`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/include/datatype/timestamp.h)).
-# PostgreSQL prints it in the zone of the session, and the offset that you wrote is gone. A text without an offset is
-# read in the session's zone, even if that hour came twice or never:
-
-# %%
-TWICE, NEVER_WAS = "2013-11-03 01:30", "2013-03-10 02:30"
-
-
-def by_postgres(wall):
-    twice = f"select timestamptz '{wall}', (timestamptz '{wall}')::text"
-    instant, shown = run(session_in("America/New_York"), twice)[0]
-    return f"{instant.astimezone(UTC):%H:%M}Z, shown as {shown[11:16]}"
-
-
-def by_python(wall):
-    instant = datetime.fromisoformat(wall).replace(tzinfo=NEW_YORK).astimezone(UTC)
-    return f"{instant:%H:%M}Z, shown as {instant.astimezone(NEW_YORK):%H:%M}"
-
-
-THREE_NOTES = """
-    select count(distinct noted), max(pg_column_size(noted)) from (values
-    (timestamptz '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
-    ) as notes (noted)"""
-claim("transactions_indexes.zone_not_stored", "timestamptz from New York, London and Tokyo is one value of eight bytes without a zone",
-      list(run(airline, THREE_NOTES)[0]), equals=[1, 8])
-claim("transactions_indexes.hour_twice", "for 01:30, which happened twice, PostgreSQL takes the second and Python the first",
-      [by_postgres(TWICE), by_python(TWICE)], equals=["06:30Z, shown as 01:30", "05:30Z, shown as 01:30"])
-claim("transactions_indexes.hour_never", "for 02:30, which did not happen, both accept it and show 03:30",
-      [by_postgres(NEVER_WAS), by_python(NEVER_WAS)], equals=["07:30Z, shown as 03:30"] * 2)
-claim("transactions_indexes.fold_equal", "in the repeated hour an aware time does not equal itself in UTC",
-      left == left.astimezone(UTC), equals=False)
-
-# %% [markdown]
-# **Why.** For PostgreSQL an ambiguous or impossible text means *standard time* ([manual,
-# B.2](https://www.postgresql.org/docs/17/datetime-invalid-input.html)), for Python it means `fold=0`, the first of the
-# two. Each choice is sensible, but together they differ by an hour. The inequality follows from the rule for hashes
-# (PEP 495). Within one zone `fold` does not count, so the two times 01:10 are equal to each other. If each were also
-# equal to its own instant in UTC, two different instants would be equal.
-#
-# **In production.** An event that *has happened* (pushed back, paid, logged) is an instant. Use `timestamptz`, write it
-# with an offset, keep sessions in UTC (`alter role … set timezone = 'UTC'`), and use `DateTime(timezone=True)` in
-# SQLAlchemy. Convert it where a person reads it.
-#
-# An event that *is planned* at a place (a departure next June at 08:00 in São Paulo) is a wall clock **and the name of
-# a zone**, in two columns. A government may change the offset between the sale and the flight, and an instant that was
-# computed at the sale would then be wrong. MySQL's `timestamp` is an instant too, converted by the session's
-# `time_zone`, and its `datetime` is a wall clock ([manual](https://dev.mysql.com/doc/refman/9.5/en/datetime.html)).
-# SQLite stores what you give it.
-
-# %% [markdown] also=["transactions_indexes.fold_instant", "transactions_indexes.fold_python", "transactions_indexes.fold_utc", "transactions_indexes.fold_equal"] claim="transactions_indexes.fold_wall" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: the same two events in July</summary>
-#
-# ```diff
-# -CLOSED = datetime(2013, 11, 3, 5, 50, tzinfo=UTC)  # 01:50 in New York, summer time
-# -LEFT = datetime(2013, 11, 3, 6, 10, tzinfo=UTC)  # 01:10 in New York, winter time
-# +CLOSED = datetime(2013, 7, 3, 5, 50, tzinfo=UTC)
-# +LEFT = datetime(2013, 7, 3, 6, 15, tzinfo=UTC)
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("transactions_indexes.fold_wall")`
-
-# %% [markdown] also=["transactions_indexes.hour_twice", "transactions_indexes.hour_never"] claim="transactions_indexes.zone_not_stored" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: <code>timestamp</code> without <code>tz</code>; hours of an ordinary night</summary>
-#
-# A `timestamp` accepts the same three texts without a warning, drops the offsets, and makes three values of them.
-#
-# ```diff
-# -    (timestamptz '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
-# +    (timestamp '2013-11-03 01:50-04'), ('2013-11-03 05:50Z'), ('2013-11-03 14:50+09')
-# @@
-# -TWICE, NEVER_WAS = "2013-11-03 01:30", "2013-03-10 02:30"
-# +TWICE, NEVER_WAS = "2013-11-04 01:30", "2013-03-11 02:30"
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("transactions_indexes.zone_not_stored")`
-
-# %% [markdown] minutes=6
-# ## Two complaints
-#
-# There are two complaints about the reports. *San Juan does not take the same time in winter and in summer*, says route
-# planning. *Your daily totals are wrong*, says the station, and sends its own totals. Both reports use the real data of 2013.
-# In these data, each time is the local time of the airport where it was noted.
-
-# %%
-columns = ["year", "month", "day", "dep_time", "arr_time", "air_time", "dest"]
-real = data.flights(columns)
-same_day = real[(real.dest == "SJU") & real.air_time.notna() & (real.dep_time < real.arr_time)]
-run(airline, "create table san_juan (year int, month int, day int, dep int, arr int, in_air int)")
-copy_in("san_juan", same_day.drop(columns="dest").itertuples(index=False))
-
-# %% [markdown] predict="transactions_indexes.q11"
-# **Predict.** Puerto Rico has no summer time. By the clocks of the two places, in which season does the same flight
-# take longer?
-#
-# - **a** in neither: a duration has no time zone
-# - **b** an hour longer in winter
-# - **c** an hour longer in summer
-
-# %%
-answer("transactions_indexes.q11", None)  # "a", "b" or "c"
-
-# %%
-TYPICAL = """
-    with times as (
-        select month in (1, 2) as winter, in_air,
-               make_timestamp(year, month, day, dep / 100, mod(dep, 100), 0) as departed,
-               make_timestamp(year, month, day, arr / 100, mod(arr, 100), 0) as arrived
-        from san_juan where month in (1, 2, 6, 7)
-    ), durations as (
-        select winter, in_air, arrived - departed as by_the_clocks,
-               arrived at time zone 'America/Puerto_Rico' - departed at time zone 'America/New_York' as by_instants
-        from times
-    )
-    select winter, count(*), percentile_cont(0.5) within group (order by in_air),
-           extract(epoch from percentile_cont(0.5) within group (order by by_the_clocks))::int / 60,
-           extract(epoch from percentile_cont(0.5) within group (order by by_instants))::int / 60
-    from durations group by winter order by winter"""
-summer, winter = run(airline, TYPICAL)
-names = ["winter", "flights", "minutes in the air", "gate to gate by the clocks", "by instants"]
-show_table([dict(zip(names, row, strict=True)) for row in (summer, winter)], caption="Medians, JFK and EWR to San Juan")
-
-# %% [markdown]
-# Now the other complaint. The reporting query groups by `departs::date`, and the two offices run it from sessions in
-# two time zones.
-
-# %%
-per_hour = data.flights(["time_hour"])["time_hour"].value_counts()
-run(airline, "create table departures (departs timestamptz, flights int)")
-copy_in("departures", per_hour.items())
-
-OTHER_DAY = """
-    select coalesce(sum(flights) filter (
-        where departs::date <> (departs at time zone 'America/New_York')::date
-    ), 0)::int, sum(flights)::int from departures"""
-moved_utc, total = run(session_in("UTC"), OTHER_DAY)[0]
-moved_ny, _ = run(session_in("America/New_York"), OTHER_DAY)[0]
-print(f"{moved_utc:,} of {total:,} departures are reported for the next day by the session in UTC")
-
-# %% [markdown]
-# And how long is a day? `interval '1 day'` and `interval '24 hours'` are different values. An addition of days to a
-# `timestamptz` happens in the session's zone.
-
-# %%
-LENGTH = """
-    select extract(epoch from (date '{day}' + 1)::timestamp at time zone 'America/New_York'
-                            - date '{day}'::timestamp at time zone 'America/New_York')::int / 3600"""
-hours = {day: value(airline, LENGTH.format(day=day)) for day in ("2013-03-10", "2013-07-04", "2013-11-03")}
-
-NEXT_DAY = """
-    select noon + interval '1 day' - (noon + interval '24 hours')
-    from (values (timestamptz '2013-11-02 12:00-04')) as day_before (noon)"""
-apart = [value(session_in(zone), NEXT_DAY).total_seconds() / 3600 for zone in ("America/New_York", "UTC")]
-
-# %%
-claim("transactions_indexes.winter_wall", "by the local clocks the flight to San Juan is an hour longer in winter",
-      winter[3] - summer[3], between=(45, 75), unit="minutes", proves={"transactions_indexes.q11": "b"})
-claim("transactions_indexes.winter_instant", "by instants the flight to San Juan is not longer in winter",
-      abs(winter[4] - summer[4]), at_most=15, unit="minutes", did=summer[4])
-claim("transactions_indexes.day_of_session", "the same query assigns 38,444 departures to another day in a UTC session, and none in a New York session",
-      [moved_utc, moved_ny], equals=[38_444, 0], baseline=moved_ny)
-claim("transactions_indexes.day_length", "New York's days of 2013 have 23, 24 and 25 hours",
-      list(hours.values()), equals=[23, 24, 25])
-claim("transactions_indexes.day_hours", "`+ 1 day` and `+ 24 hours` differ by an hour for a session in New York, and not for one in UTC",
-      apart, equals=[1, 0])
-
-# %% [markdown]
-# **Reading it.** The aircraft do not need longer in January: between instants they are 6 minutes faster. Puerto Rico's
-# clock is an hour ahead of New York's in winter and equal to it in summer. So the difference of two wall clocks
-# contains the difference between the two places. The daily totals have the same sum, but the days differ: 11 % of the
-# departures (those after seven or eight in the evening) belong to the next day for a session in UTC.
-#
-# **Why.** `departed at time zone 'America/New_York'` turns a wall clock *of that place* into an instant. Applied to a
-# `timestamptz`, it goes the other way and gives the wall clock of that place ([manual,
-# 9.9.4](https://www.postgresql.org/docs/17/functions-datetime.html#FUNCTIONS-DATETIME-ZONECONVERT)). So one operator
-# has two directions, and the type decides. `departs::date` and `date_trunc('day', departs)` use the session's zone, so
-# the query depends on a setting that is not in its text. `interval` stores months, days and microseconds separately,
-# because a month and a day have no fixed length ([manual,
-# 8.5.4](https://www.postgresql.org/docs/17/datatype-datetime.html#DATATYPE-INTERVAL-INPUT)).
-#
-# **In production.** Name the zone in the query: `(departs at time zone 'America/New_York')::date`, or use the third
-# argument of `date_trunc`. You can index this expression. An index on `departs::date` is refused, since its result
-# depends on a setting (*functions in index expression must be marked IMMUTABLE*). A deadline *24 hours after booking*
-# is `interval '24 hours'`. *The same time tomorrow* is `'1 day'` in the customer's zone. On two days of the year a rate
-# per hour must divide by 23 or by 25. In New York a job at 02:30 may not run on the day of 23 hours, and a job at 01:30
-# may run twice on the day of 25.
-
-# %% [markdown] claim="transactions_indexes.winter_wall" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: compare two months of summer</summary>
-#
-# ```diff
-# -        select month in (1, 2) as winter, in_air,
-# +        select month = 6 as winter, in_air,
-# @@
-# -        from san_juan where month in (1, 2, 6, 7)
-# +        from san_juan where month in (6, 7)
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("transactions_indexes.winter_wall")`
-
-# %% [markdown] also=["transactions_indexes.day_of_session", "transactions_indexes.day_length", "transactions_indexes.day_hours"] claim="transactions_indexes.winter_instant" tags=["break-it"]
-# <details>
-# <summary><b>Break it</b>: an offset instead of a place; the place in the query; hours only</summary>
-#
-# An offset is not a zone. It has no summer time, and all its days have 24 hours. If the query names the place, the zone
-# of the session does not matter.
-#
-# ```diff
-# -               arrived at time zone 'America/Puerto_Rico' - departed at time zone 'America/New_York' as by_instants
-# +               arrived at time zone interval '-04:00' - departed at time zone interval '-05:00' as by_instants
-# @@
-# -        where departs::date <> (departs at time zone 'America/New_York')::date
-# +        where (departs at time zone 'America/New_York')::date <> (departs at time zone 'America/New_York')::date
-# @@
-# -    select extract(epoch from (date '{day}' + 1)::timestamp at time zone 'America/New_York'
-# -                            - date '{day}'::timestamp at time zone 'America/New_York')::int / 3600"""
-# +    select extract(epoch from (date '{day}' + 1)::timestamp at time zone interval '-05:00'
-# +                            - date '{day}'::timestamp at time zone interval '-05:00')::int / 3600"""
-# @@
-# -    select noon + interval '1 day' - (noon + interval '24 hours')
-# +    select noon + interval '24 hours' - (noon + interval '24 hours')
-# ```
-#
-# </details>
-#
-# ▶ In a new cell: `break_it("transactions_indexes.winter_instant")`
-
-# %% [markdown] minutes=35
+# %% [markdown] minutes=25
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
@@ -1869,22 +1550,6 @@ def off_call_again(engine, name, tries=5):
 
 # %%
 check("transactions_indexes.skew_retried", off_call_again)
-
-# %% [markdown]
-# ### Days of a place (10 minutes)
-#
-# `gate_departures (departs timestamptz)` has departures of New York's airports. Return one row for each local day that
-# has any, in order: the day as a date, its number of departures, and the number of hours of that day. Your function
-# gets a connection, and you do not know the time zone of its session.
-
-# %% exercise="transactions_indexes.local_days" tags=["exercise"]
-def local_days(connection):
-    """Rows of (day, departures, hours of that day) by New York's calendar, in order."""
-    raise NotImplementedError
-
-
-# %%
-check("transactions_indexes.local_days", local_days)
 
 # %% [markdown] minutes=5
 # ## Asked in interviews
@@ -1971,17 +1636,6 @@ check("transactions_indexes.local_days", local_days)
 # (`transactions_indexes.file_rewritten`), under a lock that stops all readers and writers of the table.
 #
 # </details>
-#
-# <details>
-# <summary><code>timestamp</code> or <code>timestamptz</code>? And is UTC everywhere enough?</summary>
-#
-# Use `timestamptz` for events that have happened. It is an instant and stores no zone
-# (`transactions_indexes.zone_not_stored`), and it is right across a change of the clocks
-# (`transactions_indexes.fold_instant`). Keep sessions in UTC, or Python's arithmetic can be wrong by an hour
-# (`transactions_indexes.fold_python`). UTC is not enough for plans, which need a wall clock and the name of a zone. And
-# days belong to a place (`transactions_indexes.day_of_session`, `transactions_indexes.day_length`).
-#
-# </details>
 
 # %% [markdown] minutes=1
 # ## Recap
@@ -1998,8 +1652,6 @@ check("transactions_indexes.local_days", local_days)
 #    this and still allows a history of the seat.
 # 5. PostgreSQL keeps old versions beside new ones. `VACUUM` makes room inside the file, and one open transaction can
 #    keep every dead version alive.
-# 6. A wall clock can run backwards, and Python's aware datetimes of one zone subtract wall clocks. A day belongs to a
-#    place, and it may have 23 or 25 hours.
 #
 # <details>
 # <summary>The claims behind each sentence</summary>
@@ -2014,8 +1666,6 @@ check("transactions_indexes.local_days", local_days)
 # 4. `transactions_indexes.seat_checked`, `transactions_indexes.seat_indexed`, `transactions_indexes.seat_again`
 # 5. `transactions_indexes.two_versions`, `transactions_indexes.file_after`, `transactions_indexes.file_refilled`,
 #    `transactions_indexes.horizon_snapshot`, `transactions_indexes.horizon_writer`
-# 6. `transactions_indexes.fold_wall`, `transactions_indexes.fold_python`, `transactions_indexes.winter_wall`,
-#    `transactions_indexes.day_of_session`, `transactions_indexes.day_length`
 #
 # </details>
 #

@@ -13,8 +13,8 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# Second of two sittings, 105 minutes: what a query reads, what an index saves, and what it costs. (The first is about
-# transactions. You can take them in either order.) Needs PostgreSQL, 15 or later. If MySQL and MariaDB are there too,
+# Second of three sittings, 105 minutes: what a query reads, what an index saves, and what it costs. (The first is about
+# transactions, the third about time. You can take them in any order.) Needs PostgreSQL, 15 or later. If MySQL and MariaDB are there too,
 # it reads their plans as well. SQLite comes with Python.
 #
 # A page lists the 125 flights of one aircraft in order of time. Another page needs only the first of them, so its query
@@ -140,7 +140,7 @@ show_plan(whole, TRIPS)
 #
 # This notebook counts pages, hit plus read, because an index saves pages on your laptop and on the server.
 
-# %% [markdown] predict="transactions_indexes.q12"
+# %% [markdown] predict="transactions_indexes.q10"
 # **Predict.** Now there is an index on `tailnum`. The aircraft made 111 of 336,776 departures, all through the year.
 # How many pages will the query read?
 #
@@ -149,7 +149,7 @@ show_plan(whole, TRIPS)
 # - **c** about a third of the table
 
 # %%
-answer("transactions_indexes.q12", None)  # "a", "b" or "c"
+answer("transactions_indexes.q10", None)  # "a", "b" or "c"
 
 # %%
 only("tails on flights (tailnum)")
@@ -162,7 +162,7 @@ show_plan(looked_up, "the same query, with an index on tailnum")
 claim("transactions_indexes.whole_table", "without an index 111 rows cost every page of the table",
       whole.buffers, equals=PAGES)
 claim("transactions_indexes.through_index", "through the index the rows cost about one page each",
-      looked_up.buffers / looked_up.rows, between=(0.8, 1.3), unit="pages a row", proves={"transactions_indexes.q12": "b"},
+      looked_up.buffers / looked_up.rows, between=(0.8, 1.3), unit="pages a row", proves={"transactions_indexes.q10": "b"},
       baseline=looked_up.rows)
 
 # %% [markdown]
@@ -208,7 +208,7 @@ run("analyze quarter")
 
 BUSIEST = "select departs, origin, dest from quarter where tailnum = 'N725MQ'"
 
-# %% [markdown] predict="transactions_indexes.q13"
+# %% [markdown] predict="transactions_indexes.q11"
 # **Predict.** The index holds all four columns of the query. For how many of the rows does an Index Only Scan
 # read the *table*, right after the import?
 #
@@ -217,7 +217,7 @@ BUSIEST = "select departs, origin, dest from quarter where tailnum = 'N725MQ'"
 # - **c** those that changed since the index was made
 
 # %%
-answer("transactions_indexes.q13", None)  # "a", "b" or "c"
+answer("transactions_indexes.q11", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # We look three times: after the import, after a `VACUUM`, and after a batch has corrected the delay of every 50th
@@ -243,7 +243,7 @@ show_table(
 
 # %%
 claim("transactions_indexes.not_vacuumed", "after an import an Index Only Scan visits the table for each row",
-      imported.heap_fetches / imported.rows, equals=1, unit="fetches a row", proves={"transactions_indexes.q13": "b"}, baseline=imported.rows)
+      imported.heap_fetches / imported.rows, equals=1, unit="fetches a row", proves={"transactions_indexes.q11": "b"}, baseline=imported.rows)
 claim("transactions_indexes.index_only", "after VACUUM an Index Only Scan visits the table for no row",
       vacuumed.heap_fetches, equals=0)
 claim("transactions_indexes.fetches_return", "after one row in 50 is changed, it visits the table for nearly every row again",
@@ -416,7 +416,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 # It is the 1st of July. How many departures to Honolulu are still to come? The query has two conditions, `dest = 'HNL'`
 # and `departs >= '2013-07-01'`. An index on two columns can have them in either order.
 
-# %% [markdown] predict="transactions_indexes.q14"
+# %% [markdown] predict="transactions_indexes.q12"
 # **Predict.** 707 of 336,776 flights go to HNL, and half of all flights are later than 1 July. With which index does
 # the query read fewer pages?
 #
@@ -425,7 +425,7 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 # - **c** both the same: each holds both columns
 
 # %%
-answer("transactions_indexes.q14", None)  # "a", "b" or "c"
+answer("transactions_indexes.q12", None)  # "a", "b" or "c"
 
 # %%
 TO_COME = "select count(*) from flights where dest = 'HNL' and departs >= '2013-07-01'"
@@ -444,7 +444,7 @@ show_plan(next_ten, "the next ten, from (dest, departs)")
 
 # %%
 claim("transactions_indexes.equality_first", "with the range column first the index scan reads at least 20 times the pages",
-      range_first.buffers / equality_first.buffers, at_least=20, unit="×", proves={"transactions_indexes.q14": "b"})
+      range_first.buffers / equality_first.buffers, at_least=20, unit="×", proves={"transactions_indexes.q12": "b"})
 claim("transactions_indexes.no_sort", "with the equality column first ten rows are read in order of departure and none is sorted",
       ("Sort" in next_ten.kinds, int(next_ten.scan.rows)), equals=(False, 10))
 
@@ -537,7 +537,7 @@ claim("transactions_indexes.airports_named", "with the three airports named, eac
 AIRCRAFT = "N827JB"
 ITS_FLIGHTS = f"select departs, origin, dest from flights where tailnum = '{AIRCRAFT}' order by departs"
 
-# %% [markdown] predict="transactions_indexes.q15"
+# %% [markdown] predict="transactions_indexes.q13"
 # **Predict.** The whole list reads 128 pages. How many pages does the same query read with `LIMIT 1`?
 #
 # - **a** about 4: the first row of the index on departs
@@ -545,7 +545,7 @@ ITS_FLIGHTS = f"select departs, origin, dest from flights where tailnum = '{AIRC
 # - **c** more than a thousand
 
 # %%
-answer("transactions_indexes.q15", None)  # "a", "b" or "c"
+answer("transactions_indexes.q13", None)  # "a", "b" or "c"
 
 # %%
 only("of_tail on flights (tailnum)", "of_time on flights (departs)")
@@ -561,7 +561,7 @@ only("of_tail_and_time on flights (tailnum, departs)")
 served = explain(db, f"{ITS_FLIGHTS} limit 1")
 
 claim("transactions_indexes.limit_walks", "with LIMIT 1 the query reads more than ten times the pages that the whole list needs",
-      first_only.buffers / all_of_them.buffers, at_least=10, unit="×", proves={"transactions_indexes.q15": "c"})
+      first_only.buffers / all_of_them.buffers, at_least=10, unit="×", proves={"transactions_indexes.q13": "c"})
 claim("transactions_indexes.limit_served", "an index on (tailnum, departs) serves LIMIT 1 with at most five pages",
       served.buffers, at_most=5, unit="pages")
 
@@ -629,7 +629,7 @@ def lexington(times, **options):
         return explain(desk, FIRST_TO, ["LEX"]), 0, 0
 
 
-# %% [markdown] predict="transactions_indexes.q16"
+# %% [markdown] predict="transactions_indexes.q14"
 # **Predict.** `dest` and `departs` each have an index. On a fresh connection Lexington costs a handful of pages. How
 # many does it cost on a connection that was asked for Chicago ten times?
 #
@@ -638,7 +638,7 @@ def lexington(times, **options):
 # - **c** more than a thousand
 
 # %%
-answer("transactions_indexes.q16", None)  # "a", "b" or "c"
+answer("transactions_indexes.q14", None)  # "a", "b" or "c"
 
 # %%
 only("of_dest on flights (dest)", "of_time on flights (departs)")
@@ -662,7 +662,7 @@ only("of_dest_and_time on flights (dest, departs)")
 either_way = lexington(10)[0]
 
 claim("transactions_indexes.eleventh", "the eleventh execution on one connection reads at least 100 times the pages of the tenth",
-      asked[10][0].buffers / asked[9][0].buffers, at_least=100, unit="×", proves={"transactions_indexes.q16": "c"},
+      asked[10][0].buffers / asked[9][0].buffers, at_least=100, unit="×", proves={"transactions_indexes.q14": "c"},
       baseline=asked[9][0].buffers)
 claim("transactions_indexes.custom_plan", "with plan_cache_mode = force_custom_plan the eleventh execution reads as few pages as the first",
       planned_anew.buffers, at_most=20, unit="pages")
@@ -723,7 +723,7 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the g
 # A colleague has put an index on `arr_delay`. The query asks for *flights that arrived on time or early*, which are
 # more than half of the table. He complains that PostgreSQL does not use the index, and he would like to force it.
 
-# %% [markdown] predict="transactions_indexes.q17"
+# %% [markdown] predict="transactions_indexes.q15"
 # **Predict.** There is an index on `arr_delay`. A query asks for the 2 % of the flights that arrived earliest, and they
 # can be anywhere in the table. What share of the table's pages has at least one of them?
 #
@@ -732,7 +732,7 @@ claim("transactions_indexes.either_way", "with an index on (dest, departs) the g
 # - **c** about half
 
 # %%
-answer("transactions_indexes.q17", None)  # "a", "b" or "c"
+answer("transactions_indexes.q15", None)  # "a", "b" or "c"
 
 # %%
 COLUMN = "arr_delay"
@@ -768,7 +768,7 @@ show_table([{"share of the rows, %": 100 * s, "the planner's choice": plan.scan.
 
 # %%
 claim("transactions_indexes.scattered", "2 % of the rows are on more than 40 % of the pages",
-      by_bitmap[0.02].buffers / PAGES, at_least=0.4, unit="of the pages", proves={"transactions_indexes.q17": "c"})
+      by_bitmap[0.02].buffers / PAGES, at_least=0.4, unit="of the pages", proves={"transactions_indexes.q15": "c"})
 claim("transactions_indexes.declined", "for 60 % of the rows the planner scans the table and does not use the index",
       chosen[0.6].scan.kind, equals="Seq Scan")
 claim("transactions_indexes.forced", "forced to use the index, the server touches more than ten times as many pages",
@@ -944,7 +944,7 @@ lab.copy_in(db, "weather", data.weather()[["time_hour", "origin", "temp", "wind_
 run("create index at_hour on weather (origin, time_hour)")
 run("vacuum (analyze) weather")
 
-# %% [markdown] predict="transactions_indexes.q18"
+# %% [markdown] predict="transactions_indexes.q16"
 # **Predict.** HA has 342 flights, and 707 flights go to HNL. How many rows does the planner expect for both conditions
 # together?
 #
@@ -953,7 +953,7 @@ run("vacuum (analyze) weather")
 # - **c** 707
 
 # %%
-answer("transactions_indexes.q18", None)  # "a", "b" or "c"
+answer("transactions_indexes.q16", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # We run the query without further help, and then with two kinds of *extended statistics*: functional dependencies, and
@@ -985,7 +985,7 @@ show_table(
 
 # %%
 claim("transactions_indexes.multiplied", "the estimate for two correlated conditions is off by more than a hundred times",
-      expected["none"].off_by, at_least=100, unit="× off", proves={"transactions_indexes.q18": "b"})
+      expected["none"].off_by, at_least=100, unit="× off", proves={"transactions_indexes.q16": "b"})
 claim("transactions_indexes.mcv", "with extended statistics on common combinations (mcv) the estimate is right",
       expected["mcv"].off_by, at_most=1.5, unit="× off")
 claim("transactions_indexes.dependencies", "with functional-dependency statistics alone the estimate is off by more than ten times",
@@ -1253,7 +1253,7 @@ claim("transactions_indexes.in_sqlite", "in SQLite an index entry holds the rowi
 # A write to a table must also write its indexes. We measure this by the **write-ahead log**. Every change goes there
 # first, replicas and point-in-time backups get it from there, and `EXPLAIN (ANALYZE, WAL)` counts its bytes.
 
-# %% [markdown] predict="transactions_indexes.q19"
+# %% [markdown] predict="transactions_indexes.q17"
 # **Predict.** Bookings are inserted into a table without an index, and into one with five. How much more WAL does the
 # second one write?
 #
@@ -1262,7 +1262,7 @@ claim("transactions_indexes.in_sqlite", "in SQLite an index entry holds the rowi
 # - **c** more than three times as much in all
 
 # %%
-answer("transactions_indexes.q19", None)  # "a", "b" or "c"
+answer("transactions_indexes.q17", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Half of the bookings are already there, in the table and its indexes. We measure the insertion of the other half.
@@ -1297,7 +1297,7 @@ show_bars(
 claim("transactions_indexes.each_index", "each of five indexes adds 50 to 110 bytes of WAL per row on average",
       (wal_a_row[5] - wal_a_row[0]) / 5, between=(50, 110), unit="bytes a row and index", baseline=wal_a_row[0])
 claim("transactions_indexes.five_indexes", "with five indexes a booking writes more than three times the WAL of one without",
-      wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q19": "c"}, baseline=wal_a_row[0])
+      wal_a_row[5] / wal_a_row[0], at_least=3, unit="×", proves={"transactions_indexes.q17": "c"}, baseline=wal_a_row[0])
 
 # %% [markdown]
 # **Why.** The row is one WAL record, and each index entry is another one. It has 24 bytes of header, the page's
@@ -1415,7 +1415,7 @@ def wal_of_keys(keys, more):
     return last.wal_bytes / more, size("payments_pkey") / len(keys)
 
 
-# %% [markdown] predict="transactions_indexes.q20"
+# %% [markdown] predict="transactions_indexes.q18"
 # **Predict.** 60,000 payments are inserted, then comes a checkpoint, then 1,000 more payments. How does the WAL of one
 # of the last compare for UUID v4 and v7?
 #
@@ -1424,7 +1424,7 @@ def wal_of_keys(keys, more):
 # - **c** v4 several times as much
 
 # %%
-answer("transactions_indexes.q20", None)  # "a", "b" or "c"
+answer("transactions_indexes.q18", None)  # "a", "b" or "c"
 
 # %%
 PAYMENTS, MORE = (60_000, 1_000) if scale == "quick" else (1_000_000, 10_000)
@@ -1441,7 +1441,7 @@ show_bars({"UUID v4": v4_size, "UUID v7": v7_size}, title="The primary key's ind
 
 # %%
 claim("transactions_indexes.random_keys", "after a checkpoint a uuidv4 key writes at least four times the WAL of a uuidv7 key",
-      v4_wal / v7_wal, at_least=4, unit="×", proves={"transactions_indexes.q20": "c"})
+      v4_wal / v7_wal, at_least=4, unit="×", proves={"transactions_indexes.q18": "c"})
 claim("transactions_indexes.random_size", "an index of random keys is at least a sixth larger",
       v4_size / v7_size, at_least=1.17, unit="×")
 
@@ -1977,4 +1977,4 @@ check("transactions_indexes.right_estimates", right_estimates)
 # [RFC 9562](https://www.rfc-editor.org/rfc/rfc9562), on UUIDs.
 
 # %% [markdown] footer=true
-# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.2 Beyond tables](02_beyond_tables.ipynb) →
+# ← [3.1a Transactions, indexes, plans](01a_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1c Transactions, indexes, plans](01c_transactions_indexes.ipynb) →

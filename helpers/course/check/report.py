@@ -23,7 +23,8 @@ from helpers.records import entries
 SCHEMA = Path(__file__).with_name("report.schema.json")
 IMPOSSIBLE = ROOT / "tests" / "impossible.yaml"
 REPEATS = 1  # control runs of a whole run that may be needed twice
-TEST_REPEATS = 2  # other tests of a run that may
+TEST_REPEATS = 2  # other tests of a run that may, a notebook among them
+NOTEBOOK_REPEATS = 1  # notebooks of a run that may: if more are red, none is repeated
 CANARIES = (
     "false_claim",
     "edited_output",

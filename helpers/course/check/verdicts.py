@@ -171,7 +171,7 @@ def stage(
     yield todo
     lines = list(_lines_since(record, before))
     for pair in todo:
-        mine = [line for line in lines if _is_of(books[pair], name, line)]
+        mine = [line for line in lines if is_of(books[pair], name, line)]
         if _green(books[pair], mine):
             keep(keys[pair], mine)
 
@@ -184,7 +184,8 @@ def _lines_since(record: Path, before: dict[Path, int]) -> Iterator[Line]:
                 yield path.stem.rsplit("-", 1)[0], json.loads(line)
 
 
-def _is_of(book: Notebook, stage: str, line: Line) -> bool:
+def is_of(book: Notebook, stage: str, line: Line) -> bool:
+    """Whether a line of the record tells of a notebook's run in a stage."""
     kind, entry = line
     if kind == "claims":
         return entry["id"] in {call.id for call in book.of("claim")}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ Message = dict[str, Any]
 
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]}
 END = {"type": "http.response.body", "body": b"ok"}
+WAIT = 1.0  # seconds for an exchange in memory, which takes a millisecond
 
 
 class Left(BaseException):
@@ -99,8 +101,9 @@ def _size(got: list[Any]) -> int:
     why="A body of unknown length can only be counted. The middleware holds no bytes: each message goes on as soon as it "
     "came, up to the one that is too much. An exception is the one way to stop an application that waits in "
     "`receive`, and its own class keeps it apart from the application's errors.",
-    stretch="FastAPI turns an exception that comes out of reading JSON into a 400. Where would you have to look so that its "
-    "clients get a 413, too?",
+    stretch="FastAPI turns an exception that comes out of reading JSON into a 400, unless it is an `HTTPException`. What would "
+    "your exception have to be so that its clients get a 413? Compare with `starlette/middleware/body_limit.py`: when does it "
+    "answer a `Content-Length` that is too large?",
     rows=("falsy", "again", "exception", "base exception", "in place"),
 )
 def check_body_limit(limit: Callable[..., App]) -> None:
@@ -112,9 +115,11 @@ async def _body_limit(limit: Callable[..., App]) -> None:
     await _passes(limit)
     await _by_the_head(limit)
     await _at_once(limit)
+    await _nothing_kept(limit)
     await _by_counting(limit)
     await _begun(limit)
     await _not_ours(limit)
+    await _the_servers(limit)
     await _side_by_side(limit)
 
 
@@ -140,6 +145,12 @@ async def _passes(limit: Callable[..., App]) -> None:
                 f"A body within the limit ({what}): the application must get the server's messages as they are, "
                 f"{shown(exchange.messages)}, and got {shown(got)}."
             )
+        await asyncio.sleep(0)  # what was started beside the application runs now
+        if exchange.read != len(got):
+            raise Wrong(
+                f"A body within the limit ({what}): the application asked for {len(got)} messages, and {exchange.read} were read "
+                "from the server. Read when the application asks, and not ahead:"
+            )
 
 
 async def _by_the_head(limit: Callable[..., App]) -> None:
@@ -150,14 +161,19 @@ async def _by_the_head(limit: Callable[..., App]) -> None:
         raise Wrong(
             f"Content-Length: 10 with a limit of 10 is allowed; the statuses sent were {exchange.statuses}."
         )
-    for length, most in ((11, 10), (1, 0), (1000, 999)):
+    for length, most, method in (
+        (11, 10, "POST"),
+        (1, 0, "POST"),
+        (1000, 999, "PUT"),
+        (11, 10, "GET"),
+    ):
         called: list[Any] = []
-        exchange = _Exchange(b"x" * length, length=length)
+        exchange = _Exchange(b"x" * length, length=length, method=method)
         error = await exchange.through(limit(_reader(called), most))
         if called or exchange.read:
             raise Wrong(
-                f"Content-Length: {length} with a limit of {most} says enough: refuse it before the application is called "
-                "and before anything is read."
+                f"{method} with Content-Length: {length} and a limit of {most} says enough: refuse it before the application is "
+                "called and before anything is read."
             )
         _refused(exchange, error, f"Content-Length: {length} with a limit of {most}")
 
@@ -227,6 +243,7 @@ async def _by_counting(limit: Callable[..., App]) -> None:
             "18 bytes and a limit of 10; the application catches what `receive` raises and reads again. It must get one message "
             f"and then an error (a subclass of `Exception`) at each call; it got {', '.join(tries)}."
         )
+    await asyncio.sleep(0)
     if exchange.read != 2:
         raise Wrong(
             f"The second message was too much, and the middleware read {exchange.read} messages. A client that waits for its 413 "
@@ -261,13 +278,47 @@ async def _at_once(limit: Callable[..., App]) -> None:
     ready.put_nowait({"type": "http.request", "body": b"row", "more_body": True})
     exchange.receive = ready.get  # type: ignore[method-assign]
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT):
             await limit(app, 100)(exchange.scope, exchange.receive, exchange.send)
     except TimeoutError:
         raise Wrong(
             "The client sends the next part of its body when the application has read the one before. Nothing arrived any more: "
             "pass each message on as it comes, and do not collect the body."
         ) from None
+
+
+async def _nothing_kept(limit: Callable[..., App]) -> None:
+    """Many large messages, of which the application keeps none."""
+    size, number = 100_000, 100
+    exchange, got = _Exchange(), 0
+
+    async def receive() -> Message:
+        exchange.read += 1
+        return {
+            "type": "http.request", "body": bytes(size), "more_body": exchange.read < number,
+        }  # fmt: skip
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal got
+        more = True
+        while more:
+            message = await receive()
+            got, more = got + len(message["body"]), message["more_body"]
+        await send(dict(START))
+        await send(dict(END))
+
+    exchange.receive = receive  # type: ignore[method-assign]
+    tracemalloc.start()
+    try:
+        error = await exchange.through(limit(app, 10**9))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    if error is None and got == size * number and peak > 10 * size:
+        raise Wrong(
+            f"A body of {size * number:,} bytes in {number} messages passed, and at its end {peak:,} bytes were in use. Count the "
+            "bytes, and keep none of them: an upload may be larger than the memory."
+        )
 
 
 async def _begun(limit: Callable[..., App]) -> None:
@@ -335,6 +386,36 @@ async def _not_ours(limit: Callable[..., App]) -> None:
             )
 
 
+async def _the_servers(limit: Callable[..., App]) -> None:
+    """The server's `receive` or `send` raises: the application gets it, and so does the server."""
+    for where in ("receive", "send"):
+        for raised in (OSError("the client is gone"), asyncio.CancelledError()):
+
+            async def broken(*message: Any, raised: BaseException = raised) -> None:
+                raise raised
+
+            seen: list[BaseException] = []
+
+            async def app(
+                scope: Any, receive: Any, send: Any, seen: list[BaseException] = seen
+            ) -> None:
+                try:
+                    await receive()
+                    await send(dict(START))
+                except BaseException as problem:
+                    seen.append(problem)
+                    raise
+
+            exchange = _Exchange(b"12A")
+            setattr(exchange, where, broken)
+            error = await exchange.through(limit(app, 10))
+            if len(seen) != 1 or seen[0] is not raised or error is not raised or exchange.sent:
+                raise Wrong(
+                    f"The server's `{where}` raised {shown(raised)}. The application must get it as it is, and decide; it got "
+                    f"{shown(seen)}, and what came out is {shown(error)}."
+                )
+
+
 async def _side_by_side(limit: Callable[..., App]) -> None:
     both, results = asyncio.Barrier(2), {}
 
@@ -354,7 +435,7 @@ async def _side_by_side(limit: Callable[..., App]) -> None:
         results[name] = exchange.statuses if error is None else [shown(error)]
 
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(WAIT):
             await asyncio.gather(one("first"), one("second"))
     except TimeoutError:
         results["first"] = ["stuck"]
@@ -363,8 +444,6 @@ async def _side_by_side(limit: Callable[..., App]) -> None:
             "Two requests at the same time, 8 bytes each, limit 10: both are allowed, and they came to "
             f"{shown(dict(sorted(results.items())))}. One object serves all requests; what belongs to a request is in local variables."
         )
-    exchange = _Exchange(b"x" * 11)
-    await exchange.through(limit(_reader([]), 10))
     middleware = limit(_reader([]), 10)
     await _Exchange(b"x" * 11).through(middleware)
     exchange = _Exchange(b"x" * 10)
@@ -373,6 +452,14 @@ async def _side_by_side(limit: Callable[..., App]) -> None:
         raise Wrong(
             f"After a request that was too large, one of 10 bytes with the limit 10 got {exchange.statuses}: each request is counted "
             "by itself."
+        )
+    exchange = _Exchange(b"x" * 11)
+    error = await exchange.through(middleware)
+    if error is not None or exchange.statuses != [413]:
+        raise Wrong(
+            "After an ordinary request, one that was too large must get its 413; the statuses sent were "
+            f"{exchange.statuses}{f', and {shown(error)} came out' if error is not None else ''}. Whether a response has begun is "
+            "asked of each request by itself."
         )
 
 

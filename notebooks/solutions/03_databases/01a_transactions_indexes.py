@@ -75,25 +75,3 @@ def off_call_again(engine, name, tries=5):
 
 # %%
 check("transactions_indexes.skew_retried", off_call_again)
-
-# %% [markdown]
-# **Days of a place.** Both halves are `at time zone`, once in each direction. An instant becomes a wall clock, whose date
-# is the day; a midnight, a wall clock, becomes an instant, and the distance to the next midnight is the day's length. A
-# cast to `timestamptz` instead would take the session's midnights, and a difference of two `timestamp`s is 24 hours on
-# every day.
-
-# %% exercise="transactions_indexes.local_days" tags=["solution"]
-def local_days(connection):
-    """Rows of (day, departures, hours of that day) by New York's calendar, in order."""
-    return connection.exec_driver_sql("""
-        with local as (
-            select (departs at time zone 'America/New_York')::date as day from gate_departures
-        )
-        select day, count(*),
-               extract(epoch from (day + 1)::timestamp at time zone 'America/New_York'
-                                - day::timestamp at time zone 'America/New_York')::int / 3600
-        from local group by day order by day""").all()
-
-
-# %%
-check("transactions_indexes.local_days", local_days)

@@ -120,6 +120,16 @@ class OneRequest:
 """
 
 
+def in_order(names):
+    """A stack with these parts, from inside to outside."""
+    return f"""
+def stack(app, parts):
+    for name in {names.split()}:
+        app = parts[name](app)
+    return app
+"""
+
+
 WRONG = {
     "middleware.body_limit": [
         (  # believes the head
@@ -455,17 +465,18 @@ WRONG = {
 """,
             "raise without reading",
         ),
-        (  # only the methods that usually have a body
+        (  # forgets a method
             """
 -        if scope["type"] != "http":
-+        if scope["type"] != "http" or scope["method"] not in ("POST", "PUT"):
++        if scope["type"] != "http" or scope["method"] not in ("GET", "POST", "PUT"):
 """,
             "a PATCH with 11 bytes",
         ),
-        (  # all but GET
+        (  # does not count the body of a GET
             """
--        if scope["type"] != "http":
-+        if scope["type"] != "http" or scope["method"] == "GET":
+-            size += len(message.get("body", b""))
++            if scope["method"] != "GET":
++                size += len(message.get("body", b""))
 """,
             "a GET with 11 bytes",
         ),
@@ -524,6 +535,87 @@ WRONG = {
             "make a new one",
             "again",
         ),
+        (  # whether a response has begun is kept on the object, and stays there
+            """
+-        self.app, self.most = app, most
++        self.app, self.most, self.begun = app, most, False
+@@
+-            nonlocal begun
+-            begun = True
++            self.begun = True
+@@
+-            if begun:
++            if self.begun:
+""",
+            "must get its 413",
+            "again",
+        ),
+        (  # reads one message ahead
+            """
+-        size, begun = 0, False
++        size, begun, ahead = 0, False, []
+@@
+-            message = await receive()
++            if not ahead:
++                ahead.append(asyncio.ensure_future(receive()))
++            message = await ahead.pop()
++            ahead.append(asyncio.ensure_future(receive()))
+""",
+            "and not ahead",
+        ),
+        (  # a GET has no body, so its length is not looked at
+            """
+-        if int(dict(scope["headers"]).get(b"content-length", 0)) > self.most:
++        if scope["method"] != "GET" and int(dict(scope["headers"]).get(b"content-length", 0)) > self.most:
+""",
+            "GET with Content-Length: 11",
+        ),
+        (  # counts by joining all that has come
+            """
+-        size, begun = 0, False
++        size, begun, kept = 0, False, []
+@@
+-            size += len(message.get("body", b""))
++            kept.append(message.get("body", b""))
++            size = len(b"".join(kept))
+""",
+            "keep none of them",
+        ),
+        (  # whatever happens while it reads is "too large"
+            """
+-            message = await receive()
++            try:
++                message = await receive()
++            except Exception as error:
++                raise self.TooLarge from error
+""",
+            "The server's `receive` raised",
+            "exception",
+        ),
+        (  # a cancellation becomes the end of the body
+            """
+-            message = await receive()
++            try:
++                message = await receive()
++            except asyncio.CancelledError:
++                message = {"type": "http.disconnect"}
+""",
+            "The server's `receive` raised",
+            "base exception",
+        ),
+        (  # an answer that cannot be sent is nobody's business
+            """
+-            await send(message)
+-
+-        try:
++            with suppress(OSError):
++                await send(message)
++
++        try:
+""",
+            "The server's `send` raised",
+            "exception",
+        ),
         (  # writes into the scope
             """
 -        size, begun = 0, False
@@ -536,75 +628,48 @@ WRONG = {
     ],
     "middleware.stack": [
         (  # the other way round
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("request_id", "access_log", "cors", "errors", "token"):
-""",
+            in_order("request_id access_log cors errors token"),
             "expected one line in the log",
         ),
         (  # as the dictionary has it
             """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
--        app = parts[name](app)
-+    for part in parts.values():
-+        app = part(app)
+def stack(app, parts):
+    for part in parts.values():
+        app = part(app)
+    return app
 """,
             "expected one line in the log",
         ),
         (  # errors outside of CORS, as in Starlette
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("token", "cors", "errors", "access_log", "request_id"):
-""",
+            in_order("token cors errors access_log request_id"),
             "the 500 lacks the headers of CORS",
         ),
         (  # the token outside of CORS
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("cors", "token", "errors", "access_log", "request_id"):
-""",
+            in_order("cors token errors access_log request_id"),
             "the 401 lacks the headers of CORS",
         ),
         (  # errors inside of the token
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("errors", "token", "cors", "access_log", "request_id"):
-""",
+            in_order("errors token cors access_log request_id"),
             "came out of the stack",
         ),
         (  # preflights are not logged
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("token", "errors", "access_log", "cors", "request_id"):
-""",
+            in_order("token errors access_log cors request_id"),
             "expected one line in the log",
         ),
         (  # the log outside of the id
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("token", "errors", "cors", "request_id", "access_log"):
-""",
+            in_order("token errors cors request_id access_log"),
             "expected one line in the log",
         ),
         (  # no id on what CORS answers
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("token", "errors", "access_log", "request_id", "cors"):
-""",
+            in_order("token errors access_log request_id cors"),
             "has no x-request-id",
         ),
         (  # the log twice, inside and outside
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("token", "errors", "access_log", "cors", "access_log", "request_id"):
-""",
+            in_order("token errors access_log cors access_log request_id"),
             "expected one line in the log",
         ),
         (  # errors outside of everything as well
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("token", "errors", "cors", "access_log", "request_id", "errors"):
-""",
+            in_order("token errors cors access_log request_id errors"),
             "Each part goes around the application once",
         ),
         (  # builds the stack anew for each request
@@ -622,10 +687,7 @@ def stack(app, parts):
             "again",
         ),
         (  # forgets the token
-            """
--    for name in ("token", "errors", "cors", "access_log", "request_id"):
-+    for name in ("errors", "cors", "access_log", "request_id"):
-""",
+            in_order("errors cors access_log request_id"),
             "a seat without a token: expected the status 401",
         ),
         (  # builds the stack at the first request, from a dictionary that all applications share
@@ -667,10 +729,9 @@ def stack(app, parts):
             "again",
         ),
         (  # takes the parts out of the dictionary
-            """
--        app = parts[name](app)
-+        app = parts.pop(name)(app)
-""",
+            in_order("token errors cors access_log request_id").replace(
+                "parts[name]", "parts.pop(name)"
+            ),
             "The caller's dictionary had",
             "in place",
         ),
