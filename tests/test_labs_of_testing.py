@@ -38,8 +38,7 @@ def test_plugins_are_those_that_are_named(tmp_path):
 def test_a_copy_of_the_service_runs_and_is_changed(tmp_path):
     copy_airline(tmp_path, {"bookings.py": ("def hold(", "def hold_seats(")})
     (tmp_path / "test_copy.py").write_text(
-        "import airline.bookings\n"
-        "def test_copy(): assert hasattr(airline.bookings, 'hold_seats')\n"
+        "import airline.bookings\ndef test_copy(): assert hasattr(airline.bookings, 'hold_seats')\n"
     )
     assert run_pytest(tmp_path).count("passed") == 1
 
