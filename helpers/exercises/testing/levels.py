@@ -82,7 +82,7 @@ def _fixture(isolated_sessions: FIXTURE, engine: Engine, what: str) -> Iterator[
         raise Wrong(f"After {what}, {left} booking is in the database. Whose commit was it?")
 
 
-def _order(session: Any, seat: str) -> Any:
+def _book(session: Any, seat: str) -> Any:
     from helpers.airline import bookings
     from helpers.airline.schemas import BookingIn
 
@@ -92,7 +92,7 @@ def _order(session: Any, seat: str) -> Any:
 
 def _hold(sessions: Any, seat: str) -> Any:
     with sessions.begin() as session:
-        return _order(session, seat)
+        return _book(session, seat)
 
 
 def _unchanged(sessions: Any) -> int | str:
@@ -111,7 +111,7 @@ def _committed(sessions: Any, engine: Engine, turn: str) -> None:
     from sqlalchemy.orm.exc import DetachedInstanceError
 
     with sessions() as session:
-        booking = _order(session, "1A")
+        booking = _book(session, "1A")
         session.commit()
     try:
         assert len(booking.reference) == 6
