@@ -99,7 +99,9 @@ def practice(server: Postgres, name: str) -> Engine:
     with server.connect(autocommit=True) as connection:
         left = "select pg_terminate_backend(pid) from pg_stat_activity where datname = %s"
         connection.execute(left, [name])
-        if not connection.execute("select from pg_database where datname = %s", [name]).fetchone():
+        if not connection.execute(
+            "select 1 from pg_database where datname = %s", [name]
+        ).fetchone():
             connection.execute(f'create database "{name}"')
     engine = database.make_engine(Settings(database_url=server.url_of(name)))  # type: ignore[arg-type]
     with engine.begin() as ours:
