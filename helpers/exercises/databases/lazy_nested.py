@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from helpers.services import Postgres  # type: ignore[attr-defined]
 
 BOOKINGS, SEATS, PAYMENTS, FLIGHTS = 30, 5, 3, 7
+HIS = 20  # bookings of the other customer
 QUERIES, ROWS = 4, 280
 
 Page = list[tuple[int, int, int, int]]  # booking, number of its flight, seats, payments
@@ -41,7 +42,7 @@ Page = list[tuple[int, int, int, int]]  # booking, number of its flight, seats, 
 )
 def check_page(customer_page: Callable[[Any, int], Any], server: Postgres) -> None:
     """The content without a session, the budget, a session with a past, the caller's transaction."""
-    engine = lab.airline(server, "lazy_page")
+    engine = lab.practice(server, "lazy_page")
     try:
         _page_rows(engine)
         with lab.over_wire(server, engine) as cost:
@@ -53,10 +54,12 @@ def check_page(customer_page: Callable[[Any, int], Any], server: Postgres) -> No
                 )
             if spent.rows > ROWS:
                 raise Wrong(
-                    f"The server sent {spent.rows} rows; the budget is {ROWS}. Two joined collections multiply."
+                    f"The server sent {spent.rows} rows; the budget is {ROWS}. Two joined collections multiply, and a "
+                    "condition in Python comes after the rows of all customers."
                 )
             _, his = cost(lambda session: customer_page(session, 2))
-            _compare_page(his, [(BOOKINGS + 1, 1545, 0, 0)], "For Ken, customer_page(session, 2)")
+            of_ken = [(BOOKINGS + n, 1545, 0, 0) for n in range(1, HIS + 1)]
+            _compare_page(his, of_ken, "For Ken, customer_page(session, 2)")
             _, nobody = cost(lambda session: customer_page(session, 0))
             if not same(nobody, []):
                 raise Wrong(f"Customer 0 has no bookings: expected [], got {shown(nobody)}.")
@@ -72,7 +75,7 @@ def _expected() -> Page:
 
 
 def _page_rows(engine: Engine) -> None:
-    """Ada's bookings on seven flights, the later number booked earlier, the last one empty; one of Ken."""
+    """Ada's bookings on seven flights, the later number booked earlier, the last one empty; and Ken's."""
     from sqlalchemy import insert, text
 
     from helpers.airline.models import Booking, Customer
@@ -80,8 +83,8 @@ def _page_rows(engine: Engine) -> None:
 
     lab.fill(engine, bookings=BOOKINGS, seats=SEATS, payments=PAYMENTS)
     ken = {"name": "Ken", "email": "ken@example.com", "created_at": lab.NOW}
-    his = {"reference": "KEN234", "customer_id": 2, "flight_id": 1, "status": "pending", "seats": 1,
-           "total_cents": 4_900, "booked_at": lab.NOW}  # fmt: skip
+    his = [{"reference": f"KEN2{'ABCDEFGHJK'[n // 10]}{'ABCDEFGHJK'[n % 10]}", "customer_id": 2, "flight_id": 1,
+            "status": "pending", "seats": 1, "total_cents": 4_900, "booked_at": lab.NOW} for n in range(HIS)]  # fmt: skip
     with engine.begin() as connection:
         connection.execute(
             text(
@@ -94,7 +97,7 @@ def _page_rows(engine: Engine) -> None:
         connection.execute(text("delete from seats where booking_id = :b"), {"b": BOOKINGS})
         connection.execute(text("delete from payments where booking_id = :b"), {"b": BOOKINGS})
         connection.execute(insert(Customer), [ken])
-        connection.execute(insert(Booking), [his])
+        connection.execute(insert(Booking), his)
 
 
 def _compare_page(found: Any, expected: Page, call: str) -> None:
@@ -108,6 +111,13 @@ def _compare_page(found: Any, expected: Page, call: str) -> None:
         raise Wrong(
             f"A booking that {call} returned asked the database when it was read ({type(error).__name__}). Load it before."
         ) from None
+    strays = [
+        b.booking_id
+        for b in found
+        if any(part.booking_id != b.booking_id for part in [*b.seats, *b.payments])
+    ]
+    if strays:
+        raise Wrong(f"{call}: booking {strays[0]} has seats or payments of another booking.")
     if sorted(got) != sorted(expected):
         differs = next((pair for pair in zip(sorted(got), sorted(expected), strict=False) if pair[0] != pair[1]), None)  # fmt: skip
         raise Wrong(
@@ -144,15 +154,18 @@ def _page_in_a_transaction(customer_page: Callable[[Any, int], Any], engine: Eng
     from sqlalchemy import select
     from sqlalchemy.orm import Session
 
-    from helpers.airline.models import Customer, Seat
+    from helpers.airline.models import Booking, Customer, Seat
 
     names = select(Customer.name).order_by(Customer.customer_id)
+    price = select(Booking.total_cents).where(Booking.booking_id == 1)
     with Session(engine) as session:
         ada, ken = session.scalars(select(Customer).order_by(Customer.customer_id)).all()
         ada.name = "Ada Lovelace"
         session.add(Seat(booking_id=BOOKINGS, flight_id=1, seat="99Z", price_cents=4_900))
         session.flush()
         ken.name = "Ken O'Hara"
+        booking = session.get(Booking, 1)
+        booking.total_cents = 1
         found = customer_page(session, 1)
         seats = {booking.booking_id: len(booking.seats) for booking in found}
         if seats.get(BOOKINGS) != 1:
@@ -162,8 +175,13 @@ def _page_in_a_transaction(customer_page: Callable[[Any, int], Any], engine: Eng
         with engine.connect() as other:
             if list(other.scalars(names)) != ["Ada", "Ken"]:
                 raise Wrong("The caller's change was committed. That is the caller's decision.")
-        if session.scalars(names).all() != ["Ada Lovelace", "Ken O'Hara"]:
+        if (
+            session.scalars(names).all() != ["Ada Lovelace", "Ken O'Hara"]
+            or session.scalar(price) != 1
+        ):
             raise Wrong("The caller's change in its transaction is gone after the call.")
+        if not {ada, ken, booking} <= set(session):
+            raise Wrong("The caller's objects are no longer in its session after the call.")
 
 
 # --- the import ----------------------------------------------------------------------------------
@@ -208,7 +226,7 @@ def _bad_lines() -> tuple[list[dict[str, Any]], list[tuple[int, str]]]:
 )
 def check_keep_good(keep_good: Callable[[Any, Any], Any], server: Postgres) -> None:
     """The refused lines, what is there, the budget, and whose errors are whose."""
-    engine = lab.airline(server, "lazy_import")
+    engine = lab.practice(server, "lazy_import")
     try:
         _bad_file(keep_good, engine)
         _good_file(keep_good, engine)
@@ -229,6 +247,16 @@ def _job(engine: Engine) -> Iterator[Session]:
         yield session
 
 
+def _customers(session: Session) -> dict[str, tuple[str, Any]]:
+    """Name and time by email."""
+    from sqlalchemy import select
+
+    from helpers.airline.models import Customer
+
+    found = session.execute(select(Customer.email, Customer.name, Customer.created_at))
+    return {email: (name, created_at) for email, name, created_at in found}
+
+
 def _emails(session: Session) -> list[str]:
     from sqlalchemy import select
 
@@ -238,16 +266,18 @@ def _emails(session: Session) -> list[str]:
 
 
 def _bad_file(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None:
+    import psycopg
     from sqlalchemy.exc import DBAPIError
 
     lines, refused = _bad_lines()
     with lab.ids(engine) as ids, _job(engine) as session, lab.Log(engine) as log:
         try:
             got = keep_good(session, lines)
-            there = set(_emails(session))
-        except DBAPIError as error:
+            there = _customers(session)
+        except (DBAPIError, psycopg.Error) as error:
+            said = str(getattr(error, "orig", error)).splitlines()[0]
             raise Wrong(
-                f"A file with four bad lines ended in an error of the database: {str(error.orig).splitlines()[0]}"
+                f"A file with four bad lines ended in an error of the database: {said}"
             ) from None
         calls = len(log.sql)
         session.commit()
@@ -257,10 +287,16 @@ def _bad_file(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None:
         )
     if lines != _bad_lines()[0]:
         raise Wrong("The caller's lines were changed.")
-    wanted = {"ada@example.com"} | {line["email"] for n, line in enumerate(lines) if n not in dict(refused)}  # fmt: skip
-    if there != wanted:
+    wanted = {line["email"]: (line["name"], line["created_at"]) for n, line in enumerate(lines) if n not in dict(refused)}  # fmt: skip
+    wanted["ada@example.com"] = ("Ada", lab.NOW)
+    if there.keys() != wanted.keys():
         raise Wrong(
-            f"After the import {len(there & wanted)} of the {len(wanted)} emails are there, and {len(there - wanted)} others."
+            f"After the import {len(there.keys() & wanted)} of the {len(wanted)} emails are there, and "
+            f"{len(there.keys() - wanted)} others."
+        )
+    if changed := [email for email in wanted if there[email] != wanted[email]]:
+        raise Wrong(
+            f"{changed[0]} is in the table as {shown(there[changed[0]])}, and in the file as {shown(wanted[changed[0]])}."
         )
     if ids[0] > IDS:
         raise Wrong(
@@ -307,10 +343,14 @@ def _callers_transaction(keep_good: Callable[[Any, Any], Any], engine: Engine) -
 
     line = {**_lines(1)[0], "name": None}
     with _job(engine) as session:
-        session.add(Customer(name="Grace", email="grace@example.com", created_at=lab.NOW))
+        session.add(grace := Customer(name="Grace", email="grace@example.com", created_at=lab.NOW))
         session.flush()
         session.add(Customer(name="Alan", email="alan@example.com", created_at=lab.NOW))
         keep_good(session, [line, *_lines(3)])
+        if session.in_nested_transaction() or session.connection().in_nested_transaction():
+            raise Wrong(
+                "A savepoint is still open after the call: the caller's next rollback would go back to it only."
+            )
         with engine.connect() as other:
             if len(_emails(other)) != 1:  # type: ignore[arg-type]
                 raise Wrong(
@@ -322,10 +362,13 @@ def _callers_transaction(keep_good: Callable[[Any, Any], Any], engine: Engine) -
                 "The caller had added two customers in its transaction, and after a bad line they are not both there: "
                 f"{found[:3]}."
             )
+        if grace not in session:
+            raise Wrong("The caller's objects are no longer in its session after the call.")
 
 
 def _others_errors(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None:
-    """What is no fault of a line: the caller's own bad customer, a trigger's refusal, a line without a key."""
+    """What is no fault of a line: the caller's own bad customer, a trigger's refusal."""
+    import psycopg
     from sqlalchemy import text
     from sqlalchemy.exc import DBAPIError, IntegrityError
 
@@ -348,8 +391,8 @@ def _others_errors(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None
     with _job(engine) as session:
         try:
             met = f"nothing, and {shown(keep_good(session, _lines(3)))}"
-        except DBAPIError as error:
-            met = getattr(error.orig, "sqlstate", "")
+        except (DBAPIError, psycopg.Error) as error:
+            met = getattr(getattr(error, "orig", error), "sqlstate", "")
         if met != "P0001":
             raise Wrong(
                 f"A trigger raised P0001, which is neither class 22 nor 23: it goes to the caller, who got {met}."

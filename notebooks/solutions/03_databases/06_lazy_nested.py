@@ -19,7 +19,7 @@ from helpers import check
 from helpers.airline.models import Booking, Customer
 
 # %% [markdown]
-# **The customer's page.** The budget of rows is a sum: 30 bookings, 150 seats, 90 payments, 7 flights. So nothing may multiply, and each flight may come
+# **The customer's page.** The budget of rows is a sum: 30 bookings, 150 seats, 90 payments, 7 flights are 277. So nothing may multiply, and each flight may come
 # once. `selectinload` does that for all three, in a query each. The session may hold a part of the seats already, and it keeps what is loaded;
 # `populate_existing` says that the rows win.
 
@@ -46,7 +46,7 @@ check("lazy_nested.page", customer_page)
 # %% [markdown]
 # **Keep the good lines.** Most parts of the file are good, so try many lines in one savepoint. A part that fails is divided, until the bad line stands alone. The first half goes
 # first, because of two equal emails the first one stays. `begin_nested()` flushes what the caller has added. If that fails it is the caller's error, so the flush
-# comes before the `try`. And only SQLSTATEs of classes 22 (data) and 23 (integrity) speak of a line.
+# comes before the `try`. The lines are a second argument and not in `values(…)`: one big VALUES has a parameter per field, and PostgreSQL takes 65,535. Only SQLSTATEs of classes 22 (data) and 23 (integrity) speak of a line.
 
 
 # %% exercise="lazy_nested.keep_good" tags=["solution"]
@@ -57,7 +57,7 @@ def keep_good(session, lines):
     def insert(position, part):
         try:
             with session.begin_nested():
-                session.execute(sa.insert(Customer).values(part))
+                session.execute(sa.insert(Customer), part)
         except sa.exc.DBAPIError as error:
             state = error.orig.sqlstate or ""
             if state[:2] not in ("22", "23"):

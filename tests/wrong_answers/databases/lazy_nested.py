@@ -18,7 +18,7 @@ def keep_good(session, lines):
     def insert(position, part):
         try:
             with session.begin_nested():
-                session.execute(sa.insert(Customer).values(part))
+                session.execute(sa.insert(Customer), part)
         except sa.exc.DBAPIError as error:
             state = error.orig.sqlstate or ""
             if state[:2] not in ("22", "23"):
@@ -61,6 +61,20 @@ WRONG = {
               ("return list(session.scalars(query, execution_options={\"populate_existing\": True}))",
                "return list(session.scalars(query, execution_options={\"populate_existing\": True}).unique())")),
          "Two joined collections multiply"),
+        # the condition in Python
+        (page((".where(Booking.customer_id == customer_id)", ""), ("    return list(", "    return list(b for b in "),
+              ("True}))", "True}) if b.customer_id == customer_id)")), "comes after the rows of all customers"),
+        # the rows win over what the caller has not flushed
+        (page(("    return list(", "    with session.no_autoflush:\n        return list(")), "The caller's change in its transaction is gone"),
+        # the caller's objects leave the session with the page's
+        (page(("    return list(", "    found = list(")) + "    session.expunge_all()\n    return found\n", "no longer in its session"),
+        # each booking has its neighbour's seats
+        (page(("    return list(", "    found = list(")) + """    from sqlalchemy.orm.attributes import set_committed_value
+    seats = [list(b.seats) for b in found[:-1]]
+    for b, those in zip(found[:-1], seats[1:] + seats[:1]):
+        set_committed_value(b, "seats", those)
+    return found
+""", "has seats or payments of another booking"),
         # touches everything while the session is there
         (page(("    return list(", "    found = list("),
               (".options(selectinload(Booking.flight), selectinload(Booking.seats), selectinload(Booking.payments))", "")) +
@@ -132,7 +146,7 @@ def keep_good(session, lines):
         # forgets what the caller has added
         (keep(("    session.flush()\n", "    session.expunge_all()\n")), "they are not both there"),
         # a statement per line
-        (keep(("                session.execute(sa.insert(Customer).values(part))", "                for line in part:\n"
+        (keep(("                session.execute(sa.insert(Customer), part)", "                for line in part:\n"
                "                    session.execute(sa.insert(Customer).values(line))")), "calls of the driver"),
         # small parts, for a good file as well
         (keep(("    if lines := list(lines):\n        insert(0, lines)\n", "    lines = list(lines)\n"
@@ -148,8 +162,16 @@ def keep_good(session, lines):
         # remembers
         (keep(("def keep_good(session, lines):\n    refused = []\n", "def keep_good(session, lines, refused=[]):\n")), "expected []", "again"),
         # quotes are dangerous
-        (keep(("    if lines := list(lines):\n", "    lines = [{**l, 'email': l['email'] if \"'\" not in (l['name'] or '') else None} for l in lines]\n    if lines:\n")),
-         "Four bad lines", "apostrophe"),
+        (keep(("    if lines := list(lines):\n", "    lines = [{**l, 'name': l['name'] and l['name'].replace(\"'\", '')} for l in lines]\n    if lines:\n")),
+         "is in the table as ('Maureen OHara 0'", "apostrophe"),
+        # the time of the import
+        (keep(("    if lines := list(lines):\n", "    import datetime as d\n    lines = list(lines)\n    for n, l in enumerate(lines):\n"
+               "        if not isinstance(l['created_at'], str):\n            lines[n] = {**l, 'created_at': d.datetime(2013, 1, 1, tzinfo=d.UTC)}\n"
+               "    if lines:\n")), "and in the file as"),
+        # a savepoint for everything, which stays open
+        (keep(("    session.flush()\n", "    session.flush()\n    session.begin_nested()\n")), "A savepoint is still open"),
+        # forgets the caller's objects, though not their rows
+        (keep(("    session.flush()\n", "    session.flush()\n    session.expunge_all()\n")), "no longer in its session"),
         # sorts the caller's list away
         (keep(("    if lines := list(lines):\n        insert(0, lines)\n    return refused",
                "    if kept := list(lines):\n        insert(0, kept)\n    if isinstance(lines, list):\n        del lines[700]\n    return refused")),
@@ -214,6 +236,30 @@ def keep_good(session, lines):
         else:
             savepoint.commit()
     return refused
+""",
+        # the driver's own transactions
+        """
+import psycopg
+
+
+def keep_good(session, lines):
+    session.flush()
+    driver = session.connection().connection.driver_connection
+    statement = "insert into customers (name, email, created_at) values (%(name)s, %(email)s, %(created_at)s)"
+
+    def refused(start, part):
+        try:
+            with driver.transaction():
+                driver.cursor().executemany(statement, part)
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(part) == 1:
+                return [(start, error.sqlstate)]
+            half = len(part) // 2
+            return refused(start, part[:half]) + refused(start + half, part[half:])
+        return []
+
+    lines = list(lines)
+    return refused(0, lines) if lines else []
 """,
         # parts of ten parts
         """
