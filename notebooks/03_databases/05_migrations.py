@@ -1447,4 +1447,4 @@ check("migrations.backfill", to_cents)
 # [Building indexes concurrently](https://www.postgresql.org/docs/current/sql-createindex.html#SQL-CREATEINDEX-CONCURRENTLY).
 
 # %% [markdown] footer=true
-# ← [3.4 SQLAlchemy](04_sqlalchemy.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb)
+# ← [3.4 SQLAlchemy](04_sqlalchemy.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.6 Laziness and nesting](06_lazy_nested.ipynb) →

@@ -100,8 +100,8 @@ diagnosis("testing")
 # <details>
 # <summary>3. A mock with <code>spec=</code> fails when the method's arguments are wrong.</summary>
 #
-# **False.** A spec checks names. Only autospec checks arguments, and neither knows what `__init__` sets. See
-# `doubles.spec`, `doubles.arity` and `doubles.init`.
+# **False.** A spec checks names. Only autospec checks arguments, and neither, made from the class, knows what
+# `__init__` sets. See `doubles.spec`, `doubles.arity` and `doubles.init`.
 #
 # </details>
 #

@@ -207,6 +207,7 @@ class Files:
         """The report of unittest, run over the same file, without warnings."""
         command = [sys.executable, "-W", "ignore", "-m", "unittest", "-v", "test_it"]
         kept = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+        kept["PYTHON_COLORS"] = "0"  # a kernel asks for colours, and unittest has them since 3.14
         ran = subprocess.run(
             command, cwd=self.folder, env=kept, capture_output=True, text=True, timeout=120, check=False
         )  # fmt: skip
