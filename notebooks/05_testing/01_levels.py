@@ -541,7 +541,7 @@ print(f"test_report sent: {needed}; warnings of unknown markers: {len(unknown)}"
 typo = "test_it::test_with_a_typo"
 claim("levels.plugin", "the report's test is green, and the plugin turns it red: five bookings and their seats need eight statements",
       [without.outcomes["test_it::test_report"], counted.outcomes["test_it::test_report"], needed],
-      equals=["passed", "failed", 8])
+      equals=["passed", "failed", 8], baseline=(without.outcomes["test_it::test_report"], needed))
 claim("levels.marker_typo", "a misspelt marker is a warning and the test passes; with --strict-markers nothing runs",
       [counted.outcomes[typo], len(unknown), sum("::" in name for name in strict.outcomes), strict.code], equals=["passed", 1, 0, 2], proves={"levels.q3": "b"})
 
@@ -729,15 +729,16 @@ show_table([{"the application": what, "in process": inside[what], "over a socket
 
 # %%
 claim("levels.no_lifespan", "ASGITransport runs no lifespan, a server does",
-      [inside["started"], outside["started"]], equals=[False, True])
+      [inside["started"], outside["started"]], equals=[False, True], baseline=outside["started"])
 claim("levels.reraised", "the error of an endpoint reaches the test as itself in process, and as a 500 over a socket",
-      [inside["/fails"], outside["/fails"]], equals=["RuntimeError", "500 Internal Server Error"])
+      [inside["/fails"], outside["/fails"]], equals=["RuntimeError", "500 Internal Server Error"], baseline=outside["/fails"])
 claim("levels.whole_body", "in process the client reads the first row after the last one was sent",
-      [inside["/departures"], outside["/departures"]], equals=["sent, sent, read, read", "sent, read, sent, read"], proves={"levels.q5": "b"})
+      [inside["/departures"], outside["/departures"]], equals=["sent, sent, read, read", "sent, read, sent, read"],
+      baseline=outside["/departures"], proves={"levels.q5": "b"})
 claim("levels.no_timeout", "the timeout counts over a socket, and in process nothing looks at it",
-      [inside["/slow"], outside["/slow"]], equals=["200 null", "ReadTimeout"], proves={"levels.q4": "b"})
+      [inside["/slow"], outside["/slow"]], equals=["200 null", "ReadTimeout"], baseline=outside["/slow"], proves={"levels.q4": "b"})
 claim("levels.length", "a wrong Content-Length is a good answer in process, and a broken one over a socket",
-      [inside["/city"], outside["/city"]], equals=["200 Zürich", "RemoteProtocolError"])
+      [inside["/city"], outside["/city"]], equals=["200 Zürich", "RemoteProtocolError"], baseline=outside["/city"])
 
 # %% [markdown]
 # **Why.** [`ASGITransport.handle_async_request`](https://github.com/encode/httpx/blob/0.28.1/httpx/_transports/asgi.py) is short enough to read. It builds a scope of type
@@ -852,7 +853,7 @@ print("without `with`:", plain, "  with `with`:", entered)
 claim("levels.own_loop", "a session's connection fails in a test with its own loop, and works in the session's",
       list(loops.values()), equals=[["failed", "attached to a different loop"], ["passed", ""]], proves={"levels.q6": "b"})
 claim("levels.client_loops", "three requests of a TestClient see three event loops; inside of `with`, one",
-      [plain, entered], equals=[([200] * 3, 3), ([200] * 3, 1)])
+      [plain, entered], equals=[([200] * 3, 3), ([200] * 3, 1)], baseline=entered)
 
 # %% [markdown]
 # **Why.** A stream belongs to the loop in which it was made, and so do an `asyncio.Lock` that has waiters and a driver's connection: they wait on
@@ -1036,7 +1037,7 @@ def of_each(what):
 own = of_each("its own statements")
 claim("levels.isolation_cost", "before and after a test, rolling back sends no statement, the template two, truncating more, recreating most",
       [own["roll back"], own["template"], sorted(own, key=own.get)],
-      equals=[0, 2, ["roll back", "template", "truncate", "recreate"]], proves={"levels.q7": "b"})
+      equals=[0, 2, ["roll back", "template", "truncate", "recreate"]], baseline=own["template"], proves={"levels.q7": "b"})
 claim("levels.deferred", "rolling back hides that COMMIT would refuse a payment for a booking that does not exist",
       of_each("payment for nothing"), equals={"recreate": "refused", "truncate": "refused", "roll back": "accepted", "template": "refused"},
       proves={"levels.q8": "b"})
@@ -1407,7 +1408,8 @@ print("failed rows of test_rows:", *rows_failed)
 claim("levels.never_awaited", "in a plain TestCase, an async test passes in both, although it asserts something false",
       said["OldTests.test_total"], equals=["passed", "passed"], proves={"levels.q10": "c"})
 claim("levels.awaited", "IsolatedAsyncioTestCase runs it; an async function without a plugin fails in pytest, and unittest does not see it",
-      [said["AsyncTests.test_total"], said["test_total"]], equals=[["failed", "failed"], ["not collected", "failed"]])
+      [said["AsyncTests.test_total"], said["test_total"]], equals=[["failed", "failed"], ["not collected", "failed"]],
+      baseline=said["test_total"])
 claim("levels.subtests", "both report each failed subtest: two of four rows", rows_failed, equals=(2, 2))
 
 # %% [markdown]
