@@ -1204,12 +1204,14 @@ claim("middleware.header_timeout", "nginx closes a connection whose head does no
 #
 # ▶ In a new cell: `break_it("middleware.by_length")`
 
-# %% [markdown] claim="middleware.by_proxy" tags=["break-it"]
+# %% [markdown] also=["middleware.buffered"] claim="middleware.by_proxy" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: forget the limit of nginx; its default is 1 MiB, and 1 MB is less</summary>
+# <summary><b>Break it</b>: forget the limit of nginx (its default is 1 MiB), and pass chunks on as chunks</summary>
 #
 # ```diff
 # -client_max_body_size 64k;
+# +proxy_request_buffering off;
+# +proxy_http_version 1.1;
 # ```
 #
 # </details>
