@@ -26,9 +26,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
 
 from helpers.labs.databases.sqlalchemy import NOW, Log, airline, new_database
+from helpers.labs.relay import Relay, shut
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -457,7 +458,7 @@ def draw_crashes(rows: Mapping[str, Sequence[tuple[str, str]]], colours: Mapping
 # --- a COMMIT whose answer does not arrive -------------------------------------------------------
 
 
-class Cut:
+class Cut(Relay):
     """A relay on loopback before the server, that closes both sides at a COMMIT.
 
     `when` is "before": the COMMIT does not reach the server; or "after": the server has answered,
@@ -465,30 +466,14 @@ class Cut:
     """
 
     def __init__(self, host: str, port: int, when: str) -> None:
-        self._target, self.when = (host, port), when
-        self.cuts = 0
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._start(self._accept)
+        self.when, self.cuts = when, 0
+        super().__init__(host, port)
 
-    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [client, server]
-                committing = threading.Event()
-                self._start(self._requests, client, server, committing)
-                self._start(self._answers, client, server, committing)
+    @override
+    def connected(self, client: socket.socket, server: socket.socket) -> None:
+        committing = threading.Event()
+        self.start(self._requests, client, server, committing)
+        self.start(self._answers, client, server, committing)
 
     def _requests(
         self, client: socket.socket, server: socket.socket, committing: threading.Event
@@ -498,10 +483,10 @@ class Cut:
                 if b"COMMIT" in chunk and not self.cuts:  # the first one only
                     self.cuts += 1
                     if self.when == "before":
-                        return _close(client, server)
+                        return shut(client, server)
                     committing.set()
                 server.sendall(chunk)
-        return _close(client, server)
+        return shut(client, server)
 
     def _answers(
         self, client: socket.socket, server: socket.socket, committing: threading.Event
@@ -511,22 +496,7 @@ class Cut:
                 if committing.is_set():  # the server has committed, and says so to nobody
                     break
                 client.sendall(chunk)
-        return _close(client, server)
-
-    def close(self) -> None:
-        """End the relay and all its connections."""
-        _close(self._listener, *self._sockets)
-        self._listener.close()
-        for thread in self._threads:
-            thread.join(5)
-        for end in self._sockets:
-            end.close()
-
-
-def _close(*ends: socket.socket) -> None:
-    for end in ends:
-        with contextlib.suppress(OSError):
-            end.shutdown(socket.SHUT_RDWR)
+        return shut(client, server)
 
 
 @contextlib.contextmanager

@@ -12,9 +12,10 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
 
 from helpers.labs.databases.sqlalchemy import new_database
+from helpers.labs.relay import Relay
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -76,7 +77,7 @@ def made_engine(server: Postgres, size: int = 5, timeout: float = 0.2) -> Engine
 # ---- turns on the wire -------------------------------------------------------------------------
 
 
-class Turns:
+class Turns(Relay):
     """A relay before a server that counts how often the server answers after the client has spoken.
 
     Each such turn is a round trip that the client waits for. TCP's own handshake is not in it, and
@@ -84,32 +85,17 @@ class Turns:
     """
 
     def __init__(self, server: Postgres) -> None:
-        self._target = (server.host, server.port)
         self._lock = threading.Lock()
         self._turns = 0
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.host, self.port = "127.0.0.1", int(self._listener.getsockname()[1])
+        super().__init__(server.host, server.port)
+        self.host = "127.0.0.1"
         self.user, self.password, self.database = server.user, server.password, server.database
-        self._start(self._accept)
 
-    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [client, server]
-                spoke = [server]  # who spoke last on this connection
-                self._start(self._relay, client, server, spoke, False)
-                self._start(self._relay, server, client, spoke, True)
+    @override
+    def connected(self, client: socket.socket, server: socket.socket) -> None:
+        spoke = [server]  # who spoke last on this connection
+        self.start(self._relay, client, server, spoke, False)
+        self.start(self._relay, server, client, spoke, True)
 
     def _relay(
         self, source: socket.socket, sink: socket.socket, spoke: list[socket.socket], answers: bool
@@ -130,19 +116,6 @@ class Turns:
         work()
         with self._lock:
             return self._turns - before
-
-    def close(self) -> None:
-        """End the relay and all its connections."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for end in self._sockets:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        for end in self._sockets:
-            end.close()
 
 
 @contextlib.contextmanager

@@ -12,7 +12,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, override
+
+from helpers.labs.relay import Relay
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
@@ -179,39 +181,23 @@ class Traffic:
         )
 
 
-class Wire:
+class Wire(Relay):
     """A relay before the server on a free port of loopback that reads PostgreSQL's protocol as it passes.
 
     It parses nothing but the frames: a type byte, a length, a payload. The sockets have TCP_NODELAY.
     """
 
     def __init__(self, server: Postgres) -> None:
-        self._target = (server.host, server.port)
         self._lock = threading.Lock()
         self._answers: Counter[str] = Counter()
         self._sql: list[str] = []
         self._bytes = 0
-        self._sockets: list[socket.socket] = []
-        self._threads: list[threading.Thread] = []
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.port = int(self._listener.getsockname()[1])
-        self._start(self._accept)
+        super().__init__(server.host, server.port)
 
-    def _start(self, work: Callable[..., None], *arguments: Any) -> None:
-        thread = threading.Thread(target=work, args=arguments, daemon=True)
-        self._threads.append(thread)
-        thread.start()
-
-    def _accept(self) -> None:
-        with contextlib.suppress(OSError):
-            while True:
-                client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
-                for end in (client, server):
-                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                self._sockets += [client, server]
-                self._start(self._relay, client, server, self._asked, True)
-                self._start(self._relay, server, client, self._answered, False)
+    @override
+    def connected(self, client: socket.socket, server: socket.socket) -> None:
+        self.start(self._relay, client, server, self._asked, True)
+        self.start(self._relay, server, client, self._answered, False)
 
     def _relay(
         self, source: socket.socket, sink: socket.socket, read: Callable[[bytes, bytes], None], greets: bool
@@ -252,19 +238,6 @@ class Wire:
         with self._lock:
             done = sum(self._answers[kind] for kind in "CIs")  # complete, empty, suspended
             return Traffic(done, self._answers["Z"], self._bytes, list(self._sql))
-
-    def close(self) -> None:
-        """End the relay and all its connections."""
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
-        for end in self._sockets:
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-        for thread in self._threads:
-            thread.join(5)
-        for end in self._sockets:
-            end.close()
 
 
 @contextlib.contextmanager
