@@ -99,8 +99,9 @@ show_source(lab.turnarounds)
 answer("interpreter.q1", None)  # "a" or "b"
 
 # %% [markdown]
-# Wall time does not answer this question. Beside a busy neighbour, the same comparison of threads with serial
-# code gave anything from 0.7× to 1.6× (measured, two cores). Linux counts two times for each thread: the time
+# Wall time does not answer this question. Beside two busy processes, 25 comparisons of two threads with serial
+# code gave anything from 0.55× to 2.3× (measured by the authors: Python 3.13.0, 2 cores of x86-64). Linux counts
+# two times for each thread: the time
 # that it *ran*, and the time that it *was ready to run but had no processor*. Add both over all workers and
 # divide by the wall time. If the workers exclude each other, the result is about 1, because all but one are
 # asleep and wait for a lock. If the workers are independent, the result is their number, even on a single core:
@@ -113,8 +114,8 @@ answer("interpreter.q1", None)  # "a" or "b"
 show_source(measure.WorkerRun, measure.clocked, measure.parallelism, measure._ran_or_ready)
 
 # %% [markdown]
-# (`together` also raises the switch interval, which is explained below, from 5 ms to 50. A thread that waits
-# for the GIL wakes once per interval to ask for it, and this should not count as work.)
+# (`together` also makes the switch interval, which is explained below, ten times as long. A thread that waits for
+# the GIL wakes once per interval to ask for it, and this should not count as work.)
 
 # %%
 readings = {
@@ -179,8 +180,8 @@ claim("interpreter.free_threaded", "two threads of a free-threaded build compute
 # **Why.** CPython's objects carry a reference count, and nearly every assignment changes one. One lock around
 # the whole interpreter makes these changes safe. It also keeps C extensions simple. A thread must hold this
 # lock, the **global interpreter lock**, to execute Python bytecode. A thread that wants the lock sleeps on a
-# condition variable. After the *switch interval* (5 ms) it asks the holder to release the lock, and the holder
-# does so at its next check. The operating system decides which of the waiting threads runs next, because the
+# condition variable. After the *switch interval* it asks the holder to release the lock, and the holder does so
+# at its next check. The operating system decides which of the waiting threads runs next, because the
 # interpreter has no scheduler
 # ([`sys.setswitchinterval`](https://docs.python.org/3/library/sys.html#sys.setswitchinterval)).
 # ([`Python/ceval_gil.c`](https://github.com/python/cpython/blob/v3.14.0/Python/ceval_gil.c) begins with the
@@ -845,7 +846,7 @@ claim("interpreter.specialised", "after 1,000 rounds the addition is specialised
 # stays as dynamic as before, and only the usual case became shorter.
 #
 # **In production.** Common cases get a fast variant: `int`, `float`, `str`, attributes of ordinary classes.
-# `Decimal + Decimal` has no fast variant: an addition takes 48 ns, and 6 ns for ints (measured, 3.13). The
+# `Decimal + Decimal` has no fast variant: an addition takes several times as long as one of ints. The
 # first calls of a fresh worker are its slowest. So warm it up before you measure, or before it takes traffic.
 
 # %% [markdown]
@@ -1042,12 +1043,12 @@ claim("interpreter.small_ints", "small ints are shared, so a list of delays need
 # %% [markdown]
 # **Why.** An `int` object holds a reference count, a type pointer, a size, and digits of 30 bits. These times
 # need two digits: 32 bytes, plus 8 for the reference in the list. The ints from −5 to 256 (to 1024 from 3.15
-# on) exist once per process. So only 22 % of these delays (measured) need an object of their own, and nearly
-# all of them are early departures below −5. This gives 8 + 0.22 × 32 ≈ 15 bytes. `array` and NumPy store the
+# on) exist once per process. So only about one in five of these delays needs an object of its own, and nearly
+# all of those are early departures below −5. This gives 8 + 0.22 × 32 ≈ 15 bytes. `array` and NumPy store the
 # bare numbers, and in return all elements must have the same type.
 #
-# **In production.** Ten million rows of ten integers as lists take 4 GB. As columns of the right width they
-# take a few hundred MB. This is one of the two reasons why NumPy, Arrow and pandas exist. The other is that
+# **In production.** Ten million rows of ten large integers as lists are a hundred million times 40 bytes. As
+# columns of two bytes they take a twentieth of that. This is one of the two reasons why NumPy, Arrow and pandas exist. The other is that
 # their loops run in C.
 
 # %% [markdown] also=["interpreter.unboxed"] claim="interpreter.boxed" tags=["break-it"]

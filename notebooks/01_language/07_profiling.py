@@ -853,8 +853,7 @@ claim("profiling.line_profiler_costs", "under line_profiler the report takes at 
 # %% [markdown]
 # **Reading it.** Each instrument's cost is the number of its events times the price of one event. The sampler's
 # events depend on the clock, not on the program: the report of a year gets as many interruptions per second as that
-# of a day. (Measured here: sampler 1.05×, cProfile and pyinstrument 2.6×, line_profiler 10×; tracemalloc 7× on 3.12
-# and 3.13, 1.6× on 3.14.)
+# of a day.
 #
 # **Why line_profiler is the most expensive.** Its ten functions have few lines, but the sixteen rounds of `gravity`
 # make 50 line events per flight, and each event reads the clock. While line_profiler is on, the interpreter also runs

@@ -1186,8 +1186,8 @@ claim("transactions_indexes.on_page", "after the rollback the new version is sti
 # %% [markdown] minutes=4
 # ## Ninety-nine per cent deleted
 #
-# The disk of the gate board's database is nearly full. An operator deletes 99 % of a table and runs `VACUUM` to clean
-# up.
+# The disk of the gate board's database is nearly full. An operator deletes 99 of every 100 rows and runs `VACUUM`
+# to clean up.
 
 # %% [markdown] predict="transactions_indexes.q8"
 # **Predict.** 9,900 of 10,000 rows are deleted, and VACUUM has run. How large is the table's file?
@@ -1629,7 +1629,7 @@ check("transactions_indexes.skew_retried", off_call_again)
 # </details>
 #
 # <details>
-# <summary>You deleted 99 % of a table and the disk is as full as before. Why, and what now?</summary>
+# <summary>You deleted 99 of every 100 rows of a table and the disk is as full as before. Why, and what now?</summary>
 #
 # `VACUUM` makes room inside the file (`transactions_indexes.file_after`, `transactions_indexes.file_refilled`), and it
 # cuts off only empty pages at the end. `VACUUM FULL` rewrites the table into a small file

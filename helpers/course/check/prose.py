@@ -255,6 +255,9 @@ def _numbers(book: Notebook, committed: nbformat.NotebookNode, part: range) -> s
 
 
 def _text(output: nbformat.NotebookNode) -> str:
+    """What a reader sees of an output. A picture's labels are in its alternative text."""
     data = output.get("data", {})
     shown = output.get("text", "") or data.get("text/html", "") or data.get("text/markdown", "")
-    return html.unescape(re.sub(r"<[^>]*>", " ", shown or data.get("text/plain", "")))
+    metadata = output.get("metadata", {}).values()
+    alts = [about["alt"] for about in metadata if isinstance(about, dict) and "alt" in about]
+    return " ".join([html.unescape(re.sub(r"<[^>]*>", " ", shown or data.get("text/plain", ""))), *alts])
