@@ -907,6 +907,19 @@ claim("objects.augmented", "`+=` raises AttributeError, and the passenger is add
 #
 # ▶ In a new cell: `break_it("objects.augmented")`
 
+# %% [markdown] claim="objects.augmented" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: <code>append</code> in place of <code>+=</code>, and nobody is warned</summary>
+#
+# ```diff
+# -    flight.passengers += ["Vera"]
+# +    flight.passengers.append("Vera")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("objects.augmented")`
+
 # %% [markdown] minutes=3
 # ## The price of slots
 #
@@ -1599,6 +1612,19 @@ claim("objects.hash_dropped", "a subclass that overrides only __eq__ is unhashab
 #
 # ▶ In a new cell: `break_it("objects.moved_key")`
 
+# %% [markdown] claim="objects.equal_keys" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the two ways to copy a dictionary, exchanged</summary>
+#
+# ```diff
+# -copied, inserted = dict(passengers), dict(passengers.items())  # the same?
+# +copied, inserted = dict(passengers.items()), dict(passengers)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("objects.equal_keys")`
+
 # %% [markdown] claim="objects.hash_dropped" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: keep the hash of the base class</summary>
@@ -2018,7 +2044,7 @@ claim("objects.missed_check", "isinstance with a protocol that the class does no
 # -    "a protocol, nobody has it": price(seat, Notifier),
 # +    "a protocol, the class has it": price(detached, Notifier),
 # +    "a protocol, the instance has it": price(number, Notifier),
-# +    "a protocol, nobody has it": price(seat, Notifier),
+# +    "a protocol, nobody has it": price(number, Notifier),
 # ```
 #
 # </details>

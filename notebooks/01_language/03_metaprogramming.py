@@ -365,6 +365,19 @@ claim("metaprogramming.other_object", "pickle refuses a wrapper whose name leads
 #
 # ▶ In a new cell: `break_it("metaprogramming.added_argument")`
 
+# %% [markdown] claim="metaprogramming.added_argument" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: a layer that adds nothing</summary>
+#
+# ```diff
+# -        return function("agent 7", *args, **kwargs)
+# +        return function(*args, **kwargs)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("metaprogramming.added_argument")`
+
 # %% [markdown] also=["metaprogramming.other_object"] claim="metaprogramming.frames" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: rename the code object, and let the layer take the name</summary>
@@ -936,7 +949,7 @@ claim("metaprogramming.recognised",
 
 # %% [markdown] also=["metaprogramming.recognised"] claim="metaprogramming.layer_and_coroutine" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: an asynchronous layer for coroutine functions</summary>
+# <summary><b>Mend it</b>: an asynchronous layer for coroutine functions, and one for generators</summary>
 #
 # ```diff
 # -    @wraps(function)
@@ -955,6 +968,19 @@ claim("metaprogramming.recognised",
 # +
 # +        watch_async.events = events
 # +        return watch_async
+# +
+# +    if inspect.isgeneratorfunction(function):
+# +
+# +        @wraps(function)
+# +        def watch_lazily(*args):
+# +            events.append("start")
+# +            try:
+# +                yield from function(*args)
+# +            finally:
+# +                events.append("stop")
+# +
+# +        watch_lazily.events = events
+# +        return watch_lazily
 # +
 # +    @wraps(function)
 # +    def watch(*args):

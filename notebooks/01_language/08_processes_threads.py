@@ -612,6 +612,19 @@ claim("processes_threads.remade_lock", "a lock that the child creates anew can b
 #
 # ▶ In a new cell: `break_it("processes_threads.logging_lock")`
 
+# %% [markdown] claim="processes_threads.fork_warns" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: warnings off</summary>
+#
+# ```diff
+# -        warnings.simplefilter("always")
+# +        warnings.simplefilter("ignore")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("processes_threads.fork_warns")`
+
 # %% [markdown] minutes=5
 # ## How large a piece
 #
@@ -1017,23 +1030,23 @@ SPAWN = multiprocessing.get_context("spawn")
 
 
 def joined_first(size):
-    """Whether `join` saw the worker end before its result was read, and after."""
+    """The worker's exit code after a `join` before its result was read, and after; and the result's size."""
     results = SPAWN.Queue()
     worker = SPAWN.Process(target=lab.fill, args=(results, size), daemon=True)
     worker.start()
     lab.until(results._reader.poll)
     worker.join(5 if size < 65_536 else 1)
     before = worker.exitcode
-    results.get(timeout=20)
+    received = len(results.get(timeout=20))
     worker.join(20)
-    return before, worker.exitcode
+    return before, worker.exitcode, received
 
 
 ends = {size: joined_first(size) for size in (1_000, 1_000_000)}
 claim("processes_threads.join_first", "if join comes before the result is read, the worker with 1 MB does not end",
       (ends[1_000][0], ends[1_000_000][0]), equals=(0, None), proves={"processes_threads.q6": "b"})
 claim("processes_threads.read_first", "after its result was read the worker ends",
-      ends[1_000_000][1], equals=0)
+      ends[1_000_000][1], equals=0, did=ends[1_000_000][2])
 
 # %% [markdown]
 # **Why.** `Queue.put` only appends to a buffer. A *feeder thread* of the worker writes it to the pipe, which holds 64
@@ -1051,13 +1064,13 @@ claim("processes_threads.read_first", "after its result was read the worker ends
 #
 # ```diff
 # -    before = worker.exitcode
-# -    results.get(timeout=20)
+# -    received = len(results.get(timeout=20))
 # -    worker.join(20)
-# -    return before, worker.exitcode
+# -    return before, worker.exitcode, received
 # +    after = worker.exitcode
-# +    results.get(timeout=20)
+# +    received = len(results.get(timeout=20))
 # +    worker.join(20)
-# +    return worker.exitcode, after
+# +    return worker.exitcode, after, received
 # ```
 #
 # </details>

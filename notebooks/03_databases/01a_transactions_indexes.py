@@ -659,6 +659,7 @@ refused()
 WRITE_AGAIN = "update standby set on_call = false where name = 'Barbara'"
 run(airline, "begin isolation level serializable", WRITE_AGAIN, "commit")
 left_by_writes = left()
+off_call = value(airline, "select count(*) from standby where not on_call")
 
 
 # %% [markdown]
@@ -682,7 +683,7 @@ left_by_whole = left()
 claim("transactions_indexes.retry_statement", "after 40001 the transaction accepts no further statement, and its commit raises nothing",
       by_statement.errors, equals=["40001", "25P02"])
 claim("transactions_indexes.retry_decision", "repeating only the writes commits what the refusal had prevented",
-      left_by_writes, equals=0, proves={"transactions_indexes.q4": "c"})
+      left_by_writes, equals=0, did=off_call, proves={"transactions_indexes.q4": "c"})
 claim("transactions_indexes.retry_whole", "repeating the whole transaction keeps a pilot on call",
       left_by_whole, equals=1)
 
@@ -1183,6 +1184,21 @@ claim("transactions_indexes.on_page", "after the rollback the new version is sti
 #
 # ▶ In a new cell: `break_it("transactions_indexes.two_versions")`
 
+# %% [markdown] claim="transactions_indexes.rolled_back_mark" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: A commits</summary>
+#
+# ```diff
+# -    A: rollback
+# -    B: select ctid::text, xmin::text, xmax::text, gate from gates
+# +    A: commit
+# +    B: select ctid::text, xmin::text, xmax::text, gate from gates
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.rolled_back_mark")`
+
 # %% [markdown] minutes=4
 # ## Ninety-nine per cent deleted
 #
@@ -1330,10 +1346,11 @@ def new_board():
 
 # %%
 FIVE_TIMES = [f"update live_board set gate = 'C{n}'" for n in range(5)]
+UPDATED = "select count(*) from live_board where gate = 'C4'"
 
 
 def after_lunch(*analyst, database=airline):
-    """The dead versions and the pages while the analyst is away, and the dead ones after her return."""
+    """Dead versions and pages while the analyst is away, the dead ones after her return, and the rows updated."""
     new_board()
     session = database.connect()
     for sql in analyst:
@@ -1342,7 +1359,7 @@ def after_lunch(*analyst, database=airline):
         run(airline, update, "vacuum live_board")
     away = dead_after_vacuum(), value(airline, LIVE_PAGES)
     session.close()
-    return *away, dead_after_vacuum()
+    return *away, dead_after_vacuum(), value(airline, UPDATED)
 
 
 # %% [markdown]
@@ -1367,26 +1384,27 @@ lunches = {
 show_table(
     [
         {"the open transaction": who, "dead rows left": left, "pages": pages, "left after its end": later}
-        for who, (left, pages, later) in lunches.items()
+        for who, (left, pages, later, _) in lunches.items()
     ]
 )
 
 # %%
-dead = {who: left for who, (left, _, _) in lunches.items()}
+dead = {who: left for who, (left, *_) in lunches.items()}
+updated = {who: rows for who, (*_, rows) in lunches.items()}
 claim("transactions_indexes.horizon_nobody", "if no transaction is open, VACUUM leaves no dead row",
-      dead["nobody"], equals=0)
+      dead["nobody"], equals=0, did=updated["nobody"])
 claim("transactions_indexes.horizon_snapshot", "a snapshot of six other rows keeps all 50,000 dead rows, even those that it cannot see",
       dead["REPEATABLE READ"], equals=50_000, proves={"transactions_indexes.q9": "c"})
 claim("transactions_indexes.horizon_committed", "an idle reader at READ COMMITTED keeps no dead rows",
-      dead["READ COMMITTED"], equals=0)
+      dead["READ COMMITTED"], equals=0, did=updated["READ COMMITTED"])
 claim("transactions_indexes.horizon_writer", "a transaction that wrote one row, in any table, keeps all dead rows even at READ COMMITTED",
       dead["READ COMMITTED, wrote a row"], equals=50_000)
 claim("transactions_indexes.horizon_database", "a transaction in another database keeps no dead rows",
-      dead["REPEATABLE READ, other database"], equals=0)
+      dead["REPEATABLE READ, other database"], equals=0, did=updated["REPEATABLE READ, other database"])
 claim("transactions_indexes.horizon_pages", "the table grows to about three times the size that the same updates need without the open report",
       lunches["REPEATABLE READ"][1] / lunches["nobody"][1], between=(2.5, 3.5), unit="×")
 claim("transactions_indexes.horizon_released", "after the report's transaction ends the next VACUUM removes all dead rows",
-      lunches["REPEATABLE READ"][2], equals=0)
+      lunches["REPEATABLE READ"][2], equals=0, did=updated["REPEATABLE READ"])
 
 # %% [markdown]
 # **Reading it.** The answer *10,000* would be right for a system that compares each version with each snapshot. Four of
@@ -1401,13 +1419,14 @@ CULPRIT = """select pid from pg_stat_activity where starts_with(state, 'idle in 
              order by greatest(age(backend_xmin), age(backend_xid)) desc nulls last limit 1"""
 
 
-def until_gone(pid, seconds=3):
-    """Wait for the end of a session, at most for some seconds."""
+def gone(pid, seconds=3):
+    """Whether a session has ended, or ends within some seconds."""
     deadline = time.monotonic() + seconds
     while value(airline, f"select count(*) from pg_stat_activity where pid = {pid}"):
         if time.monotonic() > deadline:
-            return
+            return False
         time.sleep(0.01)
+    return True
 
 
 new_board()
@@ -1418,7 +1437,7 @@ analyst.execute(COUNT)
 named = run(airline, CULPRIT)
 analyst.execute("set idle_in_transaction_session_timeout = '50ms'")
 run(airline, *FIVE_TIMES)
-until_gone(her_pid)
+ended = gone(her_pid)
 left_by_timeout = dead_after_vacuum()
 analyst.close()
 
@@ -1426,7 +1445,7 @@ analyst.close()
 claim("transactions_indexes.horizon_culprit", "the oldest snapshot in pg_stat_activity is the analyst's",
       [pid == her_pid for (pid,) in named], equals=[True])
 claim("transactions_indexes.horizon_timeout", "with idle_in_transaction_session_timeout her session is ended, and no dead row is kept",
-      left_by_timeout, equals=0)
+      (ended, left_by_timeout), equals=(True, 0))
 
 # %% [markdown]
 # **Why.** Each session publishes two numbers: `backend_xid`, its own transaction if it has written, and `backend_xmin`,
@@ -1496,10 +1515,10 @@ claim("transactions_indexes.horizon_timeout", "with idle_in_transaction_session_
 # +             and backend_xid is not null limit 1"""
 # @@
 # -    session.close()
-# -    return *away, dead_after_vacuum()
+# -    return *away, dead_after_vacuum(), value(airline, UPDATED)
 # +    still = dead_after_vacuum()
 # +    session.close()
-# +    return *away, still
+# +    return *away, still, value(airline, UPDATED)
 # @@
 # -analyst.execute("set idle_in_transaction_session_timeout = '50ms'")
 # +analyst.execute("set idle_in_transaction_session_timeout = 0")
