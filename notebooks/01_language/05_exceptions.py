@@ -531,7 +531,8 @@ show_table(
 
 # %%
 for way in ("silently", "from_error"):
-    print(f"{way}:", next(line for line in printed[way].splitlines() if "above exception" in line))
+    between = [line for line in printed[way].splitlines() if "above exception" in line]
+    print(f"{way}:", *between)
 print(printed["with_note"].splitlines()[-1])
 
 # %%
