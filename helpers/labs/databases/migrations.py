@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, MetaData
 
     from helpers.airline.server import Server
     from helpers.services import Postgres  # type: ignore[attr-defined]
@@ -174,6 +174,21 @@ def __getattr__(name: str) -> Any:
                 return importlib.util.find_spec("alembic.ext.checkconstraint_byname") is not None
             return False
     raise AttributeError(name)
+
+
+def ddl(tables: MetaData) -> list[str]:
+    """What `create_all` would execute on PostgreSQL for this model."""
+    from sqlalchemy import create_mock_engine
+
+    statements: list[str] = []
+    engine = create_mock_engine(
+        "postgresql+psycopg://",
+        lambda statement, *_, **__: statements.append(
+            str(statement.compile(dialect=engine.dialect))
+        ),
+    )
+    tables.create_all(engine, checkfirst=False)
+    return statements
 
 
 # ---- folders of migrations ----------------------------------------------------------------------
