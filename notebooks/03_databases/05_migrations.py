@@ -13,14 +13,14 @@
 # >
 # > Migrations, schemas, tablespaces.
 #
-# 79 minutes. Needs PostgreSQL. A release of the airline adds a status to its model: bookings can be `refunded` from now on.
+# 83 minutes. Needs PostgreSQL. A release of the airline adds a status to its model: bookings can be `refunded` from now on.
 # The column is an `Enum` that SQLAlchemy keeps as text with a CHECK constraint, as in `helpers/airline`. The developer runs
 # `alembic revision --autogenerate`, and the tests are green.
 #
 # **You will be able to show that …**
 #
 # 1. autogenerate compares some properties of a schema, and you can list those that it does not compare;
-# 2. a merge, a downgrade and a stamp change less, or more, than their names say;
+# 2. a merge, a downgrade and a stamp change less, or more, than their names say, and what a killed migration leaves;
 # 3. a statement that takes a millisecond can stop a service, and what to do about it;
 # 4. you can choose DDL by its lock and by the rows that it reads, and repair an index build that failed;
 # 5. a backfill can be killed at each step, and a function with the owner's rights can be called safely.
@@ -350,7 +350,7 @@ claim("migrations.pods_locked", "with a lock before the version is read, no pod 
 #
 # ▶ In a new cell: `break_it("migrations.pods_unlocked")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=9
 # ## Half a migration
 #
 # A migration creates a table, and its next statement has a typing error. The developer corrects the statement and runs `upgrade` again.
@@ -391,6 +391,80 @@ claim("migrations.half", "PostgreSQL has rolled the table back; on SQLite it is 
 # `transactional_ddl` is on for PostgreSQL and off for the two others (`alembic/ddl`). An incident is
 # [mlflow#23721](https://github.com/mlflow/mlflow/issues/23721): a migration stopped half-way on MySQL, and
 # each restart failed with *Table 'secrets' already exists*. Where DDL commits, write one statement per revision.
+#
+# A migration can also be killed: a pod is evicted, a job has a time limit. Here are two migrations that are killed (SIGKILL) before
+# their first change, then before their second, … and before each commit. After each kill `alembic upgrade head` runs again. Before
+# you read the second table: after which of its kills is the database neither old nor new?
+
+# %%
+engine = lab.database(pg, "interrupted", "create table bookings (booking_id int)")
+RESTORE = ["drop table if exists bookings, gates", "create table bookings (booking_id int)", "insert into bookings values (1)",
+           "update alembic_version set version_num = 'v1'"]
+STATE = """
+    select (select version_num from alembic_version),
+           exists (select from pg_attribute where attrelid = 'bookings'::regclass and attname = 'gate'),
+           to_regclass('gates') is not null, to_regclass('ix_gate') is not null"""
+COLUMN = "op.add_column('bookings', sa.Column('gate', sa.Text))"
+ATOMIC = f"{COLUMN}\nop.create_table('gates', sa.Column('gate', sa.Text))\nop.execute(\"update bookings set gate = 'C1'\")"
+INDEX = f"""{COLUMN}
+with op.get_context().autocommit_block():
+    op.create_index('ix_gate', 'bookings', ['gate'], postgresql_concurrently=True)"""
+
+
+def killed_at_each_step(body):
+    """What the upgrade was about to do at each kill; what was there then; what stopped a second run; what is there in the end."""
+    migrations = lab.Migrations(engine)
+    migrations.write("v1", None)
+    migrations.upgrade("v1")
+    migrations.write("v2", "v1", body)
+    kills = lab.interrupted(migrations, RESTORE, STATE)
+    lab.run(engine, "drop table alembic_version")
+    return [(what, state, again or "succeeds", end) for what, state, again, end in kills]
+
+
+interrupted = {"in one transaction": killed_at_each_step(ATOMIC), "with CONCURRENTLY": killed_at_each_step(INDEX)}
+for migration, found in interrupted.items():
+    show_table([{migration + ", killed before": what[:40], "version": version, "column": column, "table": table, "index": index,
+                 "upgrade again": again} for what, (version, column, table, index), again, _ in found], left=2)
+
+# %%
+old, new = ["v1", False, False, False], ["v2", True, True, False]
+again = 'ProgrammingError: column "gate" of relation "bookings" already exists'
+claim("migrations.killed_atomic", "killed before any of four changes or the commit, nothing is there, and a second run does it all",
+      [kill[1:] for kill in interrupted["in one transaction"]], equals=[(old, "succeeds", new)] * 5)
+claim("migrations.killed_block", "once the block has begun, the column is there under the old version, and no second run succeeds",
+      [kill[1:3] for kill in interrupted["with CONCURRENTLY"]],
+      equals=[(old, "succeeds")] * 2 + [(["v1", True, False, index], again) for index in (False, True, True, True)])
+
+# %% [markdown]
+# **Why.** `autocommit_block` commits what the migration has done so far, because `CREATE INDEX CONCURRENTLY` cannot run in a transaction
+# block. The version is written after it. (A COMMIT inside of the block is SQLAlchemy's event; the server has committed already.)
+#
+# **In production.** Put such a statement into a revision of its own, and make it repeatable:
+# `drop index concurrently if exists`, then build.
+#
+# A migration also stops if its role has too few rights. `deployer` may change rows, and does not own the table.
+
+# %%
+engine = lab.database(pg, "rights", "drop role if exists deployer", "create role deployer",
+                      "create table bookings (fare int)", "insert into bookings values (49)")
+rights = lab.Migrations(engine)
+rights.write("v1", None)
+rights.upgrade()
+lab.run(engine, "grant select, update on bookings, alembic_version to deployer")
+rights.before = "set local role deployer"  # executed by env.py
+rights.write("v2", "v1", f"op.execute('update bookings set fare = fare * 100')\n{COLUMN}")
+refusal = rights.problem("upgrade", "head")
+kept = lab.ask(engine, "select fare, version_num from bookings, alembic_version")
+print(f"{refusal}; afterwards: {kept}")
+
+# %%
+claim("migrations.no_rights", "the role may not add the column: its UPDATE is rolled back, and the version is the old one",
+      [refusal, kept], equals=["ProgrammingError: must be owner of table bookings", [(49, "v1")]])
+
+# %% [markdown]
+# Only the owner of a table (or a member of the owning role) may alter it. No grant gives this right. So migrations run as the owner, and
+# the service as a role that owns nothing.
 #
 # Three more commands promise more than they do. A release assigns gates, is taken back, and comes again. The script for the
 # database administrators is made with `--sql`. And somebody stamps a database.
@@ -450,6 +524,28 @@ claim("migrations.stamp", "after `stamp head`, `upgrade` has nothing to do, and 
 # </details>
 #
 # ▶ In a new cell: `break_it("migrations.half")`
+
+# %% [markdown] also=["migrations.killed_block", "migrations.no_rights"] claim="migrations.killed_atomic" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: let the first commit its column at once; and mend the others: steps that can be repeated, a role that owns the table</summary>
+#
+# ```diff
+# -ATOMIC = f"{COLUMN}\nop.create_table('gates', sa.Column('gate', sa.Text))\nop.execute(\"update bookings set gate = 'C1'\")"
+# +ATOMIC = f"with op.get_context().autocommit_block():\n    {COLUMN}\nop.create_table('gates', sa.Column('gate', sa.Text))"
+# @@
+# -INDEX = f"""{COLUMN}
+# +INDEX = f"""op.add_column('bookings', sa.Column('gate', sa.Text), if_not_exists=True)
+# @@
+# -    op.create_index('ix_gate', 'bookings', ['gate'], postgresql_concurrently=True)"""
+# +    op.create_index('ix_gate', 'bookings', ['gate'], postgresql_concurrently=True, if_not_exists=True)"""
+# @@
+# -lab.run(engine, "grant select, update on bookings, alembic_version to deployer")
+# +lab.run(engine, "grant select, update on alembic_version to deployer", "alter table bookings owner to deployer")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("migrations.killed_atomic")`
 
 # %% [markdown] also=["migrations.offline", "migrations.stamp"] claim="migrations.downgrade" tags=["break-it"]
 # <details>
@@ -1408,6 +1504,13 @@ check("migrations.backfill", to_cents)
 # </details>
 #
 # <details>
+# <summary>A migration is killed half-way. What is in the database?</summary>
+#
+# With transactional DDL the old state (`migrations.killed_atomic`). After an `autocommit_block`, or where DDL commits, changes under the old version (`migrations.killed_block`, `migrations.half`).
+#
+# </details>
+#
+# <details>
 # <summary>Why can an ALTER TABLE that takes a millisecond stop a service?</summary>
 #
 # It waits for ACCESS EXCLUSIVE behind a long transaction, and every later query queues behind it (`migrations.lock_queue`, `migrations.instant_stops`). A short `lock_timeout` with
@@ -1441,6 +1544,7 @@ check("migrations.backfill", to_cents)
 #
 # 1. Autogenerate compares a part of the schema; CHECKs, Enums and conditions are yours to write, and a rename is a loss of data.
 # 2. A merge joins the graph and not the contents. A downgrade does not bring data back, and a stamp executes nothing.
+#    A killed migration leaves nothing if all of it is one transaction.
 # 3. DDL waits in the same queue as everybody else. Set `lock_timeout`, retry, and split what reads rows: NOT VALID, VALIDATE, CONCURRENTLY.
 # 4. A failed concurrent build leaves an index that must be dropped or rebuilt.
 # 5. Expand, keep both names in step, contract. A backfill commits its position together with its batch.
@@ -1450,7 +1554,7 @@ check("migrations.backfill", to_cents)
 # <summary>The claims behind each</summary>
 #
 # 1. `migrations.status_unseen`, `migrations.autogen_missed`, `migrations.autogen_rename`, `migrations.autogen_byname`
-# 2. `migrations.two_heads`, `migrations.merge_graph`, `migrations.half`, `migrations.downgrade`, `migrations.offline`, `migrations.stamp`
+# 2. `migrations.two_heads`, `migrations.merge_graph`, `migrations.half`, `migrations.killed_atomic`, `migrations.killed_block`, `migrations.no_rights`, `migrations.downgrade`, `migrations.offline`, `migrations.stamp`
 # 3. `migrations.lock_queue`, `migrations.instant_stops`, `migrations.patient`, `migrations.ddl_anew`, `migrations.ddl_validate`,
 #    `migrations.ddl_not_null`, `migrations.ddl_key`
 # 4. `migrations.index_waits`, `migrations.index_invalid`, `migrations.index_again`, `migrations.index_advisory`

@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -381,6 +382,75 @@ def _pods() -> None:
             os.waitpid(child, 0)
 
 
+def interrupted(release: Migrations, restore: list[str], state: str) -> list[list[Any]]:
+    """Kill `alembic upgrade head` (SIGKILL) before its first change, then before its second, … and before each commit.
+
+    `restore` makes the database as it was. For each kill: what it was about to do, the row that the
+    query `state` gives then, what stops a second run (None: it succeeds), and the row after that.
+    """
+    plan = json.dumps(release.plan() | {"restore": restore, "state": state})
+    command = [sys.executable, "-m", __name__, "interrupted", plan]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _interrupted() -> None:
+    """Import once, then fork a process for each kill; a line for each."""
+    import psycopg  # noqa: F401 - for the forks
+    from alembic import command, context, op  # noqa: F401
+    from sqlalchemy import create_engine, event
+
+    plan = json.loads(sys.argv[2])
+    arguments = {"sslmode": "disable", "application_name": "migration"}
+    migrations = object.__new__(Migrations)
+    migrations.folder, migrations.before, migrations.options = Path(plan["folder"]), plan["before"], {}  # fmt: skip
+
+    def killed_before(step: int) -> str:
+        """Run the upgrade in a process that ends before this step; what it was about to do, or nothing."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            migrations.engine = create_engine(plan["url"], connect_args=arguments)
+            steps = [0]
+
+            def next_step(what: str) -> None:
+                if what.split()[0].lower() not in ("select", "show"):
+                    steps[0] += 1
+                    if steps[0] == step:
+                        os.write(writer, " ".join(what.split()).encode())
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            event.listen(migrations.engine, "before_cursor_execute", lambda *event: next_step(event[2]))  # fmt: skip
+            event.listen(migrations.engine, "commit", lambda _: next_step("COMMIT"))
+            os._exit(migrations.problem("upgrade", "head") is not None)
+        os.close(writer)
+        status = os.waitpid(child, 0)[1]
+        with os.fdopen(reader) as pipe:
+            what = pipe.read()
+        if status and not what:
+            raise RuntimeError(f"the upgrade fails without a kill, at step {step}")
+        return what
+
+    step = 0
+    while True:
+        step += 1
+        engine = create_engine(plan["url"], connect_args={"sslmode": "disable"})
+        run(engine, *plan["restore"])
+        engine.dispose()  # nothing is open at the fork
+        if not (what := killed_before(step)):
+            return
+        sessions = "select count(*) from pg_stat_activity where application_name = 'migration'"
+        until(lambda engine=engine, sessions=sessions: ask(engine, sessions) == 0)
+        found = ask(engine, plan["state"])
+        migrations.engine = engine
+        problem = migrations.problem("upgrade", "head")
+        then = ask(engine, plan["state"])
+        print(json.dumps([what, list(found[0]), problem, list(then[0])]), flush=True)
+        engine.dispose()
+
+
 # ---- the service, a worker, folders of the server -------------------------------------------------
 
 
@@ -443,4 +513,4 @@ def tablespaces(engine: Engine, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    _pods()
+    _interrupted() if sys.argv[1] == "interrupted" else _pods()
