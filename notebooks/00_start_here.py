@@ -154,7 +154,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 85 | ready |
 # | 3.3 | [Connections](03_databases/03_connections.ipynb) | PgBouncer, connection pooling. | 90 | ready |
 # | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |
-# | 3.5 | [Migrations](03_databases/05_migrations.ipynb) | Миграции, схемы, tablespaces. | 83 | ready |
+# | 3.5 | [Migrations](03_databases/05_migrations.ipynb) | Миграции, схемы, tablespaces. | 79 | ready |
 # | 3.6 | [Laziness and nesting](03_databases/06_lazy_nested.ipynb) | Отложенные вычисления, вложенные транзакции. | 90 | ready |
 #
 # ### 4. DevOps · DevOps и контейнеризация

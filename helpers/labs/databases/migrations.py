@@ -107,6 +107,12 @@ def waiting(engine: Engine) -> int:
                            "and datname = current_database()"))  # fmt: skip
 
 
+def _until_gone(engine: Engine, name: str) -> None:
+    """Return when the server has noticed that no session of this name is left."""
+    sessions = f"select count(*) from pg_stat_activity where application_name = '{name}'"
+    until(lambda: ask(engine, sessions) == 0)
+
+
 @contextlib.contextmanager
 def named(engine: Engine, name: str) -> Iterator[Connection]:
     """A connection whose session has this application_name; it is rolled back at the end."""
@@ -180,15 +186,15 @@ def __getattr__(name: str) -> Any:
 def ddl(tables: MetaData) -> list[str]:
     """What `create_all` would execute on PostgreSQL for this model."""
     from sqlalchemy import create_mock_engine
+    from sqlalchemy.dialects import postgresql
 
     statements: list[str] = []
-    engine = create_mock_engine(
-        "postgresql+psycopg://",
-        lambda statement, *_, **__: statements.append(
-            str(statement.compile(dialect=engine.dialect))
-        ),
-    )
-    tables.create_all(engine, checkfirst=False)
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+    def collect(statement: Any, *_: Any, **__: Any) -> None:
+        statements.append(str(statement.compile(dialect=dialect)))
+
+    tables.create_all(create_mock_engine("postgresql+psycopg://", collect), checkfirst=False)
     return statements
 
 
@@ -441,8 +447,7 @@ def _interrupted() -> None:
         engine.dispose()  # nothing is open at the fork
         if not (what := killed_before(step)):
             return
-        sessions = "select count(*) from pg_stat_activity where application_name = 'migration'"
-        until(lambda engine=engine, sessions=sessions: ask(engine, sessions) == 0)
+        _until_gone(engine, "migration")
         found = ask(engine, plan["state"])
         migrations.engine = engine
         problem = migrations.problem("upgrade", "head")
