@@ -211,7 +211,7 @@ def _listed(found: Any) -> list[Any]:
 
 # --- the backfill --------------------------------------------------------------------------------
 
-MOST_KILLS = 60
+MOST_KILLS = 25  # an answer with batches of three is done after about fifteen steps
 # No rule tells dollars from cents here; the numbers have gaps, begin below one, and are inserted in no order. One amount is
 # too large for the exact part of a float4, and for an int once it is in cents.
 DOLLARS = {30: 25_000, -7: 3, 5: None, 41: 1, 0: 250, 4: -40, 40: 30_000_001, 1: 0}
