@@ -20,7 +20,7 @@
 # **You will be able to show that …**
 #
 # 1. autogenerate compares some properties of a schema, and you can list those that it does not compare;
-# 2. a merge, a downgrade and a stamp change less, or more, than their names say, and what a killed migration leaves;
+# 2. a merge, a downgrade and a stamp change less, or more, than their names say, and a killed migration can leave half of its changes;
 # 3. a statement that takes a millisecond can stop a service, and what to do about it;
 # 4. you can choose DDL by its lock and by the rows that it reads, and repair an index build that failed;
 # 5. a backfill can be killed at each step, and a function with the owner's rights can be called safely.
