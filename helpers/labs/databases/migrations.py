@@ -7,6 +7,7 @@ import importlib.util
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -19,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sqlalchemy import Connection, Engine
+    from sqlalchemy import Connection, Engine, MetaData
 
     from helpers.airline.server import Server
     from helpers.services import Postgres  # type: ignore[attr-defined]
@@ -106,6 +107,12 @@ def waiting(engine: Engine) -> int:
                            "and datname = current_database()"))  # fmt: skip
 
 
+def _until_gone(engine: Engine, name: str) -> None:
+    """Return when the server has noticed that no session of this name is left."""
+    sessions = f"select count(*) from pg_stat_activity where application_name = '{name}'"
+    until(lambda: ask(engine, sessions) == 0)
+
+
 @contextlib.contextmanager
 def named(engine: Engine, name: str) -> Iterator[Connection]:
     """A connection whose session has this application_name; it is rolled back at the end."""
@@ -174,6 +181,21 @@ def __getattr__(name: str) -> Any:
                 return importlib.util.find_spec("alembic.ext.checkconstraint_byname") is not None
             return False
     raise AttributeError(name)
+
+
+def ddl(tables: MetaData) -> list[str]:
+    """What `create_all` would execute on PostgreSQL for this model."""
+    from sqlalchemy import create_mock_engine
+    from sqlalchemy.dialects import postgresql
+
+    statements: list[str] = []
+    dialect = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+    def collect(statement: Any, *_: Any, **__: Any) -> None:
+        statements.append(str(statement.compile(dialect=dialect)))
+
+    tables.create_all(create_mock_engine("postgresql+psycopg://", collect), checkfirst=False)
+    return statements
 
 
 # ---- folders of migrations ----------------------------------------------------------------------
@@ -366,6 +388,74 @@ def _pods() -> None:
             os.waitpid(child, 0)
 
 
+def interrupted(release: Migrations, restore: list[str], state: str) -> list[list[Any]]:
+    """Kill `alembic upgrade head` (SIGKILL) before its first change, then before its second, … and before each commit.
+
+    `restore` makes the database as it was. For each kill: what it was about to do, the row that the
+    query `state` gives then, what stops a second run (None: it succeeds), and the row after that.
+    """
+    plan = json.dumps(release.plan() | {"restore": restore, "state": state})
+    command = [sys.executable, "-m", __name__, "interrupted", plan]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def _interrupted() -> None:
+    """Import once, then fork a process for each kill; a line for each."""
+    import psycopg  # noqa: F401 - for the forks
+    from alembic import command, context, op  # noqa: F401
+    from sqlalchemy import create_engine, event
+
+    plan = json.loads(sys.argv[2])
+    arguments = {"sslmode": "disable", "application_name": "migration"}
+    migrations = object.__new__(Migrations)
+    migrations.folder, migrations.before, migrations.options = Path(plan["folder"]), plan["before"], {}  # fmt: skip
+
+    def killed_before(step: int) -> str:
+        """Run the upgrade in a process that ends before this step; what it was about to do, or nothing."""
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            migrations.engine = create_engine(plan["url"], connect_args=arguments)
+            steps = [0]
+
+            def next_step(what: str) -> None:
+                if what.split()[0].lower() not in ("select", "show"):
+                    steps[0] += 1
+                    if steps[0] == step:
+                        os.write(writer, " ".join(what.split()).encode())
+                        os.kill(os.getpid(), signal.SIGKILL)
+
+            event.listen(migrations.engine, "before_cursor_execute", lambda *event: next_step(event[2]))  # fmt: skip
+            event.listen(migrations.engine, "commit", lambda _: next_step("COMMIT"))
+            os._exit(migrations.problem("upgrade", "head") is not None)
+        os.close(writer)
+        status = os.waitpid(child, 0)[1]
+        with os.fdopen(reader) as pipe:
+            what = pipe.read()
+        if status and not what:
+            raise RuntimeError(f"the upgrade fails without a kill, at step {step}")
+        return what
+
+    step = 0
+    while True:
+        step += 1
+        engine = create_engine(plan["url"], connect_args={"sslmode": "disable"})
+        run(engine, *plan["restore"])
+        engine.dispose()  # nothing is open at the fork
+        if not (what := killed_before(step)):
+            return
+        _until_gone(engine, "migration")
+        found = ask(engine, plan["state"])
+        migrations.engine = engine
+        problem = migrations.problem("upgrade", "head")
+        then = ask(engine, plan["state"])
+        print(json.dumps([what, list(found[0]), problem, list(then[0])]), flush=True)
+        engine.dispose()
+
+
 # ---- the service, a worker, folders of the server -------------------------------------------------
 
 
@@ -428,4 +518,4 @@ def tablespaces(engine: Engine, *names: str) -> None:
 
 
 if __name__ == "__main__":
-    _pods()
+    _interrupted() if sys.argv[1] == "interrupted" else _pods()

@@ -25,6 +25,7 @@ EXPAND = [
 ]
 COPY = ["update customers set contact = email where contact is distinct from email"]
 CONTRACT = [
+    "set local lock_timeout = '200ms'",
     "drop trigger customers_contact on customers",
     "drop function customers_contact()",
     "alter table customers drop column email",
@@ -53,6 +54,7 @@ def rename(old="", new=""):
     return RENAME.replace(old, new) if old else RENAME
 
 
+PATIENT = """    "set local lock_timeout = '200ms'",\n"""
 TRIGGER = RENAME[RENAME.index("        if tg_op") : RENAME.index("        return new;")]
 CREATED = RENAME[RENAME.index('    """create or replace function') : RENAME.index("]\nCOPY")]
 
@@ -95,7 +97,7 @@ WRONG = {
         ),
         # no lock_timeout: everybody waits behind the ALTER
         (
-            rename("""    "set local lock_timeout = '200ms'",\n""", ""),
+            rename(f"EXPAND = [\n{PATIENT}", "EXPAND = [\n"),
             "Limit the wait with lock_timeout",
         ),
         # the copy comes first: a write between copy and trigger is lost
@@ -156,6 +158,24 @@ WRONG = {
                 "",
             ),
             "Something still looks for email",
+        ),
+        # expand is patient and contract is not: the old columns go, and so does the service
+        (
+            rename(f"CONTRACT = [\n{PATIENT}", "CONTRACT = [\n"),
+            "While a report was open, contract(engine) waited",
+        ),
+        # a time-out that is longer than a request can wait
+        (
+            rename(f"EXPAND = [\n{PATIENT}", "EXPAND = [\n" + PATIENT.replace("200", "1200")),
+            "While a report was open, expand(engine) waited",
+        ),
+        # an index is left behind
+        (
+            rename(
+                "COPY = [",
+                'COPY = [\n    "create index if not exists ix_contact on customers (contact)",\n   ',
+            ),
+            "leaves behind: ['ix_contact']",
         ),
         # the function is left behind
         (rename('    "drop function customers_contact()",\n', ""), "leaves behind"),
@@ -304,7 +324,19 @@ def to_cents(engine, batch):
                 "amount * 100 where payment_id = any(:ids)",
                 "amount * 100 where payment_id = any(:ids) and amount < 10000",
             ),
-            "payment 90 had 25000 dollars",
+            "payment 30 had 25000 dollars",
+        ),
+        # the first rows that come, in no order
+        (
+            cents("order by payment_id limit :batch", "limit :batch"),
+            "and now has",
+        ),
+        # money as a float
+        (
+            cents(
+                "set amount = amount * 100 where", "set amount = (amount::real * 100)::bigint where"
+            ),
+            "payment 40 had 30000001 dollars",
         ),
         # NULL becomes 0
         (
@@ -424,8 +456,44 @@ class Rename:
             c.exec_driver_sql("alter table customers drop column email")
             c.commit()
 """,
+        # no copy and no trigger: a view under the table's name has the column twice
+        """
+class Rename:
+    def _do(self, engine, *statements):
+        with engine.begin() as connection:
+            connection.exec_driver_sql("set local lock_timeout = '200ms'")
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+
+    def expand(self, engine):
+        with engine.connect() as connection:
+            done = connection.exec_driver_sql("select relkind = 'v' from pg_class where oid = 'customers'::regclass").scalar()
+        if not done:
+            self._do(engine, "alter table customers rename column email to contact", "alter table customers rename to people",
+                     "create view customers as select customer_id, name, contact as email, contact from people")
+
+    def contract(self, engine):
+        self._do(engine, "drop view customers", "alter table people rename to customers")
+""",
     ],
     "migrations.backfill": [
+        # windows of the key, full or empty
+        """
+import sqlalchemy as sa
+
+
+def to_cents(engine, batch):
+    with engine.begin() as connection:
+        connection.exec_driver_sql("create table if not exists window_end as select min(payment_id) - 1 as after from payments")
+    while True:
+        with engine.begin() as connection:
+            after, last = connection.exec_driver_sql("select after, (select max(payment_id) from payments) from window_end").one()
+            if after is None or after >= last:
+                break
+            connection.execute(sa.text("update payments set amount = amount * 100 where payment_id between :low and :high"),
+                               {"low": after + 1, "high": after + batch})
+            connection.execute(sa.text("update window_end set after = :high"), {"high": after + batch})
+""",
         # a mark on each row instead of a position
         """
 import sqlalchemy as sa
