@@ -104,7 +104,8 @@ def _in_order(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions:
 
     with unit_of_work(sessions, publish) as uow:
         uow.session.add(_new(1))
-        for message in ("one", "", "two", "one", None):
+        told = ["one", "", ["1A"], "one", None]
+        for message in told:
             uow.tell(message)
         uow.session.flush()
         if sent:
@@ -112,13 +113,14 @@ def _in_order(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions:
                 f"{sent[0][0]!r} was published before the commit: the transaction may still fail."
             )
         uow.commit()
-        expected: list[Any] = [(message, [1]) for message in ("one", "", "two", "one", None)]
-        if [message for message, _ in sent] != [message for message, _ in expected]:
+        if not same([message for message, _ in sent], told):
             raise Wrong(
-                "tell('one'), tell(''), tell('two'), tell('one'), tell(None), commit(): expected these five messages in this "
+                "tell('one'), tell(''), tell(['1A']), tell('one'), tell(None), commit(): expected these five messages in this "
                 f"order, published were {[message for message, _ in sent]}."
             )
-        if not same(sent, expected):
+        if sent[2][0] is not told[2]:
+            raise Wrong("tell(['1A']): publish got a list that is equal, and not the object that was told.")  # fmt: skip
+        if any(rows != [1] for _, rows in sent):
             raise Wrong("When a message is published, its customer must be committed.")
         if held:
             raise Wrong(
@@ -134,6 +136,11 @@ def _in_order(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions:
             f"{[message for message, _ in sent[5:]]}."
         )
     _free(engine, "After the block")
+    with unit_of_work(sessions, publish) as uow:
+        uow.session.add(_new(9))
+        uow.commit()
+    if 9 not in _rows(engine):
+        raise Wrong("A block adds a customer, tells nothing and commits: the customer is not in the table.")  # fmt: skip
 
 
 def _not_committed(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sessions: Any) -> None:
@@ -262,6 +269,17 @@ def _publish_fails(unit_of_work: Callable[[Any, Any], Any], engine: Engine, sess
         raise Wrong(
             f"publish raised two errors: commit() is to raise an ExceptionGroup of these two, got {shown(met)}."
         )
+
+    def not_caught() -> None:
+        with unit_of_work(sessions, publish) as uow:
+            uow.tell("b")
+            uow.commit()
+
+    if not isinstance(met := raised_by(not_caught), ExceptionGroup):
+        raise Wrong(
+            f"commit() raised an ExceptionGroup, nobody in the block caught it, and the block's caller got {shown(met)}: an error "
+            "in the block goes on."
+        )
     errors = {"b": KeyboardInterrupt()}
     tried.clear()
 
@@ -380,13 +398,14 @@ def _repeats(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> N
 
 
 def _gives_up(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> None:
-    for attempts in (1, 3):
-        errors = [_refusal("40001") for _ in range(6)]
+    for given, attempts in (({"attempts": 1}, 1), ({"attempts": 7}, 7), ({}, 5)):
+        errors = [_refusal("40001") for _ in range(9)]
         work = _Scripted(engine, errors, "never", 4)
-        met = raised_by(lambda w=work, a=attempts: optimistic(sessions, w, attempts=a))  # type: ignore[misc]
+        met = raised_by(lambda w=work, g=given: optimistic(sessions, w, **g))  # type: ignore[misc]
         if len(work.seen) != attempts:
             raise Wrong(
-                f"attempts={attempts}, and every attempt meets a conflict: the work ran {len(work.seen)} times."
+                f"attempts={attempts}{'' if given else ', the default'}, and every attempt meets a conflict: the work ran "
+                f"{len(work.seen)} times."
             )
         if met is not errors[attempts - 1]:
             raise Wrong(
@@ -422,7 +441,7 @@ def _does_not_repeat(optimistic: Callable[..., Any], engine: Engine, sessions: A
 
 
 def _conflict_at_commit(optimistic: Callable[..., Any], engine: Engine, sessions: Any) -> None:
-    for number, conflict in ((6, _stale()), (7, _refusal("40001"))):
+    for number, conflict in ((6, _stale()), (7, _refusal("40001")), (10, _refusal("40P01"))):
         met, _ = _refused_commits(optimistic, engine, sessions, number, [conflict], attempts=2)
         if met is not None or number not in _rows(engine):
             raise Wrong(
@@ -436,12 +455,17 @@ def _conflict_at_commit(optimistic: Callable[..., Any], engine: Engine, sessions
             "The connection broke during COMMIT, which is no conflict: the transaction may have been committed. One attempt, and "
             f"the caller gets the error. There were {seen} attempts, and the caller got {met!r}."
         )
-    last = _stale()
-    met, _ = _refused_commits(optimistic, engine, sessions, 9, [last], attempts=1)
-    if met is not last:
-        raise Wrong(
-            f"The commit of the last attempt met a conflict: it is to reach the caller, got {met!r}."
-        )
+    for attempts in (1, 2):
+        conflicts = [_stale() for _ in range(5)]
+        met, seen = _refused_commits(optimistic, engine, sessions, 9, conflicts, attempts)
+        if seen > attempts:
+            raise Wrong(
+                f"attempts={attempts}, and every commit meets a conflict: the work ran {seen} times."
+            )
+        if met is not conflicts[attempts - 1]:
+            raise Wrong(
+                f"The commit of the last attempt met a conflict: it is to reach the caller, got {met!r}."
+            )
 
 
 def _refused_commits(

@@ -61,7 +61,8 @@ create table messages (
 create table inbox (event bigint primary key);
 create table accounts (customer_id bigint primary key, miles bigint not null);
 insert into accounts values (1, 0);
-create table charges (booking_id bigint primary key, cents bigint not null, refunded boolean not null default false);
+create table charges (
+    key text unique, cents bigint not null, asked int not null default 1, refunded boolean not null default false);
 """
 # What is found after a crash: the service's own database, and the partner's.
 AUDIT = """
@@ -74,6 +75,7 @@ select (select count(*) from bookings where status = 'confirmed') as bookings,
 PARTNER_AUDIT = """
 select (select count(*) from messages) as messages,
        (select count(*) from charges where not refunded) as charges,
+       (select coalesce(sum(asked), 0) from charges)::int as asked,
        (select sum(miles) from accounts)::bigint as miles
 """
 CLEAR = "delete from payments; delete from seats; delete from bookings; delete from outbox; delete from sagas"
@@ -143,13 +145,22 @@ def parts() -> tuple[Booking, Seat, Payment]:
 
 
 class Shop:
-    """What the code under test may use. Each statement, COMMIT and message is announced to `step`."""
+    """What the code under test may use. Each statement, COMMIT, message and request is announced to `step`."""
 
-    def __init__(self, both: Systems, step: Callable[[str], None]) -> None:
+    def __init__(self, both: Systems, step: Callable[[str], None], provider: str | None) -> None:
+        import httpx
         from sqlalchemy.orm import sessionmaker
+
+        def asking(request: httpx.Request) -> None:
+            step(f"{request.method} {request.url.path.rsplit('/', 1)[-1]}")
 
         self.sessions = sessionmaker(both.service, expire_on_commit=False)
         self.partner = sessionmaker(both.partner)
+        # A connection per request: one that is kept would be the same in each fork.
+        self.provider = httpx.Client(
+            base_url=provider or "", trust_env=False, timeout=PATIENCE, event_hooks={"request": [asking]},
+            limits=httpx.Limits(max_keepalive_connections=0),
+        )  # fmt: skip
         self._queue = both.partner
         self._step = step
 
@@ -186,12 +197,13 @@ def kill_everywhere(
     *uses: Callable[..., Any] | type,
     prepare: Callable[..., None] | None = None,
     restart: Callable[..., None] | None = None,
+    provider: str | None = None,
 ) -> list[Crash]:
     """Run `use_case(shop)` once per step in a process that gets SIGKILL before this step, and once to its end.
 
     Between two runs the tables are emptied and `prepare(shop)` is called. `restart(shop)` is what
-    runs after the crash, in a new process that nobody kills. The functions travel as their source,
-    with what they use in `uses`.
+    runs after the crash, in a new process that nobody kills. `provider` is the URL of the HTTP service
+    that `shop.provider` asks. The functions travel as their source, with what they use in `uses`.
     """
     given = [each for each in (*uses, prepare, restart, use_case) if each]
     sources = {each.__name__: _source_of(each) for each in given}
@@ -201,6 +213,7 @@ def kill_everywhere(
         "use_case": use_case.__name__,
         "prepare": prepare.__name__ if prepare else None,
         "restart": restart.__name__ if restart else None,
+        "provider": provider,
     }
     told = _Forks.one().ask(order)
     return [Crash(*line) for line in told]
@@ -336,12 +349,12 @@ def _crashes(order: dict[str, Any]) -> list[Crash]:
         steps.append
     ]  # what hears of a step; a fork puts its own
     watched = _engines(order["urls"], lambda words: announce[0](words))
-    shop = Shop(watched, lambda words: announce[0](words))
+    shop = Shop(watched, lambda words: announce[0](words), order["provider"])
 
     def prepared() -> None:
         clear(audit)
         if prepare:
-            prepare(Shop(audit, lambda words: None))
+            prepare(Shop(audit, lambda words: None, order["provider"]))
 
     def forked(work: Callable[[Shop], None], fatal: int | None = None) -> int:
         """How a fork ended that ran `work`, and got SIGKILL before step `fatal`."""
@@ -427,6 +440,8 @@ def draw_crashes(rows: Mapping[str, Sequence[tuple[str, str]]], colours: Mapping
 
     from helpers.figures import INK, picture
 
+    found = {outcome: "#7A5230" for cells in rows.values() for _, outcome in cells}
+    colours = found | dict(colours)  # what nobody expected has a colour, too
     widest = max(map(len, rows.values()))
     upright = widest > 10
     tall = 1.1 if upright else 0.5

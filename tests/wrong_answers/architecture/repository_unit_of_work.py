@@ -68,10 +68,18 @@ WRONG = {
         (unit("        self.session.commit()\n", "").replace("        if failed:", "        self.session.commit()\n        if failed:"),
          "its customer must be committed"),
         # each message once, in a set of its own; a truth test
-        (unit("self.messages.append(message)", "self.messages = list(dict.fromkeys([*self.messages, message]))"),
+        (unit("self.messages.append(message)", "self.messages += [message] if message not in self.messages else []"),
          "expected these five messages", "identity"),
         (unit("self.messages.append(message)", "self.messages += [message] if message else []"),
          "expected these five messages", "falsy"),
+        # what survives JSON
+        (unit("self.messages.append(message)", "import json; self.messages.append(json.loads(json.dumps(message)))"),
+         "not the object that was told"),
+        # nothing to tell, nothing to commit
+        (unit("        self.session.commit()\n", "        if messages:\n            self.session.commit()\n"), "tells nothing and commits"),
+        # the group is for the log only
+        (unit("        self.session.close()", "        self.session.close()\n        return problem[0] is ExceptionGroup"),
+         "the block's caller got", "exception"),
         # the list of all that was ever told
         (unit("messages, self.messages = self.messages, []", "messages = self.messages"), "the second commit is to publish 'three'"),
         # the list is emptied at the end, which an error does not reach
@@ -158,6 +166,8 @@ def optimistic(sessions, work, attempts=5):
         (retry("range(attempts)", "range(attempts + 1)"), "the work ran 2 times"),
         # a number that is not the caller's
         (retry("range(attempts)", "range(5)"), "the work ran 5 times", "again"),
+        (retry("range(attempts)", "range(min(attempts, 5))"), "attempts=7, and every attempt"),
+        (retry("attempts=5", "attempts=3"), "attempts=5, the default"),
         # nothing is told
         (retry("        except StaleDataError:\n            if not left:\n                raise",
                "        except StaleDataError:\n            pass").replace(" or not left", ""),
@@ -211,6 +221,52 @@ def optimistic(sessions, work, attempts=5):
             session.close()
         return result
 """, "The conflict came up in the commit"),
+        # a deadlock can come up in the commit, too (deferred constraints)
+        ("""
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import StaleDataError
+
+
+def optimistic(sessions, work, attempts=5):
+    for left in reversed(range(attempts)):
+        codes = {"40001", "40P01"}
+        try:
+            with sessions.begin() as session:
+                result = work(session)
+                codes = {"40001"}
+            return result
+        except (StaleDataError, DBAPIError) as error:
+            stale = isinstance(error, StaleDataError)
+            if not left or not (stale or getattr(error.orig, "sqlstate", None) in codes):
+                raise
+""", "The conflict came up in the commit"),
+        # conflicts of the commit are not counted
+        ("""
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm.exc import StaleDataError
+
+
+def conflict(error):
+    return isinstance(error, StaleDataError) or getattr(error.orig, "sqlstate", None) in ("40001", "40P01")
+
+
+def optimistic(sessions, work, attempts=5):
+    while True:
+        with sessions() as session:
+            try:
+                result = work(session)
+            except (StaleDataError, DBAPIError) as error:
+                attempts -= 1
+                if not attempts or not conflict(error):
+                    raise
+                continue
+            try:
+                session.commit()
+                return result
+            except (StaleDataError, DBAPIError) as error:
+                if not conflict(error):
+                    raise
+""", "every commit meets a conflict"),
         # whatever the commit says, once more
         ("""
 from sqlalchemy.exc import DBAPIError
