@@ -447,11 +447,10 @@ def short_processes(at: Any, dbname: str, number: int, autocommit: bool) -> list
 
 @dataclass
 class Answers:
-    """What clients heard of their work: numbers that were confirmed, and the others with their errors."""
+    """What clients heard of their work: the numbers that were confirmed, and the others with their errors."""
 
     confirmed: list[int] = field(default_factory=list)
     failed: dict[int, Any] = field(default_factory=dict)
-    refused: int = 0  # attempts to connect again
 
 
 def under_load(desk: Behind, work: Callable[[Any, int], Any], event: Callable[[], Any], clients: int = 4) -> Answers:  # fmt: skip
@@ -469,7 +468,6 @@ def under_load(desk: Behind, work: Callable[[Any, int], Any], event: Callable[[]
             try:
                 return desk.connect()
             except psycopg.OperationalError:
-                answers.refused += 1
                 time.sleep(0.02)
 
     def client(which: int) -> None:
