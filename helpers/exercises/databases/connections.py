@@ -116,11 +116,16 @@ create trigger look before update on seats for each row execute function look();
 create trigger look before update on standby for each row execute function look();
 """
 FLIGHTS = (0, 1, 2, 13)
+GIVEN = {
+    4: [(41, "1A")],
+    5: [(51, "1A"), (52, "1B")],
+}  # flights with more seats than persons; 40 has a seat
 ROWS = """
-truncate seats, standby, seen;
+delete from seats; delete from standby; delete from seen;
 insert into seats select flight, seat, seat <> '1C' from unnest(array[0, 1, 2, 13]) flight, unnest(array['1C', '1B', '1A']) seat;
-insert into standby select flight, flight * 10 + n, null from unnest(array[0, 1, 2, 13]) flight, generate_series(1, 3) n;
-insert into standby values (3, 31, null);
+insert into standby select flight, flight * 10 + n, null from unnest(array[0, 1, 2, 13]) flight, generate_series(3, 1, -1) n;
+insert into standby values (3, 31, null), (4, 41, null), (4, 40, '1D'), (5, 52, null), (5, 51, null);
+insert into seats select flight, seat, true from unnest(array[4, 5]) flight, unnest(array['1C', '1B', '1A']) seat;
 """
 STATE = "select array(select seat from seats where free and flight_id = %s order by 1), array(select seat from standby where flight_id = %s order by person)"
 LEFT = """
@@ -128,6 +133,7 @@ select concat_ws(', ',
     (select min(name || ' = ' || current_setting(name)) from pg_settings where source = 'session'),
     case when exists (select from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) then 'an advisory lock' end,
     (select 'the temporary table ' || min(relname) from pg_class where relnamespace = pg_my_temp_schema() and relkind = 'r' having count(*) > 0),
+    (select 'a LISTEN on ' || min(channel) from pg_listening_channels() channel having count(*) > 0),
     (select 'the prepared statement ' || min(name) from pg_prepared_statements where from_sql having count(*) > 0))
 """
 
@@ -223,6 +229,8 @@ def check_seat_standby(seat_standby: Callable[[Any, int], Any], server: Postgres
         for flight in FLIGHTS[:3]:
             _seats_given(seat_standby, client, outside, flight)
             _nothing_left(backends, f"flight {flight}")
+        for flight, expected in GIVEN.items():
+            _more_seats(seat_standby, client, outside, flight, expected)
         _by_the_rules(outside)
         if client.unbounded:
             raise Wrong(
@@ -238,6 +246,7 @@ def check_seat_standby(seat_standby: Callable[[Any, int], Any], server: Postgres
             _waits(seat_standby, fresh(), outside, flight)
         _fails(seat_standby, fresh(), outside, backends)
         _interrupted(seat_standby, fresh, outside, backends)
+        _times_out(seat_standby, fresh(), outside, backends)
 
 
 def _called(seat_standby: Callable[[Any, int], Any], client: Pooled, flight: int) -> Any:
@@ -266,6 +275,15 @@ def _seats_given(seat_standby: Callable[[Any, int], Any], client: Pooled, outsid
             f"After flight {flight}, the tables say: free seats {state[0]}, seats of the persons {state[1]}. Expected [] and "
             "['1A', '1B', None]. Was it committed?"
         )
+
+
+def _more_seats(seat_standby: Callable[[Any, int], Any], client: Pooled, outside: Any, flight: int, expected: list[tuple[int, str]]) -> None:  # fmt: skip
+    got = _called(seat_standby, client, flight)
+    if [tuple(pair) for pair in got] != expected:
+        raise Wrong(f"Flight {flight} has 1A, 1B and 1C free, and person 40 has a seat already: expected {expected}, got {shown(got)}.")  # fmt: skip
+    free = outside.execute(STATE, [flight, flight]).fetchone()[0]
+    if free != (left := ["1A", "1B", "1C"][len(expected) :]):
+        raise Wrong(f"Flight {flight} has more seats than persons. Afterwards {left} must be free, and the table says {free}.")  # fmt: skip
 
 
 def _by_the_rules(outside: Any) -> None:
@@ -333,6 +351,38 @@ def _waits(seat_standby: Callable[[Any, int], Any], client: Pooled, outside: Any
 
 
 UNTOUCHED = (["1A", "1B"], [None, None, None])
+
+
+def _times_out(seat_standby: Callable[[Any, int], Any], client: Pooled, outside: Any, backends: list[Any]) -> None:  # fmt: skip
+    """Another program has the lock, and the statement that waits for it is cancelled, as the time-out does it."""
+    import psycopg
+
+    outcome: list[Any] = []
+
+    def run() -> None:
+        try:
+            outcome.append(seat_standby(client, 2))
+        except BaseException as error:
+            outcome.append(error)
+
+    cancel = "select pg_cancel_backend(pid) from pg_locks where locktype = 'advisory' and not granted and (classid, objid) = (0, 2)"
+    outside.execute("select pg_advisory_lock(2)")
+    thread = threading.Thread(target=run)
+    thread.start()
+    try:
+        with contextlib.suppress(TimeoutError):  # it tries again and again: it gets the lock below
+            lab.until(lambda: outcome or (outside.execute(cancel) and outcome), seconds=5)
+    finally:
+        outside.execute("select pg_advisory_unlock_all()")
+        thread.join()
+    if not isinstance(outcome[0], psycopg.errors.QueryCanceled):
+        raise Wrong(
+            "Another program had the lock of flight 2 for longer than the time-out, and the statement that waited was cancelled (QueryCanceled). "
+            f"Expected this error, got {shown(outcome[0])}. Without the lock nothing may change, and the caller must know."
+        )
+    _nothing_left(backends, "a time-out")
+    if outside.execute(STATE, [2, 2]).fetchone() != UNTOUCHED:
+        raise Wrong("The statement that waited for the lock was cancelled, and some rows have changed. All or nothing: one transaction.")  # fmt: skip
 
 
 def _fails(seat_standby: Callable[[Any, int], Any], client: Pooled, outside: Any, backends: list[Any]) -> None:  # fmt: skip

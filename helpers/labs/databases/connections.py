@@ -203,16 +203,25 @@ class Behind:
 
 @contextlib.contextmanager
 def behind(pooler: PgBouncer, mode: str, size: int, name: str = "desk", **settings: Any) -> Iterator[Behind]:  # fmt: skip
-    """A new database behind PgBouncer, in this mode and with this many back ends per pool."""
+    """A new database behind PgBouncer, in this mode and with this many back ends per pool.
+
+    The settings are PgBouncer's own; at the end of the block they are what they were.
+    """
     assert pooler.postgres is not None
-    for key, value in {"pool_mode": mode, "default_pool_size": size, **settings}.items():
+    wanted = {"pool_mode": mode, "default_pool_size": size, **settings}
+    before = {row["key"]: row["value"] for row in console(pooler, "SHOW CONFIG")}
+    for key, value in wanted.items():
         console(pooler, f"SET {key} = '{value}'")
-    with database(pooler.postgres, name) as fresh:
-        place = Behind(pooler, pooler.postgres, fresh)
-        try:
-            yield place
-        finally:
-            place.close()
+    try:
+        with database(pooler.postgres, name) as fresh:
+            place = Behind(pooler, pooler.postgres, fresh)
+            try:
+                yield place
+            finally:
+                place.close()
+    finally:
+        for key in wanted:
+            console(pooler, f"SET {key} = '{before[key]}'")
 
 
 def outcome(call: Callable[[], Any]) -> Any:
@@ -260,6 +269,7 @@ def servers_of(pooler: PgBouncer, name: str) -> int:
 
 # ---- a client that dies ------------------------------------------------------------------------
 
+# The long query of a busy desk runs until somebody inserts the row 'end'.
 DESK = """
 import sys
 import psycopg
@@ -268,7 +278,7 @@ connection = psycopg.connect(sys.argv[1])
 connection.execute("update seats set taken = true where seat = %s", [sys.argv[2]])
 print("locked", flush=True)
 if sys.argv[3] == "busy":
-    connection.execute("select pg_sleep(60)")
+    connection.execute("do $$begin while not exists (select from seats where seat = 'end') loop perform pg_sleep(0.02); end loop; end$$")
 sys.stdin.read()
 """
 
@@ -344,7 +354,7 @@ async def open_loop(server: Postgres, size: int, rate: float, seconds: float, wo
 async def crowd(at: Any, dbname: str, clients: int) -> list[Any]:
     """So many clients connect at once, ask one question each, and stay until all have asked.
 
-    What each got: the number of the back end that answered, or the name of its error.
+    What each got: the number of the back end that answered, "too many clients", or the name of another error.
     """
     import psycopg
 
@@ -358,7 +368,7 @@ async def crowd(at: Any, dbname: str, clients: int) -> list[Any]:
             cursor = await connection.execute("select pg_backend_pid() from pg_sleep(0.01)")
             return (await cursor.fetchone())[0]  # type: ignore[index]
         except psycopg.Error as error:
-            return type(error).__name__
+            return "too many clients" if "too many clients" in str(error) else type(error).__name__
 
     try:
         return await asyncio.gather(*(one() for _ in range(clients)))
@@ -415,3 +425,78 @@ def quiet_pool() -> Iterator[None]:
         yield
     finally:
         log.setLevel(before)
+
+
+# ---- short processes, and a pooler that goes away ----------------------------------------------
+
+QUESTION = """
+import sys
+import psycopg
+
+connection = psycopg.connect(sys.argv[1], autocommit=sys.argv[2] == "True")
+print(connection.execute("select pg_backend_pid()").fetchone()[0])
+"""
+
+
+def short_processes(at: Any, dbname: str, number: int, autocommit: bool) -> list[int]:
+    """So many processes at once, each of which connects, asks and ends: the back end that answered each."""
+    command = [sys.executable, "-c", QUESTION, conninfo(at, dbname), str(autocommit)]
+    running = [subprocess.Popen(command, text=True, stdout=subprocess.PIPE) for _ in range(number)]
+    return [int(process.communicate()[0]) for process in running]
+
+
+@dataclass
+class Answers:
+    """What clients heard of their work: the numbers that were confirmed, and the others with their errors."""
+
+    confirmed: list[int] = field(default_factory=list)
+    failed: dict[int, Any] = field(default_factory=dict)
+
+
+def under_load(desk: Behind, work: Callable[[Any, int], Any], event: Callable[[], Any], clients: int = 4) -> Answers:  # fmt: skip
+    """Clients repeat `work(connection, number)`, each number once, while `event()` happens.
+
+    A client whose connection is lost connects again until it can. Each works on for a while after the event.
+    """
+    import psycopg
+
+    answers, numbers, over = Answers(), itertools.count(1), threading.Event()
+    again = [0] * clients  # confirmed after the event
+
+    def connected() -> Any:
+        while True:
+            try:
+                return desk.connect()
+            except psycopg.OperationalError:
+                time.sleep(0.02)
+
+    def client(which: int) -> None:
+        connection = connected()
+        while again[which] < 3:
+            number, late = next(numbers), over.is_set()
+            got = outcome(lambda: work(connection, number))  # noqa: B023  called at once
+            if got is None:
+                answers.confirmed.append(number)
+                again[which] += late
+            else:
+                answers.failed[number] = got
+            if connection.closed:
+                connection = connected()
+
+    threads = [threading.Thread(target=client, args=(which,)) for which in range(clients)]
+    for thread in threads:
+        thread.start()
+    try:
+        event()
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    return answers
+
+
+def in_the_middle(desk: Behind, number: int) -> bool:
+    """Whether so many of the desk's back ends are in `pg_sleep` now."""
+    query = "select count(*) from pg_stat_activity where datname = %s and wait_event = 'PgSleep'"
+    with desk.server.connect(autocommit=True) as connection:
+        return bool(connection.execute(query, [desk.name]).fetchone()[0] == number)

@@ -371,6 +371,63 @@ def smallest_pool(requests, patience):
             "left half of its changes",
             "base exception",
         ),
+        # all free seats of the flight
+        (
+            changed(
+                SEAT,
+                (
+                    ' and seat in (select seat from picked)", [flight_id])',
+                    '", [flight_id])',
+                ),
+            ),
+            "Flight 4 has more seats than persons",
+        ),
+        # a second seat for a person who has one
+        (changed(SEAT, (" and seat is null", "")), "person 40 has a seat already"),
+        # the persons as they happen to come
+        (
+            changed(SEAT, ("row_number() over (order by person) n", "row_number() over () n")),
+            "expected [(1, '1A'), (2, '1B')]",
+        ),
+        # the lock was not got in time: on without it
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n',
+                    "        import psycopg\n\n        try:\n            with client.transaction():\n"
+                    '                client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n'
+                    "        except psycopg.errors.QueryCanceled:\n            pass\n",
+                ),
+            ),
+            "Expected this error",
+            "exception",
+        ),
+        # the lock was not got in time: nobody is told
+        (
+            changed(
+                SEAT,
+                (
+                    "    with client.transaction():\n",
+                    "    import psycopg\n\n    try:\n        return within(client, flight_id)\n"
+                    "    except psycopg.errors.QueryCanceled:\n        return []\n\n\n"
+                    "def within(client, flight_id):\n    with client.transaction():\n",
+                ),
+            ),
+            "Expected this error",
+            "exception",
+        ),
+        # the back end goes on listening
+        (
+            changed(
+                SEAT,
+                (
+                    '        client.execute("create',
+                    '        client.execute("listen seats")\n        client.execute("create',
+                ),
+            ),
+            "a LISTEN on seats: the next client finds it there",
+        ),
         # the error is swallowed
         (
             changed(BEGIN, ("        raise\n", "        return []\n")),
@@ -420,6 +477,21 @@ def smallest_pool(requests, patience, size=1):
     ],
     "connections.seat_standby": [
         BEGIN,
+        # a savepoint, lists of Python, no table
+        """
+def seat_standby(client, flight_id):
+    with client.transaction():
+        client.execute("set local statement_timeout to 2000")
+        client.execute("select pg_advisory_xact_lock(%s)", (flight_id,))
+        with client.transaction():
+            persons = client.execute("select person from standby where flight_id = %s and seat is null order by 1 for update", (flight_id,))
+            seats = client.execute("select seat from seats where flight_id = %s and free order by 1 for update", (flight_id,))
+            pairs = [(person, seat) for (person,), (seat,) in zip(persons.fetchall(), seats.fetchall())]
+            for person, seat in pairs:
+                client.execute("update standby set seat = %s where person = %s", (seat, person))
+                client.execute("update seats set free = false where (flight_id, seat) = (%s, %s)", (flight_id, seat))
+    return pairs
+""",
         # one statement does the work
         '''
 from contextlib import contextmanager
