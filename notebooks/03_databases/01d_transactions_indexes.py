@@ -597,13 +597,16 @@ claim("transactions_indexes.lease_late", "a lease hands task 1 out a second time
 
 # %% [markdown] also=["transactions_indexes.killed_state", "transactions_indexes.lease_late"] claim="transactions_indexes.killed_lock" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: a session's commit; a transaction instead of the state; any attempt may finish</summary>
+# <summary><b>Break it</b>: a session's commit; a transaction instead of the state; no lease, and any attempt may finish</summary>
 #
 # ```diff
 # -in_transaction = after_death("begin", TAKE)
 # -committed = after_death(TAKE)
 # +in_transaction = after_death("begin", TAKE, "commit")
 # +committed = after_death("begin", TAKE)
+# @@
+# -    slow, second = tuple(run(airline, LEASE)[0]), tuple(run(airline, LEASE)[0])
+# +    slow, second = tuple(run(airline, TAKE)[0]), tuple(run(airline, TAKE)[0])
 # @@
 # -DONE = "update tasks set state = 'done' where id = {0} and attempt = {1} returning id"
 # +DONE = "update tasks set state = 'done' where id = {0} returning id"
