@@ -146,7 +146,7 @@ def test_the_plan_runs_by_the_clock_and_counts_itself(root: Path) -> None:
 
 
 def test_one_notebook_of_a_topic_is_planned_alone(root: Path) -> None:
-    for letter in "abc":
+    for letter in "abcdefgh"[: len(checklist.load().bullet("3.1").notebooks)]:
         text = topic().replace(f"{NAME}.", f"transactions_indexes.{letter}_")
         name = f"01{letter}_transactions_indexes"
         write(root / "notebooks" / "03_databases", text, name=name)
