@@ -27,6 +27,7 @@
 
 # %%
 import contextlib
+import re
 
 from sqlalchemy import text
 
@@ -58,18 +59,24 @@ def size(name):
     return run("select pg_relation_size(cast(:name as regclass))", name=name).scalar_one()
 
 
-run("drop table if exists flights")
+run("drop table if exists flights, weather, planes")
 run(lab.CREATE_FLIGHTS)
+run("create table weather (time_hour timestamptz, origin text, temp float, wind_speed float, visib float)")
+run("create table planes (tailnum text primary key, model text, seats int)")
 lab.copy_in(db, "flights", lab.flights())
+lab.copy_in(db, "weather", data.weather()[["time_hour", "origin", "temp", "wind_speed", "visib"]])
+lab.copy_in(db, "planes", data.planes()[["tailnum", "model", "seats"]])
 run("alter table flights add primary key (flight_id)")
-run("vacuum (analyze) flights")
+run("create index at_hour on weather (origin, time_hour)")
+run("vacuum (analyze) flights, weather, planes")
 
 PAGES = size("flights") // 8192
 show_source(lab.copy_in)
 
 # %% [markdown]
 # Each experiment starts from the bare table and says which indexes it wants. `without` makes the planner avoid a kind
-# of plan node for a while. So you can ask *what would the index have cost?*
+# of plan node for a while. So you can ask *what would the index have cost?* `nodes_of` returns the nodes of an executed
+# plan as dictionaries.
 
 # %%
 def only(*wanted):
@@ -84,16 +91,135 @@ def only(*wanted):
 
 
 @contextlib.contextmanager
-def without(*kinds):
-    """Make the planner avoid these kinds: "seqscan", "bitmapscan", "indexscan" …"""
-    for kind in kinds:
-        run(f"set enable_{kind} = off")
+def setting(**values):
+    """The session's settings for a while."""
+    for name, value in values.items():
+        run(f"set {name} = '{value}'")
     try:
         yield
     finally:
-        for kind in kinds:
-            run(f"reset enable_{kind}")
+        for name in values:
+            run(f"reset {name}")
 
+
+def without(*kinds):
+    """Make the planner avoid these kinds for a while: "seqscan", "bitmapscan", "indexscan" …"""
+    return setting(**{f"enable_{kind}": "off" for kind in kinds})
+
+
+def nodes_of(sql):
+    """All nodes of an executed plan, top down, with everything that the server says of them."""
+    below = [run(f"explain (analyze, buffers, format json) {sql}").scalar_one()[0]["Plan"]]
+    for node in below:
+        below += node.get("Plans", [])
+    return below
+
+
+# %% [markdown] core=true minutes=6
+# ## The text of a plan
+#
+# [The sitting on indexes](01b_transactions_indexes.ipynb#What-a-plan-says) drew its plans as tables. In `psql`, in a log
+# of `auto_explain`, or in a colleague's ticket you get text. This query asks for all departures of the aircraft with
+# more than 350 seats.
+
+# %%
+LARGE = "select f.departs, p.model from planes p join flights f using (tailnum) where p.seats > 350"
+
+only("of_tail on flights (tailnum)")
+with without("hashjoin", "mergejoin"):
+    explain(db, LARGE)  # once before, so that the pages are in memory
+    printed = "\n".join(line for (line,) in run(f"explain (analyze, buffers) {LARGE}"))
+    drawn = explain(db, LARGE)
+
+# %% tags=["nbval-ignore-output"]
+print(printed)
+
+# %% [markdown]
+# **How to read it.** Each `->` is a node, and the nodes that it asks for rows are indented below it.
+#
+# - `cost=A..B` is the planner's estimate: A until the first row, B until the last. The unit is about the price of
+#   reading one page in sequence (`seq_page_cost = 1`). It is not a time.
+# - The first `rows=` is the *expected* number of rows, and `width=` is the expected size of one row in bytes.
+# - `actual time=A..B` is in milliseconds. The second `rows=` is the number of rows that came.
+# - `loops=` says how often the node ran. The actual time and the actual rows are averages **per loop**.
+# - `Buffers:` is the sum over **all** loops, and includes the nodes below.
+#
+# This is how a slow node hides. A line with `rows=39 loops=83` and a time of 0.05 ms took 83 times as long and returned
+# 83 times as many rows. To check the two rules we read the text with a regular expression.
+
+# %%
+NODE = re.compile(
+    r" *(?:->  )?(?P<name>\S.*?)  \(cost=(?P<first>[\d.]+)\.\.(?P<cost>[\d.]+) rows=(?P<expected>\d+) width=\d+\)"
+    r" \(actual time=[\d.]+\.\.[\d.]+ rows=(?P<rows>[\d.]+) loops=(?P<loops>\d+)\)"
+)
+
+
+def read(plan):
+    """The nodes of a plan's text, top down: name, rows per loop, loops, pages."""
+    found = []
+    for line in plan.partition("\nPlanning")[0].splitlines():
+        if node := NODE.fullmatch(line):
+            found.append({"name": node["name"], "rows": float(node["rows"]), "loops": int(node["loops"])})
+        elif "Buffers: shared" in line:
+            shared = line.partition("temp")[0]
+            found[-1]["pages"] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
+    return found
+
+
+from_text = read(printed)
+join, large, trips = from_text[:3]
+totals = {"rows": trips["rows"] * trips["loops"] / join["rows"], "pages": large["pages"] + trips["pages"]}
+
+only()
+priced = explain(db, "select * from flights where distance > 2000")
+by_hand = PAGES * 1.0 + 336_776 * (0.01 + 0.0025)
+BUFFERS_BY_DEFAULT = int(pg.version.split(".")[0]) >= 18
+unasked = "\n".join(line for (line,) in run("explain (analyze) select * from flights where distance > 2000"))
+
+# %% tags=["nbval-ignore-output"]
+show_table(from_text)
+
+# %%
+claim("transactions_indexes.text_agrees", "the figures read from the text are those of the JSON that this course draws",
+      [(node["rows"], node["loops"], node["pages"]) for node in from_text],
+      equals=[(round(node.rows_per_loop, 2), node.loops, node.buffers) for node in drawn.nodes])
+claim("transactions_indexes.per_loop", "rows times loops of the inner node are the join's rows; its pages need no factor",
+      (round(totals["rows"], 1), totals["pages"] == join["pages"]), equals=(1.0, True), baseline=join["pages"])
+claim("transactions_indexes.cost_by_hand", "the cost of a sequential scan with one condition: pages × 1 + rows × (0.01 + 0.0025)",
+      round(priced.root.cost, 2), equals=round(by_hand, 2), baseline=by_hand)
+claim("transactions_indexes.buffers_default", "EXPLAIN ANALYZE shows buffers without being asked from version 18 on",
+      "Buffers:" in unasked, equals=BUFFERS_BY_DEFAULT, baseline=BUFFERS_BY_DEFAULT)
+
+# %% [markdown]
+# **Why.** A sequential scan pays `seq_page_cost` (1.0) for each page, `cpu_tuple_cost` (0.01) for each row, and
+# `cpu_operator_cost` (0.0025) for each operator of its condition ([Using
+# EXPLAIN](https://www.postgresql.org/docs/current/using-explain.html) computes the same sum). So a cost says nothing
+# about your disk unless you set these prices.
+#
+# **In production.** Write `buffers` when you ask for a plan. Up to version 17 you must
+# ([release notes of 18](https://www.postgresql.org/docs/18/release-18.html)). `EXPLAIN ANALYZE` *runs* the statement: put
+# an `update` between `begin` and `rollback`.
+
+# %% [markdown] also=["transactions_indexes.per_loop", "transactions_indexes.cost_by_hand", "transactions_indexes.buffers_default"] claim="transactions_indexes.text_agrees" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: read the pages as if they were per loop, too; another price; ask for what is not the default</summary>
+#
+# ```diff
+# -            found[-1]["pages"] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
+# +            found[-1]["pages"] = found[-1]["loops"] * sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
+# @@
+# -priced = explain(db, "select * from flights where distance > 2000")
+# +with setting(cpu_tuple_cost=0.02):
+# +    priced = explain(db, "select * from flights where distance > 2000")
+# @@
+# -unasked = "\n".join(line for (line,) in run("explain (analyze) select * from flights where distance > 2000"))
+# +other = "off" if BUFFERS_BY_DEFAULT else "on"
+# +unasked = "\n".join(line for (line,) in run(f"explain (analyze, buffers {other}) select * from flights where distance > 2000"))
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.text_agrees")`
 
 # %% [markdown] minutes=4
 # ## The first row only
@@ -372,7 +498,7 @@ claim("transactions_indexes.forced", "forced to use the index, the server touche
 #
 # ▶ In a new cell: `break_it("transactions_indexes.scattered")`
 
-# %% [markdown] core=true minutes=5
+# %% [markdown] minutes=5
 # ## Two conditions on one airline
 #
 # Hawaiian Airlines flies from New York to Honolulu and to no other place. A report joins its flights with the weather
@@ -384,12 +510,6 @@ WITH_WEATHER = f"""
     select f.flight_id, w.temp from flights f
     join weather w on w.origin = f.origin and w.time_hour = date_trunc('hour', f.departs, 'UTC')
     where {PAIR}"""
-
-run("drop table if exists weather")
-run("create table weather (time_hour timestamptz, origin text, temp float, wind_speed float, visib float)")
-lab.copy_in(db, "weather", data.weather()[["time_hour", "origin", "temp", "wind_speed", "visib"]])
-run("create index at_hour on weather (origin, time_hour)")
-run("vacuum (analyze) weather")
 
 # %% [markdown] predict="transactions_indexes.q16"
 # **Predict.** HA has 342 flights, and 707 flights go to HNL. How many rows does the planner expect for both conditions
@@ -491,7 +611,467 @@ claim("transactions_indexes.other_join", "the right estimate leads to another jo
 #
 # ▶ In a new cell: `break_it("transactions_indexes.mcv")`
 
-# %% [markdown] minutes=10
+# %% [markdown] minutes=4
+# ## An estimate that costs
+#
+# A colleague's report looks for the departure that follows each departure of United. He does not trust the data, so he
+# compares in lower case.
+
+# %%
+NEXT = """
+    select count(g.tailnum) from flights f join flights g on g.flight_id = f.flight_id + 1
+    where lower(f.carrier) = 'ua'"""
+
+# %% [markdown] predict="transactions_indexes.q60"
+# **Predict.** United made 58,665 of 336,776 departures, and the planner has fresh statistics of the column `carrier`.
+# How many rows does it expect for `lower(f.carrier) = 'ua'`?
+#
+# - **a** about 58,665: the statistics list each carrier with its share
+# - **b** about 21,000: a sixteenth, because there are 16 carriers
+# - **c** 1,684: half a per cent, whatever the value is
+
+# %%
+answer("transactions_indexes.q60", None)  # "a", "b" or "c"
+
+# %%
+only()
+unknown = explain(db, NEXT)
+run("create statistics lowered on lower(carrier) from flights")
+run("analyze flights (carrier)")
+measured = explain(db, NEXT)
+of_united = [next(node for node in plan.nodes if node.relation == "flights" and node.conditions) for plan in (unknown, measured)]
+
+# %% tags=["nbval-ignore-output"]
+show_plan(unknown, "the planner knows nothing about the expression")
+show_plan(measured, "with statistics on the expression")
+
+# %%
+claim("transactions_indexes.unknown_expression", "without statistics on the expression the estimate is half a per cent of the table",
+      of_united[0].rows_estimated / 336_776, between=(0.0049, 0.0051), unit="of the rows", proves={"transactions_indexes.q60": "c"})
+claim("transactions_indexes.costly_estimate", "the plan for the wrong estimate touches at least 20 times the pages",
+      unknown.buffers / measured.buffers, at_least=20, unit="×")
+claim("transactions_indexes.estimate_cured", "statistics on the expression bring the estimate within a tenth, and a hash join",
+      (round(of_united[1].off_by, 1) <= 1.1, "Hash Join" in measured.kinds), equals=(True, True))
+
+# %% [markdown]
+# **Why.** The planner has no statistics for `lower(carrier)`. It takes a constant for an equality of which it knows
+# nothing (`DEFAULT_EQ_SEL`, 0.005; see *[An index on a part, an index on an
+# expression](01b_transactions_indexes.ipynb#An-index-on-a-part,-an-index-on-an-expression)*). For 1,684 rows a nested
+# loop with an index is the cheaper plan. But 58,665 rows came, and each of them read four pages.
+#
+# Look at the milliseconds before you conclude too much. Here all pages are in memory, and the two plans take similar
+# times. From a disk, 30 times the pages can be 30 times as slow, and other sessions lose their pages from the cache.
+#
+# **In production.** `CREATE STATISTICS … ON (expression)` costs no index and no rewriting of the query
+# ([CREATE STATISTICS](https://www.postgresql.org/docs/current/sql-createstatistics.html), from version 14). Better still:
+# store the carrier in one spelling, with a `check`.
+
+# %% [markdown] also=["transactions_indexes.costly_estimate"] claim="transactions_indexes.unknown_expression" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: compare the column itself</summary>
+#
+# ```diff
+# -    where lower(f.carrier) = 'ua'"""
+# +    where f.carrier = 'UA'"""
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.unknown_expression")`
+
+# %% [markdown] also=["transactions_indexes.costly_estimate"] claim="transactions_indexes.estimate_cured" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: statistics on another expression</summary>
+#
+# ```diff
+# -run("create statistics lowered on lower(carrier) from flights")
+# +run("create statistics lowered on upper(carrier) from flights")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.estimate_cured")`
+
+# %% [markdown] core=true minutes=7
+# ## Three joins
+#
+# The planner has three algorithms for a join. All three give the same rows.
+#
+# - **Nested loop**: for each row of the outer side, look for its partners on the inner side, if possible by an index.
+# - **Hash join**: read one side whole into a hash table, then look up each row of the other.
+# - **Merge join**: read both sides in the order of the key, side by side. What is not in this order must be sorted.
+#
+# The query joins the first *n* departures of the year with the weather at departure. The weather has 26,115 rows and an
+# index on `(origin, time_hour)`.
+
+# %%
+def weather_of(n):
+    """The join of the first n departures with the weather."""
+    return f"""
+        select count(w.temp) from flights f
+        join weather w on w.origin = f.origin and w.time_hour = date_trunc('hour', f.departs, 'UTC')
+        where f.flight_id < {n}"""
+
+
+# %% [markdown] predict="transactions_indexes.q61"
+# **Predict.** *n* grows from 10 to 10,000. How do the pages grow that each algorithm reads?
+#
+# - **a** all three about a thousandfold: there are a thousand times as many rows to join
+# - **b** the nested loop nearly a thousandfold, the other two less than twofold
+# - **c** the nested loop and the merge join nearly a thousandfold, the hash join less than twofold
+
+# %%
+answer("transactions_indexes.q61", None)  # "a", "b" or "c"
+
+# %%
+ALGORITHMS = {"Nested Loop": "nestloop", "Hash Join": "hashjoin", "Merge Join": "mergejoin"}
+OUTER = (10, 100, 1_000, 10_000)
+
+
+def joined(algorithm, n):
+    """The plan of the join if this algorithm is the only one."""
+    with without("memoize", *(kind for name, kind in ALGORITHMS.items() if name != algorithm)):
+        return explain(db, weather_of(n))
+
+
+only()
+by_algorithm = {name: [joined(name, n) for n in OUTER] for name in ALGORITHMS}
+free = [explain(db, weather_of(n)) for n in OUTER]
+with without("hashjoin", "mergejoin", "indexscan", "bitmapscan", "indexonlyscan"):
+    no_index = next(node for node in nodes_of(weather_of(100)) if node["Node Type"] == "Nested Loop")
+compared = no_index["Rows Removed by Join Filter"] + round(no_index["Actual Rows"])
+
+# %% tags=["nbval-ignore-output"]
+show_lines(
+    {name: (OUTER, [plan.buffers for plan in plans]) for name, plans in by_algorithm.items()},
+    title="One join, three algorithms", x="rows of the outer side", y="pages touched", log="xy",
+)
+show_table(
+    [
+        {"n": n, **{name: plans[at].buffers for name, plans in by_algorithm.items()},
+         "loops of the nested loop's inner side": by_algorithm["Nested Loop"][at].nodes[-1].loops, "the planner's choice": free[at].kinds[1]}
+        for at, n in enumerate(OUTER)
+    ]
+)
+print(f"without an index, n = 100: the nested loop compared {compared:,} pairs")
+
+# %%
+growth = {name: plans[-1].buffers / plans[0].buffers for name, plans in by_algorithm.items()}
+claim("transactions_indexes.nested_grows", "from 10 to 10,000 outer rows a nested loop touches more than 500 times the pages",
+      growth["Nested Loop"], at_least=500, unit="×", proves={"transactions_indexes.q61": "b"})
+claim("transactions_indexes.hash_stays", "a hash join and a merge join touch less than twice the pages",
+      max(growth["Hash Join"], growth["Merge Join"]), at_most=2, unit="×")
+claim("transactions_indexes.join_chosen", "left alone the planner takes a nested loop for 10 rows and a hash join for 10,000",
+      (free[0].kinds[1], free[-1].kinds[1]), equals=("Nested Loop", "Hash Join"))
+claim("transactions_indexes.join_pairs", "without an index a nested loop compares each outer row with each inner row",
+      compared, equals=100 * 26_115)
+
+# %% [markdown]
+# **Why.** A lookup in the index costs about three pages here, and a nested loop pays for it once per outer row: `loops`
+# of the inner side is *n*. A hash join and a merge join read the weather once, and their price for the pages hardly
+# depends on *n*. They pay in memory: the hash table, and the sort. In this merge join only the departures are sorted. The
+# weather comes in order from its index, so it touches more pages than the hash join, which reads the table.
+#
+# | algorithm | good for | needs |
+# |---|---|---|
+# | nested loop | few outer rows; a `LIMIT`; conditions other than `=` | an index on the inner side, or a small one |
+# | hash join | many rows on both sides, `=` | memory for one side |
+# | merge join | inputs that are in order already; huge ones | an order on both sides, from an index or a sort |
+#
+# **In production.** A nested loop is not bad, and a hash join is not good. A nested loop with `loops=200000` is a sign
+# that the planner expected few rows. Look at the estimate of its *outer* side.
+
+# %% [markdown] also=["transactions_indexes.join_chosen"] claim="transactions_indexes.nested_grows" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: the outer side does not grow</summary>
+#
+# ```diff
+# -        where f.flight_id < {n}"""
+# +        where f.flight_id < least({n}, 100)"""
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.nested_grows")`
+
+# %% [markdown] also=["transactions_indexes.join_pairs"] claim="transactions_indexes.hash_stays" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: join without the hash join and the merge join; with an index after all</summary>
+#
+# ```diff
+# -    with without("memoize", *(kind for name, kind in ALGORITHMS.items() if name != algorithm)):
+# +    with without("memoize", "hashjoin", "mergejoin"):
+# @@
+# -with without("hashjoin", "mergejoin", "indexscan", "bitmapscan", "indexonlyscan"):
+# +with without("hashjoin", "mergejoin", "seqscan", "memoize"):
+# @@
+# -compared = no_index["Rows Removed by Join Filter"] + round(no_index["Actual Rows"])
+# +compared = no_index.get("Rows Removed by Join Filter", 0) + round(no_index["Actual Rows"])
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.hash_stays")`
+
+# %% [markdown] core=true minutes=7
+# ## A sort on disk
+#
+# A report sorts 100,000 departures by their delay. `work_mem` is 1 MB, and the plan says `Sort Method: external merge`
+# and so many kilobytes of `Disk`. A colleague wants to give the session as much `work_mem` as the plan says that the sort
+# needed on disk, and a tenth more.
+
+# %%
+BY_DELAY = "select flight_id, departs, tailnum from flights where flight_id < 100000 order by arr_delay, flight_id"
+
+
+def sorted_with(work_mem):
+    """The Sort node of the report with so many kB of work_mem: method, memory or disk, kB, blocks of temporary files."""
+    with setting(work_mem=f"{work_mem}kB"):
+        node = next(node for node in nodes_of(BY_DELAY) if node["Node Type"] == "Sort")
+    return {
+        "work_mem, kB": work_mem, "Sort Method": node["Sort Method"], "in": node["Sort Space Type"],
+        "kB": node["Sort Space Used"], "temp blocks written": node["Temp Written Blocks"], "rows": round(node["Actual Rows"]),
+    }
+
+
+# %% [markdown] predict="transactions_indexes.q62"
+# **Predict.** With `work_mem` a tenth above the size on disk, where does PostgreSQL sort?
+#
+# - **a** in memory: it is the same data, and there is room for it
+# - **b** on disk again
+
+# %%
+answer("transactions_indexes.q62", None)  # "a" or "b"
+
+# %%
+only()
+small = sorted_with(1024)
+as_on_disk = sorted_with(round(1.1 * small["kB"]))
+ample = sorted_with(65_536)
+fits = min(factor for factor in (1.1, 1.5, 2, 2.5, 3, 4, 6) if sorted_with(round(factor * small["kB"]))["in"] == "Memory")
+
+# %% tags=["nbval-ignore-output"]
+show_table([small, as_on_disk, ample], left=3)
+print(f"the first factor of the size on disk with which it fits: {fits}")
+
+# %%
+claim("transactions_indexes.spill_again", "with work_mem a tenth above the size on disk the sort goes to disk again",
+      (as_on_disk["in"], as_on_disk["rows"]), equals=("Disk", 100_000), proves={"transactions_indexes.q62": "b"})
+claim("transactions_indexes.spill_factor", "the sort fits into memory at one and a half to four times its size on disk",
+      fits, between=(1.5, 4), unit="×")
+claim("transactions_indexes.spill_blocks", "with 1 MB the sort writes its data twice to disk, with 4 MB once, and in memory not at all",
+      [round(8 * sort["temp blocks written"] / small["kB"]) for sort in (small, as_on_disk, ample)], equals=[2, 1, 0])
+
+# %% [markdown]
+# **Why.** In memory each row has a header, is rounded up by the allocator, and has a `SortTuple` beside it that points to
+# it ([`tuplesort.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/utils/sort/tuplesort.c)). On disk
+# the rows stand packed one after the other. So `Disk:` is no measure of the memory that the sort needs. `Memory:` of a
+# sort that fitted is one. A sort on disk writes sorted *runs*, as long as `work_mem` allows, and merges them. With 1 MB
+# there are more runs than it can merge at once (six), so it merges them into longer runs first, and writes everything a
+# second time. The size under `Disk:` does not show this, but the temporary blocks do.
+#
+# ### Twice as much for a hash
+#
+# A hash join that does not fit divides both sides into *batches* and writes all but the first to temporary files.
+# (Hash tables may take `hash_mem_multiplier` times `work_mem`, and this is 2 since version 15.)
+
+# %%
+PAIRS = "select count(g.tailnum) from flights f join flights g on g.flight_id = f.flight_id + 1 where g.flight_id < 100000"
+
+
+def hashed_with(work_mem, multiplier=2):
+    """Batches and peak memory of the hash join's table, in kB."""
+    with without("nestloop", "mergejoin"), setting(work_mem=f"{work_mem}kB", hash_mem_multiplier=multiplier):
+        node = next(node for node in nodes_of(PAIRS) if node["Node Type"] == "Hash")
+    return {"work_mem, kB": work_mem, "Hash Batches": node["Hash Batches"], "peak memory, kB": node["Peak Memory Usage"]}
+
+
+needed = hashed_with(65_536)["peak memory, kB"]
+three_quarters = round(0.75 * needed)
+in_one, in_several = hashed_with(three_quarters), hashed_with(three_quarters, multiplier=1)
+show_bound = [{"hash_mem_multiplier": m, **found} for m, found in ((2, in_one), (1, in_several))]
+
+# %% tags=["nbval-ignore-output"]
+show_table(show_bound)
+
+# %%
+claim("transactions_indexes.hash_twice", "with three quarters of the memory that it needs as work_mem a hash join stays in memory",
+      (in_one["Hash Batches"], in_one["peak memory, kB"] > three_quarters), equals=(1, True))
+claim("transactions_indexes.hash_once", "with hash_mem_multiplier = 1 the same join goes to disk in several batches",
+      in_several["Hash Batches"], at_least=2)
+
+# %% [markdown]
+# ### For each node, and for each worker
+#
+# `work_mem` is not a limit for a query, and not for a session. The next query numbers the departures in three orders, so
+# its plan has three sorts. The last one is the report from above, with two parallel workers.
+
+# %%
+RANKS = """
+    select row_number() over (order by distance, flight_id), row_number() over (order by dep_delay, flight_id),
+           row_number() over (order by arr_delay, flight_id)
+    from flights where flight_id < 100000"""
+
+with setting(work_mem="16MB"):
+    three_sorts = [node["Sort Space Used"] for node in nodes_of(RANKS) if node["Node Type"] == "Sort"]
+
+workers = 2
+with setting(work_mem="16MB", max_parallel_workers_per_gather=workers, parallel_setup_cost=0, parallel_tuple_cost=0,
+             min_parallel_table_scan_size=0, enable_indexscan="off", enable_bitmapscan="off"):
+    parallel = next(node for node in nodes_of(BY_DELAY) if node["Node Type"] == "Sort")
+in_processes = [parallel["Sort Space Used"], *(worker["Sort Space Used"] for worker in parallel.get("Workers", []))]
+
+# %% tags=["nbval-ignore-output"]
+show_table([{"plan": "three sorts, one process", "kB of each sort": str(three_sorts)},
+            {"plan": "one sort, three processes", "kB of each sort": str(in_processes)}], left=2)
+
+# %%
+claim("transactions_indexes.per_node", "three sorts of one query each stay below work_mem, and together take more than work_mem",
+      (len(three_sorts), max(three_sorts) <= 16_384, sum(three_sorts) > 16_384), equals=(3, True, True))
+claim("transactions_indexes.per_worker", "one sort with two parallel workers is three sorts, each with its own memory",
+      (len(in_processes), min(in_processes) > 0), equals=(3, True))
+
+# %% [markdown]
+# **In production.** The upper limit is connections × nodes × (workers + 1) × `work_mem`, and hash tables may take twice
+# that ([Resource
+# consumption](https://www.postgresql.org/docs/current/runtime-config-resource.html#GUC-WORK-MEM)). 64 MB for everybody
+# on a server with 200 connections can be far more memory than it has. Leave the server's value low. Set a higher one for
+# the report, with `set local work_mem`, or for its role. `log_temp_files = 0` logs each temporary file, and
+# `pg_stat_database.temp_bytes` adds them up. If an index has the order, there is nothing to sort.
+
+# %% [markdown] also=["transactions_indexes.spill_factor"] claim="transactions_indexes.spill_again" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: four times the size on disk, and more</summary>
+#
+# ```diff
+# -as_on_disk = sorted_with(round(1.1 * small["kB"]))
+# +as_on_disk = sorted_with(round(4 * small["kB"]))
+# @@
+# -fits = min(factor for factor in (1.1, 1.5, 2, 2.5, 3, 4, 6) if sorted_with(round(factor * small["kB"]))["in"] == "Memory")
+# +fits = min(factor for factor in (6, 8) if sorted_with(round(factor * small["kB"]))["in"] == "Memory")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.spill_again")`
+
+# %% [markdown] also=["transactions_indexes.hash_twice", "transactions_indexes.hash_once", "transactions_indexes.per_node", "transactions_indexes.per_worker"] claim="transactions_indexes.spill_blocks" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: other sizes of work_mem; swap the multipliers; one order for all; no workers</summary>
+#
+# ```diff
+# -small = sorted_with(1024)
+# +small = sorted_with(65_536) | {"kB": sorted_with(1024)["kB"]}
+# @@
+# -in_one, in_several = hashed_with(three_quarters), hashed_with(three_quarters, multiplier=1)
+# +in_one, in_several = hashed_with(three_quarters, multiplier=1), hashed_with(three_quarters)
+# @@
+# -    select row_number() over (order by distance, flight_id), row_number() over (order by dep_delay, flight_id),
+# +    select row_number() over (order by arr_delay, flight_id), row_number() over (order by arr_delay, flight_id),
+# @@
+# -workers = 2
+# +workers = 0
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.spill_blocks")`
+
+# %% [markdown] minutes=6
+# ## Which query first
+#
+# The server is busy, and you have one afternoon. One statement reads the whole table for a report, once a day. Another
+# looks up one departure by its number, thousands of times. `pg_stat_statements` counts both. (It is in `contrib`, and the
+# server must load it at its start, `shared_preload_libraries`.)
+
+# %%
+LOADED = "select 1 from pg_settings where name = 'shared_preload_libraries' and setting like '%pg_stat_statements%'"
+no_statements = None if run(LOADED).first() else "this server has no pg_stat_statements; Docker's or your system's has"
+REPORT = "select carrier, avg(arr_delay) from flights group by carrier"
+LOOKUP = "select departs, dest from flights where flight_id = {number}"
+LOOKUPS = 2_000
+
+# %% [markdown] predict="transactions_indexes.q63"
+# **Predict.** The application writes each number into the text of its query: `… where flight_id = 97`, `… where
+# flight_id = 194` and so on, 2,000 different texts. How many lines of `pg_stat_statements` do they make?
+#
+# - **a** 2,000, so the view is of no use for this application
+# - **b** one
+
+# %%
+answer("transactions_indexes.q63", None)  # "a" or "b"
+
+# %%
+only()
+if not no_statements:
+    run("create extension if not exists pg_stat_statements")
+    run("select pg_stat_statements_reset()")
+    with pg.connect(autocommit=True) as application, application.pipeline():
+        application.execute(REPORT)
+        for n in range(LOOKUPS):
+            application.execute(LOOKUP.format(number=97 * n), prepare=False)
+    lines = run("""
+        select query, calls, rows, shared_blks_hit + shared_blks_read as pages, total_exec_time, mean_exec_time
+        from pg_stat_statements where query like 'select % from flights%'""").mappings().all()
+    report = next(line for line in lines if "avg" in line["query"])
+    lookups = [line for line in lines if "avg" not in line["query"]]
+
+# %% tags=["nbval-ignore-output"]
+if not no_statements:
+    show_table(
+        [
+            {"query": line["query"], "calls": line["calls"], "pages": line["pages"], "pages per call": line["pages"] / line["calls"],
+             "ms": line["total_exec_time"], "ms per call": line["mean_exec_time"]}
+            for line in (report, *lookups[:3])
+        ],
+        left=1,
+    )
+
+# %%
+claim("transactions_indexes.one_line", "2,000 texts that differ in a number are one line with 2,000 calls",
+      None if no_statements else (len(lookups), lookups[0]["calls"]), equals=(1, 2_000),
+      proves={"transactions_indexes.q63": "b"}, unmeasured=no_statements)
+claim("transactions_indexes.rank_mean", "per call the report reads more than 500 times the pages of a lookup",
+      None if no_statements else (report["pages"] / report["calls"]) / (lookups[0]["pages"] / lookups[0]["calls"]),
+      at_least=500, unit="×", unmeasured=no_statements)
+claim("transactions_indexes.rank_total", "in all the lookups read more than twice the pages of the report",
+      None if no_statements else sum(line["pages"] for line in lookups) / report["pages"],
+      at_least=2, unit="×", unmeasured=no_statements)
+
+# %% [markdown]
+# **Why.** The server computes a *query identifier* from the parsed statement, where constants count as placeholders
+# ([pg_stat_statements](https://www.postgresql.org/docs/current/pgstatstatements.html)). So the view shows
+# `where flight_id = $1`. A mean, be it of pages or of milliseconds, puts the report first. A total puts the lookup first
+# as soon as it is called often enough.
+#
+# **In production.** Sort by `total_exec_time` to relieve the *server*: it is calls × mean. Sort by `mean_exec_time` or
+# `max_exec_time` to help the *user* who waits for one page. Read `rows / calls` and pages per call beside them, because
+# they stay the same on a busy machine. The way from a total to its cause leads through the application: 2,000 lookups
+# are often one loop ([3.6](06_lazy_nested.ipynb)). The view has room for `pg_stat_statements.max = 5000` statements, and
+# the rarest go first. Take differences of two looks, not the sum since the last reset.
+
+# %% [markdown] also=["transactions_indexes.rank_mean", "transactions_indexes.rank_total"] claim="transactions_indexes.one_line" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: give each text an alias of its own; a report on one carrier's number</summary>
+#
+# A name is part of the statement's shape, and a constant is not.
+#
+# ```diff
+# -LOOKUP = "select departs, dest from flights where flight_id = {number}"
+# +LOOKUP = "select departs as at_{number}, dest from flights where flight_id = {number}"
+# @@
+# -REPORT = "select carrier, avg(arr_delay) from flights group by carrier"
+# +REPORT = "select carrier, avg(arr_delay) from flights where flight_id < 10 group by carrier"
+# @@
+# -LOOKUPS = 2_000
+# +LOOKUPS = 1
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.one_line")`
+
+# %% [markdown] minutes=25
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints, `solution("…")` shows the
@@ -517,6 +1097,23 @@ def right_estimates():
 
 # %%
 check("transactions_indexes.right_estimates", right_estimates)
+
+# %% [markdown]
+# ### Where did the pages go? (15 minutes)
+#
+# A ticket holds the text of `EXPLAIN (ANALYZE, BUFFERS)`. Return a list with one tuple for each node, in the order of the
+# text: its name (`Seq Scan on planes p`), the rows that it returned in **all** loops, as a whole number, and the pages
+# that it took **itself**, `hit` and `read`, without those of the nodes below it. A node that was never executed has 0 and
+# 0. The text ends with `Planning Time` and `Execution Time`, and may have a part `Planning:` before. No server is needed.
+
+# %% exercise="transactions_indexes.own_pages" tags=["exercise"]
+def own_pages(text):
+    """Name, rows of all loops, and the node's own pages, of every node, top down."""
+    raise NotImplementedError
+
+
+# %%
+check("transactions_indexes.own_pages", own_pages)
 
 # %% [markdown] minutes=3
 # ## Asked in interviews

@@ -70,17 +70,17 @@ def obey(connect: Callable[[], Any], statements: Any) -> None:
     import psycopg
 
     if isinstance(statements, str) or not isinstance(statements, Sequence):
-        raise Wrong(f"Return a list of SQL statements, got {_short(statements)}.")
+        raise Wrong(f"Return a list of SQL statements, got {short(statements)}.")
     for statement in statements:
         if not isinstance(statement, str):
-            raise Wrong(f"Each statement is a string, got {_short(statement)}.")
+            raise Wrong(f"Each statement is a string, got {short(statement)}.")
     with connect() as connection:
         shape = _shape(connection)
         for statement in statements:
             try:
                 connection.execute(statement)
             except psycopg.Error as problem:
-                raise Wrong(f"PostgreSQL refused {_short(statement)}: {problem}") from None
+                raise Wrong(f"PostgreSQL refused {short(statement)}: {problem}") from None
         if changed := shape ^ _shape(connection):
             how = "gone" if changed & shape else "new"
             raise Wrong(
@@ -135,7 +135,7 @@ def _shape(connection: Any) -> set[str]:
     return {what for (what,) in rows}
 
 
-def _short(thing: Any, most: int = 120) -> str:
+def short(thing: Any, most: int = 120) -> str:
     text = repr(thing)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -372,14 +372,14 @@ def _indexes(connection: Any) -> dict[str, bool]:
 
 def _names(answer: Any, there: dict[str, bool]) -> set[str]:
     if isinstance(answer, str):
-        raise Wrong(f"Return several names, a list for example; got the string {_short(answer)}.")
+        raise Wrong(f"Return several names, a list for example; got the string {short(answer)}.")
     try:
         named = set(answer)
     except TypeError:
-        raise Wrong(f"Return the names as a list, got {_short(answer)}.") from None
+        raise Wrong(f"Return the names as a list, got {short(answer)}.") from None
     if unknown := [name for name in named if name not in there]:
         raise Wrong(
-            f"There is no index {_short(unknown[0])} on flights; there are {', '.join(sorted(there))}."
+            f"There is no index {short(unknown[0])} on flights; there are {', '.join(sorted(there))}."
         )
     return named
 
