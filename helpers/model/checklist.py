@@ -87,7 +87,7 @@ class Bullet(_Model):
     text_ru: Text
     text_en: Text
     notebooks: Annotated[tuple[str, ...], Field(min_length=1)]
-    minutes: Annotated[int, Field(gt=0, le=240)]
+    minutes: Annotated[int, Field(gt=0, le=480)]
     needs: tuple[Need, ...]
     budget: Annotated[int, Field(gt=75, le=300)] | None = None
     status: Literal["ready", "planned"]

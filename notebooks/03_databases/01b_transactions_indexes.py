@@ -32,6 +32,7 @@
 # %%
 import contextlib
 import json
+import re
 import sqlite3
 import uuid
 from secrets import randbits
@@ -708,7 +709,7 @@ claim("transactions_indexes.lookup_stays", "with 16 times the bookings an index 
 #
 # ▶ In a new cell: `break_it("transactions_indexes.scan_grows")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=6
 # ## The same query in four engines
 #
 # January's 27,004 departures go into each engine. We ask three questions: the destinations of one aircraft without an
@@ -722,6 +723,7 @@ stamp()
 CREATE = "create table january (flight_id integer primary key, tailnum varchar(6), dest varchar(3))"
 INDEX = "create index january_tails on january (tailnum)"
 QUERY = "select {columns} from january where tailnum = 'N14228'"
+MATES = "select b.dest from january a join january b on b.tailnum = a.tailnum where a.flight_id < 20"
 january = lab.flights()[["flight_id", "tailnum", "dest"]].head(27_004)
 january_rows = [[flight_id, tail or None, dest] for flight_id, tail, dest in january.fillna("").values.tolist()]
 
@@ -793,6 +795,7 @@ told = {
     "MariaDB": asked_over_pymysql(mariadb, in_mariadb) if mariadb else [],
     "SQLite": three_questions(in_sqlite, lambda query: lite.execute(query).fetchone()[3], lite.execute),
 }
+in_lite = [step[3] for step in lite.execute(f"explain query plan {MATES}")]
 lite.close()
 found = {engine: [phrase for phrase, _ in answers] for engine, answers in told.items()}
 
@@ -826,14 +829,45 @@ claim("transactions_indexes.in_sqlite", "in SQLite an index entry holds the rowi
 # return, an update writes a new version with a new address, and every index needs a new entry, unless PostgreSQL can
 # avoid it (below).
 #
-# **In production.** The engines use different words for the same things: PostgreSQL `rows=… loops=…`, MySQL's
-# `EXPLAIN ANALYZE` (actual rows and time of each iterator), MariaDB's `ANALYZE FORMAT=JSON` (`r_rows` beside `rows`).
-# SQLite's `EXPLAIN QUERY PLAN` has no row counts, so look for the word `SCAN`. Of the four, only PostgreSQL counts
-# pages for each node.
+# ### Three plans of one join
+#
+# MySQL can run a statement and measure its plan, too. The join looks up, for each of the first 20 flights, all flights of
+# the same aircraft.
 
-# %% [markdown] also=["transactions_indexes.in_mysql", "transactions_indexes.in_mariadb", "transactions_indexes.in_sqlite"] claim="transactions_indexes.in_postgres" tags=["break-it"]
+# %%
+pairs = run(MATES.replace("b.dest", "count(*)")).scalar_one()
+with without("hashjoin", "mergejoin"):
+    in_words = {"PostgreSQL, explain (analyze, buffers)": "\n".join(line for (line,) in run(f"explain (analyze, buffers) {MATES}"))}
+mysql_rows = 0.0
+if mysql:
+    with mysql.connect(autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"explain analyze {MATES}")
+        in_words["MySQL, explain analyze"] = cursor.fetchone()[0].strip()
+    lookup = in_words["MySQL, explain analyze"].splitlines()[-1]
+    rows, loops = re.search(r"rows=(\S+) loops=(\d+)\)$", lookup).groups()
+    mysql_rows = float(rows) * int(loops)
+in_words["SQLite, explain query plan"] = "\n".join(in_lite)
+
+# %% tags=["nbval-ignore-output"]
+for engine, words in in_words.items():
+    print(f"{engine}\n{words}\n")
+
+# %%
+claim("transactions_indexes.mysql_per_loop", "in MySQL's EXPLAIN ANALYZE, too, rows are per loop: times the loops they are the rows of the join",
+      mysql_rows / pairs, between=(0.95, 1.05), unit="of the rows", baseline=pairs, unmeasured=mysql)
+
+# %% [markdown]
+# **Reading it.** MySQL prints a tree of iterators, the one that asks above the one that is asked. `cost=` and the first
+# `rows=` are estimates, and `actual time=A..B rows=… loops=…` is measured, per loop
+# ([EXPLAIN](https://dev.mysql.com/doc/refman/8.4/en/explain.html#explain-analyze)). How a PostgreSQL plan is read is the
+# subject of [the sitting on plans](01e_transactions_indexes.ipynb#The-text-of-a-plan).
+#
+# **In production.** MariaDB has `ANALYZE FORMAT=JSON` (`r_rows` beside `rows`). SQLite's `EXPLAIN QUERY PLAN` has no row
+# counts, so look for the word `SCAN`. Of these texts, only PostgreSQL's counts pages for each node.
+
+# %% [markdown] also=["transactions_indexes.in_mysql", "transactions_indexes.in_mariadb", "transactions_indexes.in_sqlite", "transactions_indexes.mysql_per_loop"] claim="transactions_indexes.in_postgres" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: no primary key; for PostgreSQL, an index on both columns</summary>
+# <summary><b>Break it</b>: no primary key; for PostgreSQL, an index on both columns; forget the loops</summary>
 #
 # Without a primary key the three others number their rows by a hidden column. Then `flight_id` is an ordinary column,
 # and they must fetch it from the table. With an index on both columns, PostgreSQL answers from the index alone.
@@ -844,6 +878,9 @@ claim("transactions_indexes.in_sqlite", "in SQLite an index entry holds the rowi
 # @@
 # -    "PostgreSQL": three_questions(in_postgres, db, run),
 # +    "PostgreSQL": three_questions(in_postgres, db, lambda index: run(index.replace("(tailnum)", "(tailnum, flight_id)"))),
+# @@
+# -    mysql_rows = float(rows) * int(loops)
+# +    mysql_rows = float(rows)
 # ```
 #
 # </details>
@@ -1137,14 +1174,27 @@ supposed = {
     ("tailnum", "model"): exceptions("tailnum", "model"),
     ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
 }
+twice = run("select count(*) from (select from wide group by carrier, flight, departs having count(*) > 1) again").scalar_one()
 show_table([{"X": x, "Y": y, "values of X with several Y": count} for (x, y), count in supposed.items()], left=2)
+print(f"combinations of carrier, flight and departs that occur more than once: {twice}")
 
 # %% [markdown]
 # The data do not refute the first two. The airline's name depends on the carrier and the model depends on the aircraft,
-# so each belongs in its own table. *Second* normal form forbids a column that depends on a part of the key. *Third*
-# normal form forbids a column that depends on a column outside the key. The key of this table is `flight_id`, so it
-# breaks the third. The dependency of the last line looks right, but it is refuted: 17 aircraft flew for two carriers. A
-# column `planes.carrier` would be wrong.
+# so each belongs in its own table. The dependency of the last line looks right, but it is refuted: 17 aircraft flew for
+# two carriers. A column `planes.carrier` would be wrong.
+#
+# **The normal forms by name.** A *key* is a set of columns, as small as possible, whose values no two rows share. This
+# table has two: `flight_id`, and `(carrier, flight, departs)`.
+#
+# | form | forbids | here |
+# |---|---|---|
+# | first, 1NF | a list in one column | `rotations.dests` above, an array |
+# | second, 2NF | a column outside of the keys that depends on a *part* of a key | `carrier → airline` |
+# | third, 3NF | a column outside of the keys that depends on something that is not a key | `tailnum → model` |
+# | Boyce-Codd, BCNF | any column that depends on something that is not a key | agents who each work at one airport, in a table with the key (airline, airport): `agent → airport` |
+#
+# Each form includes the ones above it. Third and Boyce-Codd differ only where the dependent column is part of a key, as
+# `airport` is in the last line.
 #
 # Between tables, the rule is a *foreign key*: every carrier, destination and tail number of a flight is in the table
 # that describes it. When you declare one, PostgreSQL checks the data.
@@ -1198,8 +1248,8 @@ for column in REFERENCES:
     run(f"alter table flights drop constraint if exists of_{column}")
 
 # %%
-claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 aircraft have two carriers",
-      list(supposed.values()), equals=[0, 0, 17])
+claim("transactions_indexes.dependencies_hold", "a carrier has one name; 17 aircraft have two carriers; (carrier, flight, departs) is a key",
+      [*supposed.values(), twice], equals=[0, 0, 17, 0])
 claim("transactions_indexes.foreign_keys", "of three foreign keys the data allow one",
       declared, equals={"carrier": None, "dest": "ForeignKeyViolation", "tailnum": "ForeignKeyViolation"})
 claim("transactions_indexes.foreign_key_reads", "deleting an airline without flights reads all flights unless the referencing column has an index",
@@ -1218,6 +1268,9 @@ claim("transactions_indexes.foreign_key_reads", "deleting an airline without fli
 # ```diff
 # -    ("tailnum", "carrier"): exceptions("tailnum", "carrier"),
 # +    ("tailnum, carrier", "model"): exceptions("tailnum, carrier", "model"),
+# @@
+# -twice = run("select count(*) from (select from wide group by carrier, flight, departs having count(*) > 1) again").scalar_one()
+# +twice = run("select count(*) from (select from wide group by carrier, flight having count(*) > 1) again").scalar_one()
 # @@
 # -    column: refused(f"alter table flights add constraint of_{column} foreign key ({column}) references {table}")
 # +    column: refused(f"alter table flights add constraint of_{column} foreign key ({column}) references {table} not valid")

@@ -136,6 +136,7 @@ def _shape(connection: Any) -> set[str]:
 
 
 def short(thing: Any, most: int = 120) -> str:
+    """How a thing is shown in a message."""
     text = repr(thing)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 

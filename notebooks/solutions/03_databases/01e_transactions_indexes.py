@@ -63,7 +63,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 
 
 # %%

@@ -101,7 +101,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "expected (name, rows, pages) = ('Bitmap Heap Scan on flights f', 3273, 3272)",
         ),
@@ -127,7 +127,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "('Nested Loop', 3273, 0)",
         ),
@@ -152,7 +152,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "('Hash Join', 58665, 0)",
         ),
@@ -175,9 +175,9 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
-            "('Bitmap Index Scan on of_tail', 3273, 249)",
+            "('Bitmap Heap Scan on flights f', 3273, 3272)",
         ),
         (  # only what was found in memory
             r"""
@@ -200,7 +200,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "('Bitmap Index Scan on of_tail', 3273, 249)",
         ),
@@ -225,7 +225,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             pass
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "('Nested Loop', 3273, 0)",
         ),
@@ -250,7 +250,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         for parent in above:
             own[parent] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "at this place, got",
         ),
@@ -274,7 +274,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "has 9 nodes, you return 5",
         ),
@@ -301,7 +301,7 @@ def own_pages(text):
         above = [n for n in range(at) if found[n][0] < depth]
         if above:
             own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own)]
+    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
 """,
             "you return",
             "again",
