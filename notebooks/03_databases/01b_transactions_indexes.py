@@ -13,7 +13,7 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# The sitting on indexes, 80 minutes: what a query reads, what an index saves, and what it costs. (The other sittings of
+# The sitting on indexes, 79 minutes: what a query reads, what an index saves, and what it costs. (The other sittings of
 # 3.1 are about transactions, locks, plans and time. [The one on plans](01e_transactions_indexes.ipynb) goes on from here.)
 # Needs PostgreSQL, 15 or later. If MySQL and MariaDB are there too, it reads their plans as well. SQLite comes with Python.
 #
