@@ -17,7 +17,7 @@
 #
 # | topic | answers, among other questions |
 # |---|---|
-# | [3.1 Transactions](01a_transactions_indexes.ipynb), [indexes, plans](01b_transactions_indexes.ipynb), [time](01c_transactions_indexes.ipynb) | What does your isolation level let through? What has to be repeated after a refusal? Why is an index not used, and when does `LIMIT 1` cost more? What does a column of time store? |
+# | [3.1 Transactions](01a_transactions_indexes.ipynb), [indexes](01b_transactions_indexes.ipynb), [plans](01e_transactions_indexes.ipynb), [time](01c_transactions_indexes.ipynb) | What does your isolation level let through? What has to be repeated after a refusal? Why is an index not used, and when does `LIMIT 1` cost more? What does a column of time store? |
 # | [3.2 Beyond tables](02_beyond_tables.ipynb) | What does one changed key of a document cost? Why does an index on a key fall out of use? Who waits while a materialised view is refreshed? |
 # | [3.3 Connections](03_connections.ipynb) | How many connections does a service need? What does the database do for a client that has died? What does the neighbour behind a pooler find in your session? |
 # | [3.4 SQLAlchemy](04_sqlalchemy.ipynb) | When does a session ask the database? In which order does a flush write? What happens to tasks that share a session? |
@@ -32,13 +32,13 @@
 #
 # | topic | in a hurry | minutes |
 # |---|---|---|
-# | 3.1 Transactions, indexes, plans | [Two pilots on call](01a_transactions_indexes.ipynb#Two-pilots-on-call) · [One name, four systems](01a_transactions_indexes.ipynb#One-name,-four-systems) · [One seat, two customers](01a_transactions_indexes.ipynb#One-seat,-two-customers) · [What a plan says](01b_transactions_indexes.ipynb#What-a-plan-says) · [Which column first](01b_transactions_indexes.ipynb#Which-column-first) · [Two conditions on one airline](01b_transactions_indexes.ipynb#Two-conditions-on-one-airline) · [Eight o'clock in São Paulo](01c_transactions_indexes.ipynb#Eight-o%27clock-in-S%C3%A3o-Paulo) · [The flight that departs before it left](01c_transactions_indexes.ipynb#The-flight-that-departs-before-it-left) · [Two complaints](01c_transactions_indexes.ipynb#Two-complaints) | 49 |
+# | 3.1 Transactions, indexes, plans | [Two pilots on call](01a_transactions_indexes.ipynb#Two-pilots-on-call) · [One name, four systems](01a_transactions_indexes.ipynb#One-name,-four-systems) · [One seat, two customers](01a_transactions_indexes.ipynb#One-seat,-two-customers) · [What a plan says](01b_transactions_indexes.ipynb#What-a-plan-says) · [Which column first](01b_transactions_indexes.ipynb#Which-column-first) · [What an index costs](01b_transactions_indexes.ipynb#What-an-index-costs) · [Eight o'clock in São Paulo](01c_transactions_indexes.ipynb#Eight-o%27clock-in-S%C3%A3o-Paulo) · [The flight that departs before it left](01c_transactions_indexes.ipynb#The-flight-that-departs-before-it-left) · [Two complaints](01c_transactions_indexes.ipynb#Two-complaints) · [Two conditions on one airline](01e_transactions_indexes.ipynb#Two-conditions-on-one-airline) | 55 |
 # | 3.2 Beyond tables | [One key of a document](02_beyond_tables.ipynb#One-key-of-a-document) · [All airports from JFK](02_beyond_tables.ipynb#All-airports-from-JFK) · [A refresh at noon](02_beyond_tables.ipynb#A-refresh-at-noon) | 17 |
 # | 3.3 Connections | [Ten requests per second](03_connections.ipynb#Ten-requests-per-second) · [Six services behind one PgBouncer](03_connections.ipynb#Six-services-behind-one-PgBouncer) · [What the neighbour finds](03_connections.ipynb#What-the-neighbour-finds) | 23 |
 # | 3.4 SQLAlchemy | [Two broken seats](04_sqlalchemy.ipynb#Two-broken-seats) · [A seat given back, a seat taken](04_sqlalchemy.ipynb#A-seat-given-back,-a-seat-taken) · [Two thousand customers](04_sqlalchemy.ipynb#Two-thousand-customers) | 20 |
 # | 3.5 Migrations | [A third status](05_migrations.ipynb#A-third-status) · [An instant ALTER on a Friday](05_migrations.ipynb#An-instant-ALTER-on-a-Friday) · [A worker that is killed](05_migrations.ipynb#A-worker-that-is-killed) | 19 |
 # | 3.6 Laziness and nesting | [One query for the page](06_lazy_nested.ipynb#One-query-for-the-page) · [A loop over forty thousand customers](06_lazy_nested.ipynb#A-loop-over-forty-thousand-customers) · [A file with three bad lines](06_lazy_nested.ipynb#A-file-with-three-bad-lines) | 20 |
-# | together | | 148 |
+# | together | | 154 |
 #
 # <!-- /core -->
 #
@@ -259,6 +259,9 @@ evidence("transactions_indexes_b")
 
 # %% tags=["nbval-ignore-output"]
 evidence("transactions_indexes_c")
+
+# %% tags=["nbval-ignore-output"]
+evidence("transactions_indexes_e")
 
 # %% tags=["nbval-ignore-output"]
 evidence("beyond_tables")

@@ -1,6 +1,7 @@
-"""Exercises of 3.1, second sitting: a small covering index, indexes that can go, estimates put right.
+"""Exercises of 3.1, the sitting on indexes: a small covering index, indexes that can go.
 
-Each check works on a database of its own, a copy of one that holds nothing but the flights.
+Each check works on a database of its own, a copy of one that holds nothing but the flights. The sitting on plans
+uses the same copies.
 """
 
 from __future__ import annotations
@@ -22,7 +23,11 @@ def flights_server() -> Any:
     """The notebook's PostgreSQL (one of its own elsewhere) with a database that holds the flights."""
     from helpers import services
 
-    server = services.postgres(settings=lab.SETTINGS)
+    return with_flights(services.postgres(settings=lab.SETTINGS))
+
+
+def with_flights(server: Any) -> Any:
+    """The server, with a database that holds the flights, made if it is not there."""
     with server.connect(dbname="postgres", autocommit=True) as connection:
         there = connection.execute("select 1 from pg_database where datname = %s", [TEMPLATE])
         if there.fetchone():
@@ -60,22 +65,22 @@ def _forget_settings(admin: Any) -> None:
     admin.execute("select pg_reload_conf()")
 
 
-def _obey(connect: Callable[[], Any], statements: Any) -> None:
+def obey(connect: Callable[[], Any], statements: Any) -> None:
     """Run an answer's statements, each outside a transaction; `Wrong` for what is none, or fails."""
     import psycopg
 
     if isinstance(statements, str) or not isinstance(statements, Sequence):
-        raise Wrong(f"Return a list of SQL statements, got {_short(statements)}.")
+        raise Wrong(f"Return a list of SQL statements, got {short(statements)}.")
     for statement in statements:
         if not isinstance(statement, str):
-            raise Wrong(f"Each statement is a string, got {_short(statement)}.")
+            raise Wrong(f"Each statement is a string, got {short(statement)}.")
     with connect() as connection:
         shape = _shape(connection)
         for statement in statements:
             try:
                 connection.execute(statement)
             except psycopg.Error as problem:
-                raise Wrong(f"PostgreSQL refused {_short(statement)}: {problem}") from None
+                raise Wrong(f"PostgreSQL refused {short(statement)}: {problem}") from None
         if changed := shape ^ _shape(connection):
             how = "gone" if changed & shape else "new"
             raise Wrong(
@@ -130,7 +135,8 @@ def _shape(connection: Any) -> set[str]:
     return {what for (what,) in rows}
 
 
-def _short(thing: Any, most: int = 120) -> str:
+def short(thing: Any, most: int = 120) -> str:
+    """How a thing is shown in a message."""
     text = repr(thing)
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
@@ -164,7 +170,7 @@ def check_board_of_delays(board_of_delays: Callable[[], list[str]], server: Any)
     """Every airport, several thresholds: index-only, no heap fetches; all indexes within 1 MiB."""
     statements = board_of_delays()
     with own_database(server) as connect:
-        _obey(connect, statements)
+        obey(connect, statements)
         with connect() as connection:
             size = _size_of_indexes(connection)
             for airport in ("LGA", "EWR", "JFK"):
@@ -367,14 +373,14 @@ def _indexes(connection: Any) -> dict[str, bool]:
 
 def _names(answer: Any, there: dict[str, bool]) -> set[str]:
     if isinstance(answer, str):
-        raise Wrong(f"Return several names, a list for example; got the string {_short(answer)}.")
+        raise Wrong(f"Return several names, a list for example; got the string {short(answer)}.")
     try:
         named = set(answer)
     except TypeError:
-        raise Wrong(f"Return the names as a list, got {_short(answer)}.") from None
+        raise Wrong(f"Return the names as a list, got {short(answer)}.") from None
     if unknown := [name for name in named if name not in there]:
         raise Wrong(
-            f"There is no index {_short(unknown[0])} on flights; there are {', '.join(sorted(there))}."
+            f"There is no index {short(unknown[0])} on flights; there are {', '.join(sorted(there))}."
         )
     return named
 
@@ -397,57 +403,3 @@ def _nothing_more(connection: Any, before: dict[str, int]) -> None:
                 f"{name} is still there, and the whole workload runs as well without it: either nothing used it, "
                 "or another index of those that stay begins with the same columns."
             )
-
-
-# ---- why does it expect that? ----------------------------------------------------------------
-
-ESTIMATED = {
-    "the rows of one route": "select * from flights where origin = 'EWR' and carrier = 'MQ' and dest = 'ORD'",
-    "the groups": "select carrier, origin, dest from flights group by carrier, origin, dest",
-}
-WHY_OFF = {
-    "the rows of one route": "It multiplies three shares as if the columns knew nothing of each other. Which "
-    "statistics know how often each *combination* occurs?",
-    "the groups": "It multiplies how many carriers, airports and destinations there are. Which statistics count "
-    "the combinations that *exist*?",
-}
-
-
-@exercise(
-    "transactions_indexes.right_estimates",
-    hints=(
-        "Both errors have one cause: three columns that know each other, and statistics of each alone. They need "
-        "two different things from the statistics of the three together.",
-        "`create statistics` has kinds: `mcv` for conditions, `ndistinct` for groups, `dependencies`. None of them "
-        "holds anything before the next ANALYZE.",
-        "create statistics route (mcv, ndistinct) on carrier, origin, dest from flights; then analyze flights. "
-        "(Without a list of kinds you get all three.)",
-    ),
-    why="For the condition the planner looks the combination up in the list of common ones; for the groups it takes "
-    "the number of distinct combinations. Each kind serves its own question, and both are made by ANALYZE, which "
-    "is the step most often forgotten. 439 combinations fit into the list; with a million only the most common "
-    "would.",
-    stretch="`select … from flights join planes using (tailnum) where manufacturer = 'BOEING' and carrier = 'UA'` is off "
-    "too. Try to cure it, and find out what extended statistics cannot do.",
-    seconds=120,
-    uses=flights_server,
-    rows=("environment",),
-)
-def check_right_estimates(right_estimates: Callable[[], list[str]], server: Any) -> None:
-    """Both estimates within a factor of 1.5, data and settings untouched."""
-    statements = right_estimates()
-    with own_database(server) as connect:
-        _obey(connect, statements)
-        with connect() as connection:
-            made = connection.execute("select count(*) from pg_statistic_ext").fetchone()[0]
-            filled = connection.execute("select count(*) from pg_statistic_ext_data").fetchone()[0]
-            for what, query in ESTIMATED.items():
-                root = explain(connection, query).root
-                if root.off_by <= 1.5:
-                    continue
-                said = f"For {what} the planner expects {root.rows_estimated:,.0f}, there are {root.rows:,.0f}. "
-                if made and not filled:
-                    raise Wrong(
-                        f"{said}Your statistics object is there, and empty: who fills it, and when?"
-                    )
-                raise Wrong(said + WHY_OFF[what])

@@ -25,6 +25,18 @@ create table flights (
     origin text, dest text, dep_time int, dep_delay int, arr_delay int, distance int
 )"""
 
+# What the sitting on plans adds. A server that lacks the library does not start with it.
+WATCHED = {**SETTINGS, "shared_preload_libraries": "pg_stat_statements"}
+
+
+def watched_server() -> Any:
+    """A PostgreSQL with these settings, with `pg_stat_statements` loaded where the provider has it."""
+    from helpers import services
+
+    return services.postgres(settings=WATCHED, required=False) or services.postgres(
+        settings=SETTINGS
+    )
+
 
 def flights() -> pd.DataFrame:
     """The 336,776 real departures, `departs` being the scheduled minute in UTC."""
