@@ -13,8 +13,8 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# First of three sittings, 83 minutes: what transactions keep apart, and what that costs. (The second is about indexes,
-# plans and normalisation, the third about time.) Needs PostgreSQL. If MySQL and MariaDB are there too, it measures them as well.
+# The sitting on transactions, 83 minutes: what transactions keep apart, and what that costs. (The other sittings of 3.1
+# are about indexes, time, [locks](01d_transactions_indexes.ipynb) and plans.) Needs PostgreSQL. If MySQL and MariaDB are there too, it measures them as well.
 #
 # Two pilots are on call, and one of them must stay on call. Both feel ill, and both press *off call* at the same
 # moment. The service checks the rule and changes the row in one transaction, at `REPEATABLE READ`. Can both go? And

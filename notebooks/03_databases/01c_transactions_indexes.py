@@ -13,8 +13,8 @@
 # >
 # > PostgreSQL, MySQL, SQLite: transactions, indexes, normalisation, EXPLAIN ANALYZE.
 #
-# Third of three sittings, 42 minutes: what a column of time stores, and what PostgreSQL and Python compute from it. It
-# needs neither of the other two. Needs PostgreSQL.
+# The sitting on time, 42 minutes: what a column of time stores, and what PostgreSQL and Python compute from it. It needs
+# none of the others. Needs PostgreSQL.
 #
 # A flight is sold in April 2019: it departs from São Paulo on 2 December 2019 at 08:00. The service converts this to UTC
 # at once and stores a `timestamptz`, as its style guide asks. In December the board at the gate shows another time than
