@@ -1069,7 +1069,7 @@ def calls(subject, kind):
         subject.attach(board.show)
     if kind == "method, board closed":
         del board
-    gc.collect()
+    gc.collect(0)  # the youngest objects
     subject.notify("12A")
     return len(heard)
 
@@ -1764,7 +1764,7 @@ check("patterns.card_desk", CardDesk)
 #
 # `signal.connect(receiver)` and `signal.disconnect(receiver)`; `signal.send(event)` calls each receiver with the event, in
 # the order of connection, and returns the list of the exceptions that they raised. What a receiver returns is ignored. A failing receiver (`Exception`) does
-# not stop the others. A method does not keep its object alive, and is forgotten with it; everything else, closures and
+# not stop the others. A method does not keep its object alive; when the object is gone, nothing of it is left after the next `send`. Everything else, closures and
 # `some_list.append` too, stays until `disconnect`. A receiver that is connected twice is called once; two
 # methods of one object are two receivers. What is connected or disconnected during a `send` changes the next one.
 # A receiver may call `send` itself; everybody hears that event too. To disconnect what is not connected does nothing.

@@ -703,6 +703,31 @@ def _methods(signal_class: Callable[[], Any]) -> None:
             f"Twenty boards were opened and closed, one after the other, and {len(heard)} heard their event: "
             "a new object may have the id of one that is gone."
         )
+    _forgets(signal_class())
+
+
+def _forgets(signal: Any) -> None:
+    """Boards come and go: what the signal holds does not grow."""
+
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    def come_and_go(boards: int) -> None:
+        for _ in range(boards):
+            board = _Board([], "gone")
+            signal.connect(board.show)
+            del board
+        signal.send("12D")
+
+    come_and_go(10)
+    before = objects()
+    come_and_go(400)
+    if (more := objects() - before) > 200:
+        raise Wrong(
+            f"400 boards were connected and went; after the next send there are {more} objects more than before: "
+            "drop the references to what is gone."
+        )
 
 
 def _errors(signal_class: Callable[[], Any]) -> None:

@@ -79,6 +79,7 @@ class Signal:
         self.references = []
 
     def _live(self):
+        self.references[:] = [each for each in self.references if each() is not None]
         return [receiver for each in self.references if (receiver := each()) is not None]
 
     def connect(self, receiver):
@@ -895,6 +896,10 @@ class once:
                     "return [receiver for each in self.references if (receiver := each()) is not None]",
                     "return [each() for each in self.references]",
                 ),
+                (
+                    "        self.references[:] = [each for each in self.references if each() is not None]\n",
+                    "",
+                ),
             ),
             "The board is gone, and send gave",
         ),
@@ -946,7 +951,7 @@ class once:
             )
             + """
     def forget(self, dead):
-        for references in (self.references, self.now):
+        for references in (self.references, self.__dict__.get("now", [])):
             references[:] = [each for each in references if each is not dead]
 """,
             "must hear both events",
@@ -1011,6 +1016,16 @@ class once:
                 ),
             ),
             "In the next send middle and late are called",
+        ),
+        (  # dead references stay in the list
+            but(
+                SIGNAL,
+                (
+                    "        self.references[:] = [each for each in self.references if each() is not None]\n",
+                    "",
+                ),
+            ),
+            "drop the references to what is gone",
         ),
         (  # what a receiver returns is taken for its error
             but(
@@ -1212,6 +1227,7 @@ class Signal:
     getters = ()
 
     def connect(self, receiver):
+        self.getters = tuple(get for get in self.getters if get() is not None)
         if not any(get() == receiver for get in self.getters):
             strong = functools.partial(lambda kept: kept, receiver)
             self.getters += (weakref.WeakMethod(receiver) if type(receiver) is types.MethodType else strong,)
