@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import json
 import threading
+import time
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
@@ -75,12 +76,17 @@ def check_once(once: Callable[[Callable[[], Any]], Any]) -> None:
     other = once(lambda: "another")
     if other() != "another" or get() is not first:
         raise Wrong("Two functions made by once share their object: each has its own.")
+    if once(build)() is first:
+        raise Wrong(
+            "once(build) was called twice with the same build: each get has an object of its own, and they share one."
+        )
     _falsy(once)
     _fails_first(once, ValueError("no database"))
     _fails_first(once, KeyboardInterrupt())
     _reset(once)
     _nested(once)
     _raced(once)
+    _raced_failure(once)
 
 
 def _falsy(once: Callable[..., Any]) -> None:
@@ -173,6 +179,46 @@ def _raced(once: Callable[..., Any]) -> None:
         )
 
 
+def _raced_failure(once: Callable[..., Any]) -> None:
+    """The first build fails while others wait for it."""
+    calls: list[int] = []
+    ends: list[Any] = []
+
+    def build() -> str:
+        calls.append(1)
+        if len(calls) == 1:
+            time.sleep(0.1)  # the other threads ask meanwhile
+            raise ValueError("no database")
+        return "engine"
+
+    get = once(build)
+
+    def ask() -> None:
+        try:
+            ends.append(get())
+        except ValueError as problem:
+            ends.append(problem)
+
+    team = [threading.Thread(target=ask, daemon=True) for _ in range(4)]
+    for member in team:
+        member.start()
+    end = time.monotonic() + 1
+    for member in team:
+        member.join(max(0, end - time.monotonic()))
+    if waiting := sum(member.is_alive() for member in team):
+        raise Wrong(
+            f"Four threads called get() together, the first build raised a ValueError, and {waiting} of the threads "
+            "wait for ever: a failure must let the others go on."
+        )
+    if len(ends) != 4 or any(
+        each != "engine" and not isinstance(each, ValueError) for each in ends
+    ):
+        raise Wrong(
+            "Four threads called get() together and the first build raised a ValueError: each must see the error or get "
+            f"the object of a later build; they got {shown(ends)}."
+        )
+
+
 # ---- factory
 
 
@@ -210,6 +256,9 @@ def check_registry(registry_class: Callable[[], Any]) -> None:
         raise Wrong(
             f"create('voucher', name=\"O'Hara\", self=1, note=None): the builder got {shown(got)}."
         )
+    limits = [100]
+    if registry.create("voucher", limits=limits)["limits"] is not limits:
+        raise Wrong("The builder must get the settings themselves, and it got a copy of a list.")
     _two_names(registry)
     _takes_falsy(registry)
     _refuses(registry, made)
@@ -218,6 +267,17 @@ def check_registry(registry_class: Callable[[], Any]) -> None:
     other = registry_class()
     if raised_by(lambda: other.create("card")) is None:
         raise Wrong("A second Registry() knows 'card', which only the first one was told.")
+    _as_written(other)
+
+
+def _as_written(registry: Any) -> None:
+    builders = {"card": lambda: 1, "Card ": lambda: 2}
+    registry.register("card")(builders["card"])
+    error = raised_by(partial(_enter, registry, "Card ", builders["Card "]))
+    if error is not None or (registry.create("card"), registry.create("Card ")) != (1, 2):
+        raise Wrong(
+            f"'card' and 'Card ' are two names, with a builder each; the second one raised {error!r} or took the first one's place."
+        )
 
 
 def _two_names(registry: Any) -> None:
@@ -231,8 +291,13 @@ def _two_names(registry: Any) -> None:
 
 def _takes_falsy(registry: Any) -> None:
     registry.register("")(lambda: None)
-    if (got := registry.create("")) is not None:
-        raise Wrong(f"The builder of '' returns None, and create('') returned {shown(got)}.")
+    made: list[Any] = []
+    if (error := raised_by(lambda: made.append(registry.create("")))) is not None:
+        raise Wrong(
+            f"A builder that only the registry knows was entered under '', and create('') raised {error!r}."
+        )
+    if made != [None]:
+        raise Wrong(f"The builder of '' returns None, and create('') returned {shown(made[0])}.")
 
     class Builder(list):  # type: ignore[type-arg]
         def __call__(self) -> str:
@@ -334,12 +399,19 @@ _UNKNOWN: tuple[Any, ...] = (
     httpx.ReadTimeout("late"),
     httpx.WriteTimeout("late"),
     httpx.ReadError("reset"),
+    httpx.WriteError("reset"),
+    httpx.CloseError("reset"),
+    httpx.ProxyError("502"),
+    httpx.LocalProtocolError("no header"),
     httpx.RemoteProtocolError("cut"),
     httpx.DecodingError("no gzip"),
+    httpx.TooManyRedirects("20"),
     (500, b"{}"),
     (503, b'{"id": "ch_1"}'),
     (302, b'{"id": "ch_1"}'),
     (404, b""),
+    (200, b'{"id": "ch_1"}'),
+    (202, b'{"id": "ch_1"}'),
     (200, b"<html>Please log in</html>"),
     (201, b"\xff\xfe"),
     (201, b"<html>Created</html>"),
@@ -347,6 +419,9 @@ _UNKNOWN: tuple[Any, ...] = (
     (201, b"[]"),
     (201, b"null"),
     (201, b'"ch_1"'),
+    (201, b'"paid"'),
+    (201, b'["id"]'),
+    (201, b"7"),
 )
 _NO_JSON = ((201, b"\xff\xfe"), (201, b"<html>Created</html>"))
 _NOT_SENT = (httpx.ConnectError("refused"), httpx.ConnectTimeout("late"), httpx.PoolTimeout("full"))
@@ -496,6 +571,13 @@ def check_signal(signal_class: Callable[[], Any]) -> None:
     other.send("elsewhere")
     if len(heard) != 2:
         raise Wrong("A second Signal() called the receivers of the first one.")
+    heard.clear()
+    signal.connect(receivers[1])
+    signal.send("late")
+    if heard != [(0, "late"), (2, "late"), (1, "late")]:
+        raise Wrong(
+            f"The second of three was disconnected and connected again: it is the last one now; send called {heard}."
+        )
     _stays(signal_class)
     _methods(signal_class)
     _errors(signal_class)
@@ -621,6 +703,31 @@ def _methods(signal_class: Callable[[], Any]) -> None:
             f"Twenty boards were opened and closed, one after the other, and {len(heard)} heard their event: "
             "a new object may have the id of one that is gone."
         )
+    _forgets(signal_class())
+
+
+def _forgets(signal: Any) -> None:
+    """Boards come and go: what the signal holds does not grow."""
+
+    def objects() -> int:
+        gc.collect()
+        return len(gc.get_objects())
+
+    def come_and_go(boards: int) -> None:
+        for _ in range(boards):
+            board = _Board([], "gone")
+            signal.connect(board.show)
+            del board
+        signal.send("12D")
+
+    come_and_go(10)
+    before = objects()
+    come_and_go(400)
+    if (more := objects() - before) > 200:
+        raise Wrong(
+            f"400 boards were connected and went; after the next send there are {more} objects more than before: "
+            "drop the references to what is gone."
+        )
 
 
 def _errors(signal_class: Callable[[], Any]) -> None:
@@ -660,10 +767,25 @@ def _errors(signal_class: Callable[[], Any]) -> None:
         )
     stop = SystemExit(3)
     stopping = signal_class()
-    stopping.connect(failing(stop))
+    stopper = failing(stop)
+    stopping.connect(stopper)
     if raised_by(lambda: stopping.send("paid")) is not stop:
         raise Wrong(
             "A receiver raised SystemExit, and send kept it: only an Exception is an error of the receiver."
+        )
+    told: list[Any] = []
+    stopping.disconnect(stopper)
+    stopping.connect(told.append)
+    stopping.send("on")
+    if told != ["on"]:
+        raise Wrong(
+            f"A receiver raised SystemExit and was disconnected; the next send('on') called the other one with {told}."
+        )
+    polite = signal_class()
+    polite.connect(lambda event: ValueError("returned"))
+    if (answer := polite.send("paid")) != []:
+        raise Wrong(
+            f"A receiver returned a ValueError and did not raise it; send must return [], and returned {shown(answer)}."
         )
 
 

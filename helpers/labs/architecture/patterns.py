@@ -18,12 +18,12 @@ from helpers.model.notebooks import ROOT
 
 # ---- threads that meet
 
-PATIENCE = 2.0  # seconds that one thread waits for the others in `meet`
+PATIENCE = 1.0  # seconds that one thread waits for the others in `meet`
 _meeting: threading.Barrier | None = None
 
 
 def meet() -> None:
-    """Wait until every thread of the race under way has come to this line, at most 2 seconds.
+    """Wait until every thread of the race under way has come to this line, at most 1 second.
 
     Without a race it returns at once. It stands for a constructor that takes long enough.
     """

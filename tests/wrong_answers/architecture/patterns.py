@@ -79,6 +79,7 @@ class Signal:
         self.references = []
 
     def _live(self):
+        self.references[:] = [each for each in self.references if each() is not None]
         return [receiver for each in self.references if (receiver := each()) is not None]
 
     def connect(self, receiver):
@@ -292,6 +293,70 @@ def once(build):
             ),
             "expected one object four times",
         ),
+        (  # kept by the build
+            IMPORTS
+            + """
+lock, made = threading.RLock(), {}
+
+
+def once(build):
+    def get():
+        with lock:
+            if build not in made:
+                made[build] = build()
+            return made[build]
+
+    get.reset = lambda: made.pop(build, None)
+    return get
+""",
+            "with the same build",
+        ),
+        (  # one builds, the others wait for a result that never comes
+            IMPORTS
+            + """
+from concurrent.futures import Future
+
+
+class once:
+    def __init__(self, build):
+        self.build, self.lock, self.future = build, threading.Lock(), None
+
+    def __call__(self):
+        with self.lock:
+            first = self.future is None
+            if first:
+                self.future = Future()
+            future = self.future
+        if first:
+            try:
+                future.set_result(self.build())
+            except BaseException:
+                self.future = None
+                raise
+        return future.result()
+
+    def reset(self):
+        self.future = None
+""",
+            "of the threads wait for ever",
+        ),
+        (  # those who waited get None
+            but(
+                ONCE,
+                (
+                    LOCKED,
+                    """        waited = lock.locked()
+        with lock:
+            if waited:
+                return kept[0] if kept else None
+            if not kept:
+                kept.append(build())
+            return kept[0]
+""",
+                ),
+            ),
+            "each must see the error or get the object of a later build",
+        ),
     ],
     "patterns.registry": [
         (  # the decorator swallows the class
@@ -462,6 +527,28 @@ def once(build):
             "A second Registry() knows 'card'",
             "again",
         ),
+        (  # names are tidied up
+            but(
+                REGISTRY,
+                ("setdefault(name, builder)", "setdefault(name.strip().lower(), builder)"),
+                ("self.builders[name]", "self.builders[name.strip().lower()]"),
+            ),
+            "are two names",
+        ),
+        (  # the settings are copied
+            but(
+                REGISTRY,
+                (
+                    "        return builder(**settings)",
+                    "        import copy\n\n        return builder(**copy.deepcopy(settings))",
+                ),
+            ),
+            "it got a copy of a list",
+        ),
+        (  # the registry holds its builders weakly
+            but(REGISTRY, ("self.builders = {}", "self.builders = weakref.WeakValueDictionary()")),
+            "A builder that only the registry knows",
+        ),
     ],
     "patterns.card_desk": [
         (  # another endpoint
@@ -599,6 +686,48 @@ def once(build):
             ),
             "it is no fault of the provider",
             "base exception",
+        ),
+        (  # 2xx is success
+            but(
+                DESK,
+                (
+                    "        if response.status_code != 201:\n",
+                    "        if not response.is_success:\n",
+                ),
+            ),
+            "For status 200",
+        ),
+        (  # 200 is refused, 202 is taken
+            but(DESK, ("response.status_code != 201", "response.status_code not in (201, 202)")),
+            "For status 202",
+        ),
+        (  # `in` looks into a text, too
+            but(
+                DESK,
+                (
+                    '            return response.json()["id"]\n        except (ValueError, TypeError, KeyError) as problem:\n'
+                    "            raise lab.OutcomeUnknown(key) from problem\n",
+                    "            got = response.json()\n        except ValueError as problem:\n"
+                    "            raise lab.OutcomeUnknown(key) from problem\n"
+                    '        if not got or "id" not in got:\n            raise lab.OutcomeUnknown(key)\n        return got["id"]\n',
+                ),
+            ),
+            "body b'\"paid\"' expected OutcomeUnknown",
+        ),
+        (  # what was not written is taken for not sent
+            but(DESK, ("httpx.PoolTimeout)", "httpx.PoolTimeout, httpx.WriteError)")),
+            "For WriteError('reset') expected OutcomeUnknown",
+        ),
+        (  # redirects are no failure of the transport
+            but(
+                DESK,
+                (
+                    "except httpx.HTTPError as",
+                    "except (httpx.TransportError, httpx.DecodingError) as",
+                ),
+            ),
+            "For TooManyRedirects('20') expected OutcomeUnknown",
+            "exception",
         ),
         (  # the client is closed after a failure
             but(
@@ -767,6 +896,10 @@ def once(build):
                     "return [receiver for each in self.references if (receiver := each()) is not None]",
                     "return [each() for each in self.references]",
                 ),
+                (
+                    "        self.references[:] = [each for each in self.references if each() is not None]\n",
+                    "",
+                ),
             ),
             "The board is gone, and send gave",
         ),
@@ -780,6 +913,11 @@ def once(build):
             return
         self.keys.add(key)
 """,
+                ),
+                (
+                    "    def disconnect(self, receiver):\n",
+                    "    def disconnect(self, receiver):\n"
+                    '        self.keys.discard((id(getattr(receiver, "__self__", receiver)), getattr(receiver, "__func__", None)))\n',
                 ),
             ),
             "may have the id of one that is gone",
@@ -813,7 +951,7 @@ def once(build):
             )
             + """
     def forget(self, dead):
-        for references in (self.references, self.now):
+        for references in (self.references, self.__dict__.get("now", [])):
             references[:] = [each for each in references if each is not dead]
 """,
             "must hear both events",
@@ -878,6 +1016,70 @@ def once(build):
                 ),
             ),
             "In the next send middle and late are called",
+        ),
+        (  # dead references stay in the list
+            but(
+                SIGNAL,
+                (
+                    "        self.references[:] = [each for each in self.references if each() is not None]\n",
+                    "",
+                ),
+            ),
+            "drop the references to what is gone",
+        ),
+        (  # what a receiver returns is taken for its error
+            but(
+                SIGNAL,
+                (
+                    SEND + "                errors.append(error)\n",
+                    "                result = receiver(event)\n            except Exception as error:\n                result = error\n"
+                    "            if isinstance(result, Exception):\n                errors.append(result)\n",
+                ),
+            ),
+            "A receiver returned a ValueError",
+        ),
+        (  # a queue that SystemExit leaves busy
+            IMPORTS
+            + SIGNAL[: SIGNAL.index("    def send")]
+            + """    def send(self, event):
+        waiting, errors = self.__dict__.setdefault("waiting", []), []
+        waiting.append(event)
+        if self.__dict__.get("busy"):
+            return errors
+        self.busy = True
+        while waiting:
+            event = waiting.pop(0)
+            for receiver in self._live():
+                try:
+                    receiver(event)
+                except Exception as error:
+                    errors.append(error)
+        self.busy = False
+        return errors
+""",
+            "A receiver raised SystemExit and was disconnected",
+            "again",
+        ),
+        (  # who comes back gets the old place
+            but(
+                SIGNAL,
+                (
+                    "        self.references = [each for each in self.references if each() != receiver]\n",
+                    '        self.__dict__.setdefault("off", []).append(receiver)\n',
+                ),
+                (
+                    "        if receiver in self._live():\n            return\n",
+                    """        self.off = [each for each in self.__dict__.get("off", []) if each != receiver]
+        if receiver in self._live():
+            return
+""",
+                ),
+                (
+                    "        for receiver in self._live():\n",
+                    '        for receiver in [each for each in self._live() if each not in self.__dict__.get("off", [])]:\n',
+                ),
+            ),
+            "it is the last one now",
         ),
     ],
 }
@@ -1025,6 +1227,7 @@ class Signal:
     getters = ()
 
     def connect(self, receiver):
+        self.getters = tuple(get for get in self.getters if get() is not None)
         if not any(get() == receiver for get in self.getters):
             strong = functools.partial(lambda kept: kept, receiver)
             self.getters += (weakref.WeakMethod(receiver) if type(receiver) is types.MethodType else strong,)
