@@ -1172,7 +1172,7 @@ claim("lazy_nested.multixact", "locked outside and updated in a savepoint, a row
 #
 # Ada's booking charges her card, and the charge is a row. Then it takes two seats in a savepoint. Something goes wrong at the second
 # seat. The code catches the error, goes on, and commits. Three things may go wrong: a duplicate key (1062), a lock that
-# is not free in time (1205), and a deadlock with Ken's booking (1213), in which MySQL chooses Ada's.
+# is not free in time (1205), and a deadlock with Ken's booking (1213), in which Ada's booking is the victim.
 
 # %% [markdown] predict="lazy_nested.q11"
 # **Predict.** The seats are taken in `begin_nested()`, and the error is the deadlock. Is the charge there after the commit?
