@@ -938,9 +938,12 @@ claim("lazy_nested.not_undone", "all eight are there, and four stay: the email, 
 
 # %% [markdown] claim="lazy_nested.not_undone" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a lock of the transaction</summary>
+# <summary><b>Mend it</b>: a lock of the transaction; <b>Break it</b>: no row is written</summary>
 #
 # ```diff
+# -    "a row": "insert into customers (name, email, created_at) values ('Ken', 'ken@example.com', now())",
+# +    "a row": "select 1",
+# @@
 # -    "pg_advisory_lock": "select pg_advisory_lock(1)",
 # +    "pg_advisory_lock": "select pg_advisory_xact_lock(1)",
 # ```
