@@ -129,14 +129,16 @@ def _compare_page(found: Any, expected: Page, call: str) -> None:
 
 
 def _page_with_a_past(customer_page: Callable[[Any, int], Any], engine: Engine) -> None:
-    """Other code has loaded the bookings with one seat each, and still holds them."""
+    """Other code has loaded the bookings with one seat and one payment each, and still holds them."""
     from sqlalchemy import select
     from sqlalchemy.orm import Session, contains_eager
 
-    from helpers.airline.models import Booking, Seat
+    from helpers.airline.models import Booking, Payment, Seat
 
     partial = (
-        select(Booking).join(Booking.seats).where(Seat.seat.like("%A")).options(contains_eager(Booking.seats))
+        select(Booking).join(Booking.seats).join(Booking.payments)
+        .where(Seat.seat.like("%A"), Payment.payment_id % PAYMENTS == 0)
+        .options(contains_eager(Booking.seats), contains_eager(Booking.payments))
     )  # fmt: skip
     with Session(engine) as session:
         held = session.scalars(partial).unique().all()
@@ -145,7 +147,7 @@ def _page_with_a_past(customer_page: Callable[[Any, int], Any], engine: Engine) 
         _compare_page(found, _expected(), "After other code's query, customer_page(session, 1)")
     except Wrong as wrong:
         raise Wrong(
-            f"The session had {len(held)} of the bookings already, with one seat each. {wrong}"
+            f"The session had {len(held)} of the bookings already, with one seat and one payment each. {wrong}"
         ) from None
 
 
@@ -182,6 +184,8 @@ def _page_in_a_transaction(customer_page: Callable[[Any, int], Any], engine: Eng
             raise Wrong("The caller's change in its transaction is gone after the call.")
         if not {ada, ken, booking} <= set(session):
             raise Wrong("The caller's objects are no longer in its session after the call.")
+        if not session.autoflush:
+            raise Wrong("session.autoflush is off after the call. The caller's session had it on.")
 
 
 # --- the import ----------------------------------------------------------------------------------
@@ -327,6 +331,10 @@ def _small_files(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None:
         ([], []),
         ([{**_lines(1)[0], "name": None}], [(0, "23502")]),
         ([{**_lines(1)[0], "name": ""}], []),
+        # equal lines: which one is it?
+        (_lines(1) * 2, [(1, "23505")]),
+        # one email twice, and the first line is refused itself
+        ([{**_lines(1)[0], "name": None}, *_lines(1)], [(0, "23502")]),
     ):
         with _job(engine) as session:
             got = keep_good(session, lines)
@@ -389,6 +397,8 @@ def _others_errors(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None
         connection.execute(text("create function closed() returns trigger language plpgsql as $$ begin raise 'closed today'; end $$"))  # fmt: skip
         connection.execute(text("create trigger closed before insert on customers for each row when (new.email = '1@example.com') execute function closed()"))  # fmt: skip
     with _job(engine) as session:
+        session.add(Customer(name="Grace", email="grace@example.com", created_at=lab.NOW))
+        session.flush()
         try:
             met = f"nothing, and {shown(keep_good(session, _lines(3)))}"
         except (DBAPIError, psycopg.Error) as error:
@@ -396,4 +406,13 @@ def _others_errors(keep_good: Callable[[Any, Any], Any], engine: Engine) -> None
         if met != "P0001":
             raise Wrong(
                 f"A trigger raised P0001, which is neither class 22 nor 23: it goes to the caller, who got {met}."
+            )
+        try:
+            stays = "grace@example.com" in _emails(session)
+        except DBAPIError:
+            stays = False
+        if not stays or session.connection().in_nested_transaction():
+            raise Wrong(
+                "After an error that goes to the caller, the caller's own work in the transaction is lost or still inside of your "
+                "savepoint. Go back to the savepoint before you raise."
             )

@@ -66,6 +66,12 @@ WRONG = {
               ("True}))", "True}) if b.customer_id == customer_id)")), "comes after the rows of all customers"),
         # the rows win over what the caller has not flushed
         (page(("    return list(", "    with session.no_autoflush:\n        return list(")), "The caller's change in its transaction is gone"),
+        # renews the seats of what the session holds, and forgets the payments
+        (page(("    query = (", "    session.flush()\n    for held in list(session):\n        if isinstance(held, Booking):\n"
+               "            session.expire(held, ['seats'])\n    query = ("), (', execution_options={"populate_existing": True}', "")),
+         "with one seat and one payment each"),
+        # a setting of the caller's session
+        (page(("    return list(", "    session.flush()\n    session.autoflush = False\n    return list(")), "session.autoflush is off", "environment"),
         # the caller's objects leave the session with the page's
         (page(("    return list(", "    found = list(")) + "    session.expunge_all()\n    return found\n", "no longer in its session"),
         # each booking has its neighbour's seats
@@ -135,6 +141,56 @@ def keep_good(session, lines):
                "            refused.append((position, state))\n")), "Four bad lines: expected"),
         # only integrity
         (keep(('not in ("22", "23")', '!= "23"')), "ended in an error of the database"),
+        # the position of an equal line
+        (keep(("                refused.append((position, state))", "                refused.append((lines.index(part[0]), state))")), "expected [(1, '23505')]"),
+        # the second one of two equal emails, where the first one is refused itself
+        ("""
+def keep_good(session, lines):
+    lines, first, refused = list(lines), {}, []
+    for position, line in enumerate(lines):
+        if first.setdefault(line["email"], position) != position:
+            refused.append((position, "23505"))
+
+    def insert(part):
+        try:
+            with session.begin_nested():
+                session.execute(sa.insert(Customer), [lines[position] for position in part])
+        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+            if len(part) == 1:
+                refused.append((part[0], error.orig.sqlstate))
+                return
+            middle = len(part) // 2
+            insert(part[:middle])
+            insert(part[middle:])
+
+    session.flush()
+    if first:
+        insert(sorted(first.values()))
+    return sorted(refused)
+""", "expected [(0, '23502')]"),
+        # leaves a broken transaction to the caller, when the error is not a line's
+        ("""
+def keep_good(session, lines):
+    session.flush()
+    todo, refused = [(0, list(lines))], []
+    while todo:
+        position, part = todo.pop()
+        if not part:
+            continue
+        savepoint = session.begin_nested()
+        try:
+            session.execute(sa.insert(Customer), part)
+        except (sa.exc.IntegrityError, sa.exc.DataError) as error:
+            savepoint.rollback()
+            if len(part) == 1:
+                refused.append((position, error.orig.sqlstate))
+            else:
+                half = len(part) // 2
+                todo += [(position + half, part[half:]), (position, part[:half])]
+        else:
+            savepoint.commit()
+    return refused
+""", "Go back to the savepoint before you raise", "exception"),
         # swallows all of the database's errors
         (keep(('            if state[:2] not in ("22", "23"):\n                raise\n', "")), "it goes to the caller", "exception"),
         # the caller's flush is inside of the try
