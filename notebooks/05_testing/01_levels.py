@@ -270,17 +270,17 @@ claim("levels.only_browser", "the sixth bug makes the browser's test fail, and n
 #
 # **Why.** Each level has something that the others lack:
 #
-# | level | what only it can do here | the bug |
+# | level | what only its tests do here | the bug |
 # |---|---|---|
-# | unit | try 20,000 inputs in a fraction of a second | the loop makes five letters |
+# | unit | look at the result of one function, for 20,000 inputs | the loop makes five letters; the levels above pass the reference on and do not count |
 # | integration | hold a session open at a chosen line while another one works | without the lock, a booking is cancelled while it is being paid |
 # | API | check names, status codes and headers | `?date=` is ignored, and the answer is 200 |
 # | contract | compare each answer with the OpenAPI document | a generated client does not expect the 404 |
 # | server | start the process's own way, with the lifespan | the service does not start |
-# | browser | run JavaScript | `JSON.parse` reads 2⁶⁰ + 1 as 2⁶⁰, and writes that as 1152921504606847000 |
+# | browser | run JavaScript | `JSON.parse` reads 2⁶⁰ + 1 as 2⁶⁰, and the page then asks for booking 1152921504606847000 |
 #
 # JavaScript's numbers are doubles. Above 2⁵³ − 1 not every integer has a double of its own, and `JSON.parse` takes the nearest one ([ECMAScript, Number.MAX_SAFE_INTEGER](https://tc39.es/ecma262/#sec-number.max_safe_integer)).
-# Python's `json` keeps them, so a test that is written in Python does not see this bug, at whatever level it runs, unless it asks for the size of the number.
+# Python's `json` keeps them, so a test whose HTTP client is written in Python does not see this bug, at whatever level it runs, unless it asks for the size of the number.
 #
 # A contract test can lie. It compares the answers with the document *of the same build*, and FastAPI derives this document from the code. When
 # `?date=` gets another name, the document gets it too, so this kind of test cannot see the change. Keep the published document in the
@@ -378,19 +378,49 @@ def test_safe_payment(safe_hold):
     print("» the test")
 
 
-safe = lab.said(lab.run_tests(clock, safe_hold, test_safe_payment, arguments=["-s"]))
-print(*safe, sep="\n")
+# %% [markdown]
+# Some tests need two of a thing, or seven. Their fixture yields a function that makes one, and remembers what it made: a *factory*. The test
+# below makes two and then fails.
+
+# %%
+@pytest.fixture
+def make_hold():
+    made = []
+
+    def make(seat):
+        print("» held", seat)
+        made.append(seat)
+
+    yield make
+    for seat in reversed(made):
+        print("» released", seat)
+
+
+def test_two_holds(make_hold):
+    make_hold("1A")
+    make_hold("1B")
+    raise AssertionError
+
+
+cleaned = lab.run_tests(clock, safe_hold, make_hold, test_safe_payment, test_two_holds, arguments=["-s"])
+safe = [line for line in lab.said(cleaned) if "1" not in line]
+factory = [line for line in lab.said(cleaned) if "1" in line]
+print(*safe, "", *factory, sep="\n")
 
 # %%
 claim("levels.half_way", "the fixture that failed is not cleaned up; the others are, in reverse, the wider scope last",
       half_way, equals=["tables created", "clock set", "connection opened", "clock reset", "tables dropped"], proves={"levels.q2": "b"})
 claim("levels.finaliser", "a clean-up that was registered before the failing line runs",
       safe, equals=["clock set", "connection opened", "connection closed", "clock reset"])
+claim("levels.factory", "what a factory made for a test that fails is cleaned up too, the last one first",
+      [cleaned.outcomes["test_it::test_two_holds"], factory], equals=["failed", ["held 1A", "held 1B", "released 1B", "released 1A"]],
+      baseline=cleaned.outcomes["test_it::test_two_holds"])
 
 # %% [markdown]
 # **Why.** A `yield` fixture is a generator. pytest calls `next()` once for the set-up, and only if this returns does it register the second `next()`
 # as a finaliser (`call_fixture_func` in `_pytest/fixtures.py`). An exception ends the generator, and the lines after `yield` are unreachable. `try … finally`
-# around the whole body works too: the exception passes through it.
+# around the whole body works too: the exception passes through it. The test that fails is another matter. pytest does not raise its exception inside of
+# the fixture: the fixture goes on after its `yield` as if all were well.
 #
 # A wider scope also changes the order of *tests*. Six tests, three per driver:
 
@@ -423,16 +453,17 @@ claim("levels.grouped", "six tests use a parametrised fixture of module scope, a
       [len(grouped.outcomes), set_ups], equals=[6, 2], baseline=len(grouped.outcomes))
 
 # %% [markdown]
-# pytest sorts the tests, so that each parameter of a wide fixture is alive once ([grouping by fixture
+# pytest sorts the tests, so that few wide fixtures are alive at a time ([grouping by fixture
 # instances](https://docs.pytest.org/en/stable/how-to/fixtures.html#automatic-grouping-of-tests-by-fixture-instances)). With the
-# function's scope they would run in the order of the file, and there would be six set-ups.
+# function's scope they would run in the order of the file, and there would be six set-ups. "Once per parameter" holds for one such fixture. If some tests
+# use two of them, each with two parameters, a parameter may be set up again.
 #
 # **In production.** Start servers and create tables with a wide scope, hand out rows with the narrow one. One step per fixture, each with its own `yield`, is
 # [pytest's own advice](https://docs.pytest.org/en/stable/how-to/fixtures.html#safe-teardowns): then nothing can fail between a step and the registration of its clean-up.
 
-# %% [markdown] also=["levels.finaliser", "levels.grouped"] claim="levels.half_way" tags=["break-it"]
+# %% [markdown] also=["levels.finaliser", "levels.factory", "levels.grouped"] claim="levels.half_way" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: try … finally around the set-up. (And broken: a clean-up registered one line too late, a driver for each test)</summary>
+# <summary><b>Mend it</b>: try … finally around the set-up. (And broken: a clean-up registered one line too late, one in the wrong order, a driver for each test)</summary>
 #
 # ```diff
 # -    print("» connection opened")
@@ -450,6 +481,9 @@ claim("levels.grouped", "six tests use a parametrised fixture of module scope, a
 # -        raise ConnectionError("the next line of the set-up fails")
 # +        raise ConnectionError("the next line of the set-up fails")
 # +        undo.callback(print, "» connection closed")
+# @@
+# -    for seat in reversed(made):
+# +    for seat in made:
 # @@
 # -@pytest.fixture(scope="module", params=["psycopg", "asyncpg"])
 # +@pytest.fixture(params=["psycopg", "asyncpg"])
@@ -556,8 +590,8 @@ claim("levels.marker_typo", "a misspelt marker is a warning and the test passes;
 #
 # A marker is a name on a function. pytest does not know which plugin will read it, so it can only compare it with the registered ones.
 #
-# **In production.** Set `strict_markers = true` (or `--strict-markers` in `addopts`): a misspelt `skipif` or `django_db` is found at collection. Ids deserve the same care. Objects
-# without a short text get an id from their position:
+# **In production.** Set `strict_markers = true` (or `--strict-markers` in `addopts`): a misspelt `skipif` or `django_db` is found at collection. Ids deserve the same care. A number, a text,
+# an enum's member, a class or a function gives its test an id. Most other objects do not, and the id comes from their position:
 
 # %%
 from datetime import date
@@ -617,13 +651,14 @@ claim("levels.ids", "one case is added in front: both ids that come from the pos
 # ## Two clients, one application
 #
 # `httpx.AsyncClient` speaks to an ASGI application in two ways: through `ASGITransport`, which calls the application as a function, and over a
-# socket to a server. The application below does something at its start. It has four endpoints: one fails, one streams, one is slow, and one
-# counts its `Content-Length` in characters instead of bytes.
+# socket to a server. The application below does something at its start. It has six endpoints: one fails, one streams, one is slow, one
+# counts its `Content-Length` in characters instead of bytes, and two are a login with a cookie.
 
 # %%
 import threading
+from typing import Annotated
 
-from fastapi import FastAPI, Response
+from fastapi import Cookie, FastAPI, Response
 from fastapi.responses import StreamingResponse
 
 
@@ -661,6 +696,14 @@ def make_app(log, patience):
     @app.get("/city")
     async def city():
         return Response("Zürich", headers={"Content-Length": str(len("Zürich"))})
+
+    @app.get("/login")
+    async def login(response: Response):
+        response.set_cookie("desk", "Ada", secure=True)
+
+    @app.get("/me")
+    async def me(desk: Annotated[str | None, Cookie()] = None):
+        return desk
 
     return app
 
@@ -704,7 +747,13 @@ async def visit(client, app, log):
             app.state.has_a_row.set()
     seen["/departures"] = ", ".join(event.split()[0] for event in log if " " in event)
     seen["/slow"] = await outcome(client.get("/slow", timeout=httpx.Timeout(30, read=0.02)))
-    return seen | {"/city": await outcome(client.get("/city"))}
+    return seen | {"/city": await outcome(client.get("/city")), "/me": await who(client)}
+
+
+async def who(client):
+    """Log in, and ask for the name in the cookie."""
+    await client.get("/login")
+    return await outcome(client.get("/me"))
 
 
 async def in_process():
@@ -713,6 +762,12 @@ async def in_process():
     through = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=through, base_url="http://airline") as client:
         return await visit(client, app, log)
+
+
+async def with_https_in_its_url():
+    through = httpx.ASGITransport(make_app([], patience=0))
+    async with httpx.AsyncClient(transport=through, base_url="https://airline") as client:
+        return await who(client)
 
 
 async def over_a_socket():
@@ -725,7 +780,9 @@ async def over_a_socket():
 
 
 inside, outside = await in_process(), await over_a_socket()
+https = await with_https_in_its_url()
 show_table([{"the application": what, "in process": inside[what], "over a socket": outside[what]} for what in inside])
+print("/me in process, with https:// in the base_url:", https)
 
 # %%
 claim("levels.no_lifespan", "ASGITransport runs no lifespan, a server does",
@@ -739,12 +796,14 @@ claim("levels.no_timeout", "the timeout counts over a socket, and in process not
       [inside["/slow"], outside["/slow"]], equals=["200 null", "ReadTimeout"], baseline=outside["/slow"], proves={"levels.q4": "b"})
 claim("levels.length", "a wrong Content-Length is a good answer in process, and a broken one over a socket",
       [inside["/city"], outside["/city"]], equals=["200 Zürich", "RemoteProtocolError"], baseline=outside["/city"])
+claim("levels.secure_cookie", "a Secure cookie does not come back to an http:// URL, in process or over a socket; with https:// it does, and nothing is encrypted",
+      [inside["/me"], outside["/me"], https], equals=["200 null", "200 null", '200 "Ada"'], baseline=https)
 
 # %% [markdown]
 # **Why.** [`ASGITransport.handle_async_request`](https://github.com/encode/httpx/blob/0.28.1/httpx/_transports/asgi.py) is short enough to read. It builds a scope of type
 # `http`, never one of type `lifespan`. It awaits the *whole* application, collects the parts of the body in a list, and only then returns a response. So an endless
 # stream (2.4's server-sent events) never returns at all. An exception of the application goes through the `await` into the test
-# (`raise_app_exceptions=True`). The timeout is an entry of `request.extensions`, which the network backend of httpcore reads and this transport does not
+# (`raise_app_exceptions=True`). The timeout is an entry of `request.extensions`. httpcore reads it and hands it to its network stream; this transport does not
 # ([httpx#2239](https://github.com/encode/httpx/issues/2239)). No one parses HTTP, so nobody compares a length with a body, and the scope says `http_version: "1.1"` whatever
 # your server speaks.
 #
@@ -752,17 +811,21 @@ claim("levels.length", "a wrong Content-Length is a good answer in process, and 
 # `async with app.router.lifespan_context(app):`. Test timeouts, streams, disconnects, proxies and start-up on a socket. Starlette's `TestClient` runs the lifespan only as a context manager.
 # (Starlette 1.10 warns if `TestClient` is used without httpx2. This page measures httpx 0.28.)
 #
-# Cookies are the client's own work, so they are the same in both ways. But with `base_url="https://airline"` the scope says `https` although nothing is
-# encrypted, and a `Secure` cookie is sent back. `http2=True` does nothing beside a `transport=`: the client takes the transport that it was given
+# Cookies are the client's own work, so they are the same in both ways. The client looks at the URL, not at the connection: a login with a `Secure` cookie
+# seems broken with `http://` as `base_url`, and works with `https://`. Write `https://`, rather than switch `Secure` off in the settings of the tests. The scope
+# then says `https` too, so nothing here tells whether your proxy hands the scheme on. `http2=True` does nothing beside a `transport=`: the client takes the transport that it was given
 # ([`_init_transport`](https://github.com/encode/httpx/blob/0.28.1/httpx/_client.py)). Test both behind the proxy that ends TLS.
 
-# %% [markdown] also=["levels.whole_body", "levels.no_timeout", "levels.length", "levels.reraised"] claim="levels.no_lifespan" tags=["break-it"]
+# %% [markdown] also=["levels.whole_body", "levels.no_timeout", "levels.length", "levels.reraised", "levels.secure_cookie"] claim="levels.no_lifespan" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: a socket for the inner client too</summary>
+# <summary><b>Mend it</b>: a socket for the inner client too, and a cookie that is not Secure</summary>
 #
 # ```diff
 # -inside, outside = await in_process(), await over_a_socket()
 # +inside, outside = await over_a_socket(), await over_a_socket()
+# @@
+# -        response.set_cookie("desk", "Ada", secure=True)
+# +        response.set_cookie("desk", "Ada")
 # ```
 #
 # </details>
@@ -1545,7 +1608,7 @@ check("levels.property", pages_are_right)
 # ## Recap
 #
 # 1. A test finds a bug if it looks at what the bug changes; each level can look at something that the others cannot.
-# 2. A fixture that fails before its `yield` is not cleaned up; a wide fixture is set up once per parameter, and pytest groups the tests by it.
+# 2. A fixture that fails before its `yield` is not cleaned up; pytest groups the tests by a wide fixture, so that it is set up rarely.
 # 3. A plugin is a few functions with the names of hooks; markers and ids are names, so check them.
 # 4. An in-process client calls the application as a function: no lifespan, no stream, no timeout, no HTTP.
 # 5. Rolling back is the cheapest isolation, and it hides what a commit does.
@@ -1555,9 +1618,9 @@ check("levels.property", pages_are_right)
 # <summary>The claims behind each</summary>
 #
 # 1. `levels.only_one`, `levels.only_browser`
-# 2. `levels.half_way`, `levels.finaliser`, `levels.grouped`
+# 2. `levels.half_way`, `levels.finaliser`, `levels.factory`, `levels.grouped`
 # 3. `levels.plugin`, `levels.marker_typo`, `levels.ids`
-# 4. `levels.no_lifespan`, `levels.reraised`, `levels.whole_body`, `levels.no_timeout`, `levels.length`, `levels.own_loop`, `levels.client_loops`
+# 4. `levels.no_lifespan`, `levels.reraised`, `levels.whole_body`, `levels.no_timeout`, `levels.length`, `levels.secure_cookie`, `levels.own_loop`, `levels.client_loops`
 # 5. `levels.isolation_cost`, `levels.deferred`, `levels.worker`, `levels.one_moment`, `levels.sequences`
 # 6. `levels.shrunk`, `levels.history`, `levels.golden`, `levels.by_hand`, `levels.never_awaited`, `levels.awaited`, `levels.subtests`
 #

@@ -44,10 +44,7 @@ from sqlalchemy import orm
 NOW = datetime(2013, 6, 1, 12, tzinfo=UTC)
 """
 SERVICE = """
-import httpx
-
 from airline import bookings, database, flights
-from airline.app import create_app
 from airline.models import Booking, BookingStatus, Customer, Flight, Payment, Seat
 from airline.problems import BookingCancelled, HoldExpired, SeatTaken
 from airline.schemas import BookingIn, BookingOut
@@ -55,7 +52,12 @@ from airline.settings import Settings
 
 from helpers.labs.testing import levels as lab
 """
+# The application takes as long to import as all the rest, and few files need it.
+HTTP = """
+import httpx
 
+from airline.app import create_app
+"""
 
 # One Chromium for a whole run of pytest. Its tests come last: Playwright's loop would be in the way of others.
 BROWSER = """
@@ -276,7 +278,7 @@ def _lay_out(
         text = re.sub(r"\bfrom airline\b", f"from service_{name}", module.read_text("utf-8"))
         module.write_text(text, encoding="utf-8")
     package.rename(folder / f"service_{name}")
-    header = HEADER + SERVICE.replace("from airline", f"from service_{name}")
+    header = HEADER + (SERVICE + HTTP).replace("from airline", f"from service_{name}")
     (folder / name).mkdir()
     url = f'\nURL = os.environ["LEVELS_URL"].format("{name}")\n'
     (folder / name / "conftest.py").write_text(header + url + source_of(fixtures), "utf-8")

@@ -98,6 +98,10 @@ def isolated_sessions(engine):
         (prop(each_page="pass"), "longer than the limit passed"),
         (prop(pages="10**9"), "for ever kept the property busy"),
         (prop(minutes="st.integers(0, 9)"), "sorts the minutes as texts passed"),
+        # stops at a cursor that is 0
+        (prop().replace("if cursor is None:", "if not cursor:"), "A right search (by number, 0 too) was rejected", "falsy"),
+        # does not ask whether the walk came to its end
+        (prop(at_end="assert found == sorted(flights)"), "empty pages for ever passed"),
         # no flight with number 0
         (prop().replace("st.integers(0, 20))", "st.integers(1, 20))"),
          "the flight with number 0 passed", "falsy"),
