@@ -390,6 +390,13 @@ def _changes(node: Any) -> Iterator[tuple[str, Callable[[Any], None]]]:
                 f"{node.func.attr}: argument {i + 1} None",
                 lambda n, i=i: n.args.__setitem__(i, ast.copy_location(ast.Constant(None), n)),
             )
+        for i, keyword in enumerate(node.keywords):
+            yield (
+                f"{node.func.attr}: argument {keyword.arg} None",
+                lambda n, i=i: setattr(
+                    n.keywords[i], "value", ast.copy_location(ast.Constant(None), n)
+                ),
+            )
     if isinstance(node, ast.Constant) and type(node.value) is int:
         yield f"{node.value} to {node.value + 1}", lambda n: setattr(n, "value", n.value + 1)
 
@@ -468,6 +475,10 @@ def pytest_sessionfinish():
 """
 
 
+# Plugins of pytest that cost time in each of the thousand runs of a test, and say nothing here.
+UNUSED = ("logging", "warnings", "unraisableexception", "threadexception", "faulthandler")
+
+
 @dataclass
 class Judged:
     """What a suite says of each version of the module."""
@@ -498,7 +509,8 @@ def judge(
         (here / "conftest.py").write_text(CONFTEST)
         for name, suite in suites.items():
             (here / f"test_{name}.py").write_text(suite)
-        ran = run_pytest(here, "-q", "--no-header", "--tb=no", "--assert=plain")
+        plain = [word for plugin in UNUSED for word in ("-p", f"no:{plugin}")]
+        ran = run_pytest(here, "-q", "-s", "--no-header", "--tb=no", "--assert=plain", *plain)
         said = json.loads((here / "said.json").read_text()) if (here / "said.json").exists() else {}
     judged = {}
     for name in suites:

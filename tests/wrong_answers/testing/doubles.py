@@ -208,6 +208,42 @@ WRONG = {
             + TRY,
             "Raise it if no module has it",
         ),
+        (  # special names are names too
+            HEAD
+            + FIND.replace("v is original", "v is original and n[:2] != '__'")
+            + NONE
+            + SET
+            + TRY,
+            "the name `__seats__`",
+        ),
+        (  # functions only
+            HEAD
+            + FIND.replace("v is original", "v is original and callable(v)")
+            + NONE
+            + SET
+            + TRY,
+            "an object that is no function",
+        ),
+        (  # takes modules out of the caller's list
+            HEAD
+            + "    for m in list(modules):\n        if all(v is not original for v in vars(m).values()): modules.remove(m)\n"
+            + FIND
+            + NONE
+            + SET
+            + TRY,
+            "list of modules was changed",
+        ),
+        (  # restores after a KeyboardInterrupt, not after a cancellation
+            HEAD
+            + FIND
+            + NONE
+            + SET
+            + "    try: yield double\n    except (Exception, KeyboardInterrupt):\n        "
+            + BACK
+            + "        raise\n    "
+            + BACK,
+            "CancelledError, and the double stayed",
+        ),
         (  # does not restore at all
             HEAD + FIND + NONE + SET + "    yield double\n",
             "After the block a module still has the double",
@@ -231,6 +267,18 @@ WRONG = {
     bank.refund.assert_called_once_with("ch_1", 35_000, key="refund-7")
 """,
             "keeps its promises: arguments by name",
+        ),
+        (  # counts the questions
+            EXAMINE
+            + """
+    from unittest.mock import patch
+    w = world()
+    real = lab.Booking.status_at
+    with patch.object(lab.Booking, "status_at", autospec=True, side_effect=real) as status_at:
+        checkout.give_back(w.bookings, w.bank, 7, lab.HELD)
+    assert status_at.call_count == 1
+""",
+            "keeps its promises: the status is asked twice",
         ),
         (  # only the first call is examined
             "seen = []\n"
@@ -380,6 +428,30 @@ class FakeSeats:
             "of a random run, after release(",
             "collision",
         ),
+        (  # flight and seat glued together
+            LAB
+            + """
+class FakeSeats:
+    def __init__(self):
+        self.rows = {}
+    def take(self, booking_id, flight_id, seats):
+        lost = sorted(s for s in seats if f"{flight_id}{s}" in self.rows)
+        if lost: raise lab.SeatTaken("", seats=lost)
+        for s in seats: self.rows[f"{flight_id}{s}"] = booking_id, flight_id, s
+    def release(self, booking_id):
+        self.rows = {k: v for k, v in self.rows.items() if v[0] != booking_id}
+    def taken(self, flight_id):
+        return {s: b for b, f, s in self.rows.values() if f == flight_id}
+""",
+            "it is not seat 1A of flight 11",
+        ),
+        (  # sorts the caller's list
+            fake(
+                "        lost = sorted(s for s in seats if",
+                "        seats.sort()\n        lost = list(s for s in seats if",
+            ),
+            "The caller's list was changed",
+        ),
         (  # flights by their hash
             fake(
                 "sorted(s for s in seats if (flight_id, s) in self.rows)",
@@ -477,6 +549,11 @@ class FakeSeats:
     def taken(self, flight_id):
         return dict(self._flights[flight_id])
 """,
+        # the lost seats as a tuple
+        fake(
+            "lost = sorted(s for s in seats if (flight_id, s) in self.rows)",
+            "lost = (*sorted(s for s in seats if (flight_id, s) in self.rows),)",
+        ),
         # rows and an error of a helper
         LAB
         + """
