@@ -1,0 +1,192 @@
+"""Exercises of 6.1: a payment port with two adapters, and an aggregate's rules under fifty bookings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+from helpers.exercises import Wrong, exercise
+from helpers.exercises.comparing import raised_by, shown
+from helpers.labs.architecture import clean_architecture as lab
+
+
+class _Company:
+    """A payment company: what it was asked, what it has charged, and the failures it still has to show.
+
+    A failure is (where, error): "before" the money moves, or "after" it has moved.
+    """
+
+    def __init__(self, *failures: tuple[str, BaseException] | None, answer: Any = None) -> None:
+        self.failures = list(failures)
+        self.answer = answer  # instead of the usual one
+        self.calls: list[tuple[Any, ...]] = []
+        self.charged: dict[str, tuple[str, int]] = {}  # key: receipt, cents
+
+    def _fail(self, where: str) -> None:
+        if self.failures and self.failures[0] is not None and self.failures[0][0] == where:
+            failure = self.failures.pop(0)
+            assert failure is not None
+            raise failure[1]
+
+    def _move(self, key: str, cents: int) -> str:
+        if key not in self.charged:
+            self.charged[key] = (f"receipt-{len(self.charged) + 1}", cents)
+        self._fail("after")
+        if self.failures and self.failures[0] is None:
+            self.failures.pop(0)
+        return self.charged[key][0]
+
+
+class Alpha(_Company):
+    """Cents; the same key again is answered as the first time."""
+
+    def create(self, *, amount: int, key: str) -> dict[str, Any]:
+        """Charge."""
+        self.calls.append(("create", amount, key))
+        self._fail("before")
+        if self.answer is not None:
+            return dict(self.answer)
+        if key.startswith("declined"):
+            return {"status": "declined"}
+        if type(amount) is not int:
+            raise Wrong(f"Alpha takes whole cents, got amount={shown(amount)}.")
+        return {"status": "paid", "id": self._move(key, amount)}
+
+
+class Beta(_Company):
+    """Dollars as text; the same key again is refused with 94."""
+
+    def pay(self, *, total: str, reference: str) -> tuple[int, str | None]:
+        """Charge."""
+        self.calls.append(("pay", total, reference))
+        self._fail("before")
+        if self.answer is not None:
+            code, receipt = self.answer
+            return code, receipt
+        if reference.startswith("declined"):
+            return 51, None
+        if type(total) is not str or len(total.partition(".")[2]) != 2:
+            raise Wrong(f"Beta takes dollars as text with two decimals, got total={shown(total)}.")
+        try:
+            cents = int(Decimal(total).scaleb(2))
+        except ArithmeticError:
+            raise Wrong(f"Beta cannot read total={shown(total)}.") from None
+        if reference in self.charged:
+            return 94, None
+        return 0, self._move(reference, cents)
+
+    def find(self, reference: str) -> str | None:
+        """The receipt of a key, or None."""
+        self.calls.append(("find", reference))
+        self._fail("find")
+        return self.charged.get(reference, (None, 0))[0]
+
+
+@exercise(
+    "clean_architecture.payment_desks",
+    hints=(
+        "What does the caller of a port want to know? Three things only: paid, certainly not paid, unknown. Sort every answer and error of both "
+        "companies into these.",
+        "Two small classes. `TimeoutError` and `ConnectionError` have no common subclass here, so two `except` clauses are enough; the second "
+        "call after a time-out has a `try` of its own. Dollars: divmod(cents, 100).",
+        "Alpha: try create; except ConnectionError → Unreachable; except TimeoutError: try create again; except (ConnectionError, TimeoutError) → "
+        "Unknown. Then the status. Beta: after TimeoutError and after 94 ask find; None after a time-out → Unreachable.",
+    ),
+    why="The port speaks the use case's language: cents, receipt, three exceptions. What is peculiar to a company ends in its adapter, also its way "
+    "to say that it does not know. One contract, run against both, shows that the use case may have either.",
+    stretch="Beta's `find` may answer None because the payment is still on its way. What would the contract have to say, and who would ask again?",
+    rows=("again", "exception", "base exception"),
+)
+def check_payment_desks(payment_desks: Callable[[Any, Any], Any]) -> None:
+    """One contract, run against both adapters."""
+    for number, name in enumerate(("Alpha", "Beta")):
+
+        def desk(*failures: Any, answer: Any = None, number: int = number) -> tuple[Any, Any]:
+            companies = [Alpha(), Beta()]
+            companies[number] = (Alpha, Beta)[number](*failures, answer=answer)
+            desks = list(payment_desks(*companies))
+            if len(desks) != 2:
+                raise Wrong(f"payment_desks is to return two objects, got {len(desks)}.")
+            return desks[number], companies[number]
+
+        _money(desk, name)
+        _failures(desk, name)
+        _after_a_timeout(desk, name)
+
+
+def _money(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
+    for cents in (4_900, 5, 110, 100, 123_456_789, 2**53 + 1):
+        port, company = desk()
+        receipt = port.charge(cents, "key-1")
+        if company.charged.get("key-1") != ("receipt-1", cents):
+            raise Wrong(f"{name}: charge({cents}, 'key-1') is to move {cents} cents, the company has {company.charged}.")  # fmt: skip
+        if receipt != "receipt-1":
+            raise Wrong(f"{name}: charge is to return the receipt 'receipt-1', got {shown(receipt)}.")  # fmt: skip
+    port, company = desk()
+    got = [port.charge(100, "a"), port.charge(200, "b"), port.charge(100, "a")]
+    if got != ["receipt-1", "receipt-2", "receipt-1"] or len(company.charged) != 2:
+        raise Wrong(
+            f"{name}: charged for key a, for key b, and for key a again: expected receipt-1, receipt-2, receipt-1, got {got}."
+        )
+    for cents in (0, -4_900):
+        port, company = desk()
+        if not isinstance(met := raised_by(lambda c=cents, p=port: p.charge(c, "k")), ValueError):  # type: ignore[misc]
+            raise Wrong(f"{name}: charge({cents}, 'k') is a ValueError, got {shown(met)}.")
+        if company.calls:
+            raise Wrong(f"{name}: charge({cents}, 'k') is an error before the company is called; it was called: {company.calls}.")  # fmt: skip
+
+
+def _failures(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
+    port, _ = desk()
+    if type(met := raised_by(lambda: port.charge(100, "declined-1"))) is not lab.Declined:
+        raise Wrong(f"{name}: a declined card is lab.Declined, got {shown(met)}.")
+    refused = ConnectionRefusedError("no route")
+    port, company = desk(("before", refused))
+    met = raised_by(lambda: port.charge(100, "k"))
+    if type(met) is not lab.Unreachable or met.__cause__ is not refused:
+        raise Wrong(
+            f"{name}: after a ConnectionError expected lab.Unreachable with it as the __cause__, got {shown(met)} with "
+            f"{shown(met.__cause__ if met else None)}."
+        )
+    if len(company.calls) != 1:
+        raise Wrong(f"{name}: a ConnectionError is not repeated by the port; it called {company.calls}.")  # fmt: skip
+    odd: Any = {"status": "pending"} if name == "Alpha" else (7, None)
+    port, _ = desk(answer=odd)
+    if type(met := raised_by(lambda: port.charge(100, "k"))) is not lab.Unknown:
+        raise Wrong(f"{name}: the answer {odd} is lab.Unknown, got {shown(met)}.")
+    for error in (KeyError("k"), OSError("disk full"), KeyboardInterrupt()):
+        port, _ = desk(("before", error))
+        if (met := raised_by(lambda p=port: p.charge(100, "k"))) is not error:  # type: ignore[misc]
+            raise Wrong(f"{name}: the company's library raised {error!r}, which is to propagate; got {shown(met)}.")  # fmt: skip
+
+
+def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
+    late = TimeoutError("no answer")
+    port, company = desk(("after", late))
+    met: Any = None
+    try:
+        receipt = port.charge(4_900, "k")
+    except Exception as problem:
+        met, receipt = problem, None
+    if receipt != "receipt-1" or len(company.charged) != 1:
+        raise Wrong(
+            f"{name}: the money moved, and then the call timed out: expected its receipt 'receipt-1', got {shown(met or receipt)}."
+        )
+    port, company = desk(("before", late))
+    if name == "Beta":
+        met = raised_by(lambda: port.charge(4_900, "k"))
+        if type(met) is not lab.Unreachable or company.charged:
+            raise Wrong(f"Beta: timed out, and find() knows no payment: expected lab.Unreachable, got {shown(met)}.")  # fmt: skip
+    elif raised_by(lambda: port.charge(4_900, "k")) or len(company.calls) != 2:
+        raise Wrong(f"Alpha: timed out, the same call once more is to succeed; it was called {company.calls}.")  # fmt: skip
+    where = "find" if name == "Beta" else "before"
+    for error in (TimeoutError("again"), ConnectionResetError("again")):
+        port, company = desk(("after", late), (where, error))
+        met = raised_by(lambda p=port: p.charge(4_900, "k"))  # type: ignore[misc]
+        if type(met) is not lab.Unknown or met.__cause__ is not error:
+            raise Wrong(
+                f"{name}: the second call raised {error!r}: expected lab.Unknown with it as the __cause__, got {shown(met)}."
+            )
+        if len(company.calls) != 2:
+            raise Wrong(f"{name}: after a time-out there is one more call and no other, it called {company.calls}.")  # fmt: skip

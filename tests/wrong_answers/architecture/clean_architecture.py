@@ -1,0 +1,174 @@
+"""Plausible wrong answers to the exercises of 6.1, what must be said of each, and right ones of other styles."""
+
+from __future__ import annotations
+
+DESKS = """
+from helpers.labs.architecture import clean_architecture as lab
+
+
+class AlphaDesk:
+    def __init__(self, alpha):
+        self.alpha = alpha
+
+    def charge(self, cents, key):
+        if cents < 1:
+            raise ValueError(cents)
+        try:
+            answer = self.alpha.create(amount=cents, key=key)
+        except ConnectionError as error:
+            raise lab.Unreachable from error
+        except TimeoutError:
+            try:
+                answer = self.alpha.create(amount=cents, key=key)
+            except (ConnectionError, TimeoutError) as error:
+                raise lab.Unknown from error
+        if answer["status"] == "declined":
+            raise lab.Declined
+        if answer["status"] != "paid":
+            raise lab.Unknown(answer)
+        return answer["id"]
+
+
+class BetaDesk:
+    def __init__(self, beta):
+        self.beta = beta
+
+    def charge(self, cents, key):
+        if cents < 1:
+            raise ValueError(cents)
+        dollars, rest = divmod(cents, 100)
+        try:
+            code, receipt = self.beta.pay(total=f"{dollars}.{rest:02}", reference=key)
+        except ConnectionError as error:
+            raise lab.Unreachable from error
+        except TimeoutError as late:
+            if (receipt := self.find(key)) is None:
+                raise lab.Unreachable from late
+            return receipt
+        if code == 94:
+            return self.find(key)
+        if code == 51:
+            raise lab.Declined
+        if code != 0:
+            raise lab.Unknown(code)
+        return receipt
+
+    def find(self, key):
+        try:
+            return self.beta.find(key)
+        except (ConnectionError, TimeoutError) as error:
+            raise lab.Unknown from error
+
+
+def payment_desks(alpha, beta):
+    return AlphaDesk(alpha), BetaDesk(beta)
+"""
+
+
+def desks(old, new, count=1):
+    """The worked desks with one part changed."""
+    assert DESKS.count(old) >= 1, old
+    return DESKS.replace(old, new, count)
+
+
+WRONG = {
+    "clean_architecture.payment_desks": [
+        # dollars by division
+        (desks('f"{dollars}.{rest:02}"', 'f"{cents / 100:.2f}"'), "is to move 9007199254740993 cents"),
+        # one digit of cents
+        (desks("{rest:02}", "{rest}"), "Beta takes dollars as text with two decimals"),
+        # dollars for both
+        (desks("amount=cents", "amount=cents / 100", 2), "Alpha takes whole cents"),
+        # a key that was paid before is a refusal
+        (desks("        if code == 94:\n            return self.find(key)\n        if code == 51:", "        if code in (51, 94):"),
+         "the check was ended by Declined", "again"),
+        # zero is charged
+        (desks("if cents < 1", "if cents < 0", 2), "charge(0, 'k') is a ValueError"),
+        # the money is said not to have moved
+        (desks("        except ConnectionError as error:\n            raise lab.Unreachable from error\n        except TimeoutError:",
+               "        except (ConnectionError, TimeoutError) as error:\n            raise lab.Unreachable from error\n        except ZeroDivisionError:"),
+         "the money moved, and then the call timed out"),
+        # every OSError
+        (desks("except ConnectionError as error:\n            raise lab.Unreachable from error\n        except TimeoutError as late",
+               "except OSError as error:\n            if not isinstance(error, TimeoutError):\n                raise lab.Unreachable from error\n"
+               "            late = error").replace("late = error:", "late = error"),
+         "OSError('disk full'), which is to propagate", "exception"),
+        # the cause is lost
+        (desks("raise lab.Unreachable from error", "raise lab.Unreachable from None"), "expected lab.Unreachable with it as the __cause__"),
+        # a status of the future counts as paid
+        (desks('        if answer["status"] != "paid":\n            raise lab.Unknown(answer)\n        return answer["id"]',
+               '        return answer.get("id")'), "is lab.Unknown"),
+        # a code of the future counts as paid
+        (desks("        if code != 0:\n            raise lab.Unknown(code)\n", ""), "is lab.Unknown"),
+        # the second time-out propagates
+        (desks("except (ConnectionError, TimeoutError) as error:\n            raise lab.Unknown", "except ConnectionError as error:\n            raise lab.Unknown"),
+         "the second call raised"),
+        # a try round everything
+        (desks("        except ConnectionError as error:\n", "        except (ConnectionError, KeyboardInterrupt) as error:\n"),
+         "KeyboardInterrupt(), which is to propagate", "base exception"),
+    ],
+}  # fmt: skip
+RIGHT = {
+    "clean_architecture.payment_desks": [
+        # closures, one flow for both
+        """
+from types import SimpleNamespace
+
+from helpers.labs.architecture import clean_architecture as lab
+
+
+def desk(first, second, read):
+    def charge(cents, key):
+        if cents <= 0:
+            raise ValueError("nothing to charge")
+        try:
+            answer = first(cents, key)
+        except ConnectionError as error:
+            raise lab.Unreachable("not reached") from error
+        except TimeoutError as error:
+            try:
+                answer = second(cents, key)
+            except (TimeoutError, ConnectionError) as problem:
+                raise lab.Unknown("no answer") from problem
+            if answer is None:
+                raise lab.Unreachable("not paid") from error
+        return read(answer, key)
+
+    return SimpleNamespace(charge=charge)
+
+
+def payment_desks(alpha, beta):
+    def create(cents, key):
+        return alpha.create(amount=cents, key=key)
+
+    def pay(cents, key):
+        text = str(cents).rjust(3, "0")
+        return beta.pay(total=f"{text[:-2]}.{text[-2:]}", reference=key)
+
+    def find(cents, key):
+        return beta.find(key)
+
+    def of_alpha(answer, key):
+        match answer:
+            case {"status": "paid", "id": receipt}:
+                return receipt
+            case {"status": "declined"}:
+                raise lab.Declined
+        raise lab.Unknown(answer)
+
+    def of_beta(answer, key):
+        match answer:
+            case str():
+                return answer
+            case 0, receipt:
+                return receipt
+            case 51, _:
+                raise lab.Declined
+            case 94, _:
+                return beta.find(key)
+        raise lab.Unknown(answer)
+
+    return [desk(create, create, of_alpha), desk(pay, find, of_beta)]
+""",
+    ],
+}
