@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import importlib
+import json
+import os
+import re
 import shutil
+import statistics
+import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -214,3 +222,130 @@ def seats_database(server: Postgres, name: str = "seats") -> str:
     with psycopg.connect(plain) as connection:
         connection.execute(TABLES)
     return plain
+
+
+@contextlib.contextmanager
+def package(name: str, **environment: str) -> Iterator[Callable[[str], Any]]:
+    """Import modules of one variant in this process: `module("postgres")`. Nothing of it stays."""
+    with variants() as folder:
+        before, kept = set(sys.modules), dict(os.environ)
+        sys.path.insert(0, str(folder))
+        os.environ.update(environment)
+        try:
+            yield lambda module: importlib.import_module(f"{name}.{module}")
+        finally:
+            sys.path.remove(str(folder))
+            os.environ.clear()
+            os.environ.update(kept)
+            for module in set(sys.modules) - before:
+                at = getattr(sys.modules[module], "__file__", None) or ""
+                if at.startswith(str(folder)):
+                    del sys.modules[module]
+
+
+def cost(name: str, url: str, orders: Sequence[bytes]) -> dict[str, float]:
+    """What one order costs a variant with a queue: calls of its own functions, connections, statements, rows, seconds."""
+    import psycopg
+
+    counted: Counter[str] = Counter()
+
+    class Counting(psycopg.Connection[Any]):
+        def execute(self, *arguments: Any, **named: Any) -> Any:
+            cursor = super().execute(*arguments, **named)
+            counted["statements"] += 1
+            counted["rows"] += max(cursor.rowcount, 0) if cursor.description else 0
+            return cursor
+
+    entry = ENTRY[name.split("_", maxsplit=1)[0]]
+    connect = psycopg.connect
+
+    def counting(*arguments: Any, **named: Any) -> Any:
+        counted["connections"] += 1
+        return Counting.connect(*arguments, **named)
+
+    with package(name, SEATS_POSTGRES=url) as module:
+        handle = module(entry).handle
+        folder = os.sep + name + os.sep
+
+        def profile(frame: Any, event: str, argument: object) -> None:
+            counted["calls"] += event == "call" and folder in frame.f_code.co_filename
+
+        psycopg.connect = counting  # type: ignore[assignment]
+        previous = sys.getprofile()
+        sys.setprofile(profile)
+        try:
+            answer = handle(orders[0])
+        finally:
+            sys.setprofile(previous)
+            psycopg.connect = connect
+        assert b"reference" in answer, answer
+        seconds = []
+        for order in orders[1:]:
+            begun = time.perf_counter()
+            handle(order)
+            seconds.append(time.perf_counter() - begun)
+    return {key: counted[key] for key in ("calls", "connections", "statements", "rows")} | {
+        "seconds": statistics.median(seconds)
+    }
+
+
+# --- imports ---------------------------------------------------------------------------------------
+
+_LINT = """
+import contextlib, io, json, os, subprocess, sys
+from importlinter.cli import lint_imports
+
+said = {}
+for name in sys.argv[1:]:
+    with open("linter.ini", "w") as file:
+        file.write(f"[importlinter]\\nroot_package = {name}\\ninclude_external_packages = True\\n"
+                   f"[importlinter:contract:rules]\\nname = the rules know no technology\\ntype = forbidden\\n"
+                   f"source_modules =\\n    {name}.domain\\n    {name}.use_case\\n    {name}.ports\\n"
+                   f"forbidden_modules =\\n    {name}.postgres\\n    psycopg\\n    alpha\\n    fastapi\\n")
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        code = lint_imports(config_filename="linter.ini", no_cache=True)
+    loaded = subprocess.run(
+        [sys.executable, "-c", f"import {name}.use_case, sys; print('psycopg' in sys.modules, len(sys.modules))"],
+        capture_output=True, text=True, check=True).stdout.split()
+    said[name] = [code, out.getvalue(), loaded[0] == "True", int(loaded[1])]
+print(json.dumps(said))
+"""
+
+
+def lint(changes: Mapping[str, Mapping[str, str]], call: str) -> dict[str, dict[str, Any]]:
+    """import-linter over copies of `ports`. A change is {file: lines to put at its end}; "" is no change.
+
+    `call` is what the copies' `__init__` needs to be importable without a server. Returns whether the contract is
+    kept, the imports that the linter names, and what an import of the use case has really loaded.
+    """
+    with variants() as folder:
+        names = {}
+        for number, (title, change) in enumerate(changes.items()):
+            names[f"copy{number}"] = title
+            copy = folder / f"copy{number}"
+            shutil.copytree(folder / "ports", copy)
+            for file, lines in change.items():
+                with (copy / file).open("a") as end:
+                    end.write(lines + "\n")
+        ran = subprocess.run(
+            [sys.executable, "-c", _LINT, *names], cwd=folder, capture_output=True, text=True, check=False, timeout=100,
+            env={**os.environ, "SEATS_POSTGRES": call, "PYTHONPATH": str(folder), "NO_COLOR": "1"},
+        )  # fmt: skip
+    if ran.returncode:
+        raise RuntimeError(ran.stdout[-1000:] + ran.stderr[-1000:])
+    said = json.loads(ran.stdout.splitlines()[-1])
+    return {
+        title: {
+            "kept": said[name][0] == 0,
+            "edges": _edges(said[name][1].replace(name + ".", "")),
+            "psycopg": said[name][2],
+            "modules": said[name][3],
+        }
+        for name, title in names.items()
+    }  # fmt: skip
+
+
+def _edges(report: str) -> list[str]:
+    """The imports that a report of the linter names, each once; without those of libraries."""
+    found = re.findall(r"^-?\s*(\S+ -> \S+) \(", report, re.MULTILINE)
+    return [edge for edge in dict.fromkeys(found) if not edge.endswith("psycopg")]
