@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.exercises import Wrong, exercise
 from helpers.exercises.comparing import raised_by, shown
 from helpers.labs.architecture import clean_architecture as lab
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
 
 
 class _Company:
@@ -190,3 +194,116 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
             )
         if len(company.calls) != 2:
             raise Wrong(f"{name}: after a time-out there is one more call and no other, it called {company.calls}.")  # fmt: skip
+
+
+# --- the rule of four ----------------------------------------------------------------------------
+
+
+@functools.cache
+def _database() -> Engine:
+    """The service's tables without the unique index, made once for each process."""
+    engine = lab.database(lab.postgres(), "rule_of_four")
+    with engine.begin() as connection:
+        connection.exec_driver_sql("drop index uq_seats_active")
+    engine.dispose()
+    return engine
+
+
+@exercise(
+    "clean_architecture.rule_of_four",
+    hints=(
+        "Both rules compare the order with what is there. Which row can all bookings of one flight agree on, to wait for each other, and when must "
+        "they have it: before they read the seats, or before they write?",
+        "`select from flights where flight_id = %s for no key update` lets one booking of this flight go on, until its transaction ends. Read the seats after it. "
+        "Check both rules before the first INSERT.",
+        "Lock; taken = dict of seat to customer, of the active seats of this flight; if any of the seats is in taken: SeatTaken; if the customer's number in "
+        "taken.values() plus len(seats) is above 4: TooMany; then INSERT for each seat.",
+    ),
+    why="The lock is taken before the seats are read, and at READ COMMITTED the next statement sees what the transaction before has committed. All checks come before the "
+    "first INSERT, so an exception leaves nothing. The lock is the flight's, so other flights go on.",
+    stretch="Thousands of people want seats of one flight. Which of the two rules could a constraint keep, and what would you lock for the other one?",
+    uses=_database,
+    seconds=60,
+    rows=("exception",),
+)
+def check_rule_of_four(book: Callable[..., object], engine: Engine) -> None:
+    """One session, two sessions, fifty sessions."""
+    try:
+        lab.clear(engine, flights=2)
+        with lab.sessions(engine, 2) as (db, other):
+            other.execute("set lock_timeout = '1s'")
+            other.commit()
+            _one_session(book, db, other)
+            _another_flight(book, db, other)
+        _fifty(book, engine)
+    finally:
+        engine.dispose()
+
+
+SEATS = """
+select seat from seats join bookings using (booking_id)
+where seats.flight_id = %s and customer_id = %s and active order by seat
+"""
+
+
+def _seats(db: Any, flight_id: int, customer_id: int) -> list[str]:
+    return [seat for (seat,) in db.execute(SEATS, [flight_id, customer_id]).fetchall()]
+
+
+def _one_session(book: Callable[..., object], db: Any, other: Any) -> None:
+    def refused(*order: Any) -> BaseException | None:
+        met = raised_by(lambda: book(db, *order))
+        db.commit()
+        return met
+
+    book(db, 1, 1, ["1A", "1B", "1C"])
+    if _seats(other, 1, 1):
+        raise Wrong("book has committed: the transaction is the caller's, who may still roll back.")
+    other.commit()
+    db.commit()
+    if (got := _seats(db, 1, 1)) != ["1A", "1B", "1C"]:
+        raise Wrong(f"Customer 1 booked 1A, 1B and 1C of flight 1; in the table are {got}.")
+    for order, kind in (((1, 2, ["2A", "1B"]), lab.SeatTaken), ((1, 1, ["2A", "2B"]), lab.TooMany),
+                        ((1, 2, ["2A", "2B", "2C", "2D", "2E"]), lab.TooMany)):  # fmt: skip
+        if type(met := refused(*order)) is not kind:
+            raise Wrong(
+                f"Customer 1 has 1A, 1B and 1C of flight 1. book(db, {str(order)[1:-1]}) is to raise lab.{kind.__name__}, got {shown(met)}."
+            )
+        if left := [seat for seat in _seats(db, *order[:2]) if seat[0] != "1"]:
+            raise Wrong(f"book(db, {str(order)[1:-1]}) raised lab.{kind.__name__}, and {left} is booked all the same: all or none.")  # fmt: skip
+    db.commit()
+    for order, reason in (((1, 1, ["3A"]), "a fourth seat is allowed"),
+                          ((2, 1, ["1A", "1B", "1C", "1D"]), "flight 2 has seats of its own, and its own rule of four"),
+                          ((1, 2, ["3B"]), "this is customer 2, who has none"), ((1, 3, ["4A", "4B", "4C", "4D"]), "four at once are allowed")):  # fmt: skip
+        if met := refused(*order):
+            raise Wrong(f"book(db, {str(order)[1:-1]}): {reason}; got {shown(met)}.")
+    db.execute("update seats set active = false where flight_id = 1")
+    db.commit()
+    if met := refused(1, 1, ["1A", "1B", "1C", "1D"]):
+        raise Wrong(f"All seats of flight 1 were given back (active is false): customer 1 may book four again, got {shown(met)}.")  # fmt: skip
+
+
+def _another_flight(book: Callable[..., object], db: Any, other: Any) -> None:
+    book(db, 1, 4, ["7A"])  # not committed yet
+    met = raised_by(lambda: book(other, 2, 5, ["7A"]))
+    other.rollback()
+    db.rollback()
+    if met:
+        raise Wrong(
+            f"A booking of flight 1 was not committed yet, and a booking of flight 2 had to wait for it: {type(met).__name__} after one second."
+        )
+
+
+def _fifty(book: Callable[..., object], engine: Engine) -> None:
+    with lab.sessions(engine) as sessions:
+        for title, customer, seat, allowed, refusal in (
+            ("Fifty customers want seat 1A at once", lambda n: n, lambda n: "1A", 1, "SeatTaken"),
+            ("Customer 1 sends fifty orders at once, each for another seat", lambda n: 1, lambda n: f"{n}B", 4, "TooMany"),
+        ):  # fmt: skip
+            lab.clear(engine, flights=2)
+            ends = lab.crowd(sessions, lambda n, db, c=customer, s=seat: book(db, 1, c(n), [s(n)]))  # type: ignore[misc]
+            if ends.get("booked") != allowed:
+                raise Wrong(f"{title}: expected {allowed} booked, got {ends.get('booked', 0)}.")
+            if set(ends) != {"booked", refusal}:
+                others = sorted(set(ends) - {"booked", refusal})
+                raise Wrong(f"{title}: those who are refused are to get lab.{refusal}, some got {', '.join(others)}.")  # fmt: skip

@@ -75,11 +75,11 @@ def database(server: Postgres, name: str = "clean") -> Engine:
     return engine
 
 
-def clear(engine: Engine) -> None:
-    """Leave one flight and fifty customers."""
+def clear(engine: Engine, flights: int = 1) -> None:
+    """Leave these flights and fifty customers."""
     from sqlalchemy import text
 
-    reset(engine)
+    reset(engine, flights=flights)
     with engine.begin() as connection:
         connection.execute(
             text("""insert into customers (name, email, created_at)

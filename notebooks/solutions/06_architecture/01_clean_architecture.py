@@ -82,3 +82,26 @@ def payment_desks(alpha, beta):
 
 # %%
 check("clean_architecture.payment_desks", payment_desks)
+
+# %% [markdown]
+# **The rule of four.** The order of the lines is the answer. First the lock on the flight's row, which is what all bookings of the flight have in common. Then the read: it sees what the
+# booking before has committed, because at READ COMMITTED each statement looks anew. Then both rules, for the whole order. Only then the first INSERT, so an exception leaves nothing behind.
+# `for no key update` is enough, and it does not stop the inserts elsewhere that only refer to the flight.
+
+# %% exercise="clean_architecture.rule_of_four" tags=["solution"]
+def book(db, flight_id, customer_id, seats):
+    """Book all of these seats of a flight for a customer, or raise."""
+    db.execute("select from flights where flight_id = %s for no key update", [flight_id])
+    taken = dict(db.execute("""
+        select seat, customer_id from seats join bookings using (booking_id)
+        where seats.flight_id = %s and active""", [flight_id]).fetchall())
+    if any(seat in taken for seat in seats):
+        raise lab.SeatTaken
+    if list(taken.values()).count(customer_id) + len(seats) > 4:
+        raise lab.TooMany
+    for seat in seats:
+        db.execute(lab.INSERT, {"flight": flight_id, "customer": customer_id, "seat": seat})
+
+
+# %%
+check("clean_architecture.rule_of_four", book)

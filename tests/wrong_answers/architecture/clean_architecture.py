@@ -71,6 +71,31 @@ def desks(old, new, count=1):
     return DESKS.replace(old, new, count)
 
 
+BOOK = """
+from helpers.labs.architecture import clean_architecture as lab
+
+
+def book(db, flight_id, customer_id, seats):
+    db.execute("select from flights where flight_id = %s for no key update", [flight_id])
+    taken = dict(db.execute('''
+        select seat, customer_id from seats join bookings using (booking_id)
+        where seats.flight_id = %s and active''', [flight_id]).fetchall())
+    if any(seat in taken for seat in seats):
+        raise lab.SeatTaken
+    if list(taken.values()).count(customer_id) + len(seats) > 4:
+        raise lab.TooMany
+    for seat in seats:
+        db.execute(lab.INSERT, {"flight": flight_id, "customer": customer_id, "seat": seat})
+"""
+LOCK = '    db.execute("select from flights where flight_id = %s for no key update", [flight_id])\n'
+
+
+def booked(old, new):
+    """The worked book with one part changed."""
+    assert BOOK.count(old) == 1, old
+    return BOOK.replace(old, new)
+
+
 WRONG = {
     "clean_architecture.payment_desks": [
         # dollars by division
@@ -81,7 +106,7 @@ WRONG = {
         (desks("amount=cents", "amount=cents / 100", 2), "Alpha takes whole cents"),
         # a key that was paid before is a refusal
         (desks("        if code == 94:\n            return self.find(key)\n        if code == 51:", "        if code in (51, 94):"),
-         "the check was ended by Declined", "again"),
+         "It raised Declined", "again"),
         # zero is charged
         (desks("if cents < 1", "if cents < 0", 2), "charge(0, 'k') is a ValueError"),
         # the money is said not to have moved
@@ -106,6 +131,35 @@ WRONG = {
         # a try round everything
         (desks("        except ConnectionError as error:\n", "        except (ConnectionError, KeyboardInterrupt) as error:\n"),
          "KeyboardInterrupt(), which is to propagate", "base exception"),
+    ],
+    "clean_architecture.rule_of_four": [
+        # no lock
+        (booked(LOCK, ""), "Fifty customers want seat 1A at once: expected 1 booked, got 50"),
+        # a lock that others can have, too
+        (booked("no key update", "share"), "Fifty customers want seat 1A at once: expected 1 booked, got 50"),
+        # those who find the lock taken do not wait
+        (booked("no key update", "no key update nowait"), "some got LockNotAvailable"),
+        # the customer's row: two customers do not wait for each other
+        (booked('flights where flight_id = %s for no key update", [flight_id]', 'customers where customer_id = %s for no key update", [customer_id]'),
+         "expected 1 booked, got 50"),
+        # the whole table
+        (booked(LOCK, '    db.execute("lock table seats in share row exclusive mode")\n'), "a booking of flight 2 had to wait"),
+        # one lock for all flights
+        (booked(LOCK, '    db.execute("select pg_advisory_xact_lock(4)")\n'), "a booking of flight 2 had to wait"),
+        # what was given back counts
+        (booked(" and active", ""), "were given back"),
+        # seats of all flights count
+        (booked("where seats.flight_id = %s and active''', [flight_id]", "where active'''"), "flight 2 has seats of its own"),
+        # the order alone
+        (booked("list(taken.values()).count(customer_id) + len(seats) > 4", "len(seats) > 4"), "is to raise lab.TooMany"),
+        # five are allowed
+        (booked("+ len(seats) > 4", ">= 4"), "is to raise lab.TooMany"),
+        # its own commit
+        (BOOK + "    db.commit()\n", "book has committed"),
+        # seat by seat
+        (booked("    if any(seat in taken for seat in seats):\n        raise lab.SeatTaken\n", "").replace(
+            "    for seat in seats:\n", "    for seat in seats:\n        if seat in taken:\n            raise lab.SeatTaken\n"),
+         "is booked all the same", "exception"),
     ],
 }  # fmt: skip
 RIGHT = {
@@ -169,6 +223,48 @@ def payment_desks(alpha, beta):
         raise lab.Unknown(answer)
 
     return [desk(create, create, of_alpha), desk(pay, find, of_beta)]
+""",
+    ],
+    "clean_architecture.rule_of_four": [
+        # an advisory lock on the flight's number, and the checks in SQL
+        """
+from helpers.labs.architecture import clean_architecture as lab
+
+COUNT = "select count(*) from seats join bookings using (booking_id) where seats.flight_id = %s and active and "
+
+
+def book(db, flight_id, customer_id, seats):
+    def count(condition, value):
+        return db.execute(COUNT + condition, [flight_id, value]).fetchone()[0]
+
+    db.execute("select pg_advisory_xact_lock(6, %s::int)", [flight_id])
+    if count("seat = any(%s)", list(seats)):
+        raise lab.SeatTaken("taken")
+    if count("customer_id = %s", customer_id) > 4 - len(seats):
+        raise lab.TooMany("four")
+    for seat in seats:
+        db.execute(lab.INSERT, dict(flight=flight_id, customer=customer_id, seat=seat))
+""",
+        # insert first, look afterwards, and take back to a savepoint
+        """
+from helpers.labs.architecture import clean_architecture as lab
+
+
+class Book:
+    def __call__(self, db, flight_id, customer_id, seats):
+        db.execute("select 1 from flights where flight_id = %s for update", (flight_id,))
+        with db.transaction():
+            for seat in seats:
+                db.execute(lab.INSERT, {"flight": flight_id, "customer": customer_id, "seat": seat})
+            double = "select 1 from seats where flight_id = %s and active group by seat having count(*) > 1"
+            if db.execute(double, [flight_id]).fetchone():
+                raise lab.SeatTaken
+            many = "select count(*) from seats join bookings b using (booking_id) where b.flight_id = %s and active and customer_id = %s"
+            if db.execute(many, [flight_id, customer_id]).fetchone()[0] > 4:
+                raise lab.TooMany
+
+
+book = Book()
 """,
     ],
 }
