@@ -1498,3 +1498,6 @@ check("clean_architecture.rule_of_four", book)
 #
 # **Further reading.** [An interview with Alistair Cockburn](https://jmgarridopaz.github.io/content/interviewalistair.html) on ports and adapters · [Architecture Patterns with Python, its
 # code](https://github.com/cosmicpython/code) · [import-linter](https://github.com/seddonym/import-linter).
+
+# %% [markdown] footer=true
+# ← [5.2 Doubles](../05_testing/02_doubles.ipynb) · [Section 6](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.2 Patterns](02_patterns.ipynb) →
