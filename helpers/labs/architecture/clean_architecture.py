@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NOW"]
 PATIENCE = 20.0  # seconds after which a crowd will not get any further
+STALLED = 5.0  # seconds without a change: what is still on its way asks again and again, without a lock that one could see
 CROWD = 50
 INSERT = """
 with booking as (
@@ -140,9 +141,15 @@ def crowd(
     with psycopg.connect(at.dsn, password=at.password, autocommit=True) as watch:
         for thread in threads:
             thread.start()
+        seen, changed = None, time.monotonic()
         while any(thread.is_alive() for thread in threads) and not go.is_set():
             locked = watch.execute(waiting).fetchone()
-            if locked and locked[0] + len(arrived) + len(ends) >= len(threads):
+            now = (locked, len(arrived), len(ends))
+            if now != seen:
+                seen, changed = now, time.monotonic()
+            if (locked and locked[0] + len(arrived) + len(ends) >= len(threads)) or (
+                arrived and time.monotonic() - changed > STALLED
+            ):
                 go.set()
             watch.execute("select pg_sleep(0.005)")
     for thread in threads:

@@ -95,7 +95,7 @@ def book(db, flight_id, customer_id, seats):
     taken = dict(db.execute("""
         select seat, customer_id from seats join bookings using (booking_id)
         where seats.flight_id = %s and active""", [flight_id]).fetchall())
-    if any(seat in taken for seat in seats):
+    if len(set(seats)) < len(seats) or any(seat in taken for seat in seats):
         raise lab.SeatTaken
     if list(taken.values()).count(customer_id) + len(seats) > 4:
         raise lab.TooMany

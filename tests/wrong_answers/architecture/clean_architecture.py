@@ -80,7 +80,7 @@ def book(db, flight_id, customer_id, seats):
     taken = dict(db.execute('''
         select seat, customer_id from seats join bookings using (booking_id)
         where seats.flight_id = %s and active''', [flight_id]).fetchall())
-    if any(seat in taken for seat in seats):
+    if len(set(seats)) < len(seats) or any(seat in taken for seat in seats):
         raise lab.SeatTaken
     if list(taken.values()).count(customer_id) + len(seats) > 4:
         raise lab.TooMany
@@ -128,20 +128,27 @@ WRONG = {
         # the second time-out propagates
         (desks("except (ConnectionError, TimeoutError) as error:\n            raise lab.Unknown", "except ConnectionError as error:\n            raise lab.Unknown"),
          "the second call raised"),
+        # the second answer is not looked at
+        (desks("            try:\n                answer = self.alpha.create(amount=cents, key=key)\n            except",
+               "            try:\n                return self.alpha.create(amount=cents, key=key).get('id')\n            except"),
+         "declined when it was called again"),
+        # a time-out of the second question propagates
+        (desks("        if code == 94:\n            return self.find(key)", "        if code == 94:\n            return self.beta.find(key)"),
+         "after code 94"),
         # a try round everything
         (desks("        except ConnectionError as error:\n", "        except (ConnectionError, KeyboardInterrupt) as error:\n"),
          "KeyboardInterrupt(), which is to propagate", "base exception"),
     ],
     "clean_architecture.rule_of_four": [
         # no lock
-        (booked(LOCK, ""), "Fifty customers want seat 1A at once: expected 1 booked, got 50"),
+        (booked(LOCK, ""), "Twelve customers want seat 1A at once: expected 1 booked, got 12"),
         # a lock that others can have, too
-        (booked("no key update", "share"), "Fifty customers want seat 1A at once: expected 1 booked, got 50"),
+        (booked("no key update", "share"), "Twelve customers want seat 1A at once: expected 1 booked, got 12"),
         # those who find the lock taken do not wait
         (booked("no key update", "no key update nowait"), "some got LockNotAvailable"),
         # the customer's row: two customers do not wait for each other
         (booked('flights where flight_id = %s for no key update", [flight_id]', 'customers where customer_id = %s for no key update", [customer_id]'),
-         "expected 1 booked, got 50"),
+         "expected 1 booked, got 12"),
         # the whole table
         (booked(LOCK, '    db.execute("lock table seats in share row exclusive mode")\n'), "a booking of flight 2 had to wait"),
         # one lock for all flights
@@ -156,8 +163,12 @@ WRONG = {
         (booked("+ len(seats) > 4", ">= 4"), "is to raise lab.TooMany"),
         # its own commit
         (BOOK + "    db.commit()\n", "book has committed"),
+        # the same seat twice in one order
+        (booked("len(set(seats)) < len(seats) or any", "any"), "names a seat twice"),
+        # a lock of the session, which the end of the transaction does not give back
+        (booked(LOCK, '    db.execute("select pg_advisory_lock(6, %s::int)", [flight_id])\n'), "a booking of flight 2 had to wait"),
         # seat by seat
-        (booked("    if any(seat in taken for seat in seats):\n        raise lab.SeatTaken\n", "").replace(
+        (booked("    if len(set(seats)) < len(seats) or any(seat in taken for seat in seats):\n        raise lab.SeatTaken\n", "").replace(
             "    for seat in seats:\n", "    for seat in seats:\n        if seat in taken:\n            raise lab.SeatTaken\n"),
          "is booked all the same", "exception"),
     ],
@@ -219,7 +230,10 @@ def payment_desks(alpha, beta):
             case 51, _:
                 raise lab.Declined
             case 94, _:
-                return beta.find(key)
+                try:
+                    return beta.find(key)
+                except (TimeoutError, ConnectionError) as problem:
+                    raise lab.Unknown("paid before") from problem
         raise lab.Unknown(answer)
 
     return [desk(create, create, of_alpha), desk(pay, find, of_beta)]
@@ -238,7 +252,7 @@ def book(db, flight_id, customer_id, seats):
         return db.execute(COUNT + condition, [flight_id, value]).fetchone()[0]
 
     db.execute("select pg_advisory_xact_lock(6, %s::int)", [flight_id])
-    if count("seat = any(%s)", list(seats)):
+    if len(set(seats)) != len(seats) or count("seat = any(%s)", list(seats)):
         raise lab.SeatTaken("taken")
     if count("customer_id = %s", customer_id) > 4 - len(seats):
         raise lab.TooMany("four")
