@@ -1,0 +1,35 @@
+import json
+import os
+import secrets
+
+import alpha
+import psycopg
+
+
+def handle(message: bytes) -> bytes:
+    order = json.loads(message)
+    with psycopg.connect(os.environ["SEATS_POSTGRES"], sslmode="disable") as db:
+        found = db.execute("select capacity, fare_cents from flights where flight_id = %s", [order["flight"]])
+        flight = found.fetchone()
+        if flight is None:
+            return json.dumps({"error": "no such flight"}).encode()
+        capacity, fare = flight
+        number, letter = int(order["seat"][:-1]), order["seat"][-1]
+        if letter not in "ABCDEF" or (number - 1) * 6 + "ABCDEF".index(letter) >= capacity:
+            return json.dumps({"error": "no such seat"}).encode()
+        reference = secrets.token_hex(3).upper()
+        held = db.execute(
+            "insert into bookings (reference, flight_id, customer_id, seat, cents) values (%s, %s, %s, %s, %s) "
+            "on conflict do nothing returning reference",
+            [reference, order["flight"], order["customer"], order["seat"], fare],
+        )
+        if held.fetchone() is None:
+            return json.dumps({"error": "seat taken"}).encode()
+        db.commit()
+        try:
+            alpha.charge(amount=fare, source=order["card"])
+        except alpha.CardDeclined:
+            db.execute("delete from bookings where reference = %s", [reference])
+            return json.dumps({"error": "card declined"}).encode()
+        db.execute("update bookings set paid = true where reference = %s", [reference])
+    return json.dumps({"reference": reference, "paid": fare}).encode()
