@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import os
 import random
+import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,22 +38,23 @@ def write(place: Path, files: Mapping[str, str]) -> None:
         path.write_text(text, encoding="utf-8")
 
 
-# What the service computes without its database, and the module that says it.
+# What the service computes without its database, and the file that says it.
 _PURE = {
-    "flights.py": ("SEATS_IN_ROW", "seat_numbers"),
-    "bookings.py": ("LETTERS", "reference_of"),
+    SOURCE / "flights.py": ("SEATS_IN_ROW", "seat_numbers"),
+    SOURCE / "bookings.py": ("LETTERS", "reference_of"),
+    Path(__file__).with_name("checkout.py"): ("FREE", "LAST", "FEE_CENTS", "refundable"),
 }
 
 
 def pure_part(*changes: tuple[str, str]) -> dict[str, str]:
-    """Seats and references, copied from the service's source: a module `airline.desk` that imports nothing.
+    """Seats, references and refunds, copied from the service's source: a module `airline.desk` that imports little.
 
     The service's modules import SQLAlchemy, which would be most of the time of a small run.
     `changes` are the texts that go and that come.
     """
-    parts = []
-    for module, names in _PURE.items():
-        source = (SOURCE / module).read_text(encoding="utf-8")
+    parts = ["from datetime import datetime, timedelta"]
+    for path, names in _PURE.items():
+        source = path.read_text(encoding="utf-8")
         for node in ast.parse(source).body:
             targets = getattr(node, "targets", [])
             named = getattr(node, "name", targets[0].id if targets else None)
@@ -64,6 +68,19 @@ def pure_part(*changes: tuple[str, str]) -> dict[str, str]:
             )
         text = text.replace(old, new)
     return {"airline/__init__.py": "", "airline/desk.py": text}
+
+
+def program(name: str) -> str:
+    """The path of a command: of this environment, or else of the machine. Raises `LookupError` without it."""
+    scripts = os.pathsep.join(
+        [str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)]
+    )
+    found = shutil.which(name, path=scripts)
+    if found is None:
+        raise LookupError(
+            f"There is no command {name} here. Install it, or run `make setup` again."
+        )
+    return found
 
 
 def at_once(calls: Mapping[str, Callable[[], TestRun]]) -> dict[str, TestRun]:
@@ -151,7 +168,10 @@ class _WrongDesk(Desk):
         return Held(self._seats(held.seats), held.expires_at + late)
 
     def now(self, now: datetime | None) -> datetime:
-        return super().now(now if self._obeys else None)
+        if self._obeys:
+            return super().now(now)
+        time.sleep(0.001)  # so that its moment is not by chance the caller's
+        return super().now(None)
 
 
 def wrong_desks() -> list[Desk]:
@@ -160,6 +180,9 @@ def wrong_desks() -> list[Desk]:
     return [
         _WrongDesk("it holds for fourteen minutes", late=-minute),
         _WrongDesk("it holds for one second too long", late=second),
+        _WrongDesk(
+            "with `now` it holds for one second too long", late=second, late_by_itself=-second
+        ),
         _WrongDesk("it does not look at `now`", obeys=False),
         _WrongDesk("without `now` it holds for one minute too long", late_by_itself=minute),
         _WrongDesk("without `now` it holds for one second too short", late_by_itself=-second),

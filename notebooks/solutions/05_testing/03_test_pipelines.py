@@ -13,7 +13,9 @@
 
 # %%
 import random
+from collections import defaultdict
 from datetime import UTC, datetime, timedelta
+from xml.etree import ElementTree
 
 from helpers import check
 
@@ -37,3 +39,46 @@ def test_hold(desk):
 
 # %%
 check("test_pipelines.test_hold", test_hold)
+
+# %% [markdown]
+# **Shards by time.** Longest first, to the machine with least to do. Both ties have a rule: `sorted` with the id in its key, and `index`, which finds the first of equal loads. Nothing depends on
+# the order of the dictionary or on a hash.
+
+# %% exercise="test_pipelines.shards" tags=["solution"]
+def shards(seconds, machines):
+    """A list for each machine, each test in one of them."""
+    lists, load = [[] for _ in range(machines)], [0] * machines
+    for test in sorted(seconds, key=lambda test: (-seconds[test], test)):
+        least = load.index(min(load))
+        lists[least].append(test)
+        load[least] += seconds[test]
+    return lists
+
+
+# %%
+check("test_pipelines.shards", shards)
+
+# %% [markdown]
+# **A gate over the tests.** A dictionary from the id to all outcomes keeps what a dictionary to one outcome would lose: the rerun. A test counts as run if one of its outcomes is not a skip.
+
+# %% exercise="test_pipelines.gate" tags=["solution"]
+def gate(before, after):
+    """The tests that stop the pull request, sorted."""
+
+    def read(text):
+        outcomes = defaultdict(list)
+        for case in ElementTree.fromstring(text).iter("testcase"):
+            found = {child.tag for child in case} & {"failure", "error", "skipped"}
+            outcomes[f"{case.get('classname')}::{case.get('name')}"].append(found)
+        return outcomes
+
+    def ran(outcomes):
+        return {test for test, all_of_it in outcomes.items() if any("skipped" not in found for found in all_of_it)}
+
+    old, new = read(before), read(after)
+    red = {test for test, all_of_it in new.items() if len(all_of_it) > 1 or all_of_it[0] & {"failure", "error"}}
+    return sorted(red | (ran(old) - ran(new)))
+
+
+# %%
+check("test_pipelines.gate", gate)
