@@ -13,7 +13,7 @@
 # >
 # > Testing in CI/CD.
 #
-# 70 minutes. Needs no service. The airline's pipeline was green for 200 runs. On Tuesday it is red, somebody presses *Re-run failed jobs*, and it is green again.
+# 86 minutes. Needs no service. The airline's pipeline was green for 200 runs. On Tuesday it is red, somebody presses *Re-run failed jobs*, and it is green again.
 # The commit is deployed.
 #
 # **You will be able to show that …**
@@ -26,12 +26,12 @@
 
 
 # %%
-from helpers import answer, check, claim, show_bars, show_lines, show_source, show_table, stamp
+from helpers import answer, check, claim, show_lines, show_table, stamp
 from helpers.labs.testing import test_pipelines as lab
 
 stamp()
 
-# %% [markdown] core=true minutes=8
+# %% [markdown] core=true minutes=6
 # ## Five green tests
 #
 # Five tests of the airline's booking desk. Each of them passed in every run of the last month.
@@ -179,7 +179,7 @@ claim("test_pipelines.forced", "each of the four schedules makes one test fail, 
 #
 # ▶ In a new cell: `break_it("test_pipelines.forced")`
 
-# %% [markdown] core=true minutes=9
+# %% [markdown] core=true minutes=5
 # ## After two hundred green runs
 #
 # `test_the_hold_ends_today` fails if a run falls into the last fifteen minutes of a UTC day: 15 of 1,440, about one run in a hundred. The pipeline runs at
@@ -255,7 +255,7 @@ claim("test_pipelines.office", "of rows of 200 runs between 9 and 18 UTC, all ar
 #
 # ▶ In a new cell: `break_it("test_pipelines.office")`
 
-# %% [markdown] minutes=8
+# %% [markdown] minutes=5
 # ## A pipeline that tries again
 #
 # The team adds `--reruns 2` ([pytest-rerunfailures](https://github.com/pytest-dev/pytest-rerunfailures)). Red builds become rare. Then the desk gets a real bug: in one order of three it sells a seat twice. The bug has nothing to do
@@ -325,7 +325,8 @@ claim("test_pipelines.junit", "in the JUnit file a rerun is a second test case o
 # have three attempts: for them the rate is still one in three.
 #
 # The report of this build says 27 tests and contains 39 test cases. The twelve reruns have neither a `<failure>` nor a mark of their own. A dashboard that reads JUnit files can find them
-# only as names that occur twice. The terminal says `12 rerun`.
+# only as names that occur twice. The terminal says `12 rerun`. The evaluator of a benchmark read each case as a test, so a test that failed in all three attempts counted as two passes and one failure
+# ([ProgramBench#64](https://github.com/facebookresearch/ProgramBench/issues/64)).
 #
 # **In production.** A retry is a measurement if somebody counts it. Let the gate read the number of reruns and fail above a limit, name each rerun test on the build's
 # page, and restrict reruns to the errors that the environment causes, with `--only-rerun`. Do not retry the tests of concurrency: chance is what they test.
@@ -358,7 +359,7 @@ claim("test_pipelines.junit", "in the JUnit file a rerun is a second test case o
 # ▶ In a new cell: `break_it("test_pipelines.junit")`
 
 
-# %% [markdown] core=true minutes=7
+# %% [markdown] minutes=6
 # ## Two workers
 #
 # `pytest -n 2` starts two workers ([pytest-xdist](https://pytest-xdist.readthedocs.io/)). Each of them collects the whole suite. Then the controller hands out the tests, and `--dist` says in which
@@ -417,48 +418,59 @@ def spread(mode):
         run = lab.run_pytest(place, "-n2", f"--dist={mode}", "-v", plugins=["xdist.plugin"])
         made = (place / "made").read_text().split()
     lines = re.findall(r"\[(gw\d)\] .*PASSED (\S+)", run.text)
-    return {test.split("@")[0]: worker for worker, test in lines}, made
+    return {test: worker for worker, test in lines}, made
 
 
 # %%
 import re
+from importlib.metadata import version
+
+import pytest
 
 GROUPS = {
     "loadfile": lambda test: test.split("::")[0],
     "loadscope": lambda test: test.rsplit("::", 1)[0],
-    "loadgroup": lambda test: "bank" if test.endswith(("test_paid", "test_charge")) else test,
 }
 MODES = ["loadfile", "loadscope", "loadgroup"]
-ran = dict(zip(MODES, lab.at_once({mode: lambda mode=mode: spread(mode) for mode in MODES}).values()))
+ran = lab.at_once({mode: lambda mode=mode: spread(mode) for mode in MODES})
 where = {mode: tests for mode, (tests, _) in ran.items()}
 databases = {mode: len(made) for mode, (_, made) in ran.items()}
+marked = [test for test in where["loadgroup"] if test.endswith("@bank")]
 
 # %% tags=["nbval-ignore-output"]
-show_table([{"test": test, **{mode: where[mode][test] for mode in MODES}} for test in sorted(where["loadfile"])], left=4)
+workers = {mode: {test.split("@")[0]: worker for test, worker in tests.items()} for mode, tests in where.items()}
+show_table([{"test": test, **{mode: workers[mode][test] for mode in MODES}} for test in sorted(workers["loadfile"])], left=4)
 
 # %%
 torn = {mode: [name for name in {of(test) for test in where[mode]} if len({where[mode][test] for test in where[mode] if of(test) == name}) > 1]
         for mode, of in GROUPS.items()}
-claim("test_pipelines.groups", "no file, no class or rest of a module, no marked group is divided between two workers in its mode",
+claim("test_pipelines.groups", "loadfile divides no file between two workers, and loadscope no class",
       torn, equals={mode: [] for mode in GROUPS}, did={mode: len(tests) for mode, tests in where.items()})
 claim("test_pipelines.per_worker", "each worker makes the session's database: two per run",
       list(databases.values()), equals=[2, 2, 2], proves={"test_pipelines.q4": "b"})
+xdist = tuple(map(int, version("pytest-xdist").split(".")[:2]))
+silent = pytest.version_tuple >= (9, 2) and xdist <= (3, 8)
+claim("test_pipelines.loadgroup", "with pytest 9.2 and xdist 3.8 loadgroup does not see the mark: no test's id has the group's name",
+      len(marked), equals=0 if silent else 2, did=len(where["loadgroup"]))
 
 # %% [markdown]
 # **Why.** A worker is a process with a pytest session of its own, so a session fixture is made in each. The default, `load`, knows no groups: it sends tests in small portions to whichever worker is
-# free. `loadscope` groups by class, and by module for functions. `loadgroup` keeps together what the mark `xdist_group` names, and treats every other test as a group of one
-# ([distribution](https://pytest-xdist.readthedocs.io/en/stable/distribution.html)).
+# free. `loadscope` groups by class, and by module for functions ([distribution](https://pytest-xdist.readthedocs.io/en/stable/distribution.html)).
+#
+# `loadgroup` should keep together what the mark `xdist_group` names. xdist 3.8 does that by a suffix: each worker changes `_nodeid` of a marked test to `…@bank`, and the controller groups by what follows the `@`. Since
+# pytest 9.2 nobody reads `_nodeid` any more. There is no error and no warning, both tests of the account run beside each other
+# ([xdist#1386](https://github.com/pytest-dev/pytest-xdist/issues/1386), reported in September 2026 and open at the time of writing). In the table they share a worker or not, as it happens.
 #
 # | mode | keeps together | take it if |
 # |---|---|---|
 # | `load` | nothing | tests are independent |
 # | `loadscope` | class, else module | class or module fixtures are expensive |
 # | `loadfile` | file | tests of a file share something, and you cannot change that now |
-# | `loadgroup` | what the mark names | a few tests share one account or port |
+# | `loadgroup` | what the mark names, if the versions fit | a few tests share one account or port; look for the `@` in `-v` |
 #
-# **In production.** Name each worker's database by `worker_id`. A shared port, file or account is a reason for `loadgroup`, and a better one to repair the test. A worker that dies is replaced, and
-# under the three grouping modes of xdist 3.8 the test that killed it is tried again until `--max-worker-restart` is used up
-# ([xdist#1371](https://github.com/pytest-dev/pytest-xdist/pull/1371)); the tests behind it in its group never run.
+# **In production.** Name each worker's database by `worker_id`. Protect a shared account by a lock of its own, and do not rely on the distribution. A worker that dies is replaced, and
+# under the grouping modes of xdist 3.8 the test that killed it is tried again until `--max-worker-restart` is used up; the tests behind it in its group never run
+# ([xdist#1371](https://github.com/pytest-dev/pytest-xdist/pull/1371)).
 
 
 # %% [markdown] claim="test_pipelines.groups" tags=["break-it"]
@@ -475,6 +487,29 @@ claim("test_pipelines.per_worker", "each worker makes the session's database: tw
 #
 # ▶ In a new cell: `break_it("test_pipelines.groups")`
 
+# %% [markdown] claim="test_pipelines.loadgroup" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: add the suffix to the id that pytest 9.2 reads</summary>
+#
+# ```diff
+# -import pytest
+# -
+# -@pytest.fixture(scope="session", autouse=True)
+# +import pytest
+# +
+# +@pytest.hookimpl(trylast=True)
+# +def pytest_collection_modifyitems(items):
+# +    for item in items:
+# +        for mark in item.iter_markers("xdist_group"):
+# +            item._id = f"{item.nodeid.split('@')[0]}@{mark.args[0]}"
+# +
+# +@pytest.fixture(scope="session", autouse=True)
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("test_pipelines.loadgroup")`
+
 # %% [markdown] claim="test_pipelines.per_worker" tags=["break-it"]
 # <details>
 # <summary><b>Mend it</b>: one worker</summary>
@@ -488,7 +523,7 @@ claim("test_pipelines.per_worker", "each worker makes the session's database: tw
 #
 # ▶ In a new cell: `break_it("test_pipelines.per_worker")`
 
-# %% [markdown] minutes=3
+# %% [markdown] minutes=2
 # ## Parameters from a set
 #
 # A test runs for twelve seats: `parametrize("seat", {"1A", "1B", …})`. It has been green for a year. Today the job got `-n 2`.
@@ -504,7 +539,7 @@ def test_a_seat(seat):
     assert seat[-1] in "ABCDEF"
 '''
 with lab.folder({**lab.pure_part(), "test_seats.py": SEATS}) as place:
-    from_a_set = lab.run_pytest(place, "-n2", plugins=["xdist.plugin"])
+    from_a_set = lab.run_pytest(place, "-n2", plugins=["xdist.plugin"], environment={"PYTHONHASHSEED": "random"})
 print(*[line for line in from_a_set.text.splitlines() if "Different tests" in line or line.startswith("===")][-2:], sep="\n")
 
 # %%
@@ -512,7 +547,7 @@ claim("test_pipelines.different", "with two workers no test runs: they did not c
       [from_a_set.count("passed"), "Different tests were collected" in from_a_set.text], equals=[0, True])
 
 # %% [markdown]
-# **Why.** The controller sends the workers indices of tests and no names, so all of them must have the same list in the same order. Each worker is a process with a hash seed of its own. Twelve strings
+# **Why.** The controller sends the workers indices of tests and no names, so all of them must have the same list in the same order. Each worker is a process with a hash seed of its own, unless `PYTHONHASHSEED` fixes one for all (`random` is the default). Twelve strings
 # have 479 million orders, so two workers practically always differ. `sorted(…)` repairs it
 # ([xdist#432](https://github.com/pytest-dev/pytest-xdist/issues/432), still open).
 
@@ -530,7 +565,7 @@ claim("test_pipelines.different", "with two workers no test runs: they did not c
 #
 # ▶ In a new cell: `break_it("test_pipelines.different")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=4
 # ## Three shards
 #
 # The suite is divided between three machines. Each of them runs the same command with a number, 0, 1 or 2, and a test belongs to the machine `hash(nodeid) % 3`. All three jobs are green.
@@ -624,7 +659,7 @@ claim("test_pipelines.once", "with crc32 each of the twelve tests ran once",
 #
 # ▶ In a new cell: `break_it("test_pipelines.once")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=2
 # ## The order of the day
 #
 # `test_what_is_sold` needs `test_sell` to run first. In the order of the file it always does. pytest-randomly shuffles modules, classes and tests, and prints the seed that it used.
@@ -649,7 +684,7 @@ with lab.folder({"test_desk.py": ORDERED}) as place:
     })
 orders = [{test.removeprefix("test_desk::"): how for test, how in run.outcomes.items()} for run in shuffled.values()]
 show_table([{"seed": seed, "the tests in their order": ", ".join(f"{test} {how}" for test, how in order.items())}
-            for seed, order in zip(SHUFFLES, orders)], left=2)
+            for seed, order in zip(SHUFFLES, orders, strict=True)], left=2)
 
 # %%
 claim("test_pipelines.shuffled", "one shuffle passes, another fails, and its seed makes it fail again",
@@ -664,19 +699,20 @@ claim("test_pipelines.shuffled", "one shuffle passes, another fails, and its see
 
 # %% [markdown] claim="test_pipelines.shuffled" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: let the second test sell its own seat</summary>
+# <summary><b>Mend it</b>: let the seat be sold before both tests</summary>
 #
 # ```diff
-# -def test_what_is_sold():
-# +def test_what_is_sold():
-# +    sold.add("1A")
+# -ORDERED = """
+# -sold = set()
+# +ORDERED = """
+# +sold = {"1A"}
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("test_pipelines.shuffled")`
 
-# %% [markdown] core=true minutes=9
+# %% [markdown] core=true minutes=5
 # ## A hundred per cent
 #
 # What a customer gets back who cancels, from [5.2](02_doubles.ipynb)'s checkout: everything up to seven days before departure, up to a day before it everything but a fee, then nothing. Three tests, one for each answer.
@@ -735,7 +771,7 @@ def mutant(old, new):
     exec(SOURCE.replace(old, new, 1), vars(module))
     return module
 
-SOURCE, MISTAKES = open(original.__file__).read(), %r
+SOURCE, MISTAKES = open(original.__file__).read(), ALL_MISTAKES
 
 @pytest.fixture(params=MISTAKES)
 def desk(request):
@@ -744,7 +780,7 @@ def desk(request):
 def pytest_unconfigure():
     measured.stop()
     measured.json_report(outfile="coverage.json", show_contexts=True)
-""" % MISTAKES
+""".replace("ALL_MISTAKES", repr(MISTAKES))
 
 # %%
 import json
@@ -822,7 +858,7 @@ claim("test_pipelines.contexts", "one test alone runs the last line, the one tha
 #
 # ▶ In a new cell: `break_it("test_pipelines.contexts")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=4
 # ## Two changes at the gate
 #
 # The gate of the airline's pipeline demands 80 % coverage. Two pull requests arrive. One adds two lines to `seat_numbers` and no test. The other changes the fee in `fares.json`, from 2500 cents to 25.
@@ -867,7 +903,8 @@ NEW_BRANCH = ("    return [f", "    if capacity > 600:\n        return []\n    r
 
 def tool(name, *arguments, place):
     """Run an installed command; no configuration of the reader's git reaches it."""
-    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull}
+    env = {**os.environ, "GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "NO_COLOR": "1"}
+    env.pop("FORCE_COLOR", None)  # a kernel sets it
     command = lab.program(name)
     return subprocess.run([command, *arguments], cwd=place, env=env, capture_output=True, text=True)
 
@@ -882,7 +919,7 @@ def at_the_gate(name, old, new):
         run = lab.run_pytest(place, "-s")
         verdict = tool("diff-cover", "coverage.xml", "--compare-branch=main", "--fail-under=90", place=place)
     total = int(re.search(r"TOTAL (\d+)", run.text)[1])
-    return {"tests": run.count("passed"), "total": total, "diff-cover": verdict.returncode, "says": verdict.stdout.split("-------------")[2:]}
+    return {"passed": run.count("passed"), "failed": run.failed, "total": total, "diff-cover": verdict.returncode, "says": verdict.stdout.split("-------------")[2:]}
 
 
 # %%
@@ -891,11 +928,12 @@ gates = {
     "another fee": at_the_gate("fares.json", "2500", "25"),
 }
 for name, gate in gates.items():
-    print(name, "|", gate["tests"], "passed, total", gate["total"], "% | diff-cover exits with", gate["diff-cover"], "|", " ".join(gate["says"][0].split()))
+    print(name, "|", gate["passed"], "passed, total", gate["total"], "% | diff-cover exits with", gate["diff-cover"], "|", " ".join(gate["says"][0].split()))
 
 # %%
 claim("test_pipelines.total", "both changes pass the tests and a gate of 80 % in total",
-      [[gate["tests"] for gate in gates.values()], min(gate["total"] for gate in gates.values()) >= 80], equals=[[5, 5], True])
+      [[gate["failed"] for gate in gates.values()], min(gate["total"] for gate in gates.values()) >= 80], equals=[[[], []], True],
+      did=[gate["passed"] for gate in gates.values()])
 claim("test_pipelines.diff_cover", "diff-cover stops the untested lines, and lets the new fee through",
       [gate["diff-cover"] for gate in gates.values()], equals=[1, 0], proves={"test_pipelines.q7": "b"})
 
@@ -908,11 +946,11 @@ claim("test_pipelines.diff_cover", "diff-cover stops the untested lines, and let
 
 # %% [markdown] claim="test_pipelines.total" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: lose a test on the way</summary>
+# <summary><b>Break it</b>: lose the other tests on the way</summary>
 #
 # ```diff
 # -        run = lab.run_pytest(place, "-s")
-# +        run = lab.run_pytest(place, "-s", "--deselect=test_desk.py::test_seats")
+# +        run = lab.run_pytest(place, "-s", "-k", "seats")
 # ```
 #
 # </details>
@@ -921,12 +959,12 @@ claim("test_pipelines.diff_cover", "diff-cover stops the untested lines, and let
 
 # %% [markdown] claim="test_pipelines.diff_cover" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: test the new branch</summary>
+# <summary><b>Mend it</b>: test what happens to a very large aircraft</summary>
 #
 # ```diff
-# -    "test_desk.py": THREE_TESTS
-# +    "test_large.py": "def test_large():\n    from airline import desk\n    assert desk.seat_numbers(999) == []\n",
-# +    "test_desk.py": THREE_TESTS
+# -    "fares.json": '{"fee_cents": 2500}\n',
+# +    "fares.json": '{"fee_cents": 2500}\n',
+# +    "test_large.py": "def test_large():\n    from airline import desk\n    assert len(desk.seat_numbers(999)) in (0, 999)\n",
 # ```
 #
 # </details>
@@ -1003,10 +1041,10 @@ claim("test_pipelines.stale", "the new process computes with the old fee; with a
 #
 # ▶ In a new cell: `break_it("test_pipelines.stale")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## Only the affected tests
 #
-# pytest-testmon remembers, for each test, which functions ran. The next run selects the tests that a change can reach ([testmon](https://testmon.org/)). Four tests: two of the desk, one that reads `fares.json`, one that reads an environment variable.
+# pytest-testmon remembers, for each test, which functions ran. The next run selects the tests that a change can reach ([testmon](https://github.com/tarpas/pytest-testmon)). Four tests: two of the desk, one that reads `fares.json`, one that reads an environment variable.
 
 
 # %% [markdown] predict="test_pipelines.q9"
@@ -1093,7 +1131,7 @@ claim("test_pipelines.unselected", "after a change of a data file and a variable
 #
 # ▶ In a new cell: `break_it("test_pipelines.unselected")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## Three mistakes in a definition
 #
 # The airline's pipeline for GitHub Actions. Nobody runs it before it is merged, so it is checked like code: by the schema that check-jsonschema has built in, and by zizmor, which knows attacks on workflows. Both work without a network.
@@ -1222,10 +1260,10 @@ claim("test_pipelines.zizmor", "zizmor alone finds the command made from a pull 
 #
 # ▶ In a new cell: `break_it("test_pipelines.zizmor")`
 
-# %% [markdown] minutes=4
+# %% [markdown] minutes=2
 # ## The same steps on a laptop
 #
-# nox keeps the steps in Python ([nox](https://nox.thea.codes/)). With `venv_backend="none"` a session uses the environment that nox runs in, so it needs no network. The lint session finds something.
+# nox keeps the steps in Python ([nox](https://github.com/wntrblm/nox)). With `venv_backend="none"` a session uses the environment that nox runs in, so it needs no network. The lint session finds something.
 
 
 # %%
@@ -1242,7 +1280,7 @@ def tests(session):
 """
 with lab.folder({**lab.pure_part(), "noxfile.py": NOXFILE, "unfinished.py": "def hold(:\n",
                  "pytest.ini": "[pytest]\npythonpath = .\n", "test_desk.py": "from airline.desk import seat_numbers\n\ndef test_seats():\n    assert len(seat_numbers(7)) == 7\n"}) as place:
-    nox = tool("nox", "--nocolor", place=place)
+    nox = tool("nox", place=place)
 sessions = re.findall(r"^nox > \* (\w+): (\w+)", nox.stderr, re.MULTILINE)
 print(*[line for line in nox.stderr.splitlines() if line.startswith("nox > *") or " was " in line or "failed" in line], sep="\n")
 
@@ -1260,15 +1298,15 @@ claim("test_pipelines.nox", "lint fails, the tests run all the same, and nox exi
 # <summary><b>Break it</b>: stop at the first error</summary>
 #
 # ```diff
-# -    nox = tool("nox", "--nocolor", place=place)
-# +    nox = tool("nox", "--nocolor", "--stop-on-first-error", place=place)
+# -    nox = tool("nox", place=place)
+# +    nox = tool("nox", "--stop-on-first-error", place=place)
 # ```
 #
 # </details>
 #
 # ▶ In a new cell: `break_it("test_pipelines.nox")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## This course's own pipeline
 #
 # Each claim of this course is a test, and each **Break it** is a mutant that must turn its claim red. So the gates of this chapter can be asked of the course itself. The figures are read from the checkout.
@@ -1310,7 +1348,7 @@ claim("test_pipelines.own_controls", "each claim of the course has a control, or
 # **Reading it.** A green run here means: the claims held, each control turned its claim red, the checks refused the wrong answers, and the *canaries*, which hold one planted mistake for each gate, made a run red. A
 # floor file, which no tool writes, says how many there must be at least. So a topic that disappears, or a gate that goes silent, is a visible difference in a review.
 #
-# Each topic's claims and controls were run again and again, with the other core busy; the ledger in `data/ledger` has the counts by Python version. Nothing is repeated until it passes: a claim that held nine times of ten counts as a
+# The ledger in `data/ledger` says how often the claims and controls of a topic were tried, on which Python, quiet and beside a busy neighbour. Nothing is repeated until it passes: a claim that holds nine times of ten is a
 # defect of the measurement.
 
 
@@ -1353,7 +1391,7 @@ claim("test_pipelines.own_controls", "each claim of the course has a control, or
 #
 # ▶ In a new cell: `break_it("test_pipelines.own_controls")`
 
-# %% [markdown] minutes=20
+# %% [markdown] minutes=24
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
@@ -1434,8 +1472,8 @@ check("test_pipelines.gate", gate)
 # <details>
 # <summary>How do you run a suite in parallel, and what breaks?</summary>
 #
-# By processes on one machine (xdist) and by shards on several. Session fixtures are made per worker (`test_pipelines.per_worker`), the workers must collect the same list (`test_pipelines.different`), tests that share something need a group
-# (`test_pipelines.groups`), and shards need a stable rule (`test_pipelines.lost`).
+# By processes on one machine (xdist) and by shards on several. Session fixtures are made per worker (`test_pipelines.per_worker`), the workers must collect the same list (`test_pipelines.different`), tests that share something must stay together
+# (`test_pipelines.groups`), the mark for that can get lost (`test_pipelines.loadgroup`), and shards need a stable rule (`test_pipelines.lost`).
 #
 # </details>
 #
@@ -1478,7 +1516,7 @@ check("test_pipelines.gate", gate)
 #
 # 1. `test_pipelines.calm`, `test_pipelines.forced`, `test_pipelines.shuffled`
 # 2. `test_pipelines.two_hundred`, `test_pipelines.office`, `test_pipelines.hidden`, `test_pipelines.junit`
-# 3. `test_pipelines.groups`, `test_pipelines.per_worker`, `test_pipelines.different`, `test_pipelines.lost`, `test_pipelines.once`
+# 3. `test_pipelines.groups`, `test_pipelines.per_worker`, `test_pipelines.loadgroup`, `test_pipelines.different`, `test_pipelines.lost`, `test_pipelines.once`
 # 4. `test_pipelines.covered`, `test_pipelines.mistakes`, `test_pipelines.contexts`, `test_pipelines.total`, `test_pipelines.diff_cover`, `test_pipelines.selected`, `test_pipelines.unselected`
 # 5. `test_pipelines.stale`
 # 6. `test_pipelines.schema`, `test_pipelines.zizmor`, `test_pipelines.nox`, `test_pipelines.own_pinned`, `test_pipelines.own_red`, `test_pipelines.own_controls`
@@ -1488,5 +1526,5 @@ check("test_pipelines.gate", gate)
 # **Further reading.** [pytest on flaky tests](https://docs.pytest.org/en/stable/explanation/flaky.html) ·
 # [how pytest-xdist works](https://pytest-xdist.readthedocs.io/en/stable/how-it-works.html) ·
 # [coverage: contexts](https://coverage.readthedocs.io/en/latest/contexts.html) ·
-# [GitHub's advice on secure workflows](https://docs.github.com/en/actions/reference/security/secure-use).
+# [GitHub's advice on secure workflows](https://docs.github.com/en/actions/security-guides/security-hardening-for-github-actions).
 

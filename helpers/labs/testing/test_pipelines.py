@@ -83,7 +83,7 @@ def program(name: str) -> str:
     return found
 
 
-def at_once(calls: Mapping[str, Callable[[], TestRun]]) -> dict[str, TestRun]:
+def at_once[T](calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:
     """Make runs of pytest side by side, two at a time; the results in the order of `calls`."""
     with ThreadPoolExecutor(2) as pool:
         running = {name: pool.submit(call) for name, call in calls.items()}
