@@ -28,6 +28,7 @@ _MOMENTS = ("2013-06-01T12:07:31", "2013-06-01T23:50:00", "2013-12-31T23:59:59.9
     why="Everything that the result depends on is an argument, or is read on both sides of the call. A tolerance (`abs(a - b) < 1 s`) only moves the luck: "
     "it passes a wrong desk and fails on a busy machine. Between `before` and `after` there is no tolerance to choose.",
     stretch="Which promise of `draw` can no test of one call decide? How would a test of many calls do it without becoming flaky?",
+    rows=("again",),
 )
 def check_test_hold(test_hold: Callable[[Any], Any]) -> None:
     """The right desk passes under each schedule, each wrong desk fails under each."""

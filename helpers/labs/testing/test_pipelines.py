@@ -6,6 +6,7 @@ import ast
 import os
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -81,6 +82,22 @@ def program(name: str) -> str:
             f"There is no command {name} here. Install it, or run `make setup` again."
         )
     return found
+
+
+def tool(name: str, *arguments: str, place: Path) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder, without colours; no configuration of the reader's git reaches it."""
+    env = {name: value for name, value in os.environ.items() if name != "FORCE_COLOR"}
+    quiet = {"GIT_CONFIG_GLOBAL": os.devnull, "GIT_CONFIG_SYSTEM": os.devnull, "NO_COLOR": "1"}
+    return subprocess.run(
+        [program(name), *arguments],
+        cwd=place,
+        env=env | quiet,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
 
 
 def at_once[T](calls: Mapping[Any, Callable[[], T]]) -> dict[Any, T]:

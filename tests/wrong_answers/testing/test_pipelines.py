@@ -105,6 +105,14 @@ def test_hold(desk):
             ),
             "This desk is wrong, and the test passes",
         ),
+        (  # the desk is tried once
+            hold(
+                "def test_hold(desk):\n",
+                "tried = []\n\ndef test_hold(desk):\n    if tried:\n        return\n    tried.append(desk)\n",
+            ),
+            "This desk is wrong, and the test passes",
+            "again",
+        ),
         (  # it fails by another error
             hold(
                 "assert held.expires_at == now + timedelta(minutes=15)",
