@@ -711,7 +711,7 @@ claim("transactions_indexes.recheck_join", "B writes the old fare into the new r
 # MySQL has no snapshot for a `delete`: it reads the newest version of row after row, and it waited at offer 1 already. (An
 # `update` in place of the `delete` misses offer 1 in MySQL too, at `READ COMMITTED`. There InnoDB looks first at the last
 # committed version, and waits only if that one matches: a *semi-consistent read*,
-# [manual](https://docs.oracle.com/cd/E17952_01/mysql-9.7-en/innodb-locks-set.html).)
+# [manual](https://dev.mysql.com/doc/refman/9.5/en/innodb-transaction-isolation-levels.html).)
 #
 # **In production.** A condition on the row itself is safe: `set holder = 'Ada' where seat = '12A' and holder is null`,
 # and look at the row count. A condition on *other* rows is not. Lock these rows first in a statement of their own, so

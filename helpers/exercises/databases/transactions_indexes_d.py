@@ -251,7 +251,7 @@ CABIN = """
     create table cabin (seat text primary key, holder text);
     insert into cabin values ('14A', {last});
     analyze cabin;  -- the planner expects one row
-    insert into cabin values ('12B', {middle}), ('12A', null);
+    insert into cabin values ('12A', null), ('12B', {middle});
     create or replace function note_level() returns trigger language plpgsql as $$
     begin insert into levels values (current_setting('transaction_isolation')); return new; end $$;
     create trigger note before update on cabin for each row when (new.holder <> 'Grace') execute function note_level();
