@@ -237,8 +237,8 @@ claim("transactions_indexes.lock_waiter", "B has the tuple's lock, which is its 
 # ([README.tuplock](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/access/heap/README.tuplock)).
 #
 # **In production.** You cannot list the locked rows by reading `pg_locks`. Ask `pg_blocking_pids` for a session that
-# waits (`transactions_indexes.waits_postgres`). The table lock in the list, ROW SHARE, conflicts with few others, but an
-# `alter table` is one of them. What happens when it has to wait is in 3.5: `migrations.lock_queue`.
+# waits (`transactions_indexes.waits_postgres`). The two relations in the list are the table and its index. The lock on them,
+# ROW SHARE, conflicts with few others, but an `alter table` needs one of these. What happens when it has to wait is in 3.5: `migrations.lock_queue`.
 
 # %% [markdown] also=["transactions_indexes.lock_written", "transactions_indexes.lock_waiter"] claim="transactions_indexes.lock_entries" tags=["break-it"]
 # <details>
@@ -423,7 +423,7 @@ claim("transactions_indexes.queue_order", "after a wait, `order by priority limi
 
 # %% [markdown] also=["transactions_indexes.queue_line", "transactions_indexes.queue_skip", "transactions_indexes.queue_order"] claim="transactions_indexes.queue_unlocked" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: each variant gets the lock of another one</summary>
+# <summary><b>Break it</b>: each variant gets the lock of another one, or all want task 1</summary>
 #
 # ```diff
 # -    "no lock": "(select min(id) from tasks where state = 'open')",
@@ -432,7 +432,7 @@ claim("transactions_indexes.queue_order", "after a wait, `order by priority limi
 # -    "skip locked": "(select id from tasks where state = 'open' order by id limit 1 for update skip locked)",
 # +    "no lock": "(select id from tasks where state = 'open' order by id limit 1 for update)",
 # +    "no lock, checked twice": "(select id from tasks where state = 'open' order by id limit 1 for update skip locked)",
-# +    "for update": "(select min(id) from tasks where state = 'open')",
+# +    "for update": "(select id from tasks where state = 'open' and id = 1 for update skip locked)",
 # +    "skip locked": "(select min(id) from tasks where state = 'open') and state = 'open'",
 # @@
 # -    B: select id, priority from tasks where state = 'open' order by priority limit 1 for update

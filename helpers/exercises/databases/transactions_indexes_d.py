@@ -150,7 +150,7 @@ def _one_in_between(server: Postgres, work: Callable[..., Any]) -> None:
 
     with _engine(server, "300ms") as engine:
         event.listen(engine, "after_cursor_execute", another)
-        got = _worked(
+        _worked(
             engine, work, lambda payload: ours.append(NUMBERS[payload]), "While another one came"
         )
     if twice := set(ours) & set(theirs):
@@ -158,8 +158,6 @@ def _one_in_between(server: Postgres, work: Callable[..., Any]) -> None:
             f"Between two statements of the call another worker took job {min(twice)}, did it, and committed. The call "
             "performed it once more. The statement that locks the job must also check that it is not done."
         )
-    if ours != ([] if got is None else [got]):
-        raise Wrong(f"The call performed the jobs {ours}, and returned {got!r}.")
 
 
 class _Fails(Exception):
