@@ -91,6 +91,18 @@ def work(engine, perform):
 """,
             "another one took the same job",
         ),
+        (  # locks the job, and does not look again whether it is done
+            """
+def work(engine, perform):
+    with engine.begin() as connection:
+        for id, payload in connection.exec_driver_sql("select id, payload from jobs where not done order by id").all():
+            if connection.exec_driver_sql("select 1 from jobs where id = %s for update skip locked", (id,)).first():
+                perform(payload)
+                connection.exec_driver_sql("update jobs set done = true where id = %s", (id,))
+                return id
+""",
+            "must also check that it is not done",
+        ),
         (  # a number of 0 is a number
             """
 -        return job.id
@@ -205,6 +217,17 @@ def work(engine, perform, seen=set()):
 +            "select seat from cabin where holder is null limit 1 for update"
 """,
             "should get ['12A', '12B', '12A', '14A', None, '12B']",
+        ),
+        (  # one statement, which the planner runs more than once
+            """
+def seat_for(engine, customer):
+    with engine.begin() as connection:
+        own = connection.exec_driver_sql("select seat from cabin where holder = %s", (customer,)).scalar()
+        return own or connection.exec_driver_sql(
+            "update cabin set holder = %s where seat in (select seat from cabin where holder is null"
+            " order by seat limit 1 for update) returning seat", (customer,)).scalar()
+""",
+            "asked one after the other and should get",
         ),
         (  # a second seat for the same customer
             """
