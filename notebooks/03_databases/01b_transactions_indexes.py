@@ -56,7 +56,7 @@ scale = "quick"
 # more than the table has.) On a real server leave autovacuum on.
 
 # %%
-pg = services.postgres(settings=lab.SETTINGS)
+pg = lab.watched_server()
 show_table([{"setting": name, "here": str(value)} for name, value in lab.SETTINGS.items()], left=2)
 db = pg.engine(isolation_level="AUTOCOMMIT").connect()
 stamp()

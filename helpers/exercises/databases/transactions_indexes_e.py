@@ -8,18 +8,12 @@ from typing import Any
 from helpers.exercises import Wrong, exercise
 from helpers.exercises.comparing import same
 from helpers.exercises.databases.transactions_indexes_b import (
+    flights_server,
     obey,
     own_database,
     short,
-    with_flights,
 )
-from helpers.labs.databases import indexes as lab
 from helpers.plans import explain
-
-
-def plans_server() -> Any:
-    """The notebook's PostgreSQL (one of its own elsewhere) with a database that holds the flights."""
-    return with_flights(lab.watched_server())
 
 
 # ---- why does it expect that? ----------------------------------------------------------------
@@ -53,7 +47,7 @@ WHY_OFF = {
     stretch="`select … from flights join planes using (tailnum) where manufacturer = 'BOEING' and carrier = 'UA'` is off "
     "too. Try to cure it, and find out what extended statistics cannot do.",
     seconds=120,
-    uses=plans_server,
+    uses=flights_server,
     rows=("environment",),
 )
 def check_right_estimates(right_estimates: Callable[[], list[str]], server: Any) -> None:
