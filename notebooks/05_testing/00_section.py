@@ -9,8 +9,7 @@
 # %% [markdown]
 # # 5 Testing · Тестирование
 #
-# What a test finds, what it cannot see, and what a double promises. Two of the three topics are here. Tests in the pipeline are
-# planned.
+# What a test finds, what it cannot see, what a double promises, and what a green pipeline says.
 #
 # The code under test is the course's bookings service. Each run of pytest is a process of its own, with only the plugins that it is
 # given.
@@ -19,6 +18,7 @@
 # |---|---|
 # | [5.1 Levels](01_levels.ipynb) | Which level finds which bug? What does an in-process client hide? What does a rollback after each test hide? |
 # | [5.2 Doubles](02_doubles.ipynb) | Which name does a patch replace? What does a mock accept that the real thing refuses? What do mocks miss at 100 % coverage? |
+# | [5.3 Tests in the pipeline](03_test_pipelines.ipynb) | Which flaky test survives 200 green runs? Which tests does no shard run? What does a bug look like under 100 % coverage? |
 #
 # ## The core, in an afternoon
 #
@@ -70,13 +70,26 @@ answer("doubles.async_response", None)
 answer("doubles.full_coverage", None)
 
 # %% [markdown]
+# **5.3 Tests in the pipeline**
+
+# %%
+quiz("test_pipelines.reruns")
+quiz("test_pipelines.shard_hash")
+quiz("test_pipelines.diff_gate")
+
+# %%
+answer("test_pipelines.reruns", None)
+answer("test_pipelines.shard_hash", None)
+answer("test_pipelines.diff_gate", None)
+
+# %% [markdown]
 # Where that leaves you:
 
 # %%
 diagnosis("testing")
 
 # %% [markdown]
-# ## Six beliefs about tests, and what this machine says
+# ## Ten beliefs about tests, and what this machine says
 #
 # Each is heard in code reviews. Say *true*, *false* or *it depends* before you open it. The claims support the verdict;
 # the table below has their figures: the committed ones, and yours as soon as you have run the notebook.
@@ -128,6 +141,38 @@ diagnosis("testing")
 # `doubles.async_child` and `doubles.warning_error`.
 #
 # </details>
+#
+# <details>
+# <summary>7. A test that passed 200 times in a row is not flaky.</summary>
+#
+# **False.** A test that fails in fifteen minutes of each day passes 200 runs at random minutes once in about eight
+# times, and always if nobody pushes at that hour. See `test_pipelines.two_hundred` and `test_pipelines.office`.
+#
+# </details>
+#
+# <details>
+# <summary>8. With 100 % line and branch coverage, a wrong comparison would have been noticed.</summary>
+#
+# **False.** Three tests covered every line and branch of a function and noticed two of six mistakes on these lines.
+# See `test_pipelines.covered` and `test_pipelines.mistakes`.
+#
+# </details>
+#
+# <details>
+# <summary>9. A client that calls the application in process behaves like a client of the server, only faster.</summary>
+#
+# **False.** It runs no lifespan, raises the endpoint's own error, hands over the body when it is whole, and ignores
+# every timeout. See `levels.no_lifespan`, `levels.reraised`, `levels.whole_body` and `levels.no_timeout`.
+#
+# </details>
+#
+# <details>
+# <summary>10. A recorded cassette tests the integration with the partner.</summary>
+#
+# **False.** It goes on passing after the release that breaks the live call, and by default it does not even compare
+# the request's body. See `doubles.cassette_stale` and `doubles.cassette_body`.
+#
+# </details>
 
 # %% tags=["nbval-ignore-output"]
 from helpers import beliefs
@@ -139,6 +184,10 @@ beliefs({
     4: ("doubles.covered", "doubles.missed", "doubles.fakes"),
     5: ("doubles.patch_unseen", "doubles.patch_seen"),
     6: ("doubles.async_child", "doubles.warning_error"),
+    7: ("test_pipelines.two_hundred", "test_pipelines.office"),
+    8: ("test_pipelines.covered", "test_pipelines.mistakes"),
+    9: ("levels.no_lifespan", "levels.reraised", "levels.whole_body", "levels.no_timeout"),
+    10: ("doubles.cassette_stale", "doubles.cassette_body"),
 })
 
 # %% [markdown]
@@ -157,6 +206,9 @@ evidence("levels")
 
 # %% tags=["nbval-ignore-output"]
 evidence("doubles")
+
+# %% tags=["nbval-ignore-output"]
+evidence("test_pipelines")
 
 # %% [markdown]
 # ## What surprised you

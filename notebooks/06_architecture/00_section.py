@@ -9,13 +9,14 @@
 # %% [markdown]
 # # 6 Architecture · Архитектура и паттерны проектирования
 #
-# What a pattern costs, which failure it invites, and what a unit of work promises when a process dies between two of its
-# steps. Two of the three topics are here. Clean architecture is planned.
+# What an architecture costs and buys, which failure a pattern invites, and what a unit of work promises when a process
+# dies between two of its steps.
 #
 # The code is that of a real service: the course's bookings service, its PostgreSQL, and the libraries that it uses.
 #
 # | topic | answers, among other questions |
 # |---|---|
+# | [6.1 Clean architecture](01_clean_architecture.ipynb) | What changes when the database, the payment company or the transport changes? Who protects an invariant of fifty bookings at once? How old is a read model? |
 # | [6.2 Patterns](02_patterns.ipynb) | How many singletons do eight threads build? Which exceptions leave an adapter? Who keeps an observer alive? |
 # | [6.3 Repository, Unit of Work](03_repository_unit_of_work.ipynb) | What is in the database after a kill at each step? Which event does an outbox lose without a crash? What does a version column not protect? |
 #
@@ -41,6 +42,19 @@
 
 # %%
 from helpers import answer, diagnosis, quiz
+
+# %% [markdown]
+# **6.1 Clean architecture**
+
+# %%
+quiz("clean_architecture.index_for_four")
+quiz("clean_architecture.linter_kept")
+quiz("clean_architecture.repaired_code")
+
+# %%
+answer("clean_architecture.index_for_four", None)
+answer("clean_architecture.linter_kept", None)
+answer("clean_architecture.repaired_code", None)
 
 # %% [markdown]
 # **6.2 Patterns**
@@ -75,7 +89,7 @@ answer("repository_unit_of_work.inbox_first", None)
 diagnosis("architecture")
 
 # %% [markdown]
-# ## Six beliefs about architecture, and what this machine says
+# ## Ten beliefs about architecture, and what this machine says
 #
 # Each is heard in code reviews. Say *true*, *false* or *it depends* before you open it. The claims support the verdict;
 # the table below has their figures: the committed ones, and yours as soon as you have run the notebook.
@@ -130,6 +144,40 @@ diagnosis("architecture")
 # `repository_unit_of_work.version_root`.
 #
 # </details>
+#
+# <details>
+# <summary>7. With ports and adapters, a new payment company touches fewer files with rules than with layers.</summary>
+#
+# **It depends.** If the layers return plain values, neither of the two changes a line of its rules; in the script
+# every change is made between the rules. What ports add is the direction of the import: the rules load without the
+# driver. See `clean_architecture.rules_stay` and `clean_architecture.clean_import`.
+#
+# </details>
+#
+# <details>
+# <summary>8. An aggregate protects its invariants.</summary>
+#
+# **It depends.** It checks them against what it has loaded. Fifty transactions that have loaded the same flight sell
+# one seat fifty times, until a lock or a constraint makes them wait. See `clean_architecture.code_alone`,
+# `clean_architecture.one_of_fifty` and `clean_architecture.rule_of_four`.
+#
+# </details>
+#
+# <details>
+# <summary>9. With <code>SKIP LOCKED</code>, any number of relays may read one outbox.</summary>
+#
+# **It depends.** Each event is published once, but two events of one booking may change their order. Divided by
+# booking they do not. See `repository_unit_of_work.skip_reorders` and `repository_unit_of_work.skip_cured`.
+#
+# </details>
+#
+# <details>
+# <summary>10. A list of callbacks frees its observers when nobody else refers to them.</summary>
+#
+# **False.** The textbook subject keeps them all alive. With weak references the opposite happens to a bound method:
+# it is dead at once, unless the library knows how to hold it. See `patterns.leak` and `patterns.bound`.
+#
+# </details>
 
 # %% tags=["nbval-ignore-output"]
 from helpers import beliefs
@@ -141,6 +189,10 @@ beliefs({
     4: ("repository_unit_of_work.commit_unknown", "repository_unit_of_work.commit_again"),
     5: ("repository_unit_of_work.id_lost", "repository_unit_of_work.id_cured"),
     6: ("repository_unit_of_work.version_child", "repository_unit_of_work.version_root"),
+    7: ("clean_architecture.rules_stay", "clean_architecture.clean_import"),
+    8: ("clean_architecture.code_alone", "clean_architecture.one_of_fifty", "clean_architecture.rule_of_four"),
+    9: ("repository_unit_of_work.skip_reorders", "repository_unit_of_work.skip_cured"),
+    10: ("patterns.leak", "patterns.bound"),
 })
 
 # %% [markdown]
@@ -153,6 +205,9 @@ beliefs({
 from helpers import evidence, stamp, surprises
 
 stamp()
+
+# %% tags=["nbval-ignore-output"]
+evidence("clean_architecture")
 
 # %% tags=["nbval-ignore-output"]
 evidence("patterns")
