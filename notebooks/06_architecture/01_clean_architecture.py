@@ -910,9 +910,9 @@ claim("clean_architecture.reconstructor", "with a reconstructor new and loaded f
 #
 # **In production.** Test an aggregate after a round trip, in the adapter's contract suite. `orm.reconstructor` and the event `load` are the hooks.
 
-# %% [markdown] also=["clean_architecture.reconstructor"] claim="clean_architecture.loaded" tags=["break-it"]
+# %% [markdown] claim="clean_architecture.loaded" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: look at flights that are still in the session; no list on the class; and forget the decorator</summary>
+# <summary><b>Break it</b>: look at flights that are still in the session; and no list on the class</summary>
 #
 # ```diff
 # -        session.add_all([Flight(number=1), Flight(number=2)])
@@ -923,7 +923,17 @@ claim("clean_architecture.reconstructor", "with a reconstructor new and loaded f
 # @@
 # -    elif kind == "on the class":
 # +    elif kind == "on no class":
-# @@
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("clean_architecture.loaded")`
+
+# %% [markdown] claim="clean_architecture.reconstructor" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: forget the decorator</summary>
+#
+# ```diff
 # -            @orm.reconstructor
 # -            def no_events(self):
 # +            def no_events(self):
@@ -931,7 +941,7 @@ claim("clean_architecture.reconstructor", "with a reconstructor new and loaded f
 #
 # </details>
 #
-# ▶ In a new cell: `break_it("clean_architecture.loaded")`
+# ▶ In a new cell: `break_it("clean_architecture.reconstructor")`
 
 # %% [markdown] minutes=7
 # ## Ada does not see her booking

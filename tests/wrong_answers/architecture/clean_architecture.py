@@ -135,6 +135,33 @@ WRONG = {
         # a time-out of the second question propagates
         (desks("        if code == 94:\n            return self.find(key)", "        if code == 94:\n            return self.beta.find(key)"),
          "after code 94"),
+        # a third call
+        (desks("            except (ConnectionError, TimeoutError) as error:\n                raise",
+               "            except (ConnectionError, TimeoutError) as error:\n                self.alpha.create(amount=cents, key=key)\n                raise"),
+         "there is one more call and no other"),
+        # the call is repeated twice
+        (desks("            try:\n                answer", "            try:\n                self.alpha.create(amount=cents, key=key)\n                answer"),
+         "timed out, the same call once more"),
+        # nothing was paid, and nobody is told
+        (desks("            if (receipt := self.find(key)) is None:\n                raise lab.Unreachable from late\n            return receipt",
+               "            return self.find(key)"), "find() knows no payment"),
+        # a company that was not reached is called again
+        (desks("        except ConnectionError as error:\n", "        except ConnectionError as error:\n            self.alpha.create(amount=cents, key=key)\n"),
+         "a ConnectionError is not repeated"),
+        # a declined card is a company out of reach
+        (desks("raise lab.Declined", "raise lab.Unreachable"), "a declined card is lab.Declined"),
+        # the company's whole answer
+        (desks('return answer["id"]', "return answer"), "is to return the receipt"),
+        # called first, checked afterwards
+        (desks("        if cents < 1:\n            raise ValueError(cents)\n        try:\n            answer", "        try:\n            answer").replace(
+            '        if answer["status"] == "declined"', '        if cents < 1:\n            raise ValueError(cents)\n        if answer["status"] == "declined"'),
+         "is an error before the company is called"),
+        # one key for all
+        (desks("amount=cents, key=key", 'amount=cents, key="key-1"', 2), "charged for key a"),
+        # one desk
+        (desks("return AlphaDesk(alpha), BetaDesk(beta)", "return [AlphaDesk(alpha)]"), "is to return two objects"),
+        # a sign for the currency
+        (desks('f"{dollars}.', 'f"${dollars}.'), "Beta cannot read total"),
         # a try round everything
         (desks("        except ConnectionError as error:\n", "        except (ConnectionError, KeyboardInterrupt) as error:\n"),
          "KeyboardInterrupt(), which is to propagate", "base exception"),
@@ -167,6 +194,8 @@ WRONG = {
         (booked("len(set(seats)) < len(seats) or any", "any"), "names a seat twice"),
         # a lock of the session, which the end of the transaction does not give back
         (booked(LOCK, '    db.execute("select pg_advisory_lock(6, %s::int)", [flight_id])\n'), "a booking of flight 2 had to wait"),
+        # the first seat only
+        (booked("    for seat in seats:\n", "    for seat in seats[:1]:\n"), "Customer 1 booked 1A, 1B and 1C"),
         # seat by seat
         (booked("    if len(set(seats)) < len(seats) or any(seat in taken for seat in seats):\n        raise lab.SeatTaken\n", "").replace(
             "    for seat in seats:\n", "    for seat in seats:\n        if seat in taken:\n            raise lab.SeatTaken\n"),
