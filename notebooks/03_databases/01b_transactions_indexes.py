@@ -53,7 +53,8 @@ scale = "quick"
 # in the background, no query is split among workers, and `ANALYZE` looks at every row. (It samples 300 rows for each
 # unit of the statistics target,
 # [`analyze.c`](https://github.com/postgres/postgres/blob/REL_17_STABLE/src/backend/commands/analyze.c). 300 × 1,200 is
-# more than the table has.) On a real server leave autovacuum on.
+# more than the table has.) On a real server leave autovacuum on. (The sitting on plans uses the same server. For it,
+# the server also counts statements.)
 
 # %%
 pg = lab.watched_server()

@@ -148,8 +148,8 @@ print(printed)
 # - `loops=` says how often the node ran. The actual time and the actual rows are averages **per loop**.
 # - `Buffers:` is the sum over **all** loops, and includes the nodes below.
 #
-# This is how a slow node hides. A line with `rows=39 loops=83` and a time of 0.05 ms took 83 times as long and returned
-# 83 times as many rows. To check the two rules we read the text with a regular expression.
+# This is how a slow node hides. A line with `rows=39 loops=83` took 83 times as long as it says, and returned 83 times as
+# many rows. To check the two rules we read the text with a regular expression.
 
 # %%
 NODE = re.compile(
@@ -260,8 +260,8 @@ served = explain(db, f"{ITS_FLIGHTS} limit 1")
 
 claim("transactions_indexes.limit_walks", "with LIMIT 1 the query reads more than ten times the pages that the whole list needs",
       first_only.buffers / all_of_them.buffers, at_least=10, unit="×", proves={"transactions_indexes.q13": "c"})
-claim("transactions_indexes.limit_served", "an index on (tailnum, departs) serves LIMIT 1 with at most five pages",
-      served.buffers, at_most=5, unit="pages")
+claim("transactions_indexes.limit_served", "an index on (tailnum, departs) serves LIMIT 1 with at most ten pages",
+      served.buffers, at_most=10, unit="pages")
 
 # %% [markdown]
 # **Reading it.** The planner chose another plan. It walks the index on `departs` from New Year on, looks at every
@@ -365,7 +365,7 @@ claim("transactions_indexes.eleventh", "the eleventh execution on one connection
 claim("transactions_indexes.custom_plan", "with plan_cache_mode = force_custom_plan the eleventh execution reads as few pages as the first",
       planned_anew.buffers, at_most=20, unit="pages")
 claim("transactions_indexes.either_way", "with an index on (dest, departs) the generic plan is a good one too",
-      either_way.buffers, at_most=5, unit="pages")
+      either_way.buffers, at_most=10, unit="pages")
 
 # %% [markdown]
 # **Why.** There are two counters, and each counts to five. psycopg sends the first five executions of a text as they
@@ -1040,14 +1040,14 @@ if not no_statements:
 
 # %%
 claim("transactions_indexes.one_line", "2,000 texts that differ in a number are one line with 2,000 calls",
-      None if no_statements else (len(lookups), lookups[0]["calls"]), equals=(1, 2_000),
+      None if no_statements else (len(lookups), lookups[0]["calls"] == LOOKUPS), equals=(1, True),
       proves={"transactions_indexes.q63": "b"}, unmeasured=no_statements)
 claim("transactions_indexes.rank_mean", "per call the report reads more than 500 times the pages of a lookup",
       None if no_statements else (report["pages"] / report["calls"]) / (lookups[0]["pages"] / lookups[0]["calls"]),
       at_least=500, unit="×", unmeasured=no_statements, baseline=None if no_statements else report["calls"])
-claim("transactions_indexes.rank_total", "in all the lookups read more than twice the pages of the report",
+claim("transactions_indexes.rank_total", "in all the lookups read more than one and a half times the pages of the report",
       None if no_statements else sum(line["pages"] for line in lookups) / report["pages"],
-      at_least=2, unit="×", unmeasured=no_statements)
+      at_least=1.5, unit="×", unmeasured=no_statements)
 
 # %% [markdown]
 # **Why.** The server computes a *query identifier* from the parsed statement, where constants count as placeholders
@@ -1064,19 +1064,20 @@ claim("transactions_indexes.rank_total", "in all the lookups read more than twic
 
 # %% [markdown] also=["transactions_indexes.rank_mean", "transactions_indexes.rank_total"] claim="transactions_indexes.one_line" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: give each of 20 texts an alias of its own; a report on the first month</summary>
+# <summary><b>Break it</b>: give each of 20 texts a sum of its own length; a report on the first month</summary>
 #
-# A name is part of the statement's shape, and a constant is not.
+# The number of constants is part of the statement's shape, and their values are not. (Neither are the names of the
+# result's columns: `select departs as at_97` and `select departs as at_194` are one line.)
 #
 # ```diff
-# -LOOKUP = "select departs, dest from flights where flight_id = {number}"
-# +LOOKUP = "select departs as at_{number}, dest from flights where flight_id = {number}"
-# @@
 # -REPORT = "select carrier, avg(arr_delay) from flights group by carrier"
 # +REPORT = "select carrier, avg(arr_delay) from flights where flight_id < 30000 group by carrier"
 # @@
 # -LOOKUPS = 2_000
 # +LOOKUPS = 20
+# @@
+# -            application.execute(LOOKUP.format(number=97 * n), prepare=False)
+# +            application.execute(LOOKUP.format(number="0 + " * n + str(97 * n)), prepare=False)
 # ```
 #
 # </details>

@@ -41,9 +41,7 @@ def _hold_flights(server: Any) -> None:
         connection.execute("alter table flights add primary key (flight_id)")
         connection.execute("analyze flights")
         # What every copy must still hold when an answer is done.
-        connection.execute(
-            f"comment on database {TEMPLATE}_unready is '{_content(connection)}'"
-        )
+        connection.execute(f"comment on database {TEMPLATE}_unready is '{_content(connection)}'")
     with server.connect(dbname="postgres", autocommit=True) as connection:
         connection.execute(f"alter database {TEMPLATE}_unready rename to {TEMPLATE}")
 
@@ -168,7 +166,7 @@ BOARD = "select flight, dep_delay from flights where origin = '{}' and dep_delay
     "map is set, does not even choose the index alone.",
     stretch="Tomorrow's import changes 1,000 flights at random. How many heap fetches will the board cost then? "
     "Which setting of the table brings autovacuum before that hurts?",
-    seconds=120,
+    seconds=180,
     uses=flights_server,
     rows=("environment",),
 )

@@ -15,7 +15,6 @@ from helpers.exercises.databases.transactions_indexes_b import (
 )
 from helpers.plans import explain
 
-
 # ---- why does it expect that? ----------------------------------------------------------------
 
 ESTIMATED = {
@@ -46,7 +45,7 @@ WHY_OFF = {
     "would.",
     stretch="`select … from flights join planes using (tailnum) where manufacturer = 'BOEING' and carrier = 'UA'` is off "
     "too. Try to cure it, and find out what extended statistics cannot do.",
-    seconds=120,
+    seconds=180,
     uses=flights_server,
     rows=("environment",),
 )
