@@ -333,7 +333,7 @@ claim("transactions_indexes.partial_use", "the partial index serves a query only
 # cannot prove it from `status = $1` either, if it plans without the value (a *generic* plan:
 # [The eleventh time](01e_transactions_indexes.ipynb#The-eleventh-time)).
 #
-# **In production.** Partial indexes are small, and inserts of the other 98 % of the rows do not touch them. They suit
+# **In production.** Partial indexes are small, and inserts of all other rows do not touch them. They suit
 # work queues (`where done_at is null`), soft deletes (`where deleted_at is null`), and *at most one active booking per
 # seat* (`unique … where active`).
 

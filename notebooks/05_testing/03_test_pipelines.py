@@ -1364,8 +1364,8 @@ claim("test_pipelines.own_controls", "each claim of the course has a control, or
 # **Reading it.** A green run here means: the claims held, each control turned its claim red, the checks refused the wrong answers, and the *canaries*, which hold one planted mistake for each gate, made a run red. A
 # floor file, which no tool writes, says how many there must be at least. So a topic that disappears, or a gate that goes silent, is a visible difference in a review.
 #
-# The ledger in `data/ledger` says how often the claims and controls of a topic were tried, on which Python, quiet and beside a busy neighbour. Nothing is repeated until it passes: a claim that holds nine times of ten is a
-# defect of the measurement.
+# The ledger in `data/ledger` says how often the claims and controls of a topic were tried, on which Python, quiet and beside a busy neighbour. What a run had to repeat is named in its report: a claim that holds nine times of
+# ten is a defect of the measurement.
 
 
 # %% [markdown] claim="test_pipelines.own_pinned" tags=["break-it"]

@@ -16,9 +16,10 @@ from helpers import check
 
 # %% [markdown]
 # **From the index alone, and a small one.** Write down what the query touches: `origin` with an equality, `dep_delay` with a
-# range, `flight` in the result. The first two belong into the key, in this order; `flight` is only carried along, so it
-# goes to `INCLUDE` (as a third key column it would do as well). That index has 336,776 entries and 5.6 MiB. No one asks
-# for less than 120 minutes, so its condition says so, and 320 KiB are left (measured).
+# range, `flight` in the result. The first two belong in the key, in this order. `flight` is only needed in the result, so it
+# goes to `INCLUDE` (as a third key column it would do as well). That index has 336,776 entries. No one asks for less than
+# 120 minutes, so its condition says so. This makes it smaller, from 5.6 MiB to 320 KiB (measured by the authors:
+# PostgreSQL 17.12, x86-64).
 #
 # The plan is a Bitmap Heap Scan then, although nothing is missing in the index: the planner reads `relallvisible` in
 # `pg_class`, finds 0, and expects to visit the table for every row. `VACUUM` sets the marks. `VACUUM FULL` does not, it

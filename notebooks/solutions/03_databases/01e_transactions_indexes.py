@@ -15,7 +15,7 @@
 from helpers import check
 
 # %% [markdown]
-# **Why does it expect that?** For the route: EWR has 36 % of the flights, MQ 8 %, ORD 5 %, and the product of the three
+# **Why does it expect that?** For the route: the planner multiplies the shares of EWR, MQ and ORD among all flights, which
 # gives 486. But Envoy flies from Newark to Chicago and nowhere else. For the groups: 16 carriers × 3 airports × 105
 # destinations = 5,040, and 439 exist.
 #
