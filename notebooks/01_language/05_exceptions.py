@@ -577,11 +577,14 @@ claim("exceptions.note", "a note changes neither class nor chain, and comes last
 # +        pass
 # +    raise SeatUnknown(seat)
 # @@
+# -def silently(seat):
+# -    try:
+# -        return seat_map[seat]
 # -    except KeyError:
-# -        raise SeatUnknown(seat)  # noqa: B904
-# +    except KeyError:
-# +        pass
-# +    raise SeatUnknown(seat)
+# +def silently(seat):
+# +    if seat in seat_map:
+# +        return seat_map[seat]
+# +    else:
 # @@
 # -        raise SeatUnknown(seat) from missing
 # +        raise SeatUnknown(seat)

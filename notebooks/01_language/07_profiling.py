@@ -964,7 +964,7 @@ def charged():
     return cumulative / took, calls
 
 
-shares, counted = zip(*(charged() for _ in range(7)))
+shares, counted = zip(*(charged() for _ in range(7)), strict=True)
 print(f"of the time that long_report took, cProfile charges to it, in seven runs, at most ⟨{max(shares):.2%}⟩")
 print(f"calls of long_report that it counts, at most: {max(counted)}")
 

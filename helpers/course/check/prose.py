@@ -260,4 +260,6 @@ def _text(output: nbformat.NotebookNode) -> str:
     shown = output.get("text", "") or data.get("text/html", "") or data.get("text/markdown", "")
     metadata = output.get("metadata", {}).values()
     alts = [about["alt"] for about in metadata if isinstance(about, dict) and "alt" in about]
-    return " ".join([html.unescape(re.sub(r"<[^>]*>", " ", shown or data.get("text/plain", ""))), *alts])
+    return " ".join(
+        [html.unescape(re.sub(r"<[^>]*>", " ", shown or data.get("text/plain", ""))), *alts]
+    )
