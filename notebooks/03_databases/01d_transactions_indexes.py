@@ -238,7 +238,7 @@ claim("transactions_indexes.lock_waiter", "B has the tuple's lock, which is its 
 #
 # **In production.** You cannot list the locked rows by reading `pg_locks`. Ask `pg_blocking_pids` for a session that
 # waits (`transactions_indexes.waits_postgres`). The two relations in the list are the table and its index. The lock on them,
-# ROW SHARE, conflicts with few others, but an `alter table` needs one of these. What happens when it has to wait is in 3.5: `migrations.lock_queue`.
+# ROW SHARE, conflicts with few others, but most forms of `alter table` take one of these. What happens when it has to wait is in 3.5: `migrations.lock_queue`.
 
 # %% [markdown] also=["transactions_indexes.lock_written", "transactions_indexes.lock_waiter"] claim="transactions_indexes.lock_entries" tags=["break-it"]
 # <details>
