@@ -472,9 +472,9 @@ claim("test_pipelines.loadgroup", "with pytest 9.2 and xdist 3.8 loadgroup does 
 # | `loadfile` | file | tests of a file share something, and you cannot change that now |
 # | `loadgroup` | what the mark names, if the versions fit | a few tests share one account or port; look for the `@` in `-v` |
 #
-# **In production.** Name each worker's database by `worker_id`. Protect a shared account by a lock of its own, and do not rely on the distribution. A worker that dies is replaced, and
-# under the grouping modes of xdist 3.8 the test that killed it is tried again until `--max-worker-restart` is used up; the tests behind it in its group never run
-# ([xdist#1371](https://github.com/pytest-dev/pytest-xdist/pull/1371)).
+# **In production.** Name each worker's database by `worker_id`. Protect a shared account by a lock of its own, and do not rely on the distribution. A worker that dies is replaced. With xdist 3.8
+# a run under `loadfile` can then hang, where one under `load` goes on ([xdist#1323](https://github.com/pytest-dev/pytest-xdist/issues/1323)). So give each job a time limit, and think of
+# `--max-worker-restart=0`: the run ends after the crash, as failed, and the tests behind it do not run.
 
 
 # %% [markdown] claim="test_pipelines.groups" tags=["break-it"]
