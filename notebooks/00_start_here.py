@@ -150,11 +150,11 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) · [c](03_databases/01c_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 230 | ready |
+# | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) · [c](03_databases/01c_transactions_indexes.ipynb) · [d](03_databases/01d_transactions_indexes.ipynb) · [e](03_databases/01e_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 351 | ready |
 # | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 85 | ready |
 # | 3.3 | [Connections](03_databases/03_connections.ipynb) | PgBouncer, connection pooling. | 90 | ready |
 # | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |
-# | 3.5 | [Migrations](03_databases/05_migrations.ipynb) | Миграции, схемы, tablespaces. | 79 | ready |
+# | 3.5 | [Migrations](03_databases/05_migrations.ipynb) | Миграции, схемы, tablespaces. | 83 | ready |
 # | 3.6 | [Laziness and nesting](03_databases/06_lazy_nested.ipynb) | Отложенные вычисления, вложенные транзакции. | 90 | ready |
 #
 # ### 4. DevOps · DevOps и контейнеризация
@@ -173,13 +173,13 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # |---|---|---|---|---|
 # | 5.1 | [Levels](05_testing/01_levels.ipynb) | Unit, integration, e2e-тесты. | 85 | ready |
 # | 5.2 | [Doubles](05_testing/02_doubles.ipynb) | Mocking, patching (unittest.mock). | 86 | ready |
-# | 5.3 | Tests in the pipeline | CI/CD тестирование. | 70 | planned |
+# | 5.3 | [Tests in the pipeline](05_testing/03_test_pipelines.ipynb) | CI/CD тестирование. | 86 | ready |
 #
 # ### 6. Architecture · Архитектура и паттерны проектирования
 #
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
-# | 6.1 | Clean architecture | Чистая архитектура (Hexagonal, DDD, CQRS). | 90 | planned |
+# | 6.1 | [Clean architecture](06_architecture/01_clean_architecture.ipynb) | Чистая архитектура (Hexagonal, DDD, CQRS). | 89 | ready |
 # | 6.2 | [Patterns](06_architecture/02_patterns.ipynb) | Singleton, Factory, Adapter, Observer. | 80 | ready |
 # | 6.3 | [Repository, Unit of Work](06_architecture/03_repository_unit_of_work.ipynb) | Репозиторий, Unit of Work. | 89 | ready |
 #

@@ -565,4 +565,4 @@ check("transactions_indexes.check_in", check_in_opens)
 # database](https://data.iana.org/time-zones/theory.html) on what it promises and what it does not.
 
 # %% [markdown] footer=true
-# ← [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.2 Beyond tables](02_beyond_tables.ipynb) →
+# ← [3.1b Transactions, indexes, plans](01b_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1d Transactions, indexes, plans](01d_transactions_indexes.ipynb) →

@@ -1132,4 +1132,4 @@ check("transactions_indexes.free_seat", seat_for)
 # [InnoDB locking](https://dev.mysql.com/doc/refman/9.5/en/innodb-locking.html).
 
 # %% [markdown] footer=true
-# ← [3.1c Transactions, indexes, plans](01c_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.2 Beyond tables](02_beyond_tables.ipynb) →
+# ← [3.1c Transactions, indexes, plans](01c_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.1e Transactions, indexes, plans](01e_transactions_indexes.ipynb) →

@@ -1307,4 +1307,4 @@ check("beyond_tables.last_three", last_three)
 # views](https://www.postgresql.org/docs/17/rules-materializedviews.html): short, and exact about versions.
 
 # %% [markdown] footer=true
-# ← [3.1c Transactions, indexes, plans](01c_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.3 Connections](03_connections.ipynb) →
+# ← [3.1e Transactions, indexes, plans](01e_transactions_indexes.ipynb) · [Section 3](00_section.ipynb) · [Board](../00_start_here.ipynb) · [3.3 Connections](03_connections.ipynb) →

@@ -30,7 +30,8 @@
 # |---|---|---|
 # | 5.1 Levels | [Six changes, six suites](01_levels.ipynb#Six-changes,-six-suites) · [Two clients, one application](01_levels.ipynb#Two-clients,-one-application) · [Four clean databases](01_levels.ipynb#Four-clean-databases) | 27 |
 # | 5.2 Doubles | [A test that sets the clock](02_doubles.ipynb#A-test-that-sets-the-clock) · [The bank's client gets a new version](02_doubles.ipynb#The-bank%27s-client-gets-a-new-version) · [Three suites for one module](02_doubles.ipynb#Three-suites-for-one-module) | 26 |
-# | together | | 53 |
+# | 5.3 Tests in the pipeline | [Five green tests](03_test_pipelines.ipynb#Five-green-tests) · [After two hundred green runs](03_test_pipelines.ipynb#After-two-hundred-green-runs) · [A hundred per cent](03_test_pipelines.ipynb#A-hundred-per-cent) | 16 |
+# | together | | 69 |
 #
 # <!-- /core -->
 #

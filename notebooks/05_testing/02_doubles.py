@@ -1835,4 +1835,4 @@ check("doubles.fake_seats", FakeSeats)
 # [Software Engineering at Google, chapter 13](https://abseil.io/resources/swe-book/html/ch13.html) on fakes and over-mocking.
 
 # %% [markdown] footer=true
-# ← [5.1 Levels](01_levels.ipynb) · [Section 5](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.2 Patterns](../06_architecture/02_patterns.ipynb) →
+# ← [5.1 Levels](01_levels.ipynb) · [Section 5](00_section.ipynb) · [Board](../00_start_here.ipynb) · [5.3 Tests in the pipeline](03_test_pipelines.ipynb) →

@@ -1545,4 +1545,4 @@ check("test_pipelines.gate", gate)
 # [GitHub's advice on secure workflows](https://docs.github.com/en/actions/security-guides/security-hardening-for-github-actions).
 
 # %% [markdown] footer=true
-# ← [5.2 Doubles](02_doubles.ipynb) · [Section 5](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.2 Patterns](../06_architecture/02_patterns.ipynb) →
+# ← [5.2 Doubles](02_doubles.ipynb) · [Section 5](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.1 Clean architecture](../06_architecture/01_clean_architecture.ipynb) →

@@ -28,9 +28,10 @@
 #
 # | topic | in a hurry | minutes |
 # |---|---|---|
+# | 6.1 Clean architecture | [Next month the payment company changes](01_clean_architecture.ipynb#Next-month-the-payment-company-changes) · [Fifty customers, one seat](01_clean_architecture.ipynb#Fifty-customers,-one-seat) · [Eight requests on one bus](01_clean_architecture.ipynb#Eight-requests-on-one-bus) | 23 |
 # | 6.2 Patterns | [One engine per process](02_patterns.ipynb#One-engine-per-process) · [A desk for cards, made of an HTTP client](02_patterns.ipynb#A-desk-for-cards,-made-of-an-HTTP-client) · [Who still hears that a seat is free?](02_patterns.ipynb#Who-still-hears-that-a-seat-is-free?) | 18 |
 # | 6.3 Repository, Unit of Work | [Killed before each step](03_repository_unit_of_work.ipynb#Killed-before-each-step) · [Two clerks, one relay](03_repository_unit_of_work.ipynb#Two-clerks,-one-relay) · [A hundred miles for Ada](03_repository_unit_of_work.ipynb#A-hundred-miles-for-Ada) | 21 |
-# | together | | 39 |
+# | together | | 62 |
 #
 # <!-- /core -->
 #

@@ -1535,4 +1535,4 @@ check("clean_architecture.rule_of_four", book)
 # code](https://github.com/cosmicpython/code) · [import-linter](https://github.com/seddonym/import-linter).
 
 # %% [markdown] footer=true
-# ← [5.2 Doubles](../05_testing/02_doubles.ipynb) · [Section 6](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.2 Patterns](02_patterns.ipynb) →
+# ← [5.3 Tests in the pipeline](../05_testing/03_test_pipelines.ipynb) · [Section 6](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.2 Patterns](02_patterns.ipynb) →

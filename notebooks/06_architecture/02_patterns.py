@@ -1874,4 +1874,4 @@ check("patterns.signal", Signal)
 # [Django: signals](https://docs.djangoproject.com/en/stable/topics/signals/).
 
 # %% [markdown] footer=true
-# ← [5.2 Doubles](../05_testing/02_doubles.ipynb) · [Section 6](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.3 Repository, Unit of Work](03_repository_unit_of_work.ipynb) →
+# ← [6.1 Clean architecture](01_clean_architecture.ipynb) · [Section 6](00_section.ipynb) · [Board](../00_start_here.ipynb) · [6.3 Repository, Unit of Work](03_repository_unit_of_work.ipynb) →
