@@ -212,14 +212,15 @@ claim("concurrency.memory", "a worker process needs at least ten times the memor
 # %% [markdown]
 # **Reading it.** For waiting, one formula decides: *wall ≈ fares × 50 ms / open at a time*. Where the wall time is
 # longer than that, the client's own CPU is the limit. An HTTP request costs aiohttp some tenths of a millisecond of
-# one core. So on free cores five times as many open requests make the batch only twice as fast, and on busy cores the
-# two have changed places (measured). The curve also shows what is lost: the *first* answer comes about as late as the
+# one core. So five times as many open requests make the batch nowhere near five times as fast, and on busy cores it
+# gains nothing. The curve also shows what is lost: the *first* answer comes about as late as the
 # last, because the loop first sends 500 requests and only then looks at answers. uvloop's loop is faster in itself.
-# But here most of the time goes into parsing and into tasks, which are the same Python on both loops. So uvloop was
-# not faster at all (the table). The picture leaves it out, because its line would hide behind asyncio's.
+# But here most of the time goes into parsing and into tasks, which are the same Python on both loops. So do not expect
+# its advertised factor (the table; one reading, which a busy neighbour changes). The picture leaves it out, because its
+# line would lie close to asyncio's.
 #
-# Two columns disagree about the p99. With one call after the other, a stopwatch that starts with each call says 53 ms
-# and sees no problem. But the last of the 50 fares came 2.6 s after it was wanted. Load testers call this
+# Two columns disagree about the p99. With one call after the other, a stopwatch that starts with each call says
+# hardly more than one answer's 50 ms and sees no problem. But the last of the 50 fares came 2.6 s after it was wanted. Load testers call this
 # *coordinated omission*. With aiohttp it is the other way round: the call begins at once and waits *inside* for one
 # of 100 connections.
 #
