@@ -13,6 +13,20 @@ def read(connection):
 
 WRONG = {
     "transactions_indexes.board_of_delays": [
+        (  # a list in a list
+            """
+def board_of_delays():
+    return [["create index on flights (origin, dep_delay)", "vacuum flights"]]
+""",
+            "Each statement is a string, got ['create index",
+        ),
+        (  # a word in the wrong place
+            """
+def board_of_delays():
+    return ["create index on flights concurrently (origin, dep_delay)"]
+""",
+            "PostgreSQL refused 'create index on flights concurrently",
+        ),
         (  # for everybody, for good
             """
 def board_of_delays():
