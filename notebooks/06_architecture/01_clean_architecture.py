@@ -43,6 +43,20 @@ stamp()
 # - `layers`: routes call a service, which calls storage and payments
 # - `ports`: ports and adapters. The use case knows two protocols, and `main.py` plugs the adapters in.
 
+# %% [markdown] predict="clean_architecture.q1"
+# **Predict.** Their sources follow; you may read them first. Company Beta takes dollars as text and returns a status, where Alpha takes cents and raises an exception. In which of the
+# three does the file with the rules stay as it is when Beta replaces Alpha?
+#
+# - **a** in the ports only
+# - **b** in the layers and in the ports
+# - **c** in none of them
+
+# %%
+answer("clean_architecture.q1", None)  # "a", "b" or "c"
+
+# %% [markdown]
+# The script first:
+
 # %%
 lab.show_variant("script", "app.py")
 
@@ -52,17 +66,6 @@ lab.show_variant("script", "app.py")
 # %%
 lab.show_variant("layers", "service.py")
 lab.show_variant("ports", "use_case.py", "domain.py", "main.py")
-
-# %% [markdown] predict="clean_architecture.q1"
-# **Predict.** Company Beta takes dollars as text and returns a status, where Alpha takes cents and raises an exception. In which of the
-# three does the file with the rules stay as it is when Beta replaces Alpha?
-#
-# - **a** in the ports only
-# - **b** in the layers and in the ports
-# - **c** in none of them
-
-# %%
-answer("clean_architecture.q1", None)  # "a", "b" or "c"
 
 # %% [markdown]
 # Each of the three was changed three times: to SQLite, to Beta, and to messages of a queue instead of HTTP. All twelve variants must
@@ -1224,7 +1227,7 @@ claim("clean_architecture.old_snapshot", "the repaired code over snapshots of th
 # **In production.** Before you add snapshots, measure what takes the time: to load the events, or to apply them. Each version of an event needs an upcaster, or a chain of them, as long as the log is kept. What must be deleted (a customer's
 # data) must not be in an event: keep it beside the log, or encrypt it with a key that can be deleted.
 
-# %% [markdown] also=["clean_architecture.upcast"] claim="clean_architecture.snapshot" tags=["break-it"]
+# %% [markdown] also=["clean_architecture.old_snapshot", "clean_architecture.upcast"] claim="clean_architecture.snapshot" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a snapshot every 300 events; and the old events have cents as well</summary>
 #

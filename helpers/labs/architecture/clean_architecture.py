@@ -215,9 +215,11 @@ def touched(before: Path, after: Path) -> dict[str, int]:
 
 
 def show_variant(style: str, *names: str) -> None:
-    """Print files of a variant."""
-    for name in names:
-        print(f"# ---- {style}/{name}\n{(SEATS / style / name).read_text()}")
+    """Show files of a variant."""
+    from IPython.display import Markdown, display
+
+    files = (f"# {style}/{name}\n{(SEATS / style / name).read_text().rstrip()}" for name in names)
+    display(Markdown("```python\n" + "\n\n\n".join(files) + "\n```"))
 
 
 def seats_database(server: Postgres, name: str = "seats") -> str:
