@@ -375,14 +375,14 @@ def _times_out(seat_standby: Callable[[Any, int], Any], client: Pooled, outside:
     finally:
         outside.execute("select pg_advisory_unlock_all()")
         thread.join()
-    if not isinstance(outcome[0], psycopg.errors.QueryCanceled):
+    changed = outside.execute(STATE, [2, 2]).fetchone() != UNTOUCHED
+    if changed or not isinstance(outcome[0], psycopg.errors.QueryCanceled):
         raise Wrong(
             "Another program had the lock of flight 2 for longer than the time-out, and the statement that waited was cancelled (QueryCanceled). "
-            f"Expected this error, got {shown(outcome[0])}. Without the lock nothing may change, and the caller must know."
+            f"Expected this error, got {shown(outcome[0])}; rows have {'' if changed else 'not '}changed. "
+            "Without the lock nothing may change, and the caller must know."
         )
     _nothing_left(backends, "a time-out")
-    if outside.execute(STATE, [2, 2]).fetchone() != UNTOUCHED:
-        raise Wrong("The statement that waited for the lock was cancelled, and some rows have changed. All or nothing: one transaction.")  # fmt: skip
 
 
 def _fails(seat_standby: Callable[[Any, int], Any], client: Pooled, outside: Any, backends: list[Any]) -> None:  # fmt: skip

@@ -20,8 +20,13 @@ MIB = 2**20
 
 
 def flights_server() -> Any:
-    """The notebook's PostgreSQL (one of its own elsewhere)."""
-    return lab.watched_server()
+    """The notebook's PostgreSQL (one of its own elsewhere) with a database that holds the flights.
+
+    They are loaded here and not in the box, whose memory a frame of all flights would exceed.
+    """
+    server = lab.watched_server()
+    _hold_flights(server)
+    return server
 
 
 def _hold_flights(server: Any) -> None:
@@ -49,7 +54,6 @@ def _hold_flights(server: Any) -> None:
 @contextmanager
 def own_database(server: Any, template: str = TEMPLATE) -> Iterator[Callable[[], Any]]:
     """A function that opens connections to a fresh copy of a database, which is dropped at the end."""
-    _hold_flights(server)
     with server.connect(dbname="postgres", autocommit=True) as admin:
         _forget_settings(admin)  # and the database, of a check that was ended
         admin.execute(f"drop database if exists {OWN} with (force)")
@@ -317,7 +321,6 @@ def _indexed(server: Any, name: str, indexes: Sequence[str]) -> str:
     with server.connect(dbname="postgres", autocommit=True) as admin:
         if admin.execute("select 1 from pg_database where datname = %s", [name]).fetchone():
             return name
-        _hold_flights(server)
         admin.execute(f"drop database if exists {name}_unready with (force)")
         admin.execute(f"create database {name}_unready template {TEMPLATE}")
         with server.connect(dbname=f"{name}_unready", autocommit=True) as connection:
