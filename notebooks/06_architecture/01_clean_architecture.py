@@ -1224,7 +1224,7 @@ claim("clean_architecture.old_snapshot", "the repaired code over snapshots of th
 # **In production.** Before you add snapshots, measure what takes the time: to load the events, or to apply them. Each version of an event needs an upcaster, or a chain of them, as long as the log is kept. What must be deleted (a customer's
 # data) must not be in an event: keep it beside the log, or encrypt it with a key that can be deleted.
 
-# %% [markdown] also=["clean_architecture.upcast"] claim="clean_architecture.snapshot" tags=["break-it"]
+# %% [markdown] also=["clean_architecture.old_snapshot", "clean_architecture.upcast"] claim="clean_architecture.snapshot" tags=["break-it"]
 # <details>
 # <summary><b>Break it</b>: a snapshot every 300 events; and the old events have cents as well</summary>
 #
