@@ -2,67 +2,10 @@
 
 from __future__ import annotations
 
-DESKS = """
-from helpers.labs.architecture import clean_architecture as lab
+from helpers.model.notebooks import worked_answer
 
-
-class AlphaDesk:
-    def __init__(self, alpha):
-        self.alpha = alpha
-
-    def charge(self, cents, key):
-        if cents < 1:
-            raise ValueError(cents)
-        try:
-            answer = self.alpha.create(amount=cents, key=key)
-        except ConnectionError as error:
-            raise lab.Unreachable from error
-        except TimeoutError:
-            try:
-                answer = self.alpha.create(amount=cents, key=key)
-            except (ConnectionError, TimeoutError) as error:
-                raise lab.Unknown from error
-        if answer["status"] == "declined":
-            raise lab.Declined
-        if answer["status"] != "paid":
-            raise lab.Unknown(answer)
-        return answer["id"]
-
-
-class BetaDesk:
-    def __init__(self, beta):
-        self.beta = beta
-
-    def charge(self, cents, key):
-        if cents < 1:
-            raise ValueError(cents)
-        dollars, rest = divmod(cents, 100)
-        try:
-            code, receipt = self.beta.pay(total=f"{dollars}.{rest:02}", reference=key)
-        except ConnectionError as error:
-            raise lab.Unreachable from error
-        except TimeoutError as late:
-            if (receipt := self.find(key)) is None:
-                raise lab.Unreachable from late
-            return receipt
-        if code == 94:
-            return self.find(key)
-        if code == 51:
-            raise lab.Declined
-        if code != 0:
-            raise lab.Unknown(code)
-        return receipt
-
-    def find(self, key):
-        try:
-            return self.beta.find(key)
-        except (ConnectionError, TimeoutError) as error:
-            raise lab.Unknown from error
-
-
-def payment_desks(alpha, beta):
-    return AlphaDesk(alpha), BetaDesk(beta)
-"""
+_, DESKS = worked_answer("clean_architecture.payment_desks")
+_, BOOK = worked_answer("clean_architecture.rule_of_four")
 
 
 def desks(old, new, count=1):
@@ -71,22 +14,6 @@ def desks(old, new, count=1):
     return DESKS.replace(old, new, count)
 
 
-BOOK = """
-from helpers.labs.architecture import clean_architecture as lab
-
-
-def book(db, flight_id, customer_id, seats):
-    db.execute("select from flights where flight_id = %s for no key update", [flight_id])
-    taken = dict(db.execute('''
-        select seat, customer_id from seats join bookings using (booking_id)
-        where seats.flight_id = %s and active''', [flight_id]).fetchall())
-    if len(set(seats)) < len(seats) or any(seat in taken for seat in seats):
-        raise lab.SeatTaken
-    if list(taken.values()).count(customer_id) + len(seats) > 4:
-        raise lab.TooMany
-    for seat in seats:
-        db.execute(lab.INSERT, {"flight": flight_id, "customer": customer_id, "seat": seat})
-"""
 LOCK = '    db.execute("select from flights where flight_id = %s for no key update", [flight_id])\n'
 
 
@@ -183,13 +110,13 @@ WRONG = {
         # what was given back counts
         (booked(" and active", ""), "were given back"),
         # seats of all flights count
-        (booked("where seats.flight_id = %s and active''', [flight_id]", "where active'''"), "flight 2 has seats of its own"),
+        (booked('where seats.flight_id = %s and active""", [flight_id]', 'where active"""'), "flight 2 has seats of its own"),
         # the order alone
         (booked("list(taken.values()).count(customer_id) + len(seats) > 4", "len(seats) > 4"), "is to raise lab.TooMany"),
         # five are allowed
         (booked("+ len(seats) > 4", ">= 4"), "is to raise lab.TooMany"),
         # its own commit
-        (BOOK + "    db.commit()\n", "book has committed"),
+        (BOOK + "\n    db.commit()\n", "book has committed"),
         # the same seat twice in one order
         (booked("len(set(seats)) < len(seats) or any", "any"), "names a seat twice"),
         # a lock of the session, which the end of the transaction does not give back

@@ -79,228 +79,80 @@ def right_estimates():
     ],
     "transactions_indexes.own_pages": [
         (  # the rows of one loop
-            r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+            """
+-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
++            rows = round(float(ran[1])) if ran else 0
 """,
             "expected (name, rows, pages) = ('Bitmap Heap Scan on flights f', 3273, 3272)",
         ),
         (  # pages per loop as well
             r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            loops = int(ran[2]) if ran else 1
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared))) * loops
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
++            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
++            loops = int(ran[2]) if ran else 1
+@@
+-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
++            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared))) * loops
 """,
             "('Nested Loop', 3273, 0)",
         ),
         (  # temporary blocks are no pages of a table
-            r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+            """
+-            shared = line.split("temp")[0]
++            shared = line
 """,
             "('Hash Join', 58665, 0)",
         ),
         (  # planning is no part of the plan
-            r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+            """
+-        if line.startswith("Planning"):
+-            break
 """,
             "('Bitmap Heap Scan on flights f', 3273, 3272)",
         ),
         (  # only what was found in memory
             r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"hit=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
++            found[-1][3] = sum(map(int, re.findall(r"hit=(\d+)", shared)))
 """,
             "('Bitmap Index Scan on of_tail', 3273, 249)",
         ),
         (  # with what is below
-            r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            pass
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+            """
+-        if above:
+-            own[above[-1]] -= pages
++        if above:
++            pass
 """,
             "('Nested Loop', 3273, 0)",
         ),
         (  # from everything above
-            r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        for parent in above:
-            own[parent] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+            """
+-        if above:
+-            own[above[-1]] -= pages
++        for parent in above:
++            own[parent] -= pages
 """,
             "at this place, got",
         ),
         (  # nodes that ran
             r"""
-import re
-
-def own_pages(text):
-    found = []
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if (node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line)) and (ran := re.search(r"rows=([\d.]+) loops=(\d+)", line)):
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
+-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
+-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
++        if (node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line)) and (ran := re.search(r"rows=([\d.]+) loops=(\d+)", line)):
 """,
             "has 9 nodes, you return 5",
         ),
         (  # remembers the nodes of the call before
-            r"""
-import re
-
-found = []
-
-
-def own_pages(text):
-    for line in text.splitlines():
-        if line.startswith("Planning"):
-            break
-        if node := re.match(r"( *(?:->  )?)(.*?)  \(cost=", line):
-            ran = re.search(r"rows=([\d.]+) loops=(\d+)", line)
-            rows = round(float(ran[1]) * int(ran[2])) if ran else 0
-            found.append([len(node[1]), node[2], rows, 0])
-        elif "Buffers: shared" in line:
-            shared = line.split("temp")[0]
-            found[-1][3] = sum(map(int, re.findall(r"(?:hit|read)=(\d+)", shared)))
-    own = [pages for *_, pages in found]
-    for at, (depth, _, _, pages) in enumerate(found):
-        above = [n for n in range(at) if found[n][0] < depth]
-        if above:
-            own[above[-1]] -= pages
-    return [(name, rows, pages) for (_, name, rows, _), pages in zip(found, own, strict=True)]
-""",
+            '''
+-def own_pages(text):
+-    """Name, rows of all loops, and the node's own pages, of every node, top down."""
+-    found = []
++found = []
++
++
++def own_pages(text):
+''',
             "you return",
             "again",
         ),
