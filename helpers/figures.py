@@ -108,7 +108,11 @@ def _plain_table(names: list[str], cells: list[list[str]], caption: str) -> str:
 
 def show_source(*things: Callable[..., Any] | type) -> None:
     """Show the source of functions or classes that must live in a module, as the notebook's own."""
-    code = "\n\n".join(inspect.getsource(thing).rstrip() for thing in things)
+    show_code("\n\n".join(inspect.getsource(thing).rstrip() for thing in things))
+
+
+def show_code(code: str) -> None:
+    """Show Python code, highlighted."""
     _show(f"```python\n{code}\n```", "Markdown", code)
 
 

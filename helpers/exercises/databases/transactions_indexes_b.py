@@ -1,7 +1,7 @@
 """Exercises of 3.1, the sitting on indexes: a small covering index, indexes that can go.
 
-Each check works on a database of its own, a copy of one that holds nothing but the flights. That one is made when
-the first answer needs a copy, not for an open exercise. The sitting on plans uses the same server and the same copies.
+Each check works on a database of its own, a copy of one that holds nothing but the flights. The sitting on plans uses
+the same server and the same copies.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
-from helpers.exercises.comparing import probe
+from helpers.exercises.comparing import probe, shown
 from helpers.labs.databases import indexes as lab
 from helpers.plans import Plan, explain
 
@@ -78,17 +78,17 @@ def obey(connect: Callable[[], Any], statements: Any) -> None:
     import psycopg
 
     if isinstance(statements, str) or not isinstance(statements, Sequence):
-        raise Wrong(f"Return a list of SQL statements, got {short(statements)}.")
+        raise Wrong(f"Return a list of SQL statements, got {shown(statements)}.")
     for statement in statements:
         if not isinstance(statement, str):
-            raise Wrong(f"Each statement is a string, got {short(statement)}.")
+            raise Wrong(f"Each statement is a string, got {shown(statement)}.")
     with connect() as connection:
         shape = _shape(connection)
         for statement in statements:
             try:
                 connection.execute(statement)
             except psycopg.Error as problem:
-                raise Wrong(f"PostgreSQL refused {short(statement)}: {problem}") from None
+                raise Wrong(f"PostgreSQL refused {shown(statement)}: {problem}") from None
         if changed := shape ^ _shape(connection):
             how = "gone" if changed & shape else "new"
             raise Wrong(
@@ -143,12 +143,6 @@ def _shape(connection: Any) -> set[str]:
     return {what for (what,) in rows}
 
 
-def short(thing: Any, most: int = 120) -> str:
-    """How a thing is shown in a message."""
-    text = repr(thing)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
-
-
 # ---- an index alone, and a small one ---------------------------------------------------------
 
 BOARD = "select flight, dep_delay from flights where origin = '{}' and dep_delay >= {}"
@@ -170,7 +164,7 @@ BOARD = "select flight, dep_delay from flights where origin = '{}' and dep_delay
     "map is set, does not even choose the index alone.",
     stretch="Tomorrow's import changes 1,000 flights at random. How many heap fetches will the board cost then? "
     "Which setting of the table brings autovacuum before that hurts?",
-    seconds=180,
+    seconds=120,
     uses=flights_server,
     rows=("environment",),
 )
@@ -381,14 +375,14 @@ def _indexes(connection: Any) -> dict[str, bool]:
 
 def _names(answer: Any, there: dict[str, bool]) -> set[str]:
     if isinstance(answer, str):
-        raise Wrong(f"Return several names, a list for example; got the string {short(answer)}.")
+        raise Wrong(f"Return several names, a list for example; got the string {shown(answer)}.")
     try:
         named = set(answer)
     except TypeError:
-        raise Wrong(f"Return the names as a list, got {short(answer)}.") from None
+        raise Wrong(f"Return the names as a list, got {shown(answer)}.") from None
     if unknown := [name for name in named if name not in there]:
         raise Wrong(
-            f"There is no index {short(unknown[0])} on flights; there are {', '.join(sorted(there))}."
+            f"There is no index {shown(unknown[0])} on flights; there are {', '.join(sorted(there))}."
         )
     return named
 

@@ -6,13 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from helpers.exercises import Wrong, exercise
-from helpers.exercises.comparing import same
-from helpers.exercises.databases.transactions_indexes_b import (
-    flights_server,
-    obey,
-    own_database,
-    short,
-)
+from helpers.exercises.comparing import same, shown
+from helpers.exercises.databases.transactions_indexes_b import flights_server, obey, own_database
 from helpers.plans import explain
 
 # ---- why does it expect that? ----------------------------------------------------------------
@@ -45,7 +40,7 @@ WHY_OFF = {
     "would.",
     stretch="`select … from flights join planes using (tailnum) where manufacturer = 'BOEING' and carrier = 'UA'` is off "
     "too. Try to cure it, and find out what extended statistics cannot do.",
-    seconds=180,
+    seconds=120,
     uses=flights_server,
     rows=("environment",),
 )
@@ -199,15 +194,15 @@ def _own_pages(own_pages: Callable[[str], Any], text: str) -> None:
     expected = OWN[text]
     got = own_pages(text)
     if not isinstance(got, (list, tuple)):
-        raise Wrong(f"Return a list of (name, rows, pages), one for each node; got {short(got)}.")
+        raise Wrong(f"Return a list of (name, rows, pages), one for each node; got {shown(got)}.")
     found = [tuple(node) if isinstance(node, (list, tuple)) else node for node in got]
     which = f"The plan that begins with {text[:12].split('  ')[0]!r}"
     if len(found) != len(expected):
-        raise Wrong(f"{which} has {len(expected)} nodes, you return {len(found)}: {short(found)}.")
+        raise Wrong(f"{which} has {len(expected)} nodes, you return {len(found)}: {shown(found)}.")
     for its, mine in zip(expected, found, strict=True):
         if not same(mine, its):
             raise Wrong(
-                f"{which}: expected (name, rows, pages) = {its} at this place, got {short(mine)}. Rows are those of all "
+                f"{which}: expected (name, rows, pages) = {its} at this place, got {shown(mine)}. Rows are those of all "
                 "loops, rounded to whole ones; pages are the node's own, hit and read, without the nodes below, "
                 "without temporary files and planning."
             )

@@ -20,7 +20,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.labs.databases.sqlalchemy import NOW, airline, new_database, reset
+from helpers.figures import show_code
+from helpers.labs.databases.sqlalchemy import airline, new_database, reset
 
 if TYPE_CHECKING:
     import psycopg
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from helpers.services import Postgres  # type: ignore[attr-defined]
 
-__all__ = ["NOW"]
 PATIENCE = 20.0  # seconds after which a crowd will not get any further
 STALLED = 5.0  # seconds without a change: what is still on its way asks again and again, without a lock that one could see
 CROWD = 50
@@ -216,18 +216,15 @@ def touched(before: Path, after: Path) -> dict[str, int]:
 
 def show_variant(style: str, *names: str) -> None:
     """Show files of a variant."""
-    from IPython.display import Markdown, display
-
     files = (f"# {style}/{name}\n{(SEATS / style / name).read_text().rstrip()}" for name in names)
-    display(Markdown("```python\n" + "\n\n\n".join(files) + "\n```"))
+    show_code("\n\n\n".join(files))
 
 
 def seats_database(server: Postgres, name: str = "seats") -> str:
     """A database with the two tables of the use case; its URL."""
     import psycopg
 
-    at = new_database(server, name)
-    plain = str(at).replace("postgresql+psycopg", "postgresql")
+    plain = new_database(server, name).replace("postgresql+psycopg", "postgresql", 1)
     with psycopg.connect(plain) as connection:
         connection.execute(TABLES)
     return plain

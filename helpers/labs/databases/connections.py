@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, override
 
 from helpers.labs.databases.sqlalchemy import new_database
+from helpers.labs.databases.waiting import until
 from helpers.labs.relay import Relay
 
 if TYPE_CHECKING:
@@ -250,16 +251,6 @@ def sessions(server: Postgres, name: str) -> dict[str, int]:
     query = "select state, count(*) from pg_stat_activity where application_name = %s group by 1 order by 1"
     with server.connect(autocommit=True) as connection:
         return dict(connection.execute(query, [name]).fetchall())
-
-
-def until(condition: Callable[[], Any], seconds: float = 20) -> Any:
-    """Ask until the answer is true; that answer. `TimeoutError` if it never is."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not within {seconds:g} s")
-        time.sleep(0.01)
-    return found
 
 
 def servers_of(pooler: PgBouncer, name: str) -> int:

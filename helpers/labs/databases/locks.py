@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING
 
-from sqlalchemy import make_url
+from helpers.labs.databases.connections import conninfo
+from helpers.labs.databases.waiting import until
 
 if TYPE_CHECKING:
     from helpers.services import Postgres  # type: ignore[attr-defined]
@@ -29,8 +29,7 @@ def killed(server: Postgres, *statements: str) -> None:
 
     Returns when the server has ended the worker's session.
     """
-    url = make_url(server.url_of(server.database)).set(drivername="postgresql")
-    command = [sys.executable, "-c", WORKER, url.render_as_string(False), *statements]
+    command = [sys.executable, "-c", WORKER, conninfo(server), *statements]
     with subprocess.Popen(
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as worker:
@@ -42,5 +41,4 @@ def killed(server: Postgres, *statements: str) -> None:
         raise RuntimeError("The worker ended before it had claimed a task; its error is above.")
     gone = "select count(*) = 0 from pg_stat_activity where pid = %s"
     with server.connect(autocommit=True) as connection:
-        while not connection.execute(gone, [int(pid)]).fetchone()[0]:
-            time.sleep(0.01)
+        until(lambda: connection.execute(gone, [int(pid)]).fetchone()[0])

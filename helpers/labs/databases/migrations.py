@@ -13,11 +13,12 @@ import sys
 import tempfile
 import textwrap
 import threading
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from helpers.labs.databases.waiting import until
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine, MetaData
@@ -89,16 +90,6 @@ def state_of(error: BaseException) -> str:
     """The SQLSTATE of a database's error, or the name of another one."""
     cause = getattr(error, "orig", None) or error
     return str(getattr(cause, "sqlstate", None) or type(cause).__name__)
-
-
-def until(holds: Callable[[], Any], seconds: float = 30) -> Any:
-    """Ask again until the answer is true, and return it."""
-    end = time.monotonic() + seconds
-    while not (answer := holds()):
-        if time.monotonic() > end:
-            raise TimeoutError(f"not so after {seconds} s")
-        time.sleep(0.005)
-    return answer
 
 
 def waiting(engine: Engine) -> int:
