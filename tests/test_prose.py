@@ -131,6 +131,18 @@ def test_a_figure_is_in_an_output_when_rounded_as_written(
     assert (wanting(tmp_path, f"It takes {figure} each.", output) == []) is supported
 
 
+def test_a_figure_may_be_a_label_in_a_picture(tmp_path: Path) -> None:
+    book = with_prose(tmp_path, "It takes 104 bytes each.")
+    node = pretend(book)
+    cell = next(c for c in node.cells if c.cell_type == "code")
+    for alt, supported in (("A booking. shown: as created, 104", True), ("A booking", False)):
+        picture = nbformat.v4.new_output(
+            "display_data", {"image/png": ""}, metadata={"image/png": {"alt": alt}}
+        )
+        cell.outputs = [picture]
+        assert (prose.unsupported(book, node) == []) is supported
+
+
 def test_a_figure_may_be_in_the_code(tmp_path: Path) -> None:
     assert wanting(tmp_path, "A limit of 64 MiB.", code="legs = 64 * 2**20") == []
 
