@@ -216,6 +216,13 @@ def test_an_id_used_twice_names_both_places(tmp_path: Path) -> None:
     assert found == [f"05_exceptions cell 7: {text}"]
 
 
+def test_a_claim_and_an_exercise_share_no_id(tmp_path: Path) -> None:
+    same = GOOD.replace("generators.two", "generators.turn")
+    pretend(write(tmp_path, same))
+    text = "generators.turn is a claim and an exercise: rename one"
+    assert text in [p.text for p in contracts.check_all(tmp_path)]
+
+
 # --- pairs -----------------------------------------------------------------------------------------
 
 Change = Callable[[nbformat.NotebookNode], None]

@@ -1453,14 +1453,14 @@ check("clean_architecture.payment_desks", payment_desks)
 #
 # `db.execute(lab.INSERT, {"flight": …, "customer": …, "seat": …})` books one seat. `load` of the second experiment shows how to read the seats.
 
-# %% exercise="clean_architecture.rule_of_four" tags=["exercise"]
+# %% exercise="clean_architecture.both_rules" tags=["exercise"]
 def book(db, flight_id, customer_id, seats):
     """Book all of these seats of a flight for a customer, or raise."""
     raise NotImplementedError
 
 
 # %%
-check("clean_architecture.rule_of_four", book)
+check("clean_architecture.both_rules", book)
 
 # %% [markdown] minutes=3
 # ## Asked in interviews

@@ -206,6 +206,10 @@ def _unique_ids(books: list[Notebook]) -> list[Problem]:
             first, at = where[0]
             text = f"{word} id {id} is used twice; first in {first.name} cell {at + 1}"
             found.append(Problem(book.name, cell + 1, text))
+        # An id in prose is a link to one cell.
+        if word == "check" and ("claim", id, False) in places:
+            book, cell = where[0]
+            found.append(Problem(book.name, cell + 1, f"{id} is a claim and an exercise: rename one"))
     return found
 
 

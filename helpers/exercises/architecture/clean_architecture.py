@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -207,13 +206,12 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
             raise Wrong(f"Beta: find raised TimeoutError after code 94: expected lab.Unknown with it as the __cause__, got {shown(met)}.")  # fmt: skip
 
 
-# --- the rule of four ----------------------------------------------------------------------------
+# --- both rules ----------------------------------------------------------------------------
 
 
-@functools.cache
 def _database() -> Engine:
-    """The service's tables without the unique index, made once for each process."""
-    engine = lab.database(lab.postgres(), "rule_of_four")
+    """The service's tables without the unique index."""
+    engine = lab.database(lab.postgres(), "both_rules")
     with engine.begin() as connection:
         connection.exec_driver_sql("drop index uq_seats_active")
     engine.dispose()
@@ -221,7 +219,7 @@ def _database() -> Engine:
 
 
 @exercise(
-    "clean_architecture.rule_of_four",
+    "clean_architecture.both_rules",
     hints=(
         "Both rules compare the order with what is there. Which row can all bookings of one flight agree on, to wait for each other, and when must "
         "they have it: before they read the seats, or before they write?",
@@ -237,7 +235,7 @@ def _database() -> Engine:
     seconds=60,
     rows=("exception",),
 )
-def check_rule_of_four(book: Callable[..., object], engine: Engine) -> None:
+def check_both_rules(book: Callable[..., object], engine: Engine) -> None:
     """One session, two sessions, twelve sessions."""
     try:
         lab.clear(engine, flights=2)

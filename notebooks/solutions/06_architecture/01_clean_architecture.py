@@ -88,7 +88,7 @@ check("clean_architecture.payment_desks", payment_desks)
 # booking before has committed, because at READ COMMITTED each statement looks anew. Then both rules, for the whole order. Only then the first INSERT, so an exception leaves nothing behind.
 # `for no key update` is enough, and it does not stop the inserts elsewhere that only refer to the flight.
 
-# %% exercise="clean_architecture.rule_of_four" tags=["solution"]
+# %% exercise="clean_architecture.both_rules" tags=["solution"]
 def book(db, flight_id, customer_id, seats):
     """Book all of these seats of a flight for a customer, or raise."""
     db.execute("select from flights where flight_id = %s for no key update", [flight_id])
@@ -104,4 +104,4 @@ def book(db, flight_id, customer_id, seats):
 
 
 # %%
-check("clean_architecture.rule_of_four", book)
+check("clean_architecture.both_rules", book)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from helpers.model.notebooks import worked_answer
 
 _, DESKS = worked_answer("clean_architecture.payment_desks")
-_, BOOK = worked_answer("clean_architecture.rule_of_four")
+_, BOOK = worked_answer("clean_architecture.both_rules")
 
 
 def desks(old, new, count=1):
@@ -93,7 +93,7 @@ WRONG = {
         (desks("        except ConnectionError as error:\n", "        except (ConnectionError, KeyboardInterrupt) as error:\n"),
          "KeyboardInterrupt(), which is to propagate", "base exception"),
     ],
-    "clean_architecture.rule_of_four": [
+    "clean_architecture.both_rules": [
         # no lock
         (booked(LOCK, ""), "Twelve customers want seat 1A at once: expected 1 booked, got 12"),
         # a lock that others can have, too
@@ -195,7 +195,7 @@ def payment_desks(alpha, beta):
     return [desk(create, create, of_alpha), desk(pay, find, of_beta)]
 """,
     ],
-    "clean_architecture.rule_of_four": [
+    "clean_architecture.both_rules": [
         # an advisory lock on the flight's number, and the checks in SQL
         """
 from helpers.labs.architecture import clean_architecture as lab
