@@ -41,7 +41,7 @@ stamp()
 # %% [markdown] core=true minutes=6
 # ## Five green tests
 #
-# Five tests of the airline's booking desk. Each of them passed in every run of the last month.
+# Five tests of the airline's booking desk. Each of them passed when it was merged.
 
 
 # %%
@@ -148,8 +148,8 @@ claim("test_pipelines.forced", "each of the four schedules makes one test fail, 
 
 # %% [markdown]
 # **Why.** Each test depends on something that it does not set. A hold that starts after 23:45 ends tomorrow. Two draws from 96 seats are equal once in 96 times on
-# average. `test_what_is_sold` needs `test_sell` to run before it, in the same process. The hash of a `str` differs between processes unless `PYTHONHASHSEED`
-# is set ([`PYTHONHASHSEED`](https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED)), and so does the order of a set of strings.
+# average. `test_what_is_sold` needs `test_sell` to run before it, in the same process. The hash of a `str` differs between interpreters that are started separately, unless `PYTHONHASHSEED`
+# is a number ([`PYTHONHASHSEED`](https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED)), and so does the order of a set of strings.
 #
 # **In production.** A flaky test is repaired when the schedule that made it fail passes. To run it a hundred times proves less. The repair is to pass in what the
 # test depends on: `now`, a `random.Random(seed)`, a fixture for the sold seat, `sorted`.
@@ -223,15 +223,15 @@ show_lines({f"{p:.1%} flake": (RUNS, [(1 - p) ** n for n in RUNS]) for p in (0.0
 # %%
 claim("test_pipelines.two_hundred", "of rows of 200 runs of a test that fails in 15 of 1,440 minutes, about one in eight is green throughout",
       simulated, between=(0.10, 0.15), did=len(rows_of_200), proves={"test_pipelines.q2": "b"})
-claim("test_pipelines.office", "of rows of 200 runs between 9 and 18 UTC, all are green: the runs are not independent draws",
+claim("test_pipelines.office", "of rows of 200 runs between 9 and 18 UTC, all are green: at these hours the probability is 0",
       office, equals=1.0, did=len(rows_of_200))
 
 # %% [markdown]
-# **Reading it.** The formula `(1 - p) ** n` assumes that the runs are independent. Runs at random minutes of the day are. A team that pushes between 9 and 18 UTC never sees
+# **Reading it.** The formula `(1 - p) ** n` assumes that each run fails with the same probability p, whatever the others did. Runs at random minutes of the day do. A team that pushes between 9 and 18 UTC never sees
 # this failure, and a nightly job at 23:50 sees it every night. So a rate of failures says little without its schedule.
 #
 # The other direction is as useful. To see a 1 % failure at least once with 95 % probability, a loop needs 299 runs, because 0.99 to the power of 299 is just below 0.05. That is what
-# "I ran it a hundred times" has to be compared with. And a suite of 300 such tests is green in one run of twenty.
+# "I ran it a hundred times" has to be compared with. And a suite of 300 such tests, if they fail independently, is green in one run of twenty.
 
 
 # %% [markdown] claim="test_pipelines.two_hundred" tags=["break-it"]
@@ -329,7 +329,7 @@ claim("test_pipelines.junit", "in the JUnit file a rerun is a second test case o
 # **Reading it.** A probability *p* of failing becomes *p* to the power of the number of attempts. Here 1/3 becomes 1/27, and 1 % becomes one in a million. The customers do not
 # have three attempts: for them the rate is still one in three.
 #
-# The report of this build says 27 tests and contains 39 test cases. The twelve reruns have neither a `<failure>` nor a mark of their own. A dashboard that reads JUnit files can find them
+# Since pytest-rerunfailures 16.6.1 (September 2026) each attempt is a test case. Before, only the last one was, and a rerun left no trace in the file. The report of this build says 27 tests and contains 39 test cases. The twelve reruns have neither a `<failure>` nor a mark of their own. A dashboard that reads JUnit files can find them
 # only as names that occur twice. The terminal says `12 rerun`. The evaluator of a benchmark read each case as a test, so a test that failed in all three attempts counted as two passes and one failure
 # ([ProgramBench#64](https://github.com/facebookresearch/ProgramBench/issues/64)).
 #
@@ -352,7 +352,7 @@ claim("test_pipelines.junit", "in the JUnit file a rerun is a second test case o
 
 # %% [markdown] also=["test_pipelines.hidden"] claim="test_pipelines.junit" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: let reruns be part of the test, so that nothing is run twice</summary>
+# <summary><b>Mend it</b>: no reruns, so that each test is one case</summary>
 #
 # ```diff
 # -    (_, once), (log, twice) = build(place), build(place, "--reruns=2", "-rR")
@@ -462,7 +462,7 @@ claim("test_pipelines.loadgroup", "with pytest 9.2 and xdist 3.8 loadgroup does 
 # free. `loadscope` groups by class, and by module for functions ([distribution](https://pytest-xdist.readthedocs.io/en/stable/distribution.html)).
 #
 # `loadgroup` should keep together what the mark `xdist_group` names. xdist 3.8 does that by a suffix: each worker changes `_nodeid` of a marked test to `…@bank`, and the controller groups by what follows the `@`. Since
-# pytest 9.2 nobody reads `_nodeid` any more. There is no error and no warning, both tests of the account run beside each other
+# pytest 9.2 nobody reads `_nodeid` any more. There is no error and no warning, and both tests of the account may run at the same time
 # ([xdist#1386](https://github.com/pytest-dev/pytest-xdist/issues/1386), reported in September 2026 and open at the time of writing). In the table they share a worker or not, as it happens.
 #
 # | mode | keeps together | take it if |
@@ -473,7 +473,8 @@ claim("test_pipelines.loadgroup", "with pytest 9.2 and xdist 3.8 loadgroup does 
 # | `loadgroup` | what the mark names, if the versions fit | a few tests share one account or port; look for the `@` in `-v` |
 #
 # **In production.** Name each worker's database by `worker_id`. Protect a shared account by a lock of its own, and do not rely on the distribution. A worker that dies is replaced. With xdist 3.8
-# a run under `loadfile` can then hang, where one under `load` goes on ([xdist#1323](https://github.com/pytest-dev/pytest-xdist/issues/1323)). So give each job a time limit, and think of
+# a run under `loadfile`, `loadscope` or `loadgroup` can then hang, where one under `load` goes on
+# ([xdist#784](https://github.com/pytest-dev/pytest-xdist/issues/784), [xdist#1323](https://github.com/pytest-dev/pytest-xdist/issues/1323), repaired after 3.8). So give each job a time limit, and think of
 # `--max-worker-restart=0`: the run ends after the crash, as failed, and the tests behind it do not run.
 
 
@@ -641,7 +642,7 @@ claim("test_pipelines.once", "with crc32 each of the twelve tests ran once",
 # **Why.** `hash()` of a string is a different number in each process, unless all of them get the same `PYTHONHASHSEED`. So each machine divides the suite in its own way. A test is on no machine with the
 # probability (2/3)³, which is 30 %. `zlib.crc32`, or a digest of `hashlib`, depends on the bytes alone.
 #
-# **In production.** Let the last job of the pipeline compare the union of the shards' JUnit files with `pytest --collect-only -q`. It costs seconds, and it notices a job that was never started too.
+# **In production.** Let the last job of the pipeline compare the union of the shards' JUnit files with `pytest --collect-only -q` (the ids are spelled differently there: map one to the other). It costs seconds, and it notices a job that was never started too.
 # A stable hash spreads the *number* of tests evenly and not their *time*; plugins such as [pytest-split](https://github.com/jerry-git/pytest-split) use recorded durations.
 
 
@@ -705,8 +706,7 @@ claim("test_pipelines.shuffled", "one shuffle passes, another fails, and its see
 
 # %% [markdown]
 # **In production.** Random order finds a dependency on some later day, in somebody else's pull request. The seed in the report makes that a repeatable failure, if it is printed and used
-# (`--randomly-seed`). pytest-randomly also sets `random.seed` before each test, to a number made from the seed and the test's id. So a test that depends on luck
-# is decided by the seed: it fails for some seeds, each time, and that makes it findable too. With xdist the order within a worker still depends on the distribution.
+# (`--randomly-seed`). pytest-randomly also sets `random.seed` before each test, to a number made from the seed and the test's id. So a test whose luck comes from `random` is decided by the seed: it fails for some seeds, each time, and that makes it findable too. With xdist the order within a worker still depends on the distribution.
 
 
 # %% [markdown] claim="test_pipelines.shuffled" tags=["break-it"]
@@ -819,11 +819,11 @@ claim("test_pipelines.contexts", "one test alone runs the last line, the one tha
 # **Reading it.** Coverage says what ran. It does not know what was asserted (`test_too_late`), which values were tried (the limits, a fare below the fee), and what is missing from the code. So it is a good alarm in
 # one direction: what is *not* covered is not tested.
 #
-# A *context* is the test that ran the line (`dynamic_context = test_function`, [coverage](https://coverage.readthedocs.io/en/latest/contexts.html)). It answers "which tests would notice a
-# change here?" with an upper bound. Mutants answer the question itself; this section made six by hand, [5.2](02_doubles.ipynb) makes them all. As a gate they are affordable for the lines of one change: no new survivor there.
+# A *context* is the test that ran the line (`dynamic_context = test_function`, [coverage](https://coverage.readthedocs.io/en/latest/contexts.html)). For a line inside a function that tests call, it answers "which tests could notice a change here?". A line
+# that ran at import or in a fixture, such as `FREE = …`, has no test as its context, and tests notice a change there all the same. Mutants answer the question itself; this section made six by hand, [5.2](02_doubles.ipynb) makes them all. As a gate they are affordable for the lines of one change: no new survivor there.
 #
 # **In production.** Two false alarms to know: code under greenlets, which SQLAlchemy's async sessions use, can be reported as missing unless coverage's `concurrency` names `greenlet`
-# ([coverage#1082](https://github.com/coveragepy/coveragepy/issues/1082)), and child processes are not measured unless `patch = subprocess` or a start-up hook says so.
+# ([coverage#1082](https://github.com/coveragepy/coveragepy/issues/1082)), and child processes are not measured unless `patch = subprocess`, `concurrency = multiprocessing` or a start-up hook says so.
 
 
 # %% [markdown] also=["test_pipelines.mistakes"] claim="test_pipelines.covered" tags=["break-it"]
@@ -951,8 +951,9 @@ claim("test_pipelines.diff_cover", "diff-cover stops the untested lines, and let
       [gate["diff-cover"] for gate in gates.values()], equals=[1, 0], proves={"test_pipelines.q7": "b"})
 
 # %% [markdown]
-# **Reading it.** The total is an average over all lines, so a few untested lines hardly move it. diff-cover takes the lines of the diff that the coverage report knows. A JSON file has none, nor has SQL, a template, a
-# workflow or a deleted test, and *no lines with coverage information* counts as passed.
+# **Reading it.** The total is an average over all lines and branches, so a few untested lines hardly move it. diff-cover takes the lines of the diff that the coverage report knows. A JSON file has none, nor has SQL, a template, a
+# workflow or a deleted test, and *no lines with coverage information* counts as passed. It counts lines: the same two lines written as one, `if capacity > 600: return []`, would pass, unless it is called
+# with `--branch-coverage`.
 #
 # **In production.** Use both: a total that may not sink, and a diff that must be covered. And ask for each gate which regression it cannot see. The last exercise builds a gate over the tests themselves.
 
@@ -1036,7 +1037,7 @@ claim("test_pipelines.stale", "the new process computes with the old fee; with a
 # |---|---|---|
 # | virtual environment | hash of the lock file | Python's full version, the operating system's image, the CPU |
 # | test results, image layers | hash of all inputs | data files, environment variables, the date |
-# | downloaded packages | nothing: an old package is still that package | |
+# | downloaded packages | nothing for correctness: an old package is still that package | on GitHub an entry is never rewritten: put the lock file's hash in, with a fallback |
 #
 # A fallback (`restore-keys` on GitHub) restores an older entry on purpose. Use it for downloads only.
 
@@ -1111,7 +1112,7 @@ claim("test_pipelines.unselected", "after a change of a data file and a variable
       [len(data.outcomes), data.code], equals=[0, 0], did=everything.failed, proves={"test_pipelines.q9": "b"})
 
 # %% [markdown]
-# **Why.** testmon watches Python code by coverage. A file that a test opens, a variable, the database's schema, a template, another service: it does not see these. Plain pytest exits with 5 when no test was collected, so here the
+# **Why.** testmon watches Python code by coverage, and the installed packages and Python's version. A file that a test opens, a variable, the database's schema, a template, another service: it does not see these. Plain pytest exits with 5 when no test was collected, so here the
 # selection also took away that alarm.
 #
 # **In production.** Selection is for the first answer, in a pull request. Run everything before the merge or at night, and treat each failure that only the full run found as a missing dependency. testmon can be told of some inputs:
@@ -1147,7 +1148,7 @@ claim("test_pipelines.unselected", "after a change of a data file and a variable
 # %% [markdown] minutes=5
 # ## Three mistakes in a definition
 #
-# The airline's pipeline for GitHub Actions. Nobody runs it before it is merged, so it is checked like code: by the schema that check-jsonschema has built in, and by zizmor, which knows attacks on workflows. Both work without a network.
+# The airline's pipeline for GitHub Actions. It runs only after a push, and jobs for `schedule` or `pull_request_target` only as merged. So it is checked like code: by the schema that check-jsonschema has built in, and by zizmor, which knows attacks on workflows. Both work without a network.
 
 
 # %%
@@ -1241,8 +1242,10 @@ claim("test_pipelines.zizmor", "zizmor alone finds the command made from a pull 
 
 # %% [markdown]
 # **Why.** A schema knows keys and types. To it, a command is a string. zizmor knows that GitHub pastes `${{ … }}` into the script before the shell reads it, so whoever opens a pull request with the title `"; curl …` runs
-# a command in the job ([template injection](https://docs.zizmor.sh/audits/#template-injection)). Handed over as an environment variable it would be data. `|| true` is neither a wrong type nor an attack. It is a decision
-# that no failure counts, and only a test of the pipeline notices it: a run with a planted failure, which must be red.
+# a command in the job ([template injection](https://docs.zizmor.sh/audits/#template-injection)). Handed over as an environment variable it would be data. The "–" of zizmor beside `runs_on` is no acquittal: it cannot read that file, warns on
+# stderr, and skips it. With `--strict-collection` that is an error. `|| true` is neither a wrong type nor an attack. It is a decision
+# that no failure counts. Neither tool has a rule for it. A search for the words finds this spelling, and misses `|| :` or `set +e`. A run with a planted
+# failure, which must be red, finds each spelling in the steps that it reaches.
 #
 # **In production.** Run both as a job and as a pre-commit hook. Keep the steps themselves in a tool that runs on a laptop: make, nox, a script. Then the file for GitHub and the one for GitLab are short, and you can move.
 
@@ -1355,16 +1358,16 @@ show_table([
 # %%
 claim("test_pipelines.own_pinned", "each action of the course's workflow is pinned to a commit",
       [use for use in uses if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40}", use)], equals=[], did=len(uses))
-claim("test_pipelines.own_red", "nothing in it retries a step or lets one fail",
+claim("test_pipelines.own_red", "the workflow's file has none of four words that retry a step or let one fail",
       hides, equals=[], did=len(jobs))
-claim("test_pipelines.own_controls", "each claim of the course has a control, or says why it has none",
+claim("test_pipelines.own_controls", "each claim of the course is named by a control",
       sorted(claims - controls), equals=[], did=len(controls), baseline=claims)
 
 # %% [markdown]
 # **Reading it.** A green run here means: the claims held, each control turned its claim red, the checks refused the wrong answers, and the *canaries*, which hold one planted mistake for each gate, made a run red. A
 # floor file, which no tool writes, says how many there must be at least. So a topic that disappears, or a gate that goes silent, is a visible difference in a review.
 #
-# The ledger in `data/ledger` says how often the claims and controls of a topic were tried, on which Python, quiet and beside a busy neighbour. What a run had to repeat is named in its report: a claim that holds nine times of
+# The ledger in `data/ledger` says how often the claims and controls of a topic were tried, on which Python, quiet and beside a busy neighbour. The run itself may repeat a little: one control run, and two others of its tests. It names them in its report, and more make it red. A claim that holds nine times of
 # ten is a defect of the measurement.
 
 
@@ -1435,7 +1438,7 @@ check("test_pipelines.test_hold", test_hold)
 # ### Shards by time (7 minutes)
 #
 # `seconds` maps the id of each test to the seconds that it took last time. Divide the tests into `machines` lists, so that each test is in exactly one of them and the slowest machine is not much slower than it must be: give the
-# longest test that is left to the machine that has least to do. Among equal tests the id decides, in the order of the alphabet, and among equal machines the lower number. Each machine calls the function by itself and takes its list. So the
+# longest test that is left to the machine that has least to do. Among equal tests the id decides, in the order of `sorted`, and among equal machines the lower number. Each machine calls the function by itself and takes its list. So the
 # result must be the same in each process, whatever its hash seed, and for each order in which the tests were collected.
 
 
@@ -1510,7 +1513,7 @@ check("test_pipelines.gate", gate)
 # <details>
 # <summary>How do you test the pipeline itself?</summary>
 #
-# A schema and zizmor for the definition (`test_pipelines.schema`, `test_pipelines.zizmor`), and planted failures that must make the run red, because no tool finds `|| true`.
+# A schema and zizmor for the definition (`test_pipelines.schema`, `test_pipelines.zizmor`), and planted failures that must make the run red, because neither of the two finds `|| true`.
 #
 # </details>
 
@@ -1525,7 +1528,7 @@ check("test_pipelines.gate", gate)
 # 3. Each worker is a process: it makes its own session fixtures, hashes strings in its own way, and must collect the same list as the others.
 # 4. Full coverage means that everything ran. A gate over changed lines sees code only, and a selection by coverage misses data and variables.
 # 5. A cache is right if its key holds everything that the result depends on.
-# 6. A pipeline's definition can be checked like code; a decision to ignore failures is found only by a planted failure.
+# 6. A pipeline's definition can be checked like code; a decision to ignore failures passes both tools, and a planted failure finds it.
 #
 # <details>
 # <summary>The claims behind each sentence</summary>

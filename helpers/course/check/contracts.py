@@ -209,7 +209,9 @@ def _unique_ids(books: list[Notebook]) -> list[Problem]:
         # An id in prose is a link to one cell.
         if word == "check" and ("claim", id, False) in places:
             book, cell = where[0]
-            found.append(Problem(book.name, cell + 1, f"{id} is a claim and an exercise: rename one"))
+            found.append(
+                Problem(book.name, cell + 1, f"{id} is a claim and an exercise: rename one")
+            )
     return found
 
 

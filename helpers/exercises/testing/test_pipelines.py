@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from helpers.exercises import Wrong, exercise
 from helpers.exercises.comparing import raised_by, same, shown, unchanged
@@ -38,7 +39,9 @@ def check_test_hold(test_hold: Callable[[Any], Any]) -> None:
         state = random.getstate()
         random.seed(seed)
         try:
-            with time_machine.travel(datetime.fromisoformat(moment).replace(tzinfo=UTC), tick=tick):
+            at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
+            with time_machine.travel(at, tick=tick) as clock:
+                desk.clock = clock
                 return raised_by(lambda: test_hold(desk))
         finally:
             random.setstate(state)
@@ -72,17 +75,24 @@ def check_test_hold(test_hold: Callable[[Any], Any]) -> None:
 
 def _shards(seconds: dict[str, float], machines: int) -> list[list[str]]:
     lists: list[list[str]] = [[] for _ in range(machines)]
-    load = [0] * machines
+    load = [0.0] * machines
     for test in sorted(seconds, key=lambda test: (-seconds[test], test)):
         least = load.index(min(load))
         lists[least].append(test)
-        load[least] += int(seconds[test])
+        load[least] += seconds[test]
     return lists
 
 
 _SUITES: tuple[tuple[str, dict[str, float], int], ...] = (
     ("six tests, two machines", {"f": 1, "e": 2, "d": 3, "c": 7, "b": 5, "a": 6}, 2),
     ("equal tests", {"c": 4, "a": 4, "d": 4, "b": 4, "e": 4}, 3),
+    ("parts of a second", {"a": 0.25, "b": 0.5, "c": 0.75, "d": 0.875}, 2),
+    ("equal machines", {"z": 4, "b": 3, "c": 1, "d": 1}, 2),
+    (
+        "equal tests with longer ids",
+        {"test_a[2]": 4, "test_a[10]": 4, "test_c": 4, "test_b[1]": 4},
+        2,
+    ),
     ("tests that took no time", {"b": 0, "a": 0, "c": 3}, 2),
     ("fewer tests than machines", {"a": 2}, 3),
     ("one machine", {"b": 1, "a": 2}, 1),
@@ -136,17 +146,25 @@ def _each_once(name: str, got: Any, seconds: dict[str, float], machines: int) ->
 def _junit(*cases: tuple[str, str], wrapped: bool = True) -> str:
     inside = {
         "passed": "", "failed": '<failure message="1A">assert</failure>', "error": "<error/>",
-        "skipped": '<skipped message="no bank"/>', "printed": "<system-out>failure</system-out>",
+        "skipped": '<skipped message="no bank"/>',
+        "printed": '<properties><property name="failure" value="error"/></properties>'
+                   "<system-out>failure</system-out><system-err>error</system-err>",
     }  # fmt: skip
     rows = [
-        f'<testcase classname="{name.split("::")[0]}" name="{name.split("::")[1]}" time="0.1">{inside[how]}</testcase>'
+        f'<testcase classname={quoteattr(name.split("::")[0])} name={quoteattr(name.split("::")[1])} time="0.1">{inside[how]}</testcase>'
         for name, how in cases
     ]
-    suite = f'<testsuite name="pytest" tests="{len(rows)}">{"".join(rows)}</testsuite>'
-    return f"<testsuites>{suite}</testsuites>" if wrapped else suite
+    half = len(rows) // 2
+    parts = (rows[:half], rows[half:]) if wrapped else (rows,)
+    suites = "".join(
+        f'<testsuite name="pytest" tests="{len(part)}">{"".join(part)}</testsuite>'
+        for part in parts
+    )
+    return f"<testsuites>{suites}</testsuites>" if wrapped else suites
 
 
-_A, _B, _C = "test_desk::test_a", "test_desk::test_b", "test_bank::test_a"
+_A, _B, _C, _D = "test_desk::test_a", "test_desk::test_b", "test_bank::test_a", "test_bank::test_c"
+_P1, _P2 = "test_desk::test_p[1A]", 'test_desk::test_p[<6 & "A">]'
 _Cases = tuple[tuple[str, str], ...]
 _PULLS: tuple[tuple[str, _Cases, _Cases, list[str]], ...] = (
     ("nothing changed", ((_A, "passed"), (_B, "passed")), ((_B, "passed"), (_A, "passed")), []),
@@ -165,7 +183,9 @@ _PULLS: tuple[tuple[str, _Cases, _Cases, list[str]], ...] = (
     ("main was red, and the test passes now", ((_A, "failed"),), ((_A, "passed"),), []),
     ("a passing test printed the word failure", ((_A, "passed"),), ((_A, "printed"),), []),
     ("a test passed, and its teardown failed", ((_A, "passed"),), ((_A, "passed"), (_A, "error")), [_A]),
-    ("three reasons", ((_C, "passed"), (_B, "passed")), ((_B, "failed"), (_A, "passed"), (_A, "passed")), [_C, _A, _B]),
+    ("parameters make different tests", ((_P1, "passed"), (_P2, "passed")), ((_P1, "passed"), (_P2, "passed")), []),
+    ("a parameter is gone", ((_P1, "passed"), (_P2, "passed")), ((_P1, "passed"),), [_P2]),
+    ("four reasons", ((_C, "passed"), (_B, "passed"), (_D, "passed")), ((_B, "failed"), (_A, "passed"), (_A, "passed")), [_C, _D, _A, _B]),
 )  # fmt: skip
 
 

@@ -116,6 +116,7 @@ class Desk:
     """Draws seats and holds them."""
 
     what = "a desk that keeps the order of the seats"
+    clock: Any = None  # the test's, which a desk may shift
 
     def draw(self, n: int, rng: Any = random) -> list[str]:
         """Draw n different seats."""
@@ -142,15 +143,15 @@ class BackwardsDesk(Desk):
 
 
 class SlowDesk(Desk):
-    """Some milliseconds pass before and after it reads the clock."""
+    """Half a minute passes before it reads the clock, and another one after it."""
 
-    what = "a desk that takes some milliseconds"
+    what = "a desk that takes a minute"
 
     def now(self, now: datetime | None) -> datetime:
         """The moment of the request, read in the middle of it."""
-        time.sleep(0.002)
+        self.clock.shift(timedelta(seconds=30))
         moment = super().now(now)
-        time.sleep(0.002)
+        self.clock.shift(timedelta(seconds=30))
         return moment
 
 
@@ -185,17 +186,20 @@ class _WrongDesk(Desk):
 
 def wrong_desks() -> list[Desk]:
     """Desks that break one promise each."""
-    minute, second = timedelta(minutes=1), timedelta(seconds=1)
+    minute, second, ms = timedelta(minutes=1), timedelta(seconds=1), timedelta(milliseconds=1)
     return [
         _WrongDesk("it holds for fourteen minutes", late=-minute),
         _WrongDesk("it holds for one second too long", late=second),
         _WrongDesk(
             "with `now` it holds for one second too long", late=second, late_by_itself=-second
         ),
+        _WrongDesk("with `now` it holds for one millisecond too long", late=ms, late_by_itself=-ms),
         _WrongDesk("it does not look at `now`", obeys=False),
         _WrongDesk("without `now` it holds for one minute too long", late_by_itself=minute),
         _WrongDesk("without `now` it holds for one second too short", late_by_itself=-second),
         _WrongDesk("it loses the last seat", seats=lambda seats: seats[:-1]),
+        _WrongDesk("it holds the first seat only", seats=lambda seats: seats[:1]),
+        _WrongDesk("it holds the first seat for all", seats=lambda seats: [seats[0]] * len(seats)),
         _WrongDesk("it holds a seat twice", seats=lambda seats: [*seats, seats[0]]),
         _WrongDesk("it holds one seat more", seats=lambda seats: [*seats, "99F"]),
         _WrongDesk("it holds another seat", seats=lambda seats: [*seats[:-1], "99F"]),

@@ -120,6 +120,27 @@ def test_hold(desk):
             ),
             "not AssertionError",
         ),
+        (  # a tolerance of half a second
+            hold(
+                "assert held.expires_at == now + timedelta(minutes=15)",
+                "assert abs(held.expires_at - now - timedelta(minutes=15)) <= timedelta(milliseconds=500)",
+            ),
+            "This desk is wrong, and the test passes",
+        ),
+        (  # the microseconds are dropped
+            hold(
+                "assert held.expires_at == now + timedelta(minutes=15)",
+                "assert held.expires_at.replace(microsecond=0) == now + timedelta(minutes=15)",
+            ),
+            "This desk is wrong, and the test passes",
+        ),
+        (  # the first seat only
+            hold(
+                "sorted(held.seats) == sorted(seats)",
+                "seats[0] in held.seats and len(held.seats) == len(seats)",
+            ),
+            "This desk is wrong, and the test passes",
+        ),
     ],
     "test_pipelines.shards": [
         (  # a stable hash, and not the time
@@ -166,6 +187,18 @@ def shards(seconds, machines):
         (  # sets
             changed(SHARDS, "return lists", "return [set(part) for part in lists]"),
             "return a list of lists",
+        ),
+        (  # whole seconds
+            changed(SHARDS, "+= seconds[test]", "+= int(seconds[test])"),
+            "parts of a second",
+        ),
+        (  # rounded seconds
+            changed(SHARDS, "(-seconds[test], test)", "(-round(seconds[test]), test)"),
+            "parts of a second",
+        ),
+        (  # the first letter instead of the id
+            changed(SHARDS, "(-seconds[test], test)", "(-seconds[test], test[0])"),
+            "longer ids",
         ),
         (  # the loads outlive the call
             changed(
@@ -226,6 +259,41 @@ def gate(before, after):
             "no test ran",
             "falsy",
         ),
+        (  # the first suite of the file only
+            changed(
+                GATE,
+                "ElementTree.fromstring(text).iter(",
+                "next(ElementTree.fromstring(text).iter('testsuite')).iter(",
+            ),
+            "Expected",
+        ),
+        (  # the test without its parameters
+            changed(GATE, "case.get('name')}\"", "case.get('name').split('[')[0]}\""),
+            "parameters make different tests",
+        ),
+        (  # the text as it stands, with its entities
+            """
+import re
+def gate(before, after):
+    def read(text):
+        cases = {}
+        for opening, inside in re.findall(r"<testcase ([^>]*?)>(.*?)</testcase>", text, re.S):
+            given = {key: value[1:-1] for key, value in re.findall(r"(\\w+)=('[^']*'|[^' ]+)", opening)}
+            tags = set(re.findall(r"<(failure|error|skipped)\\b", inside))
+            cases.setdefault(given["classname"] + "::" + given["name"], []).append(tags)
+        return cases
+    def ran(cases):
+        return {name for name, each in cases.items() if any(how != {"skipped"} for how in each)}
+    old, new = read(before), read(after)
+    red = {name for name, each in new.items() if len(each) > 1 or each[0] & {"failure", "error"}}
+    return sorted(red | (ran(old) - ran(new)))
+""",
+            "a parameter is gone",
+        ),
+        (  # any child stops
+            changed(GATE, 'each[0] & {"failure", "error"}', 'each[0] - {"skipped"}'),
+            "printed the word failure",
+        ),
         (  # what was skipped before must come back
             changed(GATE, "ran(old) - ran(new)", "set(old) - ran(new)"),
             "skipped before",
@@ -247,7 +315,7 @@ def gate(before, after):
                 "return sorted(red | (ran(old) - ran(new)))",
                 "return [*sorted(red), *sorted(ran(old) - ran(new))]",
             ),
-            "three reasons",
+            "four reasons",
         ),
     ],
 }
