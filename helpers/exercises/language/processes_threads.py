@@ -558,10 +558,11 @@ class Work:
 
 
 class Progress:
-    """Notes the calls, and whether two threads were inside at once."""
+    """Notes the calls, each of which takes `stay` seconds, and whether two threads were inside at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, stay: float = 0) -> None:
         self.calls: list[Any] = []
+        self.stay = stay
         self.at_once, self._inside = False, threading.Lock()
 
     def __call__(self, finished: int) -> None:
@@ -570,7 +571,7 @@ class Progress:
         if not self._inside.acquire(blocking=False):
             self.at_once = True
             return
-        time.sleep(0.05)  # long enough for another to come
+        time.sleep(self.stay)
         self._inside.release()
 
 
@@ -688,12 +689,12 @@ def _at_most_three(work: Work, when: str) -> None:
 
 
 def _one_at_a_time(parallel_map: Callable[..., Iterator[Any]]) -> None:
-    work, progress = Work(), Progress()
-    work.let_go(*range(24))
+    work, progress = Work(), Progress(stay=0.05)  # long enough for another to come
+    work.let_go(*range(12))
     with ThreadPoolExecutor(8) as pool:
         _ended(
-            lambda: list(parallel_map(pool, work, work.items(24), in_flight=8, progress=progress)),
-            "24 items that finish at once, eight in flight: it does not end.",
+            lambda: list(parallel_map(pool, work, work.items(12), in_flight=8, progress=progress)),
+            "12 items that finish at once, eight in flight: it does not end.",
         )
     if progress.at_once:
         raise Wrong(
