@@ -42,9 +42,16 @@ def check_test_hold(test_hold: Callable[[Any], Any]) -> None:
             at = datetime.fromisoformat(moment).replace(tzinfo=UTC)
             with time_machine.travel(at, tick=tick) as clock:
                 desk.clock = clock
-                return raised_by(lambda: test_hold(desk))
+                came = raised_by(lambda: test_hold(desk))
         finally:
             random.setstate(state)
+        if time_machine.escape_hatch.is_travelling():
+            while time_machine.escape_hatch.is_travelling():
+                time_machine.travel(0).stop()
+            raise Wrong(
+                "The test changed the clock and did not put it back. The next test sees that clock."
+            )
+        return came
 
     for moment in _MOMENTS:
         for seed in range(7):
@@ -59,10 +66,11 @@ def check_test_hold(test_hold: Callable[[Any], Any]) -> None:
     for desk in lab.wrong_desks():
         for moment in _MOMENTS:
             for seed in (0, 5):
-                came = run(desk, moment, seed, True)
+                came = run(desk, moment, seed, desk.ticks)
                 if came is None:
                     raise Wrong(
-                        f"This desk is wrong, and the test passes: {desk.what}. (Clock {moment} UTC, seed {seed}.)"
+                        f"This desk is wrong, and the test passes: {desk.what}. (Clock {moment} UTC, "
+                        f"{'running' if desk.ticks else 'standing still'}, seed {seed}.)"
                     )
                 if not isinstance(came, AssertionError):
                     raise Wrong(
@@ -93,7 +101,9 @@ _SUITES: tuple[tuple[str, dict[str, float], int], ...] = (
         {"test_a[2]": 4, "test_a[10]": 4, "test_c": 4, "test_b[1]": 4},
         2,
     ),
+    ("ids with capital letters", {"test_b": 4, "TestC::test_a": 4, "test_a": 4}, 2),
     ("tests that took no time", {"b": 0, "a": 0, "c": 3}, 2),
+    ("tests that took no time, and a machine too many", {"b": 0, "a": 0, "c": 3}, 3),
     ("fewer tests than machines", {"a": 2}, 3),
     ("one machine", {"b": 1, "a": 2}, 1),
     ("no test at all", {}, 2),
@@ -177,6 +187,11 @@ _PULLS: tuple[tuple[str, _Cases, _Cases, list[str]], ...] = (
     ("a skipped test is gone", ((_A, "skipped"), (_B, "passed")), ((_B, "passed"),), []),
     ("a rerun hides a failure", ((_A, "passed"),), ((_A, "passed"), (_A, "passed")), [_A]),
     ("a rerun on main", ((_A, "passed"), (_A, "passed")), ((_A, "passed"),), []),
+    ("main was red, and the test fails again", ((_A, "failed"),), ((_A, "failed"),), [_A]),
+    ("the second attempt was skipped", ((_A, "passed"),), ((_A, "passed"), (_A, "skipped")), [_A]),
+    ("both attempts were skipped", ((_A, "passed"),), ((_A, "skipped"), (_A, "skipped")), [_A]),
+    ("main's second attempt was skipped", ((_A, "passed"), (_A, "skipped"), (_B, "passed")), ((_B, "passed"),), [_A]),
+    ("a file cannot be imported", ((_A, "passed"), (_C, "passed")), (("::test_desk", "error"), (_C, "passed")), ["::test_desk", _A]),
     ("the first attempt shows its failure", ((_A, "passed"),), ((_A, "failed"), (_A, "passed")), [_A]),
     ("a new test passes, another is skipped", ((_A, "passed"),), ((_A, "passed"), (_B, "passed"), (_C, "skipped")), []),
     ("a new test fails", ((_A, "passed"),), ((_A, "passed"), (_C, "failed")), [_C]),
@@ -209,5 +224,5 @@ def check_gate(gate: Callable[[str, str], list[str]]) -> None:
             got = gate(_junit(*before, wrapped=wrapped), _junit(*after, wrapped=wrapped))
             if not same(got, sorted(expected)):
                 raise Wrong(
-                    f"{name}: before {dict(before)}, after {list(after)}. Expected {sorted(expected)}, got {shown(got)}."
+                    f"{name}: before {list(before)}, after {list(after)}. Expected {sorted(expected)}, got {shown(got)}."
                 )

@@ -117,6 +117,7 @@ class Desk:
 
     what = "a desk that keeps the order of the seats"
     clock: Any = None  # the test's, which a desk may shift
+    ticks = True  # whether time goes on while the test runs
 
     def draw(self, n: int, rng: Any = random) -> list[str]:
         """Draw n different seats."""
@@ -165,8 +166,10 @@ class _WrongDesk(Desk):
         late: timedelta = timedelta(0),
         late_by_itself: timedelta = timedelta(0),
         obeys: bool = True,
+        ticks: bool = True,
     ) -> None:
         self.what, self._seats, self._drawn, self._obeys = what, seats, drawn, obeys
+        self.ticks = ticks
         self._late, self._by_itself = late, late_by_itself
 
     def draw(self, n: int, rng: Any = random) -> list[str]:
@@ -197,6 +200,9 @@ def wrong_desks() -> list[Desk]:
         _WrongDesk("it does not look at `now`", obeys=False),
         _WrongDesk("without `now` it holds for one minute too long", late_by_itself=minute),
         _WrongDesk("without `now` it holds for one second too short", late_by_itself=-second),
+        _WrongDesk(
+            "without `now` it holds for 20 ms too long", late_by_itself=20 * ms, ticks=False
+        ),
         _WrongDesk("it loses the last seat", seats=lambda seats: seats[:-1]),
         _WrongDesk("it holds the first seat only", seats=lambda seats: seats[:1]),
         _WrongDesk("it holds the first seat for all", seats=lambda seats: [seats[0]] * len(seats)),
@@ -204,5 +210,9 @@ def wrong_desks() -> list[Desk]:
         _WrongDesk("it holds one seat more", seats=lambda seats: [*seats, "99F"]),
         _WrongDesk("it holds another seat", seats=lambda seats: [*seats[:-1], "99F"]),
         _WrongDesk("it draws one seat twice", drawn=lambda seats: [seats[0]] * len(seats)),
+        _WrongDesk(
+            "the last seat it draws is the first once more",
+            drawn=lambda seats: [*seats[:-1], seats[0]],
+        ),
         _WrongDesk("it draws one seat too few", drawn=lambda seats: seats[:-1]),
     ]

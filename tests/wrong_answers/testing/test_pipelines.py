@@ -134,6 +134,31 @@ def test_hold(desk):
             ),
             "This desk is wrong, and the test passes",
         ),
+        (  # a tolerance around the default
+            hold(
+                "    assert before <= expires_at - timedelta(minutes=15) <= datetime.now(UTC)",
+                "    slack = timedelta(milliseconds=100)\n"
+                "    assert before - slack <= expires_at - timedelta(minutes=15) <= datetime.now(UTC) + slack",
+            ),
+            "20 ms too long",
+        ),
+        (  # the clock is stopped, and stays so for the next test
+            hold(
+                "    before = datetime.now(UTC)",
+                "    import time_machine\n    time_machine.travel(now, tick=False).start()\n    before = datetime.now(UTC)",
+            ),
+            "did not put it back",
+        ),
+        (  # three seats are drawn, and only neighbours are compared
+            changed(
+                HOLD,
+                "desk.draw(2, ",
+                "desk.draw(3, ",
+                "len(set(seats)) == 2",
+                "seats[0] != seats[1] != seats[2] and len(seats) == 3",
+            ),
+            "the last seat it draws is the first",
+        ),
         (  # the first seat only
             hold(
                 "sorted(held.seats) == sorted(seats)",
@@ -199,6 +224,18 @@ def shards(seconds, machines):
         (  # the first letter instead of the id
             changed(SHARDS, "(-seconds[test], test)", "(-seconds[test], test[0])"),
             "longer ids",
+        ),
+        (  # capital letters are not told from small ones
+            changed(SHARDS, "(-seconds[test], test)", "(-seconds[test], test.lower())"),
+            "capital letters",
+        ),
+        (  # the shorter list decides among equal machines
+            changed(
+                SHARDS,
+                "load.index(min(load))",
+                "min(range(machines), key=lambda n: (load[n], len(lists[n])))",
+            ),
+            "a machine too many",
         ),
         (  # the loads outlive the call
             changed(
@@ -308,6 +345,56 @@ def gate(before, after):
             ),
             "Expected",
             "again",
+        ),
+        (  # an element without children is false
+            """
+from xml.etree import ElementTree
+def gate(before, after):
+    def read(text):
+        cases = {}
+        for case in ElementTree.fromstring(text).iter("testcase"):
+            bad = any(len(case.find(tag)) for tag in ("failure", "error") if case.find(tag) is not None)
+            cases.setdefault(f"{case.get('classname')}::{case.get('name')}", []).append((bad, case.find("skipped") is None))
+        return cases
+    def ran(cases):
+        return {name for name, each in cases.items() if any(there for _, there in each)}
+    old, new = read(before), read(after)
+    red = {name for name, each in new.items() if len(each) > 1 or each[0][0]}
+    return sorted(red | (ran(old) - ran(new)))
+""",
+            "a test fails",
+        ),
+        (  # a skipped attempt is no attempt
+            changed(GATE, "len(each) > 1", 'sum(how != {"skipped"} for how in each) > 1'),
+            "second attempt was skipped",
+        ),
+        (  # what main does not pass either is excused
+            changed(
+                GATE,
+                "return sorted(red |",
+                "known = {name for name, each in old.items() if each[0] & {'failure', 'error'}}\n    return sorted(red - known |",
+            ),
+            "main was red, and the test fails again",
+        ),
+        (  # a test with two reasons is listed twice
+            changed(
+                GATE,
+                "sorted(red | (ran(old) - ran(new)))",
+                "sorted([*red, *(ran(old) - ran(new))])",
+            ),
+            "both attempts were skipped",
+        ),
+        (  # of main only the last attempt
+            changed(GATE, "ran(old)", "ran({name: each[-1:] for name, each in old.items()})"),
+            "second attempt was skipped",
+        ),
+        (  # what has no class is no test
+            changed(
+                GATE,
+                'iter("testcase"):\n',
+                "iter(\"testcase\"):\n        if not case.get('classname'):\n            continue\n",
+            ),
+            "cannot be imported",
         ),
         (  # unsorted
             changed(
