@@ -189,7 +189,6 @@ _PULLS: tuple[tuple[str, _Cases, _Cases, list[str]], ...] = (
     ("a rerun on main", ((_A, "passed"), (_A, "passed")), ((_A, "passed"),), []),
     ("main was red, and the test fails again", ((_A, "failed"),), ((_A, "failed"),), [_A]),
     ("the second attempt was skipped", ((_A, "passed"),), ((_A, "passed"), (_A, "skipped")), [_A]),
-    ("both attempts were skipped", ((_A, "passed"),), ((_A, "skipped"), (_A, "skipped")), [_A]),
     ("main's second attempt was skipped", ((_A, "passed"), (_A, "skipped"), (_B, "passed")), ((_B, "passed"),), [_A]),
     ("a file cannot be imported", ((_A, "passed"), (_C, "passed")), (("::test_desk", "error"), (_C, "passed")), ["::test_desk", _A]),
     ("the first attempt shows its failure", ((_A, "passed"),), ((_A, "failed"), (_A, "passed")), [_A]),
@@ -201,6 +200,7 @@ _PULLS: tuple[tuple[str, _Cases, _Cases, list[str]], ...] = (
     ("parameters make different tests", ((_P1, "passed"), (_P2, "passed")), ((_P1, "passed"), (_P2, "passed")), []),
     ("a parameter is gone", ((_P1, "passed"), (_P2, "passed")), ((_P1, "passed"),), [_P2]),
     ("four reasons", ((_C, "passed"), (_B, "passed"), (_D, "passed")), ((_B, "failed"), (_A, "passed"), (_A, "passed")), [_C, _D, _A, _B]),
+    ("both attempts were skipped", ((_A, "passed"),), ((_A, "skipped"), (_A, "skipped")), [_A]),
 )  # fmt: skip
 
 
