@@ -730,7 +730,7 @@ claim("test_pipelines.shuffled", "one shuffle passes, another fails, and its see
 # %% [markdown] core=true minutes=5
 # ## A hundred per cent
 #
-# What a customer gets back who cancels, from [5.2](02_doubles.ipynb)'s checkout: everything up to seven days before departure, up to a day before it everything but a fee, then nothing. Three tests, one for each answer.
+# The refund of a customer who cancels, from [5.2](02_doubles.ipynb)'s checkout: everything up to seven days before departure, up to a day before it everything but a fee, then nothing. Three tests, one for each answer.
 
 
 # %%
@@ -1332,7 +1332,7 @@ claim("test_pipelines.nox", "lint fails, and the tests run all the same",
 # %% [markdown] minutes=4
 # ## This course's own pipeline
 #
-# Each claim of this course is a test, and each **Break it** is a mutant that must turn its claim red. So the gates of this chapter can be asked of the course itself. The figures are read from the checkout.
+# Each claim of this course is a test, and each **Break it** is a mutant that must turn its claim red. So the course can answer the questions of this chapter about itself. The figures are read from the checkout.
 
 
 # %%
@@ -1504,7 +1504,7 @@ check("test_pipelines.gate", gate)
 # <details>
 # <summary>Would you demand 100 % coverage?</summary>
 #
-# No. It can be had without assertions, and without the values that matter (`test_pipelines.covered`, `test_pipelines.mistakes`). I demand that changed lines are covered, and I know which changes that gate cannot see (`test_pipelines.diff_cover`).
+# No. A suite reaches it without assertions, and without the values that matter (`test_pipelines.covered`, `test_pipelines.mistakes`). I demand that changed lines are covered, and I know which changes that gate cannot see (`test_pipelines.diff_cover`).
 #
 # </details>
 #
