@@ -335,7 +335,7 @@ claim("test_pipelines.junit", "in the JUnit file a rerun is a second test case o
 # only as names that occur twice. The terminal says `12 rerun`. The evaluator of a benchmark read each case as a test, so a test that failed in all three attempts counted as two passes and one failure
 # ([ProgramBench#64](https://github.com/facebookresearch/ProgramBench/issues/64)).
 #
-# **In production.** A retry is a measurement if somebody counts it. `--fail-on-flaky` makes a run that passed only by a rerun exit with 7, and `--max-suite-reruns` limits the reruns of a whole run. Name each rerun test on the build's
+# **In production.** A retry is a measurement if somebody counts it. `--fail-on-flaky` makes a run that passed only by a rerun exit with 7 (not with xdist: rerunfailures 16.7 and xdist 3.8 exit with 0 then), and `--max-suite-reruns` limits the reruns of a whole run. Name each rerun test on the build's
 # page, and restrict reruns to the errors that the environment causes, with `--only-rerun`. Do not retry the tests of concurrency: chance is what they test.
 
 
@@ -782,7 +782,7 @@ measured.start()
 from airline import desk as original
 
 def mutant(old, new):
-    assert SOURCE.count(old) == 1  # a change that changes nothing would count as "not noticed"
+    assert SOURCE.count(old) == 1 and old != new  # a change that changes nothing would count as "not noticed"
     module = types.ModuleType("mutant")
     exec(SOURCE.replace(old, new, 1), vars(module))
     return module
