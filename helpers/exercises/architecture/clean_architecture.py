@@ -187,6 +187,9 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
         port, company = desk(("before", late))
         if type(met := raised_by(lambda: port.charge(100, "declined-2"))) is not lab.Declined:
             raise Wrong(f"Alpha: timed out, and the card was declined when it was called again: expected lab.Declined, got {shown(met)}.")  # fmt: skip
+        port, company = desk(("before", late), answer={"status": "pending"})
+        if type(met := raised_by(lambda: port.charge(100, "k"))) is not lab.Unknown:
+            raise Wrong(f"Alpha: timed out, and the second call answered {company.answer}: expected lab.Unknown, got {shown(met)}.")  # fmt: skip
     where = "find" if name == "Beta" else "before"
     for error in (TimeoutError("again"), ConnectionResetError("again")):
         port, company = desk(("after", late), (where, error))
@@ -197,6 +200,10 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
             )
         if len(company.calls) != 2:
             raise Wrong(f"{name}: after a time-out there is one more call and no other, it called {company.calls}.")  # fmt: skip
+    for fault in (KeyError("k"), OSError("disk full")):
+        port, company = desk(("after", late), (where, fault))
+        if (met := raised_by(lambda p=port: p.charge(4_900, "k"))) is not fault:  # type: ignore[misc]
+            raise Wrong(f"{name}: the call after a time-out raised {fault!r}, which is to propagate; got {shown(met)}.")  # fmt: skip
     if name == "Beta":
         port, company = desk()
         port.charge(4_900, "k")
@@ -290,6 +297,10 @@ def _one_session(book: Callable[..., object], db: Any, other: Any) -> None:
                           ((1, 2, ["3B"]), "this is customer 2, who has none"), ((1, 3, ["4A", "4B", "4C", "4D"]), "four at once are allowed")):  # fmt: skip
         if met := refused(*order):
             raise Wrong(f"book(db, {str(order)[1:-1]}): {reason}; got {shown(met)}.")
+    db.execute(lab.INSERT, {"flight": 1, "customer": 7, "seat": "9A"})  # the caller's own work
+    refused(1, 2, ["9A"])
+    if _seats(db, 1, 7) != ["9A"]:
+        raise Wrong("The caller had booked 9A in its transaction, called book, caught its exception and committed: 9A is lost. The transaction is the caller's.")  # fmt: skip
     db.execute("update seats set active = false where flight_id = 1")
     db.commit()
     if met := refused(1, 1, ["1A", "1B", "1C", "1D"]):
