@@ -119,7 +119,7 @@ def check_payment_desks(payment_desks: Callable[[Any, Any], Any]) -> None:
 
 
 def _money(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
-    for cents in (4_900, 5, 110, 100, 123_456_789, 2**53 + 1):
+    for cents in (4_900, 1, 5, 110, 100, 123_456_789, 2**53 + 1):
         port, company = desk()
         receipt = port.charge(cents, "key-1")
         if company.charged.get("key-1") != ("receipt-1", cents):
@@ -132,6 +132,11 @@ def _money(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
         raise Wrong(
             f"{name}: charged for key a, for key b, and for key a again: expected receipt-1, receipt-2, receipt-1, got {got}."
         )
+    port, company = desk()
+    desk()  # for another pair of companies
+    port.charge(4_900, "k")
+    if not company.charged:
+        raise Wrong(f"{name}: payment_desks was called twice, with two pairs of companies; a desk of the first pair has called another company than its own.")  # fmt: skip
     for cents in (0, -4_900):
         port, company = desk()
         if not isinstance(met := raised_by(lambda c=cents, p=port: p.charge(c, "k")), ValueError):  # type: ignore[misc]
@@ -181,7 +186,9 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
         met = raised_by(lambda: port.charge(4_900, "k"))
         if type(met) is not lab.Unreachable or company.charged:
             raise Wrong(f"Beta: timed out, and find() knows no payment: expected lab.Unreachable, got {shown(met)}.")  # fmt: skip
-    elif raised_by(lambda: port.charge(4_900, "k")) or len(company.calls) != 2:
+    elif (
+        raised_by(lambda: port.charge(4_900, "k")) or company.calls != [("create", 4_900, "k")] * 2
+    ):
         raise Wrong(f"Alpha: timed out, the same call once more is to succeed; it was called {company.calls}.")  # fmt: skip
     if name == "Alpha":
         port, company = desk(("before", late))

@@ -36,6 +36,13 @@ WRONG = {
          "It raised Declined", "again"),
         # zero is charged
         (desks("if cents < 1", "if cents < 0", 2), "charge(0, 'k') is a ValueError"),
+        # one cent is refused
+        (desks("if cents < 1", "if cents < 2", 2), "It raised ValueError"),
+        # the class keeps the company, so all desks have the last one
+        (desks("self.alpha = alpha", "AlphaDesk.alpha = alpha"), "called another company than its own"),
+        # the second call charges something else
+        (desks("            try:\n                answer = self.alpha.create(amount=cents", "            try:\n                answer = self.alpha.create(amount=100"),
+         "the same call once more is to succeed"),
         # the money is said not to have moved
         (desks("        except ConnectionError as error:\n            raise lab.Unreachable from error\n        except TimeoutError:",
                "        except (ConnectionError, TimeoutError) as error:\n            raise lab.Unreachable from error\n        except ZeroDivisionError:"),
