@@ -361,7 +361,7 @@ claim("clean_architecture.rule_of_four", "the unique index does not keep the rul
 
 # %% [markdown] also=["clean_architecture.rule_of_four"] claim="clean_architecture.one_of_fifty" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: lock the flight after it was loaded; and the unique index counts the customer, too</summary>
+# <summary><b>Break it</b>: lock the flight after it was loaded; and the unique index includes the booking</summary>
 #
 # ```diff
 # -    if lock:
@@ -914,7 +914,7 @@ claim("clean_architecture.reconstructor", "with a reconstructor new and loaded f
 
 # %% [markdown]
 # **Why.** SQLAlchemy does not call `__init__` for an object that it loads
-# ([sqlalchemy#9930](https://github.com/sqlalchemy/sqlalchemy/issues/9930)). So the checks in `__init__` do not run for a loaded
+# ([its manual](https://docs.sqlalchemy.org/en/21/orm/mapping_styles.html#maintaining-non-mapped-state-across-loads)). So the checks in `__init__` do not run for a loaded
 # aggregate either.
 #
 # **In production.** Test an aggregate after a round trip, in the adapter's contract suite. The hook is the event `load`; the decorator `orm.reconstructor` uses it.
@@ -1127,7 +1127,7 @@ claim("clean_architecture.lag", "just before the next look, the oldest missing e
 
 # %% [markdown] also=["clean_architecture.own_writes", "clean_architecture.lag"] claim="clean_architecture.stale" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: those who read at once wait, and those who wait do not</summary>
+# <summary><b>Break it</b>: the first customer waits, and the second one does not</summary>
 #
 # ```diff
 # -                if not waits:
@@ -1405,7 +1405,7 @@ claim("clean_architecture.rows", "the aggregate is loaded with all its seats: 10
 
 # %% [markdown] also=["clean_architecture.round_trips", "clean_architecture.rows"] claim="clean_architecture.calls" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: each design is measured as if it were the next one, on an empty flight</summary>
+# <summary><b>Break it</b>: each design is measured as if it were the next one</summary>
 #
 # ```diff
 # -    costs[style] = lab.cost(f"{style}_queue", cost_url, orders)
