@@ -386,7 +386,7 @@ claim("clean_architecture.rule_of_four", "the unique index does not keep the rul
 #
 # ▶ In a new cell: `break_it("clean_architecture.one_of_fifty")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## One contract, three adapters
 
 # %% [markdown]
@@ -562,7 +562,7 @@ claim("clean_architecture.unasked", "in none of three cases that the contract do
 #
 # ▶ In a new cell: `break_it("clean_architecture.contract")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## A seat that is lost in a set
 #
 # A *value object* is equal to another one of its class with the same values, and it is not meant to change. An *entity* keeps its identity while its values change: a booking is
@@ -654,7 +654,7 @@ claim("clean_architecture.shares", "three rounded shares of 100.00 lose a cent a
       money["three shares of 100.00"], equals=["99.99", "99.99", "100.00"])
 
 # %% [markdown]
-# **Why.** A set finds an object through the hash that it had when it was added. A plain `@dataclass` cannot be put into a set, because it defines `__eq__` and sets `__hash__` to `None`. `unsafe_hash=True`
+# **Why.** A set finds an object through the hash that it had when it was added. An object of a plain `@dataclass` cannot be put into a set, because the decorator adds `__eq__` and sets `__hash__` to `None`. `unsafe_hash=True`
 # takes this protection away. `replace` calls the class, so `__post_init__` runs. Unpickling restores the
 # attributes of this class and calls neither `__init__` nor `__post_init__`. `frozen` is a `__setattr__` and a `__delattr__` that raise
 # ([dataclasses](https://docs.python.org/3/library/dataclasses.html#frozen-instances)). Decimal makes tenths exact. It does not decide who gets the last cent.
@@ -952,7 +952,7 @@ claim("clean_architecture.reconstructor", "with a reconstructor new and loaded f
 #
 # ▶ In a new cell: `break_it("clean_architecture.reconstructor")`
 
-# %% [markdown] minutes=7
+# %% [markdown] minutes=6
 # ## Ada does not see her booking
 #
 # *CQRS* separates the model that decides (commands) from the model that is read (queries). Here bookings are written to a log. A *projector* looks for new events every 0.3 seconds and
@@ -1147,7 +1147,7 @@ claim("clean_architecture.lag", "just before the next look, the oldest missing e
 #
 # ▶ In a new cell: `break_it("clean_architecture.stale")`
 
-# %% [markdown] minutes=6
+# %% [markdown] minutes=5
 # ## A flight made of 1,000 events
 #
 # With *event sourcing* the events are the state. A flight is loaded by *replaying* them. Code changes, and old events stay as they were written: an *upcaster* turns an event
@@ -1263,7 +1263,7 @@ claim("clean_architecture.old_snapshot", "the repaired code over snapshots of th
 #
 # ▶ In a new cell: `break_it("clean_architecture.old_snapshot")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## "The domain has zero imports of infrastructure"
 #
 # So says the README, and [import-linter](https://github.com/seddonym/import-linter) checks it in the pipeline. The contract: `domain`, `use_case` and `ports`
@@ -1343,7 +1343,7 @@ claim("clean_architecture.clean_import", "without a planted line the import of t
 #
 # ▶ In a new cell: `break_it("clean_architecture.planted")`
 
-# %% [markdown] minutes=5
+# %% [markdown] minutes=4
 # ## What one order costs
 #
 # The three designs again, each with the queue. The flight has 100 taken seats. For one order we count the calls of the variant's own functions, and the connections,
@@ -1417,13 +1417,13 @@ claim("clean_architecture.rows", "the aggregate is loaded with all its seats: 10
 #
 # ▶ In a new cell: `break_it("clean_architecture.calls")`
 
-# %% [markdown] minutes=24
+# %% [markdown] minutes=30
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
 # `solution("…")` shows the worked answer after an attempt.
 #
-# ### One port, two companies (12 minutes)
+# ### One port, two companies (18 minutes)
 #
 # Write `payment_desks(alpha, beta)`. It returns two objects, one for each company, that keep one contract:
 # `desk.charge(cents, key)` charges once for each key and returns the receipt, a text.

@@ -91,13 +91,13 @@ class Beta(_Company):
     hints=(
         "What does the caller of a port want to know? Three things only: paid, certainly not paid, unknown. Sort every answer and error of both "
         "companies into these.",
-        "Two small classes. `TimeoutError` and `ConnectionError` have no common subclass here, so two `except` clauses are enough; the second "
+        "Two small classes. `ConnectionError` and `TimeoutError` are both `OSError`, which would catch too much, so write two `except` clauses. The second "
         "call after a time-out has a `try` of its own. Dollars: divmod(cents, 100).",
         "Alpha: try create; except ConnectionError → Unreachable; except TimeoutError: try create again; except (ConnectionError, TimeoutError) → "
         "Unknown. Then the status. Beta: after TimeoutError and after 94 ask find; None after a time-out → Unreachable.",
     ),
-    why="The port speaks the use case's language: cents, receipt, three exceptions. What is peculiar to a company ends in its adapter, also its way "
-    "to say that it does not know. One contract, run against both, shows that the use case may have either.",
+    why="The port speaks the use case's language: cents, receipt, three exceptions. What is peculiar to a company stays in its adapter, also how to find out "
+    "what a time-out means. One contract, run against both, shows that the use case can work with either.",
     stretch="Beta's `find` may answer None because the payment is still on its way. What would the contract have to say, and who would ask again?",
     rows=("again", "exception", "base exception"),
 )
