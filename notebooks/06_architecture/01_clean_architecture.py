@@ -197,6 +197,8 @@ claim("clean_architecture.borders_cost", "for the same behaviour the ports have 
 #
 # **In production.** Ask which of the three changes your team has ever made, and put a border there. A border at the payment can be worth
 # its lines where a border at the database is not. A module with one function, like `payments.py` of the layers, is a border, too.
+# DDD has a word for the largest border: a *bounded context* is the part of a system in which one model holds and each word has one meaning. A seat of the cabin plan and
+# a seat on an invoice may be two classes in two contexts.
 
 # %% [markdown] also=["clean_architecture.borders_cost", "clean_architecture.one_behaviour"] claim="clean_architecture.rules_stay" tags=["break-it"]
 # <details>
@@ -1158,8 +1160,8 @@ claim("clean_architecture.lag", "just before the next look, the oldest missing e
 # each 100th event, made by the old code. Is the flight's revenue right now?
 #
 # - **a** yes: the events are the truth, and the code is right
-# - **b** no: cancellations before the last snapshot do not count
-# - **c** no: cancellations after the last snapshot do not count
+# - **b** no: cancellations before the last snapshot are missing in it
+# - **c** no: cancellations after the last snapshot are missing in it
 
 # %%
 answer("clean_architecture.q7", None)  # "a", "b" or "c"
@@ -1312,9 +1314,9 @@ claim("clean_architecture.clean_import", "without a planted line the import of t
       verdicts["as it is"], equals=(True, False), did=linted["as it is"]["modules"])
 
 # %% [markdown]
-# **Why.** The linter reads the source and makes a graph of import statements. A call of `import_module` is not a statement. And Python
+# **Why.** The linter reads the source and makes a graph of import statements. A call of `import_module` is not an import statement. And Python
 # imports a package before its modules, and [runs its `__init__`](https://docs.python.org/3/reference/import.html#regular-packages). No statement
-# in `use_case.py` says so. The graph has an edge from the package to `main`, and this contract does not ask about the package. An import inside a function is a statement, so it is in the graph. `sys.modules` has it only after the function has run.
+# in `use_case.py` says so. The graph has an edge from the package to `main`, and this contract does not ask about the package. An import inside a function is an import statement, so it is in the graph. `sys.modules` has it only after the function has run.
 #
 # **In production.** Use both. The linter names the line, also in code that has not run. One test that imports the domain in a new process and looks into `sys.modules`
 # shows what an import really loads. In the package of the rules, keep `__init__.py` empty, or add a second contract with the package itself as its source and `as_packages = False`: import-linter 2.17
@@ -1396,7 +1398,7 @@ claim("clean_architecture.rows", "the aggregate is loaded with all its seats: 10
 
 # %% [markdown]
 # **Reading it.** The layers and the ports differ by one call and 100 rows, and the times differ little. The script opens two connections fewer, and that difference is larger. In the layers and the
-# ports each storage function opens a connection of its own, because nothing passes one from call to call. A pool would make the connections cheap, and leave three transactions. A unit of work makes it one connection ([6.3](03_repository_unit_of_work.ipynb)), at the price of one more border. The
+# ports each storage function opens a connection of its own, because nothing passes one from call to call. A pool would make the connections cheap, and leave three transactions. A unit of work gives all of them one connection ([6.3](03_repository_unit_of_work.ipynb)), at the price of one more border. The
 # rows are the price of the aggregate: to check a rule over all seats, it loads all seats with each order.
 #
 # **When not to.** Take the script when the rules fit on a page and one team owns both sides of each border. Take ports where there really are two adapters, or where the tests of the rules
