@@ -1397,7 +1397,7 @@ claim("clean_architecture.rows", "the aggregate is loaded with all its seats: 10
       [cost["rows"] for cost in costs.values()], equals=[2, 1, 101], proves={"clean_architecture.q9": "b"})
 
 # %% [markdown]
-# **Reading it.** The layers and the ports differ by one call and 100 rows, and the times differ little. The script opens two connections fewer, and that difference is larger. In the layers and the
+# **Reading it.** The layers and the ports differ by one call and 100 rows. The script opens two connections fewer. In each design most of the time goes into its connections: the last line of the second table has the price of one. In the layers and the
 # ports each storage function opens a connection of its own, because nothing passes one from call to call. A pool would make the connections cheap, and leave three transactions. A unit of work gives all of them one connection ([6.3](03_repository_unit_of_work.ipynb)), at the price of one more border. The
 # rows are the price of the aggregate: to check a rule over all seats, it loads all seats with each order.
 #
