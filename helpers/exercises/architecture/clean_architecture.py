@@ -91,13 +91,13 @@ class Beta(_Company):
     hints=(
         "What does the caller of a port want to know? Three things only: paid, certainly not paid, unknown. Sort every answer and error of both "
         "companies into these.",
-        "Two small classes. `TimeoutError` and `ConnectionError` have no common subclass here, so two `except` clauses are enough; the second "
+        "Two small classes. `ConnectionError` and `TimeoutError` are both `OSError`, which would catch too much, so write two `except` clauses. The second "
         "call after a time-out has a `try` of its own. Dollars: divmod(cents, 100).",
         "Alpha: try create; except ConnectionError → Unreachable; except TimeoutError: try create again; except (ConnectionError, TimeoutError) → "
         "Unknown. Then the status. Beta: after TimeoutError and after 94 ask find; None after a time-out → Unreachable.",
     ),
-    why="The port speaks the use case's language: cents, receipt, three exceptions. What is peculiar to a company ends in its adapter, also its way "
-    "to say that it does not know. One contract, run against both, shows that the use case may have either.",
+    why="The port speaks the use case's language: cents, receipt, three exceptions. What is peculiar to a company stays in its adapter, also how to find out "
+    "what a time-out means. One contract, run against both, shows that the use case can work with either.",
     stretch="Beta's `find` may answer None because the payment is still on its way. What would the contract have to say, and who would ask again?",
     rows=("again", "exception", "base exception"),
 )
@@ -119,7 +119,7 @@ def check_payment_desks(payment_desks: Callable[[Any, Any], Any]) -> None:
 
 
 def _money(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
-    for cents in (4_900, 5, 110, 100, 123_456_789, 2**53 + 1):
+    for cents in (4_900, 1, 5, 110, 100, 123_456_789, 2**53 + 1):
         port, company = desk()
         receipt = port.charge(cents, "key-1")
         if company.charged.get("key-1") != ("receipt-1", cents):
@@ -132,6 +132,11 @@ def _money(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
         raise Wrong(
             f"{name}: charged for key a, for key b, and for key a again: expected receipt-1, receipt-2, receipt-1, got {got}."
         )
+    port, company = desk()
+    desk()  # for another pair of companies
+    port.charge(4_900, "k")
+    if not company.charged:
+        raise Wrong(f"{name}: payment_desks was called twice, with two pairs of companies; a desk of the first pair has called another company than its own.")  # fmt: skip
     for cents in (0, -4_900):
         port, company = desk()
         if not isinstance(met := raised_by(lambda c=cents, p=port: p.charge(c, "k")), ValueError):  # type: ignore[misc]
@@ -181,12 +186,17 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
         met = raised_by(lambda: port.charge(4_900, "k"))
         if type(met) is not lab.Unreachable or company.charged:
             raise Wrong(f"Beta: timed out, and find() knows no payment: expected lab.Unreachable, got {shown(met)}.")  # fmt: skip
-    elif raised_by(lambda: port.charge(4_900, "k")) or len(company.calls) != 2:
+    elif (
+        raised_by(lambda: port.charge(4_900, "k")) or company.calls != [("create", 4_900, "k")] * 2
+    ):
         raise Wrong(f"Alpha: timed out, the same call once more is to succeed; it was called {company.calls}.")  # fmt: skip
     if name == "Alpha":
         port, company = desk(("before", late))
         if type(met := raised_by(lambda: port.charge(100, "declined-2"))) is not lab.Declined:
             raise Wrong(f"Alpha: timed out, and the card was declined when it was called again: expected lab.Declined, got {shown(met)}.")  # fmt: skip
+        port, company = desk(("before", late), answer={"status": "pending"})
+        if type(met := raised_by(lambda: port.charge(100, "k"))) is not lab.Unknown:
+            raise Wrong(f"Alpha: timed out, and the second call answered {company.answer}: expected lab.Unknown, got {shown(met)}.")  # fmt: skip
     where = "find" if name == "Beta" else "before"
     for error in (TimeoutError("again"), ConnectionResetError("again")):
         port, company = desk(("after", late), (where, error))
@@ -197,6 +207,10 @@ def _after_a_timeout(desk: Callable[..., tuple[Any, Any]], name: str) -> None:
             )
         if len(company.calls) != 2:
             raise Wrong(f"{name}: after a time-out there is one more call and no other, it called {company.calls}.")  # fmt: skip
+    for fault in (KeyError("k"), OSError("disk full")):
+        port, company = desk(("after", late), (where, fault))
+        if (met := raised_by(lambda p=port: p.charge(4_900, "k"))) is not fault:  # type: ignore[misc]
+            raise Wrong(f"{name}: the call after a time-out raised {fault!r}, which is to propagate; got {shown(met)}.")  # fmt: skip
     if name == "Beta":
         port, company = desk()
         port.charge(4_900, "k")
@@ -290,6 +304,10 @@ def _one_session(book: Callable[..., object], db: Any, other: Any) -> None:
                           ((1, 2, ["3B"]), "this is customer 2, who has none"), ((1, 3, ["4A", "4B", "4C", "4D"]), "four at once are allowed")):  # fmt: skip
         if met := refused(*order):
             raise Wrong(f"book(db, {str(order)[1:-1]}): {reason}; got {shown(met)}.")
+    db.execute(lab.INSERT, {"flight": 1, "customer": 7, "seat": "9A"})  # the caller's own work
+    refused(1, 2, ["9A"])
+    if _seats(db, 1, 7) != ["9A"]:
+        raise Wrong("The caller had booked 9A in its transaction, called book, caught its exception and committed: 9A is lost. The transaction is the caller's.")  # fmt: skip
     db.execute("update seats set active = false where flight_id = 1")
     db.commit()
     if met := refused(1, 1, ["1A", "1B", "1C", "1D"]):

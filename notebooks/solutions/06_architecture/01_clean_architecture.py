@@ -16,9 +16,9 @@ from helpers import check
 from helpers.labs.architecture import clean_architecture as lab
 
 # %% [markdown]
-# **One port, two companies.** Begin with the table of outcomes, not with the code: paid, certainly not paid, unknown. Every answer of a company
-# belongs to one of the three. Only a time-out belongs to none of them, so it costs a second call. `divmod` makes the dollars, because a division
-# of floats loses cents above 2**53.
+# **One port, two companies.** Begin with the table of outcomes, not with the code: paid, certainly not paid, unknown. Each answer of a company
+# belongs to one of the three. A time-out alone does not say which, so it costs a second call. `divmod` makes the dollars, because a float
+# has no room for the cents of more than 2**46 dollars.
 
 # %% exercise="clean_architecture.payment_desks" tags=["solution"]
 class AlphaDesk:
@@ -85,8 +85,8 @@ check("clean_architecture.payment_desks", payment_desks)
 
 # %% [markdown]
 # **The rule of four.** The order of the lines is the answer. First the lock on the flight's row, which is what all bookings of the flight have in common. Then the read: it sees what the
-# booking before has committed, because at READ COMMITTED each statement looks anew. Then both rules, for the whole order. Only then the first INSERT, so an exception leaves nothing behind.
-# `for no key update` is enough, and it does not stop the inserts elsewhere that only refer to the flight.
+# booking before has committed, because at READ COMMITTED each statement takes a new snapshot. Then both rules, for the whole order. Only then the first INSERT, so an exception leaves nothing behind.
+# `for no key update` is enough, and inserts elsewhere that only refer to the flight by a foreign key do not wait for it.
 
 # %% exercise="clean_architecture.both_rules" tags=["solution"]
 def book(db, flight_id, customer_id, seats):

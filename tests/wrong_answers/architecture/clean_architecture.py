@@ -36,6 +36,13 @@ WRONG = {
          "It raised Declined", "again"),
         # zero is charged
         (desks("if cents < 1", "if cents < 0", 2), "charge(0, 'k') is a ValueError"),
+        # one cent is refused
+        (desks("if cents < 1", "if cents < 2", 2), "It raised ValueError"),
+        # the class keeps the company, so all desks have the last one
+        (desks("self.alpha = alpha", "AlphaDesk.alpha = alpha"), "called another company than its own"),
+        # the second call charges something else
+        (desks("            try:\n                answer = self.alpha.create(amount=cents", "            try:\n                answer = self.alpha.create(amount=100"),
+         "the same call once more is to succeed"),
         # the money is said not to have moved
         (desks("        except ConnectionError as error:\n            raise lab.Unreachable from error\n        except TimeoutError:",
                "        except (ConnectionError, TimeoutError) as error:\n            raise lab.Unreachable from error\n        except ZeroDivisionError:"),
@@ -62,6 +69,12 @@ WRONG = {
         # a time-out of the second question propagates
         (desks("        if code == 94:\n            return self.find(key)", "        if code == 94:\n            return self.beta.find(key)"),
          "after code 94"),
+        # every error of the second call
+        (desks("            except (ConnectionError, TimeoutError) as error:\n                raise", "            except Exception as error:\n                raise"),
+         "the call after a time-out raised KeyError('k'), which is to propagate", "exception"),
+        # whatever the second call answers counts as paid, unless it is a refusal
+        (desks('        if answer["status"] == "declined":', '            if answer["status"] != "declined":\n                return answer.get("id")\n'
+               '        if answer["status"] == "declined":'), "timed out, and the second call answered"),
         # a third call
         (desks("            except (ConnectionError, TimeoutError) as error:\n                raise",
                "            except (ConnectionError, TimeoutError) as error:\n                self.alpha.create(amount=cents, key=key)\n                raise"),
@@ -96,6 +109,10 @@ WRONG = {
     "clean_architecture.both_rules": [
         # no lock
         (booked(LOCK, ""), "Twelve customers want seat 1A at once: expected 1 booked, got 12"),
+        # the lock is taken after the read
+        (booked(LOCK, "").replace("    if len(set", LOCK + "    if len(set"), "Twelve customers want seat 1A at once: expected 1 booked, got 12"),
+        # a refusal takes back what the caller has done
+        (booked("        raise lab.SeatTaken", "        db.rollback()\n        raise lab.SeatTaken"), "9A is lost", "exception"),
         # a lock that others can have, too
         (booked("no key update", "share"), "Twelve customers want seat 1A at once: expected 1 booked, got 12"),
         # those who find the lock taken do not wait

@@ -17,7 +17,8 @@ def connect():
 def flight(flight_id):
     with connect() as db:
         found = db.execute("select capacity, fare_cents from flights where flight_id = ?", [flight_id])
-        return found.fetchone()
+        row = found.fetchone()
+        return None if row is None else dict(row)
 
 
 def hold(reference, flight_id, customer_id, seat, cents):
