@@ -548,7 +548,7 @@ def test_a_seat(seat):
 '''
 with lab.folder({**lab.pure_part(), "test_seats.py": SEATS}) as place:
     from_a_set = lab.run_pytest(place, "-n2", plugins=["xdist.plugin"], environment={"PYTHONHASHSEED": "random"})
-print(*sorted({line for line in from_a_set.text.splitlines() if line.startswith("Different tests")}), sep="\n")
+print(*{line[:30] for line in from_a_set.text.splitlines() if line.startswith("Different tests")})
 
 # %%
 claim("test_pipelines.different", "with two workers no test runs: they did not collect the same list",
@@ -1305,7 +1305,8 @@ with lab.folder({**lab.pure_part(), "noxfile.py": NOXFILE, "unfinished.py": "def
                  "pytest.ini": "[pytest]\npythonpath = .\n", "test_desk.py": "from airline.desk import seat_numbers\n\ndef test_seats():\n    assert len(seat_numbers(7)) == 7\n"}) as place:
     nox = lab.tool("nox", place=place)
 sessions = re.findall(r"^nox > \* (\w+): (\w+)", nox.stderr, re.MULTILINE)
-print(*[line for line in nox.stderr.splitlines() if line.startswith("nox > *") or " was " in line or "failed" in line], sep="\n")
+said = [line for line in nox.stderr.splitlines() if line.startswith("nox > *") or " was " in line or "failed" in line]
+print(*[re.sub(",? (in|took) (a|\\d+) seconds?", "", line) for line in said], sep="\n")
 
 # %%
 claim("test_pipelines.nox", "lint fails, and the tests run all the same",
