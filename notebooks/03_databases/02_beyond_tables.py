@@ -626,9 +626,9 @@ if HAS_IT:
 # %%
 claim("beyond_tables.table_postgres", "PostgreSQL's JSON_TABLE gives NULL for a seat that is no number, as for one that is missing",
       seats.get("PostgreSQL"), equals=[12, None, None], unmeasured=None if HAS_IT else "JSON_TABLE came with PostgreSQL 17")
-claim("beyond_tables.table_mysql", "MySQL's does the same",
+claim("beyond_tables.table_mysql", "MySQL's JSON_TABLE gives NULL for both too: the seat that is no number, and the missing one",
       seats.get("MySQL"), equals=[12, None, None], unmeasured=mysql)
-claim("beyond_tables.table_mariadb", "MariaDB's reads 12A as 12",
+claim("beyond_tables.table_mariadb", "MariaDB's JSON_TABLE reads 12A as the number 12",
       seats.get("MariaDB"), equals=[12, 12, None], unmeasured=mariadb)
 
 # %% [markdown]
@@ -981,15 +981,15 @@ def winner(key):
 # %%
 show_table([{"last two of each": key, "way": way, "scans of rides": loops[key, way], "pages": pages[key, way]}
             for key, way in pages], left=2)
-claim("beyond_tables.lateral", "LATERAL scans once per group: a tenth of the window's pages for 20 groups, ten times as many for 50,000",
+claim("beyond_tables.lateral", "LATERAL scans once per group: at most a tenth of the window's pages for 20 groups, at least ten times as many for 50,000",
       {key: [loops[key, "lateral"], winner(key)] for key in GROUPS},
       equals={"carrier": [20, "lateral"], "customer": [50_000, "window"]}, did=results, proves={"beyond_tables.q9": "c"})
 
 # %% [markdown]
 # **Why.** For each row before it the subquery is evaluated again ([manual,
 # 7.2.1.5](https://www.postgresql.org/docs/17/queries-table-expressions.html#QUERIES-LATERAL)). Each evaluation goes down the index
-# from its root, takes two entries and stops at the `limit`. The window must number every row before `n <= 2` can drop
-# any, so its cost follows the table and not the groups.
+# from its root, takes two entries and stops at the `limit`. The window reads every row of the table, also those that
+# `n <= 2` drops, so its cost follows the table and not the groups.
 #
 # **In production.**
 #
