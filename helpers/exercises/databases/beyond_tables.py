@@ -238,7 +238,7 @@ def check_document_indexes(document_indexes: Callable[[], list[str]], server: An
         with connect() as connection:
             if _state(connection) != before:
                 raise Wrong(
-                    "Rows, columns or settings are not as they were. Only indexes and statistics are wanted."
+                    "The table, its rows, columns or settings are not as they were. Only indexes and statistics are wanted."
                 )
             for query in ASKED:
                 _through_an_index(connection, query)
@@ -254,9 +254,10 @@ def check_document_indexes(document_indexes: Callable[[], list[str]], server: An
 
 
 def _state(connection: Any) -> list[Any]:
-    """Rows and columns of documents, and settings that were made for good."""
+    """The table, its rows and columns, and settings that were made for good."""
     return connection.execute("""
-        select 'rows', count(*) || ' ' || sum(hashtextextended(d::text, 0)::numeric) from documents d
+        select 'table', 'documents'::regclass::oid::text
+        union all select 'rows', count(*) || ' ' || sum(hashtextextended(d::text, 0)::numeric) from documents d
         union all select 'column', attname || ' ' || atttypid::regtype from pg_attribute
             where attrelid = 'documents'::regclass and attnum > 0
         union all select 'setting', unnest(setconfig) from pg_db_role_setting

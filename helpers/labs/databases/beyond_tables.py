@@ -1,4 +1,4 @@
-"""The server of 3.2, its network of flights, and what counts paths and updates without SQL."""
+"""The server of 3.2, its network of flights, and what finds paths and counts updates without SQL."""
 
 from __future__ import annotations
 
@@ -38,14 +38,15 @@ def legs() -> list[tuple[str, str]]:
     return sorted(out | {(dest, origin) for origin, dest in out})
 
 
-def simple_paths(legs: Sequence[tuple[str, str]], start: str) -> int:
-    """How many ways lead from an airport through others, none twice; to stay is one of them."""
+def simple_paths(legs: Sequence[tuple[str, str]], start: str) -> list[tuple[str, ...]]:
+    """The ways that lead from an airport through others, none twice; to stay is one of them."""
     onward: dict[str, list[str]] = {}
     for origin, dest in legs:
         onward.setdefault(origin, []).append(dest)
 
-    def walk(path: tuple[str, ...]) -> int:
-        return 1 + sum(walk((*path, dest)) for dest in onward.get(path[-1], []) if dest not in path)
+    def walk(path: tuple[str, ...]) -> list[tuple[str, ...]]:
+        longer = [(*path, dest) for dest in onward.get(path[-1], []) if dest not in path]
+        return [path, *(way for each in longer for way in walk(each))]
 
     return walk((start,))
 

@@ -217,13 +217,13 @@ def fewest_legs():
                 CHAIR,
                 ANALYZE,
             ),
-            "Rows, columns or settings are not as they were",
+            "rows, columns or settings are not as they were",
             "environment",
         ),
         # takes the choice away from the planner
         (
             indexes('"alter role current_user set enable_seqscan = off"', PATHS, PRICE, CHAIR),
-            "Rows, columns or settings are not as they were",
+            "rows, columns or settings are not as they were",
         ),
         # makes a scan of the table look expensive, for everybody
         (
@@ -234,12 +234,22 @@ def fewest_legs():
                 CHAIR,
                 ANALYZE,
             ),
-            "Rows, columns or settings are not as they were",
+            "rows, columns or settings are not as they were",
         ),
         # an option of the table
         (
             indexes('"alter table documents set (fillfactor = 50)"', PATHS, PRICE, CHAIR, ANALYZE),
-            "Rows, columns or settings are not as they were",
+            "rows, columns or settings are not as they were",
+        ),
+        # indexes that do not count, since they are those of another table
+        (
+            indexes(
+                '"alter table documents rename to kept"',
+                '"create view documents as select * from kept"',
+                *(part.replace(" documents", " kept") for part in (PATHS, PRICE, CHAIR, ANALYZE)),
+                '"create index on kept (id) include (doc)"',
+            ),
+            "rows, columns or settings are not as they were",
         ),
         # a column that no query names
         (
@@ -249,7 +259,7 @@ def fewest_legs():
                 CHAIR,
                 ANALYZE,
             ),
-            "Rows, columns or settings are not as they were",
+            "rows, columns or settings are not as they were",
         ),
         # one string
         (
