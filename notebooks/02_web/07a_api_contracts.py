@@ -13,7 +13,7 @@
 # >
 # > Deep understanding: OpenAPI, Swagger, Redoc.
 #
-# First of two sittings, 44 minutes; the *Break it* and *Mend it* parts are optional and not counted. (The second is about the
+# First of two sittings, 62 minutes; the *Break it* and *Mend it* parts are optional and not counted. (The second is about the
 # clients.) Needs a browser (Chromium), and no service.
 #
 # A partner generates its client from our OpenAPI document. On Tuesday its build breaks: a function is gone. Nobody has
@@ -38,7 +38,8 @@ answer("api_contracts.q1", None)  # "a", "b" or "c"
 # 1. when two builds of one commit give the same document;
 # 2. what a valid document may still mean;
 # 3. where a documentation page gets its program from;
-# 4. what a tester finds that has read nothing but the contract, and what it does not find.
+# 4. what a service must be told of a path prefix that a gateway puts in front of it;
+# 5. what a tester finds that has read nothing but the contract, and what it does not find.
 
 # %%
 import json
@@ -385,9 +386,6 @@ claim("api_contracts.redoc", "Redoc from local files still asks another host for
 #
 # Swagger UI can also send requests (*Try it out*). The Redoc used here only shows the document, which is enough for a
 # public page.
-#
-# Behind a gateway that strips a prefix such as `/api`, tell the *server*: `uvicorn --root-path /api`. Otherwise the page
-# looks for `/openapi.json` outside of the prefix ([FastAPI: behind a proxy](https://fastapi.tiangolo.com/advanced/behind-a-proxy/)).
 
 # %% [markdown] claim="api_contracts.redoc" tags=["break-it"]
 # <details>
@@ -440,6 +438,174 @@ claim("api_contracts.redoc", "Redoc from local files still asks another host for
 # </details>
 #
 # ▶ In a new cell: `break_it("api_contracts.cdn")`
+
+# %% [markdown] minutes=8
+# ## Behind /api
+#
+# The bookings service moves behind the company's gateway, which publishes it under `/api`. Flights can be searched as
+# before, and the documentation page says that it cannot load its document. Some gateways strip the prefix before they pass
+# a request on, others pass it on as it is. A service can be told of the prefix in three places: by the server's option
+# (`uvicorn --root-path /api`), by an argument of the application (`FastAPI(root_path="/api")`), or in its routes.
+#
+# Four things must work for a client that knows only the gateway: a request, a redirect (from `/flights` to `/flights/`), the
+# page's way to the document, and the addresses in the document.
+
+# %%
+import re
+import warnings
+
+GATEWAYS = {"strips /api": lambda path: path.removeprefix("/api"), "passes it on": lambda path: path}
+PAGES = {"docs_url": "/api/docs", "openapi_url": "/api/openapi.json"}
+CONFIGURED = {  # where the flights are, arguments of the application, options of the server
+    "nothing": ("/flights/", {}, {}),
+    "--root-path": ("/flights/", {}, {"root_path": "/api"}),
+    "FastAPI(root_path=)": ("/flights/", {"root_path": "/api"}, {}),
+    "routes under /api": ("/api/flights/", PAGES, {}),
+}
+
+
+def published(path, arguments):
+    """An application whose flights are at this path."""
+    with warnings.catch_warnings(action="ignore"):  # FastAPI warns of root_path=
+        app = FastAPI(**arguments)
+
+    @app.get(path)
+    def flights() -> list[str]:
+        return ["UA 1545"]
+
+    return app
+
+
+def broken(client, forward):
+    """Which of the four things a client does not get through a gateway, which knows only what is under /api."""
+
+    def ask(path):
+        return client.get(forward(path)) if path.startswith("/api/") else httpx.Response(404)
+
+    redirect = urlsplit(ask("/api/flights").headers.get("location", "")).path
+    page = ask("/api/docs")
+    linked = re.search(r"url: '(.+?)'", page.text) if page.status_code == 200 else None
+    document = ask("/api/openapi.json")
+    address = None
+    if document.status_code == 200:
+        server = document.json().get("servers", [{"url": ""}])[0]["url"]
+        address = server + next(iter(document.json()["paths"]))
+    works = {
+        "request": ask("/api/flights/").status_code == 200,
+        "redirect": redirect == "/api/flights/",
+        "page": linked is not None and ask(linked[1]).status_code == 200,
+        "addresses": address is not None and ask(address).status_code == 200,
+    }
+    return [what for what, fine in works.items() if not fine]
+
+
+# %% [markdown] predict="api_contracts.q4"
+# **Predict.** The prefix is given to the server in one run (`--root-path`) and to the application in another
+# (`root_path=`). Behind which gateway do all four things work?
+#
+# - **a** both behind the gateway that strips
+# - **b** both behind either gateway
+# - **c** each behind another one
+
+# %%
+answer("api_contracts.q4", None)  # "a", "b" or "c"
+
+# %%
+fails, doubled = {}, {}
+for configured, (path, arguments, options) in CONFIGURED.items():
+    with lab.serving(published(path, arguments), **options) as url, httpx.Client(base_url=url, trust_env=False) as client:
+        for gateway, forward in GATEWAYS.items():
+            fails[configured, gateway] = broken(client, forward)
+            doubled[configured, gateway] = client.get(forward("/api/api/flights/")).status_code
+
+# %%
+show_table(
+    [
+        {"the service is told by": configured, **{f"gateway {gateway}": ", ".join(fails[configured, gateway]) or "all works" for gateway in GATEWAYS}}
+        for configured in CONFIGURED
+    ],
+    caption="What does not work for a client of the gateway",
+)
+
+# %%
+claim("api_contracts.untold", "behind a gateway that strips, a service that is told nothing answers requests, and the three other things fail",
+      fails["nothing", "strips /api"], equals=["redirect", "page", "addresses"])
+claim("api_contracts.server_root", "`--root-path` is right behind the gateway that strips, and nothing works behind the other",
+      [fails["--root-path", gateway] for gateway in GATEWAYS], equals=[[], ["request", "redirect", "page", "addresses"]])
+claim("api_contracts.app_root", "`FastAPI(root_path=)` is right behind the one that passes the prefix on; behind the other, redirects leave /api",
+      [fails["FastAPI(root_path=)", gateway] for gateway in GATEWAYS], equals=[["redirect"], []], proves={"api_contracts.q4": "c"})
+claim("api_contracts.doubled", "behind a gateway that strips, `FastAPI(root_path=)` gives the flights a second address at /api/api",
+      doubled["FastAPI(root_path=)", "strips /api"], equals=200)
+claim("api_contracts.own_prefix", "routes, page and document under /api are right behind the gateway that passes the prefix on, and nothing works behind the other",
+      [fails["routes under /api", gateway] for gateway in GATEWAYS], equals=[["request", "redirect", "page", "addresses"], []])
+
+# %% [markdown]
+# **Reading it.** No setting works behind both gateways. A wrong pair does not look wrong at once. A service that is told
+# nothing still answers its requests behind a gateway that strips, so a health check stays green. With
+# `FastAPI(root_path=)` behind that gateway even the page works, and only a redirect leaves the prefix. That pair also
+# answers at `/api/api/flights/`.
+#
+# **Why.** In ASGI `path` includes `root_path`
+# ([WSGI compatibility](https://asgi.readthedocs.io/en/latest/specs/www.html#wsgi-compatibility)). uvicorn therefore puts
+# its `--root-path` *in front of* the path that came in. That is right if somebody took it away. FastAPI's argument sets
+# `root_path` and leaves the path as it is. To find the route, Starlette takes `root_path` off the path if it is there, and
+# takes the whole path if it is not
+# ([`get_route_path`](https://github.com/encode/starlette/blob/1.10.0/starlette/_utils.py)). So two addresses lead to one
+# handler. A redirect is built from `path`, without a look at `root_path`. The page asks for `root_path` followed by
+# `/openapi.json`. With a `root_path` FastAPI also writes it into the document's `servers`, from which *Try it out* takes
+# the address. Without `servers` a client has to take `/` ([OpenAPI
+# 3.1](https://spec.openapis.org/oas/v3.1.1.html#openapi-object)).
+#
+# **In production.** Know what your gateway does. nginx replaces the prefix if `proxy_pass` has a path, if only a slash, and
+# passes it on otherwise ([`proxy_pass`](https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_pass)). (nginx may
+# also correct the redirect, see [`proxy_redirect`](https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_redirect).
+# The gateways here correct nothing.) Behind one that strips, set the server's `--root-path`. Behind the other, put the
+# prefix into the routes (`include_router(…, prefix="/api")`), *and* into `docs_url` and `openapi_url`. FastAPI's
+# `root_path=` is deprecated in the installed version ([FastAPI: behind a
+# proxy](https://fastapi.tiangolo.com/advanced/behind-a-proxy/)). Test a redirect and the page, not only a request.
+
+# %% [markdown] claim="api_contracts.untold" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: tell the server</summary>
+#
+# ```diff
+# -    "nothing": ("/flights/", {}, {}),
+# +    "nothing": ("/flights/", {}, {"root_path": "/api"}),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.untold")`
+
+# %% [markdown] also=["api_contracts.app_root", "api_contracts.doubled"] claim="api_contracts.server_root" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: exchange the two settings</summary>
+#
+# ```diff
+# -    "--root-path": ("/flights/", {}, {"root_path": "/api"}),
+# -    "FastAPI(root_path=)": ("/flights/", {"root_path": "/api"}, {}),
+# +    "--root-path": ("/flights/", {"root_path": "/api"}, {}),
+# +    "FastAPI(root_path=)": ("/flights/", {}, {"root_path": "/api"}),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.server_root")`
+
+# %% [markdown] claim="api_contracts.own_prefix" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: only the routes get the prefix</summary>
+#
+# The page and the document stay at `/docs` and `/openapi.json`, which the gateway does not publish.
+#
+# ```diff
+# -    "routes under /api": ("/api/flights/", PAGES, {}),
+# +    "routes under /api": ("/api/flights/", {}, {}),
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("api_contracts.own_prefix")`
 
 # %% [markdown] core=true minutes=7
 # ## A tester that has read only the contract
@@ -602,12 +768,31 @@ claim("api_contracts.lax", "beside the allowed 12.0, two values that the documen
 #
 # ▶ In a new cell: `break_it("api_contracts.lax")`
 
-# %% [markdown] minutes=15
+# %% [markdown] minutes=25
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
 # `solution("…")` shows the worked answer after an attempt.
 #
+# ### Find the misspelt keyword (10 minutes)
+#
+# `lab.KEYWORDS` has the keywords of JSON Schema 2020-12, and the four that OpenAPI 3.1 adds. It says of each what its value
+# is: `"schema"`, `"list"` (of schemas), `"names"` (a dict whose values are schemas, under names that the author chose) or
+# `"data"`, in which nothing is a keyword. `True` and `False` are schemas, too.
+#
+# Return the places of all other keywords, as a set of tuples such as `("properties", "route", "minimun")`. A place in a list
+# is its number. Keywords that begin with `x-` are extensions and allowed. Below an unknown keyword nothing is looked for.
+
+# %% exercise="api_contracts.misspelt" tags=["exercise"]
+def misspelt(schema):
+    """The places of the keywords that nobody knows."""
+    raise NotImplementedError
+
+
+# %%
+check("api_contracts.misspelt", misspelt)
+
+# %% [markdown]
 # ### Make the contract tell the truth (15 minutes)
 #
 # This is a colleague's service. It behaves as it should, and its document is wrong or silent about nearly everything:
@@ -660,7 +845,8 @@ check("api_contracts.truthful", make_app)
 #
 # In the browser's list of requests. FastAPI's page loads its program from another host (`api_contracts.cdn`), which a
 # network without a way out or a `Content-Security-Policy` does not let through. Serve the files yourself
-# (`api_contracts.inside`), and look at what they still ask for (`api_contracts.redoc`).
+# (`api_contracts.inside`), and look at what they still ask for (`api_contracts.redoc`). If the page opens and finds no
+# document, the service does not know the prefix under which its gateway publishes it (`api_contracts.untold`).
 #
 # </details>
 #
@@ -681,15 +867,18 @@ check("api_contracts.truthful", make_app)
 # 1. a document that a framework generates can differ from build to build, until every operation has a name of its own;
 # 2. a valid document can mean something other than its author thought;
 # 3. FastAPI's documentation page loads its program from another host, unless you change that;
-# 4. a tester that reads the document alone finds the request that crashes the service, and a service can accept more than
+# 4. behind a gateway that takes a prefix away the server must be told of it, and behind one that passes it on the prefix
+#    belongs in the routes, the page and the document;
+# 5. a tester that reads the document alone finds the request that crashes the service, and a service can accept more than
 #    its document says.
 #
 # <details>
 # <summary>Evidence</summary>
 #
 # 1: `api_contracts.builds`, `api_contracts.named`, `api_contracts.one_id`. 2: `api_contracts.unseen`, `api_contracts.nullable`.
-# 3: `api_contracts.cdn`, `api_contracts.inside`, `api_contracts.redoc`. 4: `api_contracts.bug`, `api_contracts.mended`,
-# `api_contracts.lax`.
+# 3: `api_contracts.cdn`, `api_contracts.inside`, `api_contracts.redoc`. 4: `api_contracts.untold`, `api_contracts.server_root`,
+# `api_contracts.app_root`, `api_contracts.doubled`, `api_contracts.own_prefix`. 5: `api_contracts.bug`,
+# `api_contracts.mended`, `api_contracts.lax`.
 #
 # </details>
 #

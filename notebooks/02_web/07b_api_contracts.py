@@ -13,7 +13,7 @@
 # >
 # > Deep understanding: OpenAPI, Swagger, Redoc.
 #
-# Second of two sittings, 55 minutes; the *Break it* and *Mend it* parts are optional and not counted. ([The
+# Second of two sittings, 65 minutes; the *Break it* and *Mend it* parts are optional and not counted. ([The
 # first](07a_api_contracts.ipynb) is about the document.) Needs PostgreSQL.
 #
 # Every contract changes. An order has a field `meal` with two values, `none` and `vegan`. Clients send it when they book,
@@ -981,12 +981,33 @@ claim("api_contracts.takes_over", "the second request waits, and makes a booking
 #
 # ▶ In a new cell: `break_it("api_contracts.takes_over")`
 
-# %% [markdown] minutes=10
+# %% [markdown] minutes=20
 # ## Exercises
 #
 # Work in the cell, run it, run the check below it. `hint("…")` gives one of three hints,
 # `solution("…")` shows the worked answer after an attempt.
 #
+# ### The next page (10 minutes)
+#
+# `flights` are the rows of a table at this moment, in any order: dicts with `flight_id`, which is unique, and `departs`, a
+# datetime with a time zone. Return a list of at most `limit` of them, in order of `departs` and then `flight_id`, and the
+# cursor of the page after it, or None if nothing follows. `cursor` is what an earlier call returned; None asks for the first
+# page.
+#
+# Between two calls flights come and go, also the last one of a page. The next page begins behind the place where the last
+# one ended. The function remembers nothing between the calls. A cursor goes into a URL: a string of letters, digits, `-`,
+# `_`, `.` and `=`. A string that is no cursor, such as `""`, raises ValueError.
+
+# %% exercise="api_contracts.next_page" tags=["exercise"]
+def next_page(flights, limit, cursor=None):
+    """(flights of the next page, cursor of the page after it or None)."""
+    raise NotImplementedError
+
+
+# %%
+check("api_contracts.next_page", next_page)
+
+# %% [markdown]
 # ### Book once (10 minutes)
 #
 # `connection` is a psycopg connection to PostgreSQL, at READ COMMITTED, in the caller's transaction, which has begun and written already. The table is

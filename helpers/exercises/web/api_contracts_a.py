@@ -1,4 +1,4 @@
-"""Exercises of 2.7, the first half: a document that tells the truth."""
+"""Exercises of 2.7, the first half: keywords that nobody knows, and a document that tells the truth."""
 
 from __future__ import annotations
 
@@ -8,10 +8,61 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from helpers.exercises import Wrong, exercise
-from helpers.exercises.comparing import same, shown
+from helpers.exercises.comparing import same, shown, unchanged
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+# what it tries, a schema, and the places of its unknown keywords
+PLACES: list[tuple[str, Any, set[tuple[str | int, ...]]]] = [
+    ("One slip", {"type": "object", "propertys": {}}, {("propertys",)}),
+    ("No slip", {"type": "object", "required": ["route"], "properties": {"route": {"type": "string"}}}, set()),
+    ("The schema without keywords", {}, set()),
+    ("`false` is a schema", False, set()),
+    ("`true` and `false` are schemas", {"items": True, "additionalProperties": False, "nullable": True}, {("nullable",)}),
+    ("Two slips", {"minimun": 0, "properties": {"cents": {"type": "integer", "nullable": True}}},
+     {("minimun",), ("properties", "cents", "nullable")}),
+    ("A field may be called `nullable`", {"properties": {"nullable": {"type": "boolean"}}}, set()),
+    ("A field may be called `properties`", {"properties": {"properties": {"minimun": 0}}},
+     {("properties", "properties", "minimun")}),
+    ("A list of schemas", {"anyOf": [{"nullable": True}, {"type": "null"}, {"maximun": 9}]},
+     {("anyOf", 0, "nullable"), ("anyOf", 2, "maximun")}),
+    ("Schemas in schemas", {"items": {"not": {"prefixItems": [{"$defs": {"Fare": {"maximun": 9}}}]}}},
+     {("items", "not", "prefixItems", 0, "$defs", "Fare", "maximun")}),
+    ("Data is not looked into", {"default": {"minimun": 1}, "enum": [{"nullable": 1}], "const": {"a": 1}, "example": {"b": 2}}, set()),
+    ("An extension", {"x-unit": "cents", "properties": {"x-seat": {"x-old": {}, "nullable": True}}},
+     {("properties", "x-seat", "nullable")}),
+    ("Below an unknown keyword nothing is looked for", {"propertys": {"cents": {"nullable": True}}}, {("propertys",)}),
+]  # fmt: skip
+
+
+@exercise(
+    "api_contracts.misspelt",
+    hints=(
+        "A function that calls itself: what a schema says of itself, and what the schemas in it say. Only the kind of the "
+        "keyword decides where there are schemas.",
+        "For each keyword make a list of pairs, the place of a schema in it and the schema: one for `schema`, one for each "
+        "number of a `list`, one for each name of `names`, none for `data`.",
+        "`found |= {(*at, *place) for at, part in parts for place in misspelt(part)}` puts the place in front of what the "
+        "part found. `isinstance(schema, bool)` ends it.",
+    ),
+    why="A validator has to let unknown keywords pass, since the next vocabulary may define them. A linter of your own need "
+    "not: it knows which vocabularies you use. To walk a schema one must know which values are schemas. A search for "
+    "the word `nullable` in the text would find a field of this name, and an example.",
+    stretch="Let it propose the keyword that was meant (`difflib.get_close_matches`). Then walk a whole OpenAPI document: where "
+    "in it are schemas?",
+    rows=("falsy", "in place", "again"),
+)
+def check_misspelt(misspelt: Callable[[Any], set[tuple[str | int, ...]]]) -> None:
+    """Unknown keywords, wherever a schema may be, and nowhere else."""
+    for what, schema, expected in PLACES:
+        with unchanged(schema=schema):
+            got = misspelt(schema)
+        if not same(got, expected):
+            raise Wrong(
+                f"{what}: for {shown(schema)} expected {shown(expected)}, got {shown(got)}."
+            )
+
 
 FARES: dict[str, int | None] = {"JFK-LAX": 9_900, "JFK-MVY": None, "EWR-STAFF": 0}
 # path, status, and the body of a success

@@ -1,18 +1,130 @@
-"""Exercises of 2.7, the second half: an order that is made once."""
+"""Exercises of 2.7, the second half: a cursor, and an order that is made once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from helpers.exercises import Wrong, exercise
-from helpers.exercises.comparing import shown
+from helpers.exercises.comparing import is_a, raised_by, same, shown, unchanged
 from helpers.labs.web import api_contracts as lab
 
 if TYPE_CHECKING:
     from helpers.services import Postgres  # type: ignore[attr-defined]
+
+NOON = datetime(2013, 6, 1, 12, tzinfo=UTC)
+Flight = dict[str, Any]
+
+
+def _flight(number: int, after: timedelta) -> Flight:
+    return {"flight_id": number, "departs": NOON + after}
+
+
+def _timetable() -> list[Flight]:
+    """25 flights in no order: some at the same moment, some a microsecond apart, one in another zone."""
+    flights = [_flight(number, timedelta(hours=number % 7)) for number in range(20, 0, -1)]
+    flights += [_flight(30 + n, timedelta(hours=2, microseconds=n)) for n in (3, 1, 2)]
+    flights += [_flight(40, timedelta(hours=2))]
+    away = (NOON + timedelta(hours=2)).astimezone(timezone(timedelta(hours=-4)))
+    return [*flights, {"flight_id": 25, "departs": away}]
+
+
+@exercise(
+    "api_contracts.next_page",
+    hints=(
+        "A page begins behind a place in the order. Which two values name a place, also when several flights leave at the "
+        "same moment, and when the flight at this place is gone?",
+        "Sort a copy by `(departs, flight_id)`, keep what is greater than the cursor's pair, and cut. Whether there is a "
+        "next page is known from one flight more than asked for.",
+        "`base64.urlsafe_b64encode(json.dumps([departs.isoformat(), flight_id]).encode()).decode()` is a cursor, and "
+        "`isoformat` keeps the microseconds. What goes wrong when it is read back is often a ValueError already; "
+        "KeyError and TypeError are not.",
+    ),
+    why="The cursor names a place, not a flight and not a number of flights. So it stays good when flights come and go, "
+    "also when its own flight goes. Without the second value, flights that leave at the moment of the last one are "
+    "skipped or read twice. An answer that remembers anything between the calls would need the same process for each.",
+    stretch="Write it in SQL: `where (departs, flight_id) > (%s, %s) order by departs, flight_id limit %s`. Which index does it "
+    "need? Then sign the cursor (`hmac`), so that a client can only send one that it got.",
+    rows=("falsy", "in place", "again"),
+)
+def check_next_page(next_page: Callable[..., tuple[list[Flight], str | None]]) -> None:
+    """Pages behind a place, while flights come and go."""
+    flights = _timetable()
+    for limit in (10, 1, 5, 100):  # 25 is a multiple of 5
+        _whole(next_page, flights, limit)
+    _whole(next_page, [_flight(1, timedelta())], 1)
+    if not same(got := next_page([], 3), ([], None)):
+        raise Wrong(f"Without flights the answer is ([], None), got {shown(got)}.")
+    _come_and_go(next_page)
+    _foreign(next_page, flights)
+
+
+def _page(next_page: Callable[..., Any], flights: list[Flight], limit: int, *cursor: str) -> tuple[list[int], str | None]:  # fmt: skip
+    with unchanged(flights=flights):
+        got = next_page(flights, limit, *cursor)
+    if not is_a(got, tuple) or len(got) != 2 or not is_a(got[0], list):
+        raise Wrong(f"Expected (flights of the page, next cursor or None), got {shown(got)}.")
+    page, following = got
+    if strange := [flight for flight in page if not any(same(flight, known) for known in flights)]:
+        raise Wrong(f"The page has {shown(strange[0])}, which is none of the flights.")
+    if following is not None and (type(following) is not str or quote(following, safe="=") != following):  # fmt: skip
+        raise Wrong(
+            f"The next cursor is {shown(following)}. It goes into a URL: a string of letters, digits, -, _, . and =."
+        )
+    return [flight["flight_id"] for flight in page], following
+
+
+def _whole(next_page: Callable[..., Any], flights: list[Flight], limit: int) -> None:
+    in_order = [f["flight_id"] for f in sorted(flights, key=lambda f: (f["departs"], f["flight_id"]))]  # fmt: skip
+    cursor: tuple[str, ...] = ()
+    for start in range(0, len(in_order), limit):
+        got, following = _page(next_page, flights, limit, *cursor)
+        wanted = in_order[start : start + limit]
+        if got != wanted:
+            raise Wrong(f"{len(flights)} flights, {limit} on a page: the page from number {start} on should be {wanted}, got {got}.")  # fmt: skip
+        if (following is None) != (start + limit >= len(in_order)):
+            raise Wrong(
+                f"{len(flights)} flights, {limit} on a page, {start + len(got)} are read: the next cursor is {shown(following)}. "
+                "It is None when nothing follows, and only then."
+            )
+        cursor = (following,) if following is not None else ()
+
+
+def _come_and_go(next_page: Callable[..., Any]) -> None:
+    first = [_flight(number, timedelta(hours=number)) for number in range(1, 10)]
+    for what, later in {
+        "two flights are added at the top": [_flight(11, timedelta()), _flight(12, timedelta(minutes=1)), *first],
+        "two flights of this page are cancelled": first[2:],
+        "the last flight of this page is cancelled": [*first[:2], *first[3:]],
+        "a flight is added behind this page": [*first, _flight(13, timedelta(hours=3, minutes=1))],
+    }.items():  # fmt: skip
+        _, cursor = _page(next_page, first, 3)
+        got = _page(next_page, later, 3, cursor or "")[0]
+        behind = [f for f in later if f["departs"] > first[2]["departs"]]
+        wanted = [f["flight_id"] for f in sorted(behind, key=lambda f: f["departs"])][:3]
+        if got != wanted:
+            raise Wrong(f"The first page was 1, 2, 3. Then {what}: the next page should be {wanted}, got {got}.")  # fmt: skip
+
+
+def _foreign(next_page: Callable[..., Any], flights: list[Flight]) -> None:
+    for cursor in (
+        "",
+        "7",
+        "next",
+        "e30=",
+        "WzFd",
+        "bnVsbA==",
+    ):  # the last are {}, [1] and null in base 64
+        error = raised_by(lambda: next_page(flights, 3, cursor))  # noqa: B023
+        if not isinstance(error, ValueError):
+            raise Wrong(
+                f"The cursor {cursor!r} was never given out: expected a ValueError, got {type(error).__name__ if error else 'a page'}."
+            )
+
 
 ORDERS = """
     drop table if exists orders;

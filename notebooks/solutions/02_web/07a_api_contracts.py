@@ -15,7 +15,37 @@
 from fastapi import FastAPI, Query
 from fastapi.responses import JSONResponse
 from helpers import check
+from helpers.labs.web import api_contracts as lab
 from pydantic import BaseModel
+
+# %% [markdown]
+# **Find the misspelt keyword.** A schema contains schemas, so the function calls itself. The question at each keyword is
+# where in its value there are schemas, and under which place. The four kinds answer it with a list of pairs; what is data
+# has none. Everything else is the same for all kinds.
+
+# %% exercise="api_contracts.misspelt" tags=["solution"]
+def misspelt(schema):
+    """The places of the keywords that nobody knows."""
+    if isinstance(schema, bool):
+        return set()
+    found = set()
+    for keyword, value in schema.items():
+        kind = lab.KEYWORDS.get(keyword)
+        if kind is None and not keyword.startswith("x-"):
+            found.add((keyword,))
+        parts = []
+        if kind == "schema":
+            parts = [((keyword,), value)]
+        elif kind == "list":
+            parts = [((keyword, number), part) for number, part in enumerate(value)]
+        elif kind == "names":
+            parts = [((keyword, name), part) for name, part in value.items()]
+        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}
+    return found
+
+
+# %%
+check("api_contracts.misspelt", misspelt)
 
 # %% [markdown]
 # **Make the contract tell the truth.** Go through what a client sees, and ask where FastAPI could know it from. The form of the 200: from a return type, in which

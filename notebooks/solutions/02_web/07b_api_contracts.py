@@ -12,8 +12,43 @@
 # Read these after you tried. Each answer says how one gets there, not only where.
 
 # %%
+import base64
+from datetime import UTC, datetime, timedelta
+
 from helpers import check
 from helpers.labs.web import api_contracts as lab
+
+# %% [markdown]
+# **The next page.** A place in the order is a pair, departure and number. Everything is in this pair: the order, what is
+# behind the cursor, and the cursor itself. It is compared with what is there now, so it does not matter whether the flight
+# that gave the pair still exists. The departure becomes an exact number of microseconds: two places that differ must not
+# give one cursor. Whatever goes wrong while a cursor is read is a ValueError here; `binascii.Error` and
+# `UnicodeDecodeError` are subclasses of it.
+
+# %% exercise="api_contracts.next_page" tags=["solution"]
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def place_of(flight):
+    """The pair that names a place in the order."""
+    return (flight["departs"] - EPOCH) // timedelta(microseconds=1), flight["flight_id"]
+
+
+def next_page(flights, limit, cursor=None):
+    """(flights of the next page, cursor of the page after it or None)."""
+    rows = sorted(flights, key=place_of)
+    if cursor is not None:
+        departs, number = base64.urlsafe_b64decode(cursor).decode().split(".")
+        rows = [flight for flight in rows if place_of(flight) > (int(departs), int(number))]
+    page = rows[:limit]
+    if len(rows) <= limit:
+        return page, None
+    departs, number = place_of(page[-1])
+    return page, base64.urlsafe_b64encode(f"{departs}.{number}".encode()).decode()
+
+
+# %%
+check("api_contracts.next_page", next_page)
 
 # %% [markdown]
 # **Book once.** The tempting order is to ask and then to write; between the two another call can do the same. So the order is turned round: write, and let the constraint say whether it was the first. `on conflict do

@@ -88,7 +88,141 @@ def parameter(name: str, change: str) -> str:
     )
 
 
+LINT = """
+from helpers.labs.web import api_contracts as lab
+def misspelt(schema):
+    if isinstance(schema, bool):
+        return set()
+    found = set()
+    for keyword, value in schema.items():
+        kind = lab.KEYWORDS.get(keyword)
+        if kind is None:
+            if not keyword.startswith("x-"):
+                found.add((keyword,))
+            continue
+        parts = []
+        if kind == "schema":
+            parts = [((keyword,), value)]
+        elif kind == "list":
+            parts = [((keyword, number), part) for number, part in enumerate(value)]
+        elif kind == "names":
+            parts = [((keyword, name), part) for name, part in value.items()]
+        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}
+    return found
+"""
+
+
+def lint(*exchanged: tuple[str, str]) -> str:
+    """The worked answer with some lines exchanged."""
+    text = LINT
+    for old, new in exchanged:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
 WRONG = {
+    "api_contracts.misspelt": [
+        (  # the outermost schema only
+            lint(("place in misspelt(part)", "place in ()")),
+            "Two slips: for",
+        ),
+        (  # true and false have no items
+            lint(("    if isinstance(schema, bool):\n        return set()\n", "")),
+            "AttributeError",
+        ),
+        (  # a falsy schema is taken for none
+            lint(
+                (
+                    "    if isinstance(schema, bool):\n        return set()\n",
+                    "    if not schema:\n        return None\n    if schema is True:\n        return set()\n",
+                )
+            ),
+            "The schema without keywords",
+            "falsy",
+        ),
+        (  # names of fields are taken for keywords
+            lint(
+                ('elif kind == "names":', 'elif kind == "nothing":'),
+                ('if kind == "schema":', 'if kind in ("schema", "names"):'),
+            ),
+            "No slip: for",
+        ),
+        (  # a field with the name of a keyword is skipped
+            lint(
+                (
+                    "for name, part in value.items()]",
+                    "for name, part in value.items() if name not in lab.KEYWORDS]",
+                )
+            ),
+            "A field may be called `properties`",
+        ),
+        (  # lists are forgotten
+            lint(('elif kind == "list":', 'elif kind == "nothing":')),
+            "A list of schemas",
+        ),
+        (  # counted from one
+            lint(("enumerate(value)", "enumerate(value, 1)")),
+            "A list of schemas",
+        ),
+        (  # a number is text in a path
+            lint(("((keyword, number), part)", "((keyword, str(number)), part)")),
+            "A list of schemas",
+        ),
+        (  # whatever is a dict is a schema
+            lint(
+                (
+                    '        elif kind == "names":',
+                    '        elif kind == "data" and isinstance(value, dict):\n            parts = [((keyword,), value)]\n        elif kind == "names":',
+                ),
+            ),
+            "Data is not looked into",
+        ),
+        (lint(('            if not keyword.startswith("x-"):\n    ', "")), "An extension"),
+        (  # the same for names of fields
+            lint(
+                (
+                    "for name, part in value.items()]",
+                    'for name, part in value.items() if not name.startswith("x-")]',
+                )
+            ),
+            "An extension",
+        ),
+        (  # goes on below what nobody knows
+            lint(
+                (
+                    "            continue\n",
+                    "            kind = 'names' if isinstance(value, dict) else 'data'\n",
+                )
+            ),
+            "Below an unknown keyword",
+        ),
+        (  # extensions are thrown away where they are
+            lint(
+                (
+                    "    found = set()\n",
+                    "    found = set()\n    for keyword in [k for k in schema if k.startswith('x-')]:\n        del schema[keyword]\n",
+                ),
+            ),
+            "work on a copy",
+            "in place",
+        ),
+        (  # one set for all calls
+            lint(
+                ("def misspelt(schema):", "def misspelt(schema, found=set(), at=()):"),
+                ("        return set()\n", "        return found\n"),
+                ("    found = set()\n", ""),
+                ("found.add((keyword,))", "found.add((*at, keyword))"),
+                (
+                    "        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}",
+                    "        for place, part in parts:\n            misspelt(part, found, (*at, *place))",
+                ),
+            ),
+            "No slip: for",
+            "again",
+        ),
+        (lint(("    return found\n", "    return sorted(found)\n")), "One slip: for"),
+    ],
     "api_contracts.truthful": [
         (app(responses="{}"), "and the document knows only 200, 422"),
         (  # model= says application/json
@@ -231,6 +365,48 @@ WRONG = {
 }
 
 RIGHT = {
+    "api_contracts.misspelt": [
+        # a stack instead of calls
+        """
+from helpers.labs.web.api_contracts import KEYWORDS
+def misspelt(schema):
+    found, left = set(), [((), schema)]
+    while left:
+        at, part = left.pop()
+        if part is True or part is False:
+            continue
+        for key in part:
+            here, value = (*at, key), part[key]
+            match KEYWORDS.get(key):
+                case "schema":
+                    left.append((here, value))
+                case "list":
+                    left += [((*here, n), value[n]) for n in range(len(value))]
+                case "names":
+                    left += [((*here, n), value[n]) for n in value]
+                case None if key[:2] != "x-":
+                    found.add(here)
+    return found
+""",
+        # a generator below
+        """
+from helpers.labs.web import api_contracts as lab
+def walk(schema, at):
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        kind = lab.KEYWORDS.get(key, "data" if key.startswith("x-") else "")
+        if not kind:
+            yield (*at, key)
+        elif kind == "schema":
+            yield from walk(value, (*at, key))
+        elif kind != "data":
+            for name, part in value.items() if kind == "names" else enumerate(value):
+                yield from walk(part, (*at, key, name))
+def misspelt(schema):
+    return set(walk(schema, ()))
+""",
+    ],
     "api_contracts.truthful": [
         # annotations, and the models outside
         HEAD

@@ -20,7 +20,193 @@ from helpers.labs.web import api_contracts as lab
 def book_once(connection, customer_id, key, flight_id, seat):
 """
 
+PAGE = """
+import base64
+from datetime import UTC, datetime, timedelta
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+def place_of(flight):
+    return (flight["departs"] - EPOCH) // timedelta(microseconds=1), flight["flight_id"]
+def next_page(flights, limit, cursor=None):
+    rows = sorted(flights, key=place_of)
+    if cursor is not None:
+        departs, number = base64.urlsafe_b64decode(cursor).decode().split(".")
+        rows = [flight for flight in rows if place_of(flight) > (int(departs), int(number))]
+    page = rows[:limit]
+    if len(rows) <= limit:
+        return page, None
+    departs, number = place_of(page[-1])
+    return page, base64.urlsafe_b64encode(f"{departs}.{number}".encode()).decode()
+"""
+
+
+def paged(*exchanged: tuple[str, str]) -> str:
+    """The worked answer with some lines exchanged."""
+    text = PAGE
+    for old, new in exchanged:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
 WRONG = {
+    "api_contracts.next_page": [
+        (  # a page number in disguise
+            """
+def next_page(flights, limit, cursor=None):
+    start = 0 if cursor is None else int(cursor)
+    rows = sorted(flights, key=lambda f: (f["departs"], f["flight_id"]))
+    page = rows[start:start + limit]
+    return page, str(start + limit) if start + limit < len(rows) else None
+""",
+            "Then two flights are added at the top",
+        ),
+        (  # looks for the flight of the cursor
+            """
+def next_page(flights, limit, cursor=None):
+    rows = sorted(flights, key=lambda f: (f["departs"], f["flight_id"]))
+    if cursor is not None:
+        rows = rows[[f["flight_id"] for f in rows].index(int(cursor)) + 1:]
+    return rows[:limit], str(rows[limit - 1]["flight_id"]) if len(rows) > limit else None
+""",
+            "is not in list",
+        ),
+        (  # the departure alone
+            paged(
+                (
+                    "place_of(flight) > (int(departs), int(number))",
+                    "place_of(flight)[0] > int(departs)",
+                )
+            ),
+            "25 flights, 10 on a page: the page from number 20 on",
+        ),
+        (  # the number alone
+            paged(
+                (
+                    "place_of(flight) > (int(departs), int(number))",
+                    "flight['flight_id'] > int(number)",
+                )
+            ),
+            "25 flights, 10 on a page: the page from number 10 on",
+        ),
+        (paged((" > (int(departs)", " >= (int(departs)")), "the page from number 10 on"),
+        (paged(("sorted(flights, key=place_of)", "list(flights)")), "the page from number 0 on"),
+        (  # to the second
+            paged(("timedelta(microseconds=1)", "timedelta(seconds=1)")),
+            "25 flights, 10 on a page",
+        ),
+        (  # by the clock on the wall
+            paged((" - EPOCH)", ".replace(tzinfo=UTC) - EPOCH)")),
+            "25 flights, 10 on a page",
+        ),
+        (  # a cursor whenever the page is full
+            paged(("if len(rows) <= limit:", "if len(page) < limit:")),
+            "It is None when nothing follows",
+        ),
+        (  # and never None
+            paged(
+                (
+                    "    if len(rows) <= limit:\n        return page, None\n",
+                    "    if not page:\n        return page, None\n",
+                )
+            ),
+            "It is None when nothing follows",
+        ),
+        (
+            """
+import datetime as dt
+def next_page(flights, limit, cursor=None):
+    rows = sorted(flights, key=lambda f: (f["departs"], f["flight_id"]))
+    if cursor is not None:
+        departs, number = cursor.split("|")
+        rows = [f for f in rows if (f["departs"], f["flight_id"]) > (dt.datetime.fromisoformat(departs), int(number))]
+    page = rows[:limit]
+    return page, f"{page[-1]['departs'].isoformat()}|{page[-1]['flight_id']}" if len(rows) > limit else None
+""",
+            "It goes into a URL",
+        ),
+        (  # what an empty list has
+            paged(("    page = rows[:limit]\n", "    page = rows[:limit]\n    last = page[-1]\n")),
+            "IndexError",
+        ),
+        (
+            paged(
+                (
+                    "    page = rows[:limit]\n",
+                    "    page = rows[:limit]\n    if not rows:\n        return [], ''\n",
+                )
+            ),
+            "Without flights the answer is ([], None)",
+        ),
+        (
+            paged(("        return page, None\n", "        return page\n")),
+            "Expected (flights of the page, next cursor or None)",
+        ),
+        (  # numbers only
+            paged(
+                (
+                    "    page = rows[:limit]\n",
+                    "    page = [flight['flight_id'] for flight in rows[:limit]]\n",
+                ),
+                ("place_of(page[-1])", "place_of(rows[limit - 1])"),
+            ),
+            "which is none of the flights",
+        ),
+        (  # an empty string is no cursor
+            paged(("if cursor is not None:", "if cursor:")),
+            "The cursor '' was never given out",
+            "falsy",
+        ),
+        (  # null is a list without items
+            """
+import base64, json
+from datetime import datetime
+def next_page(flights, limit, cursor=None):
+    place = lambda f: (f["departs"], f["flight_id"])
+    rows = sorted(flights, key=place)
+    if cursor is not None:
+        departs, number = json.loads(base64.urlsafe_b64decode(cursor))
+        rows = [f for f in rows if place(f) > (datetime.fromisoformat(departs), number)]
+    page = rows[:limit]
+    if len(rows) <= limit:
+        return page, None
+    return page, base64.urlsafe_b64encode(json.dumps([page[-1]["departs"].isoformat(), page[-1]["flight_id"]]).encode()).decode()
+""",
+            "The cursor 'bnVsbA==' was never given out",
+        ),
+        (  # sorts the caller's list
+            paged(
+                (
+                    "    rows = sorted(flights, key=place_of)\n",
+                    "    flights.sort(key=place_of)\n    rows = flights\n",
+                )
+            ),
+            "work on a copy",
+            "in place",
+        ),
+        (  # a list that was read stays as it was
+            paged(
+                (
+                    "def next_page(flights, limit, cursor=None):\n    rows = sorted(flights, key=place_of)\n",
+                    "READ = {}\ndef next_page(flights, limit, cursor=None):\n    if cursor is None:\n        READ['rows'] = sorted(flights, key=place_of)\n    rows = READ.get('rows', [])\n",
+                ),
+            ),
+            "Then a flight is added behind this page",
+        ),
+        (  # remembers what was read, and leaves it out
+            paged(
+                (
+                    "def next_page(flights, limit, cursor=None):\n    rows = sorted(flights, key=place_of)\n",
+                    "SEEN = set()\ndef next_page(flights, limit, cursor=None):\n    rows = sorted(flights, key=place_of)\n",
+                ),
+                (
+                    "    page = rows[:limit]\n",
+                    "    rows = [f for f in rows if cursor is None or f['flight_id'] not in SEEN]\n    page = rows[:limit]\n    SEEN.update(f['flight_id'] for f in page)\n",
+                ),
+            ),
+            "25 flights, 1 on a page",
+            "again",
+        ),
+    ],
     "api_contracts.book_once": [
         (  # asks first: the second of two at once runs into the constraint
             DEF
@@ -219,6 +405,40 @@ WRONG = {
 }
 
 RIGHT = {
+    "api_contracts.next_page": [
+        # JSON, an ISO date, and a heap
+        """
+import base64, heapq, json
+from datetime import datetime
+def next_page(flights, limit, cursor=None):
+    key = lambda f: (f["departs"], f["flight_id"])
+    behind = flights
+    if cursor is not None:
+        try:
+            departs, number = json.loads(base64.urlsafe_b64decode(cursor))
+            after = datetime.fromisoformat(departs), number
+        except (TypeError, KeyError) as error:
+            raise ValueError(cursor) from error
+        behind = [f for f in flights if key(f) > after]
+    *page, = heapq.nsmallest(limit + 1, behind, key=key)
+    more = len(page) > limit
+    page = page[:limit]
+    token = json.dumps([page[-1]["departs"].isoformat(), page[-1]["flight_id"]]) if more else None
+    return page, token and base64.urlsafe_b64encode(token.encode()).decode()
+""",
+        # readable: two numbers
+        """
+from datetime import datetime, timedelta, timezone
+def next_page(flights, limit, cursor=None):
+    start = datetime(2000, 1, 1, tzinfo=timezone.utc)
+    pairs = sorted(((f["departs"] - start) // timedelta.resolution, f["flight_id"], n) for n, f in enumerate(flights))
+    if cursor is not None:
+        departs, number = cursor.split("_")
+        pairs = [pair for pair in pairs if pair[:2] > (int(departs), int(number))]
+    page = [flights[n] for *_, n in pairs[:limit]]
+    return page, "_".join(map(str, pairs[limit - 1][:2])) if pairs[limit:] else None
+""",
+    ],
     "api_contracts.book_once": [
         # an update that changes nothing returns the row in one statement; xmax tells who made it
         DEF
