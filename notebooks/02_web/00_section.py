@@ -23,7 +23,7 @@
 # | [2.4 WebSockets and SSE](04_websockets_sse.ipynb) | What does a push cost in bytes? How does a stream go on after a SIGKILL? What does a slow client do to the others? |
 # | [2.5 Caching](05_caching.ipynb) | Whose data does a cancelled call leave behind? How many queries does a stampede make? In which order of steps does a cache keep an old value? |
 # | [2.6 Middleware](06_middleware.ipynb) | How many writes is an answer? Which request does the second server read in the same bytes? Who notices that the client has gone? How is a server replaced without a failed request? |
-# | [2.7 API contracts](07_api_contracts.ipynb) | What does a validator not see? Which change breaks whom? What does a second send of the same order do? |
+# | [2.7a API contracts](07a_api_contracts.ipynb) · [b](07b_api_contracts.ipynb) | What does a validator not see? Which change breaks whom? What does a second send of the same order do? |
 # | [2.8 gRPC](08a_grpc_graphql.ipynb), [GraphQL](08b_grpc_graphql.ipynb) | Who passes a deadline on? Which change of a contract breaks a program without an error? What does one query of a stranger cost? |
 #
 # ## The core, in an afternoon
@@ -40,9 +40,9 @@
 # | 2.4 WebSockets and SSE | [How old is the news?](04_websockets_sse.ipynb#How-old-is-the-news?) · [The server is killed in mid-stream](04_websockets_sse.ipynb#The-server-is-killed-in-mid-stream) · [One phone does not read](04_websockets_sse.ipynb#One-phone-does-not-read) | 17 |
 # | 2.5 Caching | [A cancelled request](05_caching.ipynb#A-cancelled-request) · [Two hundred requests at once](05_caching.ipynb#Two-hundred-requests-at-once) · [A reader is overtaken](05_caching.ipynb#A-reader-is-overtaken) | 24 |
 # | 2.6 Middleware and the life of a request | [One worker, two workers](06_middleware.ipynb#One-worker,-two-workers) · [How long did the export take?](06_middleware.ipynb#How-long-did-the-export-take?) · [The page and the API have two origins](06_middleware.ipynb#The-page-and-the-API-have-two-origins) | 21 |
-# | 2.7 API contracts | [One commit, built six times](07_api_contracts.ipynb#One-commit,-built-six-times) · [A tester that has read only the contract](07_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [The answer was lost](07_api_contracts.ipynb#The-answer-was-lost) | 24 |
+# | 2.7 API contracts | [One commit, built six times](07a_api_contracts.ipynb#One-commit,-built-six-times) · [A documentation page without the internet](07a_api_contracts.ipynb#A-documentation-page-without-the-internet) · [A tester that has read only the contract](07a_api_contracts.ipynb#A-tester-that-has-read-only-the-contract) · [May we ship this change?](07b_api_contracts.ipynb#May-we-ship-this-change?) · [The client that was generated from it](07b_api_contracts.ipynb#The-client-that-was-generated-from-it) · [The answer was lost](07b_api_contracts.ipynb#The-answer-was-lost) | 47 |
 # | 2.8 gRPC and GraphQL | [A charge that takes too long](08a_grpc_graphql.ipynb#A-charge-that-takes-too-long) · [A reader that stops](08a_grpc_graphql.ipynb#A-reader-that-stops) · [An old program reads a new message](08a_grpc_graphql.ipynb#An-old-program-reads-a-new-message) · [Fifty bookings on one page](08b_grpc_graphql.ipynb#Fifty-bookings-on-one-page) · [A query that goes in circles](08b_grpc_graphql.ipynb#A-query-that-goes-in-circles) · [One field fails](08b_grpc_graphql.ipynb#One-field-fails) | 44 |
-# | together | | 217 |
+# | together | | 240 |
 #
 # <!-- /core -->
 #

@@ -1780,4 +1780,4 @@ check("middleware.stack", stack)
 # [nginx, ngx_http_proxy_module](https://nginx.org/en/docs/http/ngx_http_proxy_module.html).
 
 # %% [markdown] footer=true
-# ← [2.5 Caching](05_caching.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.7 API contracts](07_api_contracts.ipynb) →
+# ← [2.5 Caching](05_caching.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.7a API contracts](07a_api_contracts.ipynb) →

@@ -236,7 +236,7 @@ claim("grpc_graphql.asyncio_cancels", "in asyncio servers the end of the first c
 # It also does not reach work that was put elsewhere, in a thread or under `asyncio.shield`.
 #
 # **In production.** `DEADLINE_EXCEEDED` does not say that nothing was done. A charge needs an idempotency key, so
-# that *try again* is safe ([2.7](07_api_contracts.ipynb) shows one). Set a deadline at the edge, hand it on at each
+# that *try again* is safe ([2.7b](07b_api_contracts.ipynb#The-answer-was-lost) shows one). Set a deadline at the edge, hand it on at each
 # hop, and check it before the step that cannot be undone.
 
 # %% [markdown] claim="grpc_graphql.late_charge" tags=["break-it"]
@@ -1310,4 +1310,4 @@ check("grpc_graphql.breaking", breaking)
 # HTTP/2](https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md).
 
 # %% [markdown] footer=true
-# ← [2.7 API contracts](07_api_contracts.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.8b gRPC and GraphQL](08b_grpc_graphql.ipynb) →
+# ← [2.7b API contracts](07b_api_contracts.ipynb) · [Section 2](00_section.ipynb) · [Board](../00_start_here.ipynb) · [2.8b gRPC and GraphQL](08b_grpc_graphql.ipynb) →

@@ -837,7 +837,7 @@ claim("patterns.unknown", "behind Declined and Unavailable there is no charge; t
 #
 # **In production.** Translate at the adapter, `raise … from` keeps the cause for the log, and list the faults in a test
 # against a socket. Divide the exceptions by what the caller must *do*. Give each charge a key, so that it can be repeated
-# without a second charge ([2.7](../02_web/07_api_contracts.ipynb) has idempotency keys).
+# without a second charge ([2.7b](../02_web/07b_api_contracts.ipynb#The-answer-was-lost) has idempotency keys).
 #
 # **The cost for tests** falls: the service's tests use a fake desk of ten lines and never mention HTTP. The adapter itself
 # needs the socket.

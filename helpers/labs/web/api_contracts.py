@@ -186,6 +186,25 @@ def resolved(document: Mapping[str, Any], schema: Any) -> Any:
     return {name: resolved(document, part) for name, part in schema.items()}
 
 
+# What the value of each keyword is: a schema, a list of schemas, schemas under names, or data. JSON Schema 2020-12,
+# and the four keywords that OpenAPI 3.1 adds (the last ones of the data).
+KEYWORDS: dict[str, str] = {
+    keyword: kind
+    for kind, keywords in {
+        "schema": "items contains not if then else additionalProperties propertyNames "
+        "unevaluatedItems unevaluatedProperties contentSchema",
+        "list": "allOf anyOf oneOf prefixItems",
+        "names": "properties patternProperties dependentSchemas $defs",
+        "data": "$id $schema $ref $anchor $dynamicRef $dynamicAnchor $vocabulary $comment type const "
+        "enum multipleOf maximum exclusiveMaximum minimum exclusiveMinimum maxLength minLength "
+        "pattern maxItems minItems uniqueItems maxContains minContains maxProperties minProperties "
+        "required dependentRequired title description default deprecated readOnly writeOnly "
+        "examples format contentEncoding contentMediaType discriminator xml externalDocs example",
+    }.items()
+    for keyword in keywords.split()
+}
+
+
 # --- generated clients ---------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@
 # ---
 
 # %% [markdown]
-# # 2.7 API contracts: worked answers
+# # 2.7 API contracts: the document, worked answers
 #
 # Read these after you tried. Each answer says how one gets there, not only where.
 
@@ -17,6 +17,35 @@ from fastapi.responses import JSONResponse
 from helpers import check
 from helpers.labs.web import api_contracts as lab
 from pydantic import BaseModel
+
+# %% [markdown]
+# **Find the misspelt keyword.** A schema contains schemas, so the function calls itself. The question at each keyword is
+# where in its value there are schemas, and under which place. The four kinds answer it with a list of pairs; what is data
+# has none. Everything else is the same for all kinds.
+
+# %% exercise="api_contracts.misspelt" tags=["solution"]
+def misspelt(schema):
+    """The places of the keywords that nobody knows."""
+    if isinstance(schema, bool):
+        return set()
+    found = set()
+    for keyword, value in schema.items():
+        kind = lab.KEYWORDS.get(keyword)
+        if kind is None and not keyword.startswith("x-"):
+            found.add((keyword,))
+        parts = []
+        if kind == "schema":
+            parts = [((keyword,), value)]
+        elif kind == "list":
+            parts = [((keyword, number), part) for number, part in enumerate(value)]
+        elif kind == "names":
+            parts = [((keyword, name), part) for name, part in value.items()]
+        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}
+    return found
+
+
+# %%
+check("api_contracts.misspelt", misspelt)
 
 # %% [markdown]
 # **Make the contract tell the truth.** Go through what a client sees, and ask where FastAPI could know it from. The form of the 200: from a return type, in which
@@ -56,29 +85,3 @@ def make_app(fares):
 
 # %%
 check("api_contracts.truthful", make_app)
-
-# %% [markdown]
-# **Book once.** The tempting order is to ask and then to write; between the two another call can do the same. So the order is turned round: write, and let the constraint say whether it was the first. `on conflict do
-# nothing` says it without an error, which would end the caller's transaction. Only who was not the first must look, and compares what was asked.
-
-# %% exercise="api_contracts.book_once" tags=["solution"]
-def book_once(connection, customer_id, key, flight_id, seat):
-    """(order_id, replayed) of the customer's one order with this key."""
-    made = connection.execute(
-        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
-        "on conflict (customer_id, key) do nothing returning order_id",
-        [customer_id, key, flight_id, seat],
-    ).fetchone()
-    if made:
-        return made[0], False
-    number, *order = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s",
-        [customer_id, key],
-    ).fetchone()
-    if order != [flight_id, seat]:
-        raise lab.KeyReused(f"The key belongs to order {number}.")
-    return number, True
-
-
-# %%
-check("api_contracts.book_once", book_once)

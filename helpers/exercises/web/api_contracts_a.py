@@ -1,21 +1,68 @@
-"""Exercises of 2.7: a document that tells the truth, and an order that is made once."""
+"""Exercises of 2.7, the first half: keywords that nobody knows, and a document that tells the truth."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from helpers.exercises import Wrong, exercise
-from helpers.exercises.comparing import same, shown
-from helpers.labs.web import api_contracts as lab
+from helpers.exercises.comparing import same, shown, unchanged
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
-    from helpers.services import Postgres  # type: ignore[attr-defined]
+# what it tries, a schema, and the places of its unknown keywords
+PLACES: list[tuple[str, Any, set[tuple[str | int, ...]]]] = [
+    ("One slip", {"type": "object", "propertys": {}}, {("propertys",)}),
+    ("No slip", {"type": "object", "required": ["route"], "properties": {"route": {"type": "string"}}}, set()),
+    ("The schema without keywords", {}, set()),
+    ("`false` is a schema", False, set()),
+    ("`true` and `false` are schemas", {"items": True, "additionalProperties": False, "nullable": True}, {("nullable",)}),
+    ("Two slips", {"minimun": 0, "properties": {"cents": {"type": "integer", "nullable": True}}},
+     {("minimun",), ("properties", "cents", "nullable")}),
+    ("A field may be called `nullable`", {"properties": {"nullable": {"type": "boolean"}}}, set()),
+    ("A field may be called `properties`", {"properties": {"properties": {"minimun": 0}}},
+     {("properties", "properties", "minimun")}),
+    ("A list of schemas", {"anyOf": [{"nullable": True}, {"type": "null"}, {"maximun": 9}]},
+     {("anyOf", 0, "nullable"), ("anyOf", 2, "maximun")}),
+    ("Schemas in schemas", {"items": {"not": {"prefixItems": [{"$defs": {"Fare": {"maximun": 9}}}]}}},
+     {("items", "not", "prefixItems", 0, "$defs", "Fare", "maximun")}),
+    ("Data is not looked into", {"default": {"minimun": 1}, "enum": [{"nullable": 1}], "const": {"a": 1}, "example": {"b": 2}}, set()),
+    ("An extension", {"x-unit": "cents", "properties": {"x-seat": {"x-old": {}, "nullable": True}}},
+     {("properties", "x-seat", "nullable")}),
+    ("Below an unknown keyword nothing is looked for", {"propertys": {"cents": {"nullable": True}}}, {("propertys",)}),
+]  # fmt: skip
+
+
+@exercise(
+    "api_contracts.misspelt",
+    hints=(
+        "A function that calls itself: what a schema says of itself, and what the schemas in it say. Only the kind of the "
+        "keyword decides where there are schemas.",
+        "For each keyword make a list of pairs, the place of a schema in it and the schema: one for `schema`, one for each "
+        "number of a `list`, one for each name of `names`, none for `data`.",
+        "`found |= {(*at, *place) for at, part in parts for place in misspelt(part)}` puts the place in front of what the "
+        "part found. `isinstance(schema, bool)` ends it.",
+    ),
+    why="A validator has to let unknown keywords pass, since the next vocabulary may define them. A linter of your own need "
+    "not: it knows which vocabularies you use. To walk a schema one must know which values are schemas. A search for "
+    "the word `nullable` in the text would find a field of this name, and an example.",
+    stretch="Let it propose the keyword that was meant (`difflib.get_close_matches`). Then walk a whole OpenAPI document: where "
+    "in it are schemas?",
+    rows=("falsy", "in place", "again"),
+)
+def check_misspelt(misspelt: Callable[[Any], set[tuple[str | int, ...]]]) -> None:
+    """Unknown keywords, wherever a schema may be, and nowhere else."""
+    for what, schema, expected in PLACES:
+        with unchanged(schema=schema):
+            got = misspelt(schema)
+        if not same(got, expected):
+            raise Wrong(
+                f"{what}: for {shown(schema)} expected {shown(expected)}, got {shown(got)}."
+            )
+
 
 FARES: dict[str, int | None] = {"JFK-LAX": 9_900, "JFK-MVY": None, "EWR-STAFF": 0}
 # path, status, and the body of a success
@@ -199,177 +246,3 @@ def _tight(document: dict[str, Any], operation: dict[str, Any], refusal: str) ->
                 f"seats={value} is {'accepted' if fine else 'refused'} by the service, and the document says otherwise: "
                 f"{seats['schema']}."
             )
-
-
-ORDERS = """
-    drop table if exists orders;
-    create table orders (
-        order_id bigint generated always as identity primary key,
-        customer_id bigint not null, key text not null, flight_id bigint not null, seat text not null,
-        unique (customer_id, key)
-    );
-    drop table if exists of_the_caller;
-    create table of_the_caller (did text)"""
-
-
-@exercise(
-    "api_contracts.book_once",
-    uses=lab.postgres,
-    seconds=60,
-    hints=(
-        "Asking first is not enough: another transaction may have written, and you cannot see it yet. What sees it is "
-        "the unique constraint. So write first, and ask afterwards.",
-        "`insert … on conflict (customer_id, key) do nothing returning order_id` waits for a transaction that has just "
-        "written the same key. It returns a row if you wrote it, and none if the other one did. No error, so the "
-        "caller's transaction goes on.",
-        "None came back: `select order_id, flight_id, seat from orders where customer_id = %s and key = %s`. At READ "
-        "COMMITTED this statement sees what has been committed meanwhile. Compare flight and seat.",
-    ),
-    why="The INSERT asks and writes in one step, where nobody can come between. It waits exactly as long as the outcome of "
-    "the other transaction is open. The SELECT after it is a new statement with a new snapshot, which at READ COMMITTED "
-    "contains the winner's row. At REPEATABLE READ the INSERT would fail with a serialisation error instead.",
-    stretch="Keep a hash of the whole request beside the key, not two columns, and the first answer's status and body. When "
-    "may a key be forgotten, and what does a client see that sends it after that?",
-    rows=("apostrophe", "falsy"),
-)
-def check_book_once(book_once: Callable[..., tuple[int, bool]], server: Postgres) -> None:
-    """One order per customer and key, in the caller's transaction, also for two calls at once."""
-    with server.connect(autocommit=True) as connection:
-        connection.execute(ORDERS)
-    try:
-        _in_turn(book_once, server)
-        _belongs_to_a_customer(book_once, server)
-        _not_committed(book_once, server)
-        _at_once(book_once, server)
-        _another_at_once(book_once, server)
-    finally:
-        with server.connect(autocommit=True) as connection:
-            connection.execute("drop table orders, of_the_caller")
-
-
-@contextmanager
-def _caller(server: Postgres, did: str) -> Iterator[Any]:
-    """A connection whose transaction has begun and written; it commits, and what it wrote must be there."""
-    with server.connect() as connection:
-        connection.execute("insert into of_the_caller values (%s)", [did])
-        yield connection
-    with server.connect() as looking:
-        if not looking.execute("select 1 from of_the_caller where did = %s", [did]).fetchone():
-            raise Wrong(f"{did}: what the caller had written before in its transaction is gone. Leave the transaction to the caller.")  # fmt: skip
-
-
-def _order(answer: Any, what: str) -> tuple[int, bool]:
-    if not (isinstance(answer, tuple) and len(answer) == 2 and type(answer[0]) is int and type(answer[1]) is bool):  # fmt: skip
-        raise Wrong(
-            f"{what}: expected (order_id, replayed), such as (1, False), got {shown(answer)}."
-        )
-    return answer
-
-
-def _in_turn(book_once: Callable[..., Any], server: Postgres) -> None:
-    for key in ("k-1", "K-1", " k-1", "O'Hara", ""):
-        with _caller(server, f"First call with the key {key!r}") as connection:
-            number, replayed = _order(book_once(connection, 1, key, 7, "12A"), f"First call with the key {key!r}")  # fmt: skip
-        if replayed:
-            raise Wrong(
-                f"The first call with the key {key!r} made the order; replayed is False then. Keys are compared as they are."
-            )
-        with _caller(server, f"The same call again, key {key!r}") as connection:
-            if (again := _order(book_once(connection, 1, key, 7, "12A"), "The same call again")) != (number, True):  # fmt: skip
-                raise Wrong(f"The same call again, key {key!r}: expected {(number, True)}, got {again}. A repetition gets the order that was made.")  # fmt: skip
-        for flight, seat in ((8, "12A"), (7, "14C")):
-            with server.connect() as connection:
-                _refuses(book_once, connection, key, flight, seat)
-            with server.connect() as connection:
-                kept = connection.execute("select flight_id, seat from orders where order_id = %s", [number]).fetchone()  # fmt: skip
-            if kept != (7, "12A"):
-                raise Wrong(f"After lab.KeyReused the caller committed, and the first order is {kept}, not (7, '12A'): change nothing.")  # fmt: skip
-
-
-def _refuses(book_once: Callable[..., Any], connection: Any, key: str, flight: int, seat: str) -> None:  # fmt: skip
-    try:
-        got = book_once(connection, 1, key, flight, seat)
-    except lab.KeyReused:
-        return
-    raise Wrong(
-        f"The key was used for seat 12A of flight 7. With seat {seat} of flight {flight} it must raise lab.KeyReused, and "
-        f"got {shown(got)}: the client would take it for what it asked for."
-    )
-
-
-def _belongs_to_a_customer(book_once: Callable[..., Any], server: Postgres) -> None:
-    with server.connect() as connection:
-        mine = _order(book_once(connection, 1, "shared", 7, "1A"), "Customer 1")
-    with server.connect() as connection:
-        try:
-            theirs = _order(book_once(connection, 2, "shared", 7, "1C"), "Customer 2")
-        except lab.KeyReused:
-            theirs = mine
-    if theirs[1] or theirs[0] == mine[0]:
-        raise Wrong("Customers 1 and 2 chose the same key. A key belongs to its customer: each gets an order of its own.")  # fmt: skip
-
-
-def _not_committed(book_once: Callable[..., Any], server: Postgres) -> None:
-    for key in ("undone", "k-1"):  # a new order, and a repetition
-        connection = server.connect()
-        try:
-            connection.execute("insert into of_the_caller values ('undone')")
-            book_once(connection, 1, key, 7, "12A")
-            connection.rollback()
-        finally:
-            connection.close()
-        with server.connect() as looking:
-            if looking.execute("select 1 from orders where key = 'undone' union all select 1 from of_the_caller where did = 'undone'").fetchone():  # fmt: skip
-                raise Wrong("The caller rolled back, and what was written in its transaction is there all the same: leave the transaction to the caller.")  # fmt: skip
-
-
-def _at_once(book_once: Callable[..., Any], server: Postgres) -> None:
-    for ends in ("commit", "rollback"):
-        with _open_order(book_once, server, f"race-{ends}") as (first, number), ThreadPoolExecutor(1) as pool:  # fmt: skip
-            sent = pool.submit(_second, book_once, server, f"race-{ends}")
-            lab.waiting_for_a_lock(server.engine(), or_until=sent.done)
-            getattr(first, ends)()
-            try:
-                got = _order(sent.result(), "The second of two calls at once")
-            except Wrong:
-                raise
-            except Exception as error:
-                raise Wrong(
-                    f"Two calls at once with one key, the first one ends with {ends}: the second raised {type(error).__name__}: "
-                    f"{str(error).splitlines()[0]}. It is the client's own repetition; it must get the order."
-                ) from None
-        right = got == (number, True) if ends == "commit" else not got[1] and got[0] != number
-        if not right:
-            raise Wrong(
-                f"Two calls at once with one key, the first one (order {number}) ends with {ends}: the second got {got}."
-            )
-
-
-def _another_at_once(book_once: Callable[..., Any], server: Postgres) -> None:
-    with _open_order(book_once, server, "race-other") as (first, _), ThreadPoolExecutor(1) as pool:
-        sent = pool.submit(_second, book_once, server, "race-other", "5B")
-        lab.waiting_for_a_lock(server.engine(), or_until=sent.done)
-        first.commit()
-        try:
-            got = shown(sent.result())
-        except lab.KeyReused:
-            return
-        except Exception as error:
-            got = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-    raise Wrong(f"Two calls at once with one key, for the seats 5A and 5B, and the first one commits: the second must raise lab.KeyReused, and got {got}.")  # fmt: skip
-
-
-def _second(book_once: Callable[..., Any], server: Postgres, key: str, seat: str = "5A") -> Any:
-    with _caller(server, f"The second of two calls at once, key {key!r}, seat {seat}") as connection:  # fmt: skip
-        return book_once(connection, 1, key, 7, seat)
-
-
-@contextmanager
-def _open_order(book_once: Callable[..., Any], server: Postgres, key: str) -> Iterator[tuple[Any, int]]:  # fmt: skip
-    connection = server.connect()
-    try:
-        connection.execute("insert into of_the_caller values ('first')")
-        yield connection, book_once(connection, 1, key, 7, "5A")[0]
-    finally:
-        connection.rollback()
-        connection.close()

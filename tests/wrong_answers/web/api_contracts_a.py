@@ -1,4 +1,4 @@
-"""Plausible wrong answers to the exercises of 2.7, and what must be said of each."""
+"""Plausible wrong answers to the exercises of 2.7, first half, and what must be said of each."""
 
 HEAD = """
 from fastapi import FastAPI, Query, Response
@@ -88,27 +88,141 @@ def parameter(name: str, change: str) -> str:
     )
 
 
-INSERT = """
-    made = connection.execute(
-        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
-        "on conflict (customer_id, key) do nothing returning order_id", [customer_id, key, flight_id, seat]).fetchone()
-    if made:
-        return made[0], False
-"""
-SELECT = """
-    number, *order = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-"""
-COMPARE = """
-    if order != [flight_id, seat]:
-        raise lab.KeyReused(key)
-"""
-DEF = """
+LINT = """
 from helpers.labs.web import api_contracts as lab
-def book_once(connection, customer_id, key, flight_id, seat):
+def misspelt(schema):
+    if isinstance(schema, bool):
+        return set()
+    found = set()
+    for keyword, value in schema.items():
+        kind = lab.KEYWORDS.get(keyword)
+        if kind is None:
+            if not keyword.startswith("x-"):
+                found.add((keyword,))
+            continue
+        parts = []
+        if kind == "schema":
+            parts = [((keyword,), value)]
+        elif kind == "list":
+            parts = [((keyword, number), part) for number, part in enumerate(value)]
+        elif kind == "names":
+            parts = [((keyword, name), part) for name, part in value.items()]
+        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}
+    return found
 """
 
+
+def lint(*exchanged: tuple[str, str]) -> str:
+    """The worked answer with some lines exchanged."""
+    text = LINT
+    for old, new in exchanged:
+        assert text.count(old) == 1, old
+        text = text.replace(old, new)
+    return text
+
+
 WRONG = {
+    "api_contracts.misspelt": [
+        (  # the outermost schema only
+            lint(("place in misspelt(part)", "place in ()")),
+            "Two slips: for",
+        ),
+        (  # true and false have no items
+            lint(("    if isinstance(schema, bool):\n        return set()\n", "")),
+            "AttributeError",
+        ),
+        (  # a falsy schema is taken for none
+            lint(
+                (
+                    "    if isinstance(schema, bool):\n        return set()\n",
+                    "    if not schema:\n        return None\n    if schema is True:\n        return set()\n",
+                )
+            ),
+            "The schema without keywords",
+            "falsy",
+        ),
+        (  # names of fields are taken for keywords
+            lint(
+                ('elif kind == "names":', 'elif kind == "nothing":'),
+                ('if kind == "schema":', 'if kind in ("schema", "names"):'),
+            ),
+            "No slip: for",
+        ),
+        (  # a field with the name of a keyword is skipped
+            lint(
+                (
+                    "for name, part in value.items()]",
+                    "for name, part in value.items() if name not in lab.KEYWORDS]",
+                )
+            ),
+            "A field may be called `properties`",
+        ),
+        (  # lists are forgotten
+            lint(('elif kind == "list":', 'elif kind == "nothing":')),
+            "A list of schemas",
+        ),
+        (  # counted from one
+            lint(("enumerate(value)", "enumerate(value, 1)")),
+            "A list of schemas",
+        ),
+        (  # a number is text in a path
+            lint(("((keyword, number), part)", "((keyword, str(number)), part)")),
+            "A list of schemas",
+        ),
+        (  # whatever is a dict is a schema
+            lint(
+                (
+                    '        elif kind == "names":',
+                    '        elif kind == "data" and isinstance(value, dict):\n            parts = [((keyword,), value)]\n        elif kind == "names":',
+                ),
+            ),
+            "Data is not looked into",
+        ),
+        (lint(('            if not keyword.startswith("x-"):\n    ', "")), "An extension"),
+        (  # the same for names of fields
+            lint(
+                (
+                    "for name, part in value.items()]",
+                    'for name, part in value.items() if not name.startswith("x-")]',
+                )
+            ),
+            "An extension",
+        ),
+        (  # goes on below what nobody knows
+            lint(
+                (
+                    "            continue\n",
+                    "            kind = 'names' if isinstance(value, dict) else 'data'\n",
+                )
+            ),
+            "Below an unknown keyword",
+        ),
+        (  # extensions are thrown away where they are
+            lint(
+                (
+                    "    found = set()\n",
+                    "    found = set()\n    for keyword in [k for k in schema if k.startswith('x-')]:\n        del schema[keyword]\n",
+                ),
+            ),
+            "work on a copy",
+            "in place",
+        ),
+        (  # one set for all calls
+            lint(
+                ("def misspelt(schema):", "def misspelt(schema, found=set(), at=()):"),
+                ("        return set()\n", "        return found\n"),
+                ("    found = set()\n", ""),
+                ("found.add((keyword,))", "found.add((*at, keyword))"),
+                (
+                    "        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}",
+                    "        for place, part in parts:\n            misspelt(part, found, (*at, *place))",
+                ),
+            ),
+            "No slip: for",
+            "again",
+        ),
+        (lint(("    return found\n", "    return sorted(found)\n")), "One slip: for"),
+    ],
     "api_contracts.truthful": [
         (app(responses="{}"), "and the document knows only 200, 422"),
         (  # model= says application/json
@@ -248,204 +362,51 @@ WRONG = {
         ),
         (bounds('{"type": "integer", "minimum": 2, "maximum": 9}'), "seats=1 is accepted"),
     ],
-    "api_contracts.book_once": [
-        (  # asks first: the second of two at once runs into the constraint
-            DEF
-            + """
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
-    return connection.execute(
-        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
-        [customer_id, key, flight_id, seat]).fetchone()[0], False
-""",
-            "the second raised UniqueViolation",
-        ),
-        (
-            DEF + INSERT + SELECT + "    return number, True\n",
-            "With seat 12A of flight 8 it must raise lab.KeyReused",
-        ),
-        (
-            DEF
-            + INSERT
-            + SELECT
-            + COMPARE.replace("order != [flight_id, seat]", "order[0] != flight_id")
-            + "    return number, True\n",
-            "With seat 14C of flight 7 it must raise lab.KeyReused",
-        ),
-        (  # a key is the whole world's
-            DEF
-            + """
-    earlier = connection.execute("select order_id, flight_id, seat from orders where key = %s", [key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
-"""
-            + INSERT
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "A key belongs to its customer",
-        ),
-        (  # asks first, and takes what the INSERT meets for its own
-            DEF
-            + """
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
-    return connection.execute(
-        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
-        "on conflict (customer_id, key) do update set seat = excluded.seat returning order_id",
-        [customer_id, key, flight_id, seat]).fetchone()[0], False
-""",
-            "ends with commit: the second got",
-        ),
-        (  # commits by itself
-            DEF
-            + INSERT.replace("    if made:\n", "    connection.commit()\n    if made:\n")
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "leave the transaction to the caller",
-        ),
-        (DEF + INSERT + SELECT + COMPARE + "    return number\n", "expected (order_id, replayed)"),
-        (
-            DEF
-            + INSERT.replace("made[0], False", "made[0], True")
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "replayed is False then",
-        ),
-        (
-            DEF + INSERT + SELECT + COMPARE + "    return number, False\n",
-            "A repetition gets the order that was made",
-        ),
-        (  # the key is pasted into the statement
-            DEF
-            + INSERT
-            + """
-    number, *order = connection.execute(
-        f"select order_id, flight_id, seat from orders where customer_id = {customer_id} and key = '{key}'").fetchone()
-"""
-            + COMPARE
-            + "    return number, True\n",
-            "SyntaxError",
-            "apostrophe",
-        ),
-        (  # an empty key is no key
-            DEF
-            + """
-    if not key:
-        return connection.execute(
-            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) on conflict (customer_id, key) "
-            "do update set seat = excluded.seat returning order_id", [customer_id, key, flight_id, seat]).fetchone()[0], False
-"""
-            + INSERT
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "The same call again, key ''",
-            "falsy",
-        ),
-        (  # one statement, one snapshot: its SELECT cannot see what the INSERT waited for
-            DEF
-            + """
-    number, replayed, *order = connection.execute(
-        "with made as (insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
-        "on conflict (customer_id, key) do nothing returning order_id, flight_id, seat) "
-        "select order_id, false, flight_id, seat from made union all "
-        "select order_id, true, flight_id, seat from orders where customer_id = %s and key = %s",
-        [customer_id, key, flight_id, seat, customer_id, key]).fetchone()
-"""
-            + COMPARE
-            + "    return number, replayed\n",
-            "the second raised TypeError",
-        ),
-        (  # a tidied key is another client's key
-            DEF
-            + "    key = key.lower()\n"
-            + INSERT
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "The first call with the key 'K-1' made the order",
-        ),
-        (
-            DEF
-            + "    key = key.strip()\n"
-            + INSERT
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "The first call with the key ' k-1' made the order",
-        ),
-        (  # commits when it replays only
-            DEF
-            + INSERT
-            + "    connection.commit()\n"
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "leave the transaction to the caller",
-        ),
-        (  # throws the caller's work away
-            DEF
-            + """
-    from psycopg.errors import UniqueViolation
-    try:
-        return connection.execute(
-            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
-            [customer_id, key, flight_id, seat]).fetchone()[0], False
-    except UniqueViolation:
-        connection.rollback()
-"""
-            + SELECT
-            + COMPARE
-            + "    return number, True\n",
-            "what the caller had written before in its transaction is gone",
-        ),
-        (  # overwrites the order before it refuses
-            DEF
-            + """
-    old = connection.execute(
-        "select flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    number, replayed = connection.execute(
-        "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) on conflict (customer_id, key) "
-        "do update set flight_id = excluded.flight_id, seat = excluded.seat returning order_id, xmax <> 0",
-        [customer_id, key, flight_id, seat]).fetchone()
-    if old and old != (flight_id, seat):
-        raise lab.KeyReused(key)
-    return number, replayed
-""",
-            "and the first order is (8, '12A')",
-        ),
-        (  # the loser of a race compares nothing
-            DEF
-            + """
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
-"""
-            + INSERT
-            + SELECT
-            + "    return number, True\n",
-            "for the seats 5A and 5B",
-        ),
-    ],
 }
 
 RIGHT = {
+    "api_contracts.misspelt": [
+        # a stack instead of calls
+        """
+from helpers.labs.web.api_contracts import KEYWORDS
+def misspelt(schema):
+    found, left = set(), [((), schema)]
+    while left:
+        at, part = left.pop()
+        if part is True or part is False:
+            continue
+        for key in part:
+            here, value = (*at, key), part[key]
+            match KEYWORDS.get(key):
+                case "schema":
+                    left.append((here, value))
+                case "list":
+                    left += [((*here, n), value[n]) for n in range(len(value))]
+                case "names":
+                    left += [((*here, n), value[n]) for n in value]
+                case None if key[:2] != "x-":
+                    found.add(here)
+    return found
+""",
+        # a generator below
+        """
+from helpers.labs.web import api_contracts as lab
+def walk(schema, at):
+    if not isinstance(schema, dict):
+        return
+    for key, value in schema.items():
+        kind = lab.KEYWORDS.get(key, "data" if key.startswith("x-") else "")
+        if not kind:
+            yield (*at, key)
+        elif kind == "schema":
+            yield from walk(value, (*at, key))
+        elif kind != "data":
+            for name, part in value.items() if kind == "names" else enumerate(value):
+                yield from walk(part, (*at, key, name))
+def misspelt(schema):
+    return set(walk(schema, ()))
+""",
+    ],
     "api_contracts.truthful": [
         # annotations, and the models outside
         HEAD
@@ -530,48 +491,6 @@ def make_app(fares):
     "components":{"schemas":{"P":obj(type=S,title=S,status=I,detail=S)}}}
     app.openapi=lambda: doc
     return app
-""",
-    ],
-    "api_contracts.book_once": [
-        # an update that changes nothing returns the row in one statement; xmax tells who made it
-        DEF
-        + """
-    number, mine, *order = connection.execute(
-        "insert into orders as o (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
-        "on conflict (customer_id, key) do update set key = o.key returning order_id, xmax = 0, flight_id, seat",
-        (customer_id, key, flight_id, seat)).fetchone()
-    if order != [flight_id, seat]:
-        raise lab.KeyReused(key)
-    return number, not mine
-""",
-        # a savepoint survives the error of the constraint
-        DEF
-        + """
-    from psycopg.errors import UniqueViolation
-    try:
-        with connection.transaction():
-            return connection.execute(
-                "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
-                [customer_id, key, flight_id, seat]).fetchone()[0], False
-    except UniqueViolation:
-        pass
-"""
-        + SELECT
-        + COMPARE
-        + "    return number, True\n",
-        # a lock puts the calls with one key in order; then asking first is safe
-        DEF
-        + """
-    connection.execute("lock table orders in share row exclusive mode")
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier is None:
-        return connection.execute(
-            "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
-            [customer_id, key, flight_id, seat]).fetchone()[0], False
-    if earlier[1:] != (flight_id, seat):
-        raise lab.KeyReused(key)
-    return earlier[0], True
 """,
     ],
 }
