@@ -397,19 +397,35 @@ claim("transactions_indexes.expression_known", "after the next ANALYZE the plann
 
 # %% [markdown] also=["transactions_indexes.expression_known"] claim="transactions_indexes.expression" tags=["break-it"]
 # <details>
-# <summary><b>Mend it</b>: index the expression from the start; and break the other claim: do not ANALYZE</summary>
+# <summary><b>Break it</b>: New York's day first, and then the day of another time zone</summary>
+#
+# An index on an expression serves this expression only. Days of UTC are no help for a condition on days of New York, and
+# their statistics are none.
 #
 # ```diff
 # -only("departing on flights (departs)")
 # +only("departing on flights (((departs at time zone 'America/New_York')::date))")
 # @@
+# -only("new_york_day on flights (((departs at time zone 'America/New_York')::date))")
+# +only("new_york_day on flights (((departs at time zone 'UTC')::date))")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.expression")`
+
+# %% [markdown] claim="transactions_indexes.expression_known" tags=["break-it"]
+# <details>
+# <summary><b>Break it</b>: do not ANALYZE</summary>
+#
+# ```diff
 # -run("analyze flights")
 # +print("later")
 # ```
 #
 # </details>
 #
-# ▶ In a new cell: `break_it("transactions_indexes.expression")`
+# ▶ In a new cell: `break_it("transactions_indexes.expression_known")`
 
 # %% [markdown] core=true minutes=5
 # ## Which column first
@@ -458,11 +474,14 @@ claim("transactions_indexes.no_sort", "with the equality column first ten rows a
 
 # %% [markdown] also=["transactions_indexes.no_sort"] claim="transactions_indexes.equality_first" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: take the time out of the second index</summary>
+# <summary><b>Break it</b>: the better order first, and then no time at all</summary>
 #
 # The destination alone finds the rows. Then the query must read the table for the times, and sort.
 #
 # ```diff
+# -only("two_columns on flights (departs, dest)")
+# +only("two_columns on flights (dest) include (departs)")
+# @@
 # -only("two_columns on flights (dest, departs)")
 # +only("two_columns on flights (dest)")
 # ```
@@ -1030,6 +1049,24 @@ claim("transactions_indexes.hot_wal", "one index on the updated column at least 
 #
 # ▶ In a new cell: `break_it("transactions_indexes.hot")`
 
+# %% [markdown] also=["transactions_indexes.hot"] claim="transactions_indexes.hot_wal" tags=["break-it"]
+# <details>
+# <summary><b>Mend it</b>: two indexes that do not mention the status</summary>
+#
+# There are as many indexes as before. No update changes a column of theirs.
+#
+# ```diff
+# -hot_with, wal_with = confirmed("(status)")
+# +hot_with, wal_with = confirmed("(booking_id desc)")
+# @@
+# -hot_partial, wal_partial = confirmed("(booking_id) where status = 'cancelled'")
+# +hot_partial, wal_partial = confirmed("(booking_id) where booking_id < 0")
+# ```
+#
+# </details>
+#
+# ▶ In a new cell: `break_it("transactions_indexes.hot_wal")`
+
 # %% [markdown] minutes=4
 # ## A random key and a timed key
 #
@@ -1115,11 +1152,16 @@ claim("transactions_indexes.random_size", "an index of random keys is at least a
 
 # %% [markdown] also=["transactions_indexes.random_keys"] claim="transactions_indexes.random_size" tags=["break-it"]
 # <details>
-# <summary><b>Break it</b>: the time at the end</summary>
+# <summary><b>Break it</b>: the time at the end, and random keys that come sorted</summary>
+#
+# It is the order of arrival that counts. So a batch of version 4 keys is cheap if it is sorted before it is inserted into an empty table.
 #
 # ```diff
 # -    return uuid.UUID(int=milliseconds << 80 | 7 << 76 | randbits(12) << 64 | 2 << 62 | randbits(62))
 # +    return uuid.UUID(int=randbits(48) << 80 | 7 << 76 | randbits(12) << 64 | 2 << 62 | milliseconds)
+# @@
+# -random_keys = pd.Series([str(uuid.uuid4()) for _ in range(PAYMENTS + MORE)])
+# +random_keys = pd.Series(sorted(str(uuid.uuid4()) for _ in range(PAYMENTS + MORE)))
 # ```
 #
 # </details>
