@@ -143,7 +143,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | 2.4 | [WebSockets and SSE](02_web/04_websockets_sse.ipynb) | Работа с WebSockets, SSE. | 88 | ready |
 # | 2.5 | [Caching](02_web/05_caching.ipynb) | Caching (Redis, Memcached). | 98 | ready |
 # | 2.6 | [Middleware and the life of a request](02_web/06_middleware.ipynb) | Middleware и обработка запросов. | 89 | ready |
-# | 2.7 | [API contracts](02_web/07_api_contracts.ipynb) | OpenAPI, Swagger, Redoc. | 96 | ready |
+# | 2.7 | [API contracts](02_web/07a_api_contracts.ipynb) · [b](02_web/07b_api_contracts.ipynb) | OpenAPI, Swagger, Redoc. | 127 | ready |
 # | 2.8 | [gRPC and GraphQL](02_web/08a_grpc_graphql.ipynb) · [b](02_web/08b_grpc_graphql.ipynb) | gRPC, GraphQL (Ariadne, Strawberry). | 148 | ready |
 #
 # ### 3. Databases and ORM · Базы данных и ORM
@@ -151,7 +151,7 @@ claim("start_here.origins", "all of them leave from the three airports of New Yo
 # | No. | Topic | Checklist | Minutes | Status |
 # |---|---|---|---|---|
 # | 3.1 | [Transactions, indexes, plans](03_databases/01a_transactions_indexes.ipynb) · [b](03_databases/01b_transactions_indexes.ipynb) · [c](03_databases/01c_transactions_indexes.ipynb) · [d](03_databases/01d_transactions_indexes.ipynb) · [e](03_databases/01e_transactions_indexes.ipynb) | Транзакции, индексы, нормализация, EXPLAIN ANALYZE. | 351 | ready |
-# | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 85 | ready |
+# | 3.2 | [Beyond tables](03_databases/02_beyond_tables.ipynb) | JSONB, CTE, materialized views. | 90 | ready |
 # | 3.3 | [Connections](03_databases/03_connections.ipynb) | PgBouncer, connection pooling. | 90 | ready |
 # | 3.4 | [SQLAlchemy](03_databases/04_sqlalchemy.ipynb) | ORM-модели, sessionmaker, async_engine. | 86 | ready |
 # | 3.5 | [Migrations](03_databases/05_migrations.ipynb) | Миграции, схемы, tablespaces. | 83 | ready |
