@@ -59,7 +59,7 @@ def test_nothing_is_there_twice() -> None:
         notebooks,
     ]:
         assert len(set(names)) == len(names)
-    assert len(notebooks) == 44
+    assert len(notebooks) == 45
 
 
 def test_every_bullet_has_its_line_in_both_languages() -> None:

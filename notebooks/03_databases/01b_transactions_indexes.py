@@ -629,7 +629,7 @@ claim("transactions_indexes.hash", "a hash index serves equality and no range",
 # | B-tree | `=`, `<`, `between`, `order by`, uniqueness; `like 'N1%'` in the C collation or with `text_pattern_ops` | elements of a value |
 # | GIN | `@>` on arrays and JSONB, full text; with `pg_trgm` `like '%…%'` | many small writes: one row is many entries |
 # | BRIN | huge tables in the order of the column | tables that are updated or loaded out of order |
-# | Hash | `=` on long values | anything else; a B-tree stores a repeated key only once and is often smaller (tail numbers here: 2.3 MiB against 12.4, measured) |
+# | Hash | `=` on long values | anything else; a B-tree stores a repeated key only once and is often smaller, as it is for tail numbers |
 #
 # GiST and SP-GiST serve geometry, ranges and *nearest first*. An exclusion constraint (no two bookings of one gate that
 # overlap) uses GiST.
