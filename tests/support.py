@@ -259,6 +259,17 @@ def whole(id: str, answer: str) -> str:
     return diffs.applied(diffs.read(answer.strip("\n")), worked_source(id))
 
 
+def exchanged(source: str, *changes: tuple[str, str]) -> str:
+    """The source with pieces exchanged, (old, new), each of which occurs once when its turn comes.
+
+    For wrong answers that differ from a right one in a word or two; a diff shows whole lines.
+    """
+    for old, new in changes:
+        assert source.count(old) == 1, (source.count(old), old)
+        source = source.replace(old, new)
+    return source
+
+
 @cache
 def worked_source(id: str) -> str:
     """The code of an exercise's worked answer; hundreds of wrong answers are diffs against it."""

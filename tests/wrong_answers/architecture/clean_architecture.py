@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support import exchanged
+
 from helpers.model.notebooks import worked_answer
 
 _, DESKS = worked_answer("clean_architecture.payment_desks")
@@ -19,8 +21,7 @@ LOCK = '    db.execute("select from flights where flight_id = %s for no key upda
 
 def booked(old, new):
     """The worked book with one part changed."""
-    assert BOOK.count(old) == 1, old
-    return BOOK.replace(old, new)
+    return exchanged(BOOK, (old, new))
 
 
 WRONG = {

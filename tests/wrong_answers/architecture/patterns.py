@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support import exchanged
+
 IMPORTS = """
 import functools
 import threading
@@ -104,10 +106,7 @@ class Signal:
 
 def but(answer: str, *changes: tuple[str, str]) -> str:
     """A right answer with pieces of it replaced."""
-    for old, new in changes:
-        assert answer.count(old) == 1, (answer.count(old), old)
-        answer = answer.replace(old, new)
-    return IMPORTS + answer
+    return IMPORTS + exchanged(answer, *changes)
 
 
 LOCKED = """        with lock:

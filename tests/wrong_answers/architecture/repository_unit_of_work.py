@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support import exchanged
+
 UNIT = """
 class UnitOfWork:
     def __init__(self, sessions, publish):
@@ -50,14 +52,12 @@ def optimistic(sessions, work, attempts=5):
 
 def unit(old, new):
     """The worked unit of work with one part changed."""
-    assert UNIT.count(old) == 1, (UNIT.count(old), old)
-    return UNIT.replace(old, new)
+    return exchanged(UNIT, (old, new))
 
 
 def retry(old, new):
     """The worked retry with one part changed."""
-    assert RETRY.count(old) == 1, (RETRY.count(old), old)
-    return RETRY.replace(old, new)
+    return exchanged(RETRY, (old, new))
 
 
 WRONG = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support import exchanged
+
 REPLAY = """
 import heapq
 
@@ -36,14 +38,6 @@ def seat_standby(client, flight_id):
         client.execute("update standby set seat = picked.seat from picked where standby.person = picked.person")
         return client.execute("select person, seat from picked order by person").fetchall()
 '''
-
-
-def changed(source, *changes):
-    """The source with parts replaced, each of which occurs once."""
-    for old, new in changes:
-        assert source.count(old) == 1, (source.count(old), old)
-        source = source.replace(old, new)
-    return source
 
 
 BEGIN = """
@@ -99,21 +93,21 @@ def smallest_pool(requests, patience):
             "two requests at the same moment and just enough patience",
         ),
         (
-            changed(REPLAY, ("longest <= patience", "longest < max(patience, 1)")),
+            exchanged(REPLAY, ("longest <= patience", "longest < max(patience, 1)")),
             "just enough patience",
         ),
         (
-            changed(
+            exchanged(
                 REPLAY, ("sorted(requests, key=lambda request: request[0])", "sorted(requests)")
             ),
             "the long one of two first in the list",
         ),
         (
-            changed(REPLAY, ("sorted(requests, key=lambda request: request[0])", "requests")),
+            exchanged(REPLAY, ("sorted(requests, key=lambda request: request[0])", "requests")),
             "the log in no order",
         ),
         (
-            changed(
+            exchanged(
                 REPLAY,
                 (
                     "    by_arrival = sorted(requests, key=lambda request: request[0])",
@@ -124,13 +118,13 @@ def smallest_pool(requests, patience):
             "in place",
         ),
         (
-            changed(REPLAY, ("    size = 1\n", "    size = 0 if not requests else 1\n")),
+            exchanged(REPLAY, ("    size = 1\n", "    size = 0 if not requests else 1\n")),
             "nothing in it",
             "falsy",
         ),
         # no patience is taken for a default
         (
-            changed(REPLAY, ("    size = 1\n", "    size = 1\n    patience = patience or 50\n")),
+            exchanged(REPLAY, ("    size = 1\n", "    size = 1\n    patience = patience or 50\n")),
             "two requests at the same moment (",
             "falsy",
         ),
@@ -153,7 +147,7 @@ def smallest_pool(requests, patience):
         ),
         # the size of the call before
         (
-            changed(
+            exchanged(
                 REPLAY,
                 ("    size = 1\n", "    size = LAST[0]\n"),
                 ("            return size", "            LAST[0] = size\n            return size"),
@@ -166,7 +160,7 @@ def smallest_pool(requests, patience):
     "connections.seat_standby": [
         # as it was, for a direct connection
         (
-            changed(
+            exchanged(
                 SEAT,
                 ("with client.transaction():", "if True:"),
                 ("set local", "set"),
@@ -176,16 +170,18 @@ def smallest_pool(requests, patience):
             "UndefinedTable",
         ),
         (
-            changed(SEAT, ("set local", "set")),
+            exchanged(SEAT, ("set local", "set")),
             "statement_timeout = 2s: the next client finds it there",
         ),
         (
-            changed(SEAT, ("        client.execute(\"set local statement_timeout = '2s'\")\n", "")),
+            exchanged(
+                SEAT, ("        client.execute(\"set local statement_timeout = '2s'\")\n", "")
+            ),
             "statement_timeout was 0, not 2s",
         ),
         # in a transaction of its own
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     "    with client.transaction():\n        client.execute(\"set local statement_timeout = '2s'\")",
@@ -195,11 +191,11 @@ def smallest_pool(requests, patience):
             "statement_timeout was 0, not 2s",
         ),
         (
-            changed(SEAT, ("_xact_lock", "_lock")),
+            exchanged(SEAT, ("_xact_lock", "_lock")),
             "an advisory lock: the next client finds it there",
         ),
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     "    with client.transaction():\n",
@@ -213,7 +209,7 @@ def smallest_pool(requests, patience):
             "did not have the exclusive advisory lock",
         ),
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])',
@@ -225,7 +221,7 @@ def smallest_pool(requests, patience):
         ),
         # the lock is waited for without a time-out
         (
-            changed(
+            exchanged(
                 SEAT,
                 ("        client.execute(\"set local statement_timeout = '2s'\")\n", ""),
                 (
@@ -237,7 +233,7 @@ def smallest_pool(requests, patience):
         ),
         # all flights at once
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("create',
@@ -248,7 +244,7 @@ def smallest_pool(requests, patience):
         ),
         # another setting of the session
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("create',
@@ -258,17 +254,17 @@ def smallest_pool(requests, patience):
             "work_mem = 9MB: the next client finds it there",
         ),
         (
-            changed(SEAT, ("_xact_lock", "_xact_lock_shared")),
+            exchanged(SEAT, ("_xact_lock", "_xact_lock_shared")),
             "did not have the exclusive advisory lock",
         ),
         # tries, and does not wait
         (
-            changed(SEAT, ("pg_advisory_xact_lock", "pg_try_advisory_xact_lock")),
+            exchanged(SEAT, ("pg_advisory_xact_lock", "pg_try_advisory_xact_lock")),
             "did not wait for it",
         ),
         # reads before it has the lock
         (
-            changed(
+            exchanged(
                 SEAT,
                 ('        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n', ""),
                 (
@@ -278,10 +274,10 @@ def smallest_pool(requests, patience):
             ),
             "Read after you have the lock",
         ),
-        (changed(SEAT, (" on commit drop", "")), "the temporary table picked", "again"),
+        (exchanged(SEAT, (" on commit drop", "")), "the temporary table picked", "again"),
         # two transactions
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("update standby',
@@ -297,25 +293,25 @@ def smallest_pool(requests, patience):
         ),
         # begin and commit by hand, and only an Exception rolls back
         (
-            changed(BEGIN, ("except BaseException:", "except Exception:")),
+            exchanged(BEGIN, ("except BaseException:", "except Exception:")),
             "still in a transaction",
             "base exception",
         ),
         # a cursor
-        (changed(SEAT, ('person").fetchall()', 'person")')), "Return a list of pairs"),
+        (exchanged(SEAT, ('person").fetchall()', 'person")')), "Return a list of pairs"),
         # the seat that comes last
         (
-            changed(SEAT, ("over (order by seat)", "over (order by seat desc)")),
+            exchanged(SEAT, ("over (order by seat)", "over (order by seat desc)")),
             "expected [(1, '1A'), (2, '1B')]",
         ),
         # the seats stay free
         (
-            changed(SEAT, ("set free = false where", "set free = true where")),
+            exchanged(SEAT, ("set free = false where", "set free = true where")),
             "free seats ['1A', '1B']",
         ),
         # the pairs of the first call
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     "def seat_standby(client, flight_id):\n",
@@ -331,7 +327,7 @@ def smallest_pool(requests, patience):
         ),
         # an error of its own
         (
-            changed(
+            exchanged(
                 BEGIN,
                 ("except BaseException:", "except Exception:"),
                 ("        raise\n", "        raise RuntimeError(flight_id) from None\n"),
@@ -341,7 +337,7 @@ def smallest_pool(requests, patience):
         ),
         # an interruption is swallowed
         (
-            changed(
+            exchanged(
                 BEGIN,
                 (
                     '    except BaseException:\n        client.execute("rollback")\n        raise\n',
@@ -353,7 +349,7 @@ def smallest_pool(requests, patience):
         ),
         # the persons in one transaction, the seats in the next
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("update seats set free = false where flight_id = %s and seat in (select seat from picked)", [flight_id])\n',
@@ -373,7 +369,7 @@ def smallest_pool(requests, patience):
         ),
         # all free seats of the flight
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     ' and seat in (select seat from picked)", [flight_id])',
@@ -383,15 +379,15 @@ def smallest_pool(requests, patience):
             "Flight 4 has more seats than persons",
         ),
         # a second seat for a person who has one
-        (changed(SEAT, (" and seat is null", "")), "person 40 has a seat already"),
+        (exchanged(SEAT, (" and seat is null", "")), "person 40 has a seat already"),
         # the persons as they happen to come
         (
-            changed(SEAT, ("row_number() over (order by person) n", "row_number() over () n")),
+            exchanged(SEAT, ("row_number() over (order by person) n", "row_number() over () n")),
             "expected [(1, '1A'), (2, '1B')]",
         ),
         # the lock was not got in time: on without it
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("select pg_advisory_xact_lock(%s)", [flight_id])\n',
@@ -405,7 +401,7 @@ def smallest_pool(requests, patience):
         ),
         # the lock was not got in time: nobody is told
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     "    with client.transaction():\n",
@@ -419,7 +415,7 @@ def smallest_pool(requests, patience):
         ),
         # the back end goes on listening
         (
-            changed(
+            exchanged(
                 SEAT,
                 (
                     '        client.execute("create',
@@ -430,7 +426,7 @@ def smallest_pool(requests, patience):
         ),
         # the error is swallowed
         (
-            changed(BEGIN, ("        raise\n", "        return []\n")),
+            exchanged(BEGIN, ("        raise\n", "        return []\n")),
             "instead of raising the error",
             "exception",
         ),

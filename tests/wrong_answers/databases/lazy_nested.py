@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from support import exchanged
+
 PAGE = """
 from sqlalchemy.orm import joinedload, selectinload, subqueryload
 
@@ -39,19 +41,12 @@ def keep_good(session, lines):
 
 def page(*changes):
     """The worked answer with some parts changed."""
-    return _changed(PAGE, changes)
+    return exchanged(PAGE, *changes)
 
 
 def keep(*changes):
     """The worked answer with some parts changed."""
-    return _changed(KEEP, changes)
-
-
-def _changed(source, changes):
-    for old, new in changes:
-        assert source.count(old) == 1, (source.count(old), old)
-        source = source.replace(old, new)
-    return source
+    return exchanged(KEEP, *changes)
 
 
 WRONG = {

@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of 1.8, and what must be said of each."""
 
+from support import exchanged
+
 _CACHE = """
 import threading
 from collections import OrderedDict
@@ -41,8 +43,7 @@ class SeatMaps:
 
 
 def _cache_with(old: str, new: str) -> str:
-    assert _CACHE.count(old) == 1, old
-    return _CACHE.replace(old, new)
+    return exchanged(_CACHE, (old, new))
 
 
 _MAP = """
@@ -78,8 +79,7 @@ def parallel_map(pool, work, items, *, in_flight, progress):
 
 
 def _map_with(old: str, new: str) -> str:
-    assert _MAP.count(old) == 1, old
-    return _MAP.replace(old, new)
+    return exchanged(_MAP, (old, new))
 
 
 WRONG = {

@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of 5.2, and what must be said of each."""
 
+from support import exchanged
+
 HEAD = """
 import contextlib
 
@@ -32,8 +34,7 @@ LAB = "from helpers.labs.testing import doubles as lab\n"
 
 def fake(old, new):
     """The fake with one piece replaced."""
-    assert FAKE.count(old) == 1, old
-    return LAB + FAKE.replace(old, new)
+    return LAB + exchanged(FAKE, (old, new))
 
 
 EXAMINE = """
@@ -60,8 +61,7 @@ def examine(checkout, world):
 
 def examine(old, new):
     """The suite with one piece replaced."""
-    assert EXAMINE.count(old) == 1, old
-    return EXAMINE.replace(old, new)
+    return exchanged(EXAMINE, (old, new))
 
 
 WRONG = {

@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of 5.3, and what must be said of each."""
 
+from support import exchanged
+
 HOLD = """
 import random
 from datetime import UTC, datetime, timedelta
@@ -19,8 +21,7 @@ def test_hold(desk):
 
 def hold(old, new):
     """The test with one piece replaced."""
-    assert HOLD.count(old) == 1, old
-    return HOLD.replace(old, new)
+    return exchanged(HOLD, (old, new))
 
 
 SHARDS = """
@@ -55,10 +56,7 @@ def gate(before, after):
 
 def changed(text, *changes):
     """The answer with pieces replaced: what goes, what comes, and so on."""
-    for old, new in zip(changes[::2], changes[1::2], strict=True):
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+    return exchanged(text, *zip(changes[::2], changes[1::2], strict=True))
 
 
 WRONG = {

@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of 2.7, first half, and what must be said of each."""
 
+from support import exchanged, worked_source
+
 HEAD = """
 from fastapi import FastAPI, Query, Response
 from fastapi.responses import JSONResponse
@@ -43,9 +45,9 @@ PARTS = {
 }
 
 
-def app(**exchanged: str) -> str:
+def app(**pieces: str) -> str:
     """The worked answer with some pieces exchanged."""
-    return APP.format(**PARTS | exchanged)
+    return APP.format(**PARTS | pieces)
 
 
 def documented(field: str, schema: str) -> str:
@@ -88,37 +90,12 @@ def parameter(name: str, change: str) -> str:
     )
 
 
-LINT = """
-from helpers.labs.web import api_contracts as lab
-def misspelt(schema):
-    if isinstance(schema, bool):
-        return set()
-    found = set()
-    for keyword, value in schema.items():
-        kind = lab.KEYWORDS.get(keyword)
-        if kind is None:
-            if not keyword.startswith("x-"):
-                found.add((keyword,))
-            continue
-        parts = []
-        if kind == "schema":
-            parts = [((keyword,), value)]
-        elif kind == "list":
-            parts = [((keyword, number), part) for number, part in enumerate(value)]
-        elif kind == "names":
-            parts = [((keyword, name), part) for name, part in value.items()]
-        found |= {(*at, *place) for at, part in parts for place in misspelt(part)}
-    return found
-"""
+LINT = worked_source("api_contracts.misspelt")
 
 
-def lint(*exchanged: tuple[str, str]) -> str:
+def lint(*changes: tuple[str, str]) -> str:
     """The worked answer with some lines exchanged."""
-    text = LINT
-    for old, new in exchanged:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+    return exchanged(LINT, *changes)
 
 
 WRONG = {
@@ -178,7 +155,7 @@ WRONG = {
             ),
             "Data is not looked into",
         ),
-        (lint(('            if not keyword.startswith("x-"):\n    ', "")), "An extension"),
+        (lint((' and not keyword.startswith("x-")', "")), "An extension"),
         (  # the same for names of fields
             lint(
                 (
@@ -191,8 +168,8 @@ WRONG = {
         (  # goes on below what nobody knows
             lint(
                 (
-                    "            continue\n",
-                    "            kind = 'names' if isinstance(value, dict) else 'data'\n",
+                    "            found.add((keyword,))\n",
+                    "            found.add((keyword,))\n            kind = 'names' if isinstance(value, dict) else 'data'\n",
                 )
             ),
             "Below an unknown keyword",
@@ -221,7 +198,7 @@ WRONG = {
             "No slip: for",
             "again",
         ),
-        (lint(("    return found\n", "    return sorted(found)\n")), "One slip: for"),
+        (lint(("    return found", "    return sorted(found)")), "One slip: for"),
     ],
     "api_contracts.truthful": [
         (app(responses="{}"), "and the document knows only 200, 422"),

@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of 2.7, second half, and what must be said of each."""
 
+from support import exchanged, worked_source
+
 INSERT = """
     made = connection.execute(
         "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
@@ -11,6 +13,14 @@ SELECT = """
     number, *order = connection.execute(
         "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
 """
+EARLIER = """
+    earlier = connection.execute(
+        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
+    if earlier:
+        if earlier[1:] != (flight_id, seat):
+            raise lab.KeyReused(key)
+        return earlier[0], True
+"""
 COMPARE = """
     if order != [flight_id, seat]:
         raise lab.KeyReused(key)
@@ -20,32 +30,12 @@ from helpers.labs.web import api_contracts as lab
 def book_once(connection, customer_id, key, flight_id, seat):
 """
 
-PAGE = """
-import base64
-from datetime import UTC, datetime, timedelta
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-def place_of(flight):
-    return (flight["departs"] - EPOCH) // timedelta(microseconds=1), flight["flight_id"]
-def next_page(flights, limit, cursor=None):
-    rows = sorted(flights, key=place_of)
-    if cursor is not None:
-        departs, number = base64.urlsafe_b64decode(cursor).decode().split(".")
-        rows = [flight for flight in rows if place_of(flight) > (int(departs), int(number))]
-    page = rows[:limit]
-    if len(rows) <= limit:
-        return page, None
-    departs, number = place_of(page[-1])
-    return page, base64.urlsafe_b64encode(f"{departs}.{number}".encode()).decode()
-"""
+PAGE = worked_source("api_contracts.next_page")
 
 
-def paged(*exchanged: tuple[str, str]) -> str:
+def paged(*changes: tuple[str, str]) -> str:
     """The worked answer with some lines exchanged."""
-    text = PAGE
-    for old, new in exchanged:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
+    return exchanged(PAGE, *changes)
 
 
 WRONG = {
@@ -186,17 +176,18 @@ def next_page(flights, limit, cursor=None):
         (  # a list that was read stays as it was
             paged(
                 (
-                    "def next_page(flights, limit, cursor=None):\n    rows = sorted(flights, key=place_of)\n",
-                    "READ = {}\ndef next_page(flights, limit, cursor=None):\n    if cursor is None:\n        READ['rows'] = sorted(flights, key=place_of)\n    rows = READ.get('rows', [])\n",
+                    "    rows = sorted(flights, key=place_of)\n",
+                    "    if cursor is None:\n        READ['rows'] = sorted(flights, key=place_of)\n    rows = READ.get('rows', [])\n",
                 ),
+                ("def next_page(", "READ = {}\ndef next_page("),
             ),
             "Then a flight is added behind this page",
         ),
         (  # remembers what was read, and leaves it out
             paged(
                 (
-                    "def next_page(flights, limit, cursor=None):\n    rows = sorted(flights, key=place_of)\n",
-                    "SEEN = set()\ndef next_page(flights, limit, cursor=None):\n    rows = sorted(flights, key=place_of)\n",
+                    "def next_page(",
+                    "SEEN = set()\ndef next_page(",
                 ),
                 (
                     "    page = rows[:limit]\n",
@@ -210,13 +201,8 @@ def next_page(flights, limit, cursor=None):
     "api_contracts.book_once": [
         (  # asks first: the second of two at once runs into the constraint
             DEF
+            + EARLIER
             + """
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
     return connection.execute(
         "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) returning order_id",
         [customer_id, key, flight_id, seat]).fetchone()[0], False
@@ -252,13 +238,8 @@ def next_page(flights, limit, cursor=None):
         ),
         (  # asks first, and takes what the INSERT meets for its own
             DEF
+            + EARLIER
             + """
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
     return connection.execute(
         "insert into orders (customer_id, key, flight_id, seat) values (%s, %s, %s, %s) "
         "on conflict (customer_id, key) do update set seat = excluded.seat returning order_id",
@@ -387,18 +368,7 @@ def next_page(flights, limit, cursor=None):
             "and the first order is (8, '12A')",
         ),
         (  # the loser of a race compares nothing
-            DEF
-            + """
-    earlier = connection.execute(
-        "select order_id, flight_id, seat from orders where customer_id = %s and key = %s", [customer_id, key]).fetchone()
-    if earlier:
-        if earlier[1:] != (flight_id, seat):
-            raise lab.KeyReused(key)
-        return earlier[0], True
-"""
-            + INSERT
-            + SELECT
-            + "    return number, True\n",
+            DEF + EARLIER + INSERT + SELECT + "    return number, True\n",
             "for the seats 5A and 5B",
         ),
     ],

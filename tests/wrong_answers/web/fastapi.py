@@ -1,5 +1,7 @@
 """Plausible wrong answers to the exercises of 2.1, and what must be said of each."""
 
+from support import exchanged
+
 PAGE = """
 from typing import Annotated
 from fastapi import Query
@@ -35,13 +37,6 @@ class RequestId:
 REPORT = "self.done(request_id.decode('latin-1'), status, time.perf_counter() - began)"
 
 
-def _changed(text, *pairs):
-    for old, new in pairs:
-        assert text.count(old) == 1, old
-        text = text.replace(old, new)
-    return text
-
-
 WHOLE = f"""{REQUEST_ID}        try:
             await self.app(scope, receive, send_with_id)
         finally:
@@ -64,7 +59,7 @@ WRONG = {
             "The last page is full",
         ),
         (  # the id 0 is "no cursor"
-            _changed(RIGHT_PAGE, ("after is None or", "not after or")),
+            exchanged(RIGHT_PAGE, ("after is None or", "not after or")),
             "after=0 means behind flight 0",
             "falsy",
         ),
@@ -79,7 +74,7 @@ WRONG = {
             "15 is no flight",
         ),
         (  # bounds by hand: what is out of range is quietly made to fit
-            _changed(
+            exchanged(
                 RIGHT_PAGE,
                 ("limit: Annotated[int, Query(ge=1, le=100)] = 20", "limit: int = 20"),
                 (
@@ -90,7 +85,7 @@ WRONG = {
             "out of range",
         ),
         (  # the second parameter has another name
-            _changed(
+            exchanged(
                 RIGHT_PAGE,
                 ("after: Annotated", "cursor: Annotated"),
                 ('after is None or f["id"] > after', 'cursor is None or f["id"] > cursor'),
@@ -98,7 +93,7 @@ WRONG = {
             "The second page",
         ),
         (  # there must be a cursor
-            _changed(
+            exchanged(
                 RIGHT_PAGE,
                 (
                     "limit: Annotated[int, Query(ge=1, le=100)] = 20, after: Annotated[int | None, Query(ge=0)] = None",
@@ -147,11 +142,11 @@ def page(limit: Annotated[int, Query(ge=1, le=100)] = 20, after: Annotated[int |
             "again",
         ),
         (  # gives away the ids, not the flights
-            _changed(RIGHT_PAGE, ("rest[:limit], ", '[{"id": f["id"]} for f in rest[:limit]], ')),
+            exchanged(RIGHT_PAGE, ("rest[:limit], ", '[{"id": f["id"]} for f in rest[:limit]], ')),
             "Without parameters the first 20",
         ),
         (  # remembers the flights of its first call
-            _changed(
+            exchanged(
                 RIGHT_PAGE,
                 (
                     '        rest = [f for f in flights if after is None or f["id"] > after]\n',
@@ -161,7 +156,7 @@ def page(limit: Annotated[int, Query(ge=1, le=100)] = 20, after: Annotated[int |
             "got other flights and returned the first ones",
         ),
         (  # half a flight
-            _changed(
+            exchanged(
                 RIGHT_PAGE,
                 (
                     "limit: Annotated[int, Query(ge=1, le=100)] = 20",
@@ -172,7 +167,7 @@ def page(limit: Annotated[int, Query(ge=1, le=100)] = 20, after: Annotated[int |
             "no whole number",
         ),
         (  # a bound that nobody asked for
-            _changed(RIGHT_PAGE, ("Query(ge=0)", "Query(ge=0, le=1000)")),
+            exchanged(RIGHT_PAGE, ("Query(ge=0)", "Query(ge=0, le=1000)")),
             "?after=1000000 must be accepted",
         ),
         (  # reads and refuses by hand: neither FastAPI nor its document knows of the parameters
@@ -224,7 +219,7 @@ class RequestId(BaseHTTPMiddleware):
             "Pass every message on at once",
         ),
         (  # collects, then sends
-            _changed(
+            exchanged(
                 WHOLE,
                 ("            await send(message)\n", "            kept.append(message)\n"),
                 ("        status, began", "        kept = []\n        status, began"),
@@ -236,7 +231,7 @@ class RequestId(BaseHTTPMiddleware):
             "Pass every message on at once",
         ),
         (  # reports when the response begins
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     '                status = message["status"]\n',
@@ -250,7 +245,7 @@ class RequestId(BaseHTTPMiddleware):
             "before the application was done",
         ),
         (  # swallows the end, which is empty
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "            await send(message)\n",
@@ -260,7 +255,7 @@ class RequestId(BaseHTTPMiddleware):
             "a start and four bodies",
         ),
         (  # adds a mark to each row
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "            await send(message)\n",
@@ -270,7 +265,7 @@ class RequestId(BaseHTTPMiddleware):
             "The bodies must arrive as they were sent",
         ),
         (  # only its own header
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     '[*message.get("headers", []), (b"x-request-id", request_id)]',
@@ -280,13 +275,13 @@ class RequestId(BaseHTTPMiddleware):
             "own headers are gone",
         ),
         (  # milliseconds as a whole number
-            _changed(
+            exchanged(
                 WHOLE, ("time.perf_counter() - began", "int(1000 * (time.perf_counter() - began))")
             ),
             "how many seconds it took",
         ),
         (  # reports the time first
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     REPORT,
@@ -296,15 +291,17 @@ class RequestId(BaseHTTPMiddleware):
             "as done(request_id, status, seconds)",
         ),
         (  # no header at all
-            _changed(WHOLE, ('b"x-request-id", request_id)]', 'b"x-correlation-id", request_id)]')),
+            exchanged(
+                WHOLE, ('b"x-request-id", request_id)]', 'b"x-correlation-id", request_id)]')
+            ),
             "must have one x-request-id",
         ),
         (  # bytes are reported
-            _changed(WHOLE, ("request_id.decode('latin-1')", "request_id")),
+            exchanged(WHOLE, ("request_id.decode('latin-1')", "request_id")),
             "done was called with",
         ),
         (  # one id for all: made in the constructor
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "        self.app, self.done = app, done\n",
@@ -319,14 +316,14 @@ class RequestId(BaseHTTPMiddleware):
             "again",
         ),
         (  # never takes the id of the request
-            _changed(
+            exchanged(
                 WHOLE,
                 ("given[0] if given else uuid.uuid4().hex.encode()", "uuid.uuid4().hex.encode()"),
             ),
             "came with x-request-id: from-the-proxy",
         ),
         (  # takes the header out of the request
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "        status, began",
@@ -337,7 +334,7 @@ class RequestId(BaseHTTPMiddleware):
             "in place",
         ),
         (  # every scope is treated as a request
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     '        if scope["type"] != "http":\n            return await self.app(scope, receive, send)\n',
@@ -348,7 +345,7 @@ class RequestId(BaseHTTPMiddleware):
             "must pass untouched",
         ),
         (  # swallows the exception: the server believes that all went well
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "        finally:\n",
@@ -359,7 +356,7 @@ class RequestId(BaseHTTPMiddleware):
             "exception",
         ),
         (  # reports errors, but not a cancellation
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     f"        finally:\n            {REPORT}\n",
@@ -370,7 +367,7 @@ class RequestId(BaseHTTPMiddleware):
             "base exception",
         ),
         (  # what belongs to the request is an attribute
-            _changed(
+            exchanged(
                 WHOLE,
                 ("        request_id = given[0]", "        self.request_id = given[0]"),
                 ('(b"x-request-id", request_id)]', '(b"x-request-id", self.request_id)]'),
@@ -379,13 +376,13 @@ class RequestId(BaseHTTPMiddleware):
             "must not be an attribute of the middleware",
         ),
         (  # reads the body itself
-            _changed(
+            exchanged(
                 WHOLE, ("        status, began", "        await receive()\n        status, began")
             ),
             "hand `receive` on as it is",
         ),
         (  # the application cannot read at all
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "await self.app(scope, receive, send_with_id)",
@@ -395,7 +392,7 @@ class RequestId(BaseHTTPMiddleware):
             "hand `receive` on as it is",
         ),
         (  # a scope of what it knows itself
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "await self.app(scope, receive, send_with_id)",
@@ -405,11 +402,11 @@ class RequestId(BaseHTTPMiddleware):
             "a scope without what the server had put there: query_string, state",
         ),
         (  # takes headers for UTF-8
-            _changed(WHOLE, ("request_id.decode('latin-1')", "request_id.decode()")),
+            exchanged(WHOLE, ("request_id.decode('latin-1')", "request_id.decode()")),
             "Headers are bytes in latin-1",
         ),
         (  # expects headers in each response
-            _changed(WHOLE, ('message.get("headers", [])', 'message["headers"]')),
+            exchanged(WHOLE, ('message.get("headers", [])', 'message["headers"]')),
             "without headers, which ASGI allows",
         ),
         (  # counts the processor's time, which does not pass while one waits
@@ -417,7 +414,7 @@ class RequestId(BaseHTTPMiddleware):
             "slept for 25 ms",
         ),
         (  # one request after the other
-            _changed(
+            exchanged(
                 WHOLE,
                 ("import time\n", "import asyncio\nimport time\n"),
                 (
@@ -432,7 +429,7 @@ class RequestId(BaseHTTPMiddleware):
             "two requests must be inside at once",
         ),
         (  # the application in a task of its own, as BaseHTTPMiddleware has it
-            _changed(
+            exchanged(
                 WHOLE,
                 ("import time\n", "import asyncio\nimport time\n"),
                 (
@@ -443,7 +440,7 @@ class RequestId(BaseHTTPMiddleware):
             "the application ran in another task",
         ),
         (  # a client that has gone is no error
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "            await send(message)\n",
@@ -454,7 +451,7 @@ class RequestId(BaseHTTPMiddleware):
             "exception",
         ),
         (  # writes into the application's message
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     'message = {**message, "headers": [*message.get("headers", []), (b"x-request-id", request_id)]}',
@@ -465,7 +462,7 @@ class RequestId(BaseHTTPMiddleware):
             "in place",
         ),
         (  # a dictionary for all requests, by id
-            _changed(
+            exchanged(
                 WHOLE,
                 (
                     "        self.app, self.done = app, done\n",
