@@ -35,11 +35,11 @@ answer("api_contracts.q1", None)  # "a", "b" or "c"
 # %% [markdown]
 # **You will be able to show that …**
 #
-# 1. when two builds of one commit give the same document;
-# 2. what a valid document may still mean;
-# 3. where a documentation page gets its program from;
-# 4. what a service must be told of a path prefix that a gateway puts in front of it;
-# 5. what a tester finds that has read nothing but the contract, and what it does not find.
+# 1. two builds of one commit can give two documents, and why;
+# 2. a valid document may still not mean what its author wanted;
+# 3. a documentation page gets its program from somewhere, and you choose from where;
+# 4. a service behind a gateway must be told of the path prefix, in the way that fits this gateway;
+# 5. a tester that has read nothing but the contract finds some mistakes, and which it cannot find.
 
 # %%
 import json

@@ -35,11 +35,11 @@ answer("api_contracts.q6", None)  # "a", "b" or "c"
 # %% [markdown]
 # **You will be able to show that …**
 #
-# 1. which change of a contract breaks whom, by one rule;
-# 2. what a generated client takes from the document that is not on the wire;
-# 3. in how many forms errors come;
-# 4. what a page number does to a list that changes while it is read;
-# 5. what an idempotency key promises, also to two requests that arrive together.
+# 1. one rule says which change of a contract breaks whom;
+# 2. a generated client depends on parts of the document that are not on the wire;
+# 3. one service answers with errors of several forms;
+# 4. page numbers go wrong in a list that changes while it is read;
+# 5. an idempotency key can keep its promise also to two requests that arrive together.
 
 # %%
 import httpx
